@@ -1,0 +1,55 @@
+import { commHost, type Comm, type CommHost, type CommMessage, type JsonObject } from "../protocol/comm-host";
+import { splitBuffers } from "./buffers";
+
+/** What the registry needs to know of a widget. */
+export interface RegisteredWidget {
+  readonly modelId: string;
+  readonly modelName: string;
+  readonly modelModule: string;
+  readonly modelModuleVersion: string;
+  /** State as it goes over the wire, buffers still inside. */
+  wireState(): JsonObject;
+  /** Sends what has been held back to keep the message rate low. */
+  flush(): void;
+}
+
+const WIDGETS = Symbol.for("lm-transparency.widgets");
+
+/** All open widgets by model id, shared by every copy of this package in the process. */
+export function openWidgets(): Map<string, RegisteredWidget> {
+  const holder = globalThis as { [WIDGETS]?: Map<string, RegisteredWidget> };
+  return (holder[WIDGETS] ??= new Map());
+}
+
+/** Target name of the comm over which a front end asks for all widgets at once (ipywidgets ≥ 7.7). */
+export const CONTROL_TARGET = "jupyter.widget.control";
+
+/**
+ * Answers `request_states` on the control comm. A kernel calls this at its start, because JupyterLab opens that comm as soon as
+ * it connects and waits for the answer, whether or not any cell has made a widget.
+ */
+export function serveWidgetControl(host: CommHost = commHost()): void {
+  host.registerTarget(CONTROL_TARGET, (comm) => {
+    comm.onMessage((message) => answer(comm, message));
+  });
+}
+
+function answer(comm: Comm, message: CommMessage): void {
+  if (message.data["method"] !== "request_states") return;
+  const states: JsonObject = {};
+  for (const widget of openWidgets().values()) {
+    states[widget.modelId] = {
+      model_name: widget.modelName,
+      model_module: widget.modelModule,
+      model_module_version: widget.modelModuleVersion,
+      state: widget.wireState(),
+    };
+  }
+  const split = splitBuffers(states);
+  comm.send({ method: "update_states", states: split.state, buffer_paths: split.bufferPaths }, { buffers: split.buffers });
+}
+
+/** Sends everything that widgets hold back. A kernel calls it before it says that a cell is done. */
+export function flushWidgets(): void {
+  for (const widget of openWidgets().values()) widget.flush();
+}
