@@ -1,0 +1,146 @@
+/**
+ * `npm run build`: makes the package out of the sources. Needs nothing but `npm ci`.
+ *
+ *   library      src/**            → dist/                                       (tsc)
+ *   esm          dist/index.js     → dist/index.mjs, dist/index.d.mts            (names only; one copy of the code)
+ *   wasm         src/**\/wasm       → dist/                                       (scripts/build-wasm.mjs)
+ *   kernelspec   src/kernel/kernelspec → share/jupyter/kernels/lm-transparency
+ *   widgets      widgets, labextension → share/jupyter/labextensions/lm-transparency (webpack)
+ *
+ * A step whose inputs have the same contents as last time, and whose files are all there, is skipped. `--force` builds all.
+ */
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { filesUnder, hashFiles, readState, writeState } from "./lib/build-state.mjs";
+import { withLock } from "./lib/lock.mjs";
+
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+const at = (...parts) => path.join(ROOT, ...parts);
+
+export class BuildError extends Error {}
+
+/** Runs a program of node_modules with this Node. Its output is shown only when it fails. */
+function node(step, script, args = [], env = {}) {
+  if (!fs.existsSync(at(script))) throw new BuildError(`${step}: ${script} is missing: run "npm ci" first`);
+  const child = spawnSync(process.execPath, [at(script), ...args], { cwd: ROOT, encoding: "utf8", env: { ...process.env, ...env }, maxBuffer: 1 << 28 });
+  if (child.error) throw new BuildError(`${step}: ${child.error.message}`);
+  if (child.status !== 0) {
+    throw new BuildError(`${step}: ${path.basename(script)} failed (${child.signal ?? `exit code ${child.status}`})\n${`${child.stdout}${child.stderr}`.trim()}`);
+  }
+  return child.stdout;
+}
+
+const isSource = (file) => file.endsWith(".ts") && !file.endsWith(".as.ts");
+
+/** Files that tsc made from a source that is gone would otherwise be packed and found by `require`. */
+function removeOrphans() {
+  for (const file of filesUnder(ROOT, ["dist"], (name) => /\.(js|js\.map|d\.ts)$/.test(name))) {
+    const stem = file.replace(/^dist\//, "").replace(/\.(js|js\.map|d\.ts)$/, "");
+    if (!fs.existsSync(at("src", `${stem}.ts`)) && fs.existsSync(at("dist", `${stem}.d.ts`)) && fs.existsSync(at("dist", `${stem}.js.map`))) {
+      for (const end of [".js", ".js.map", ".d.ts"]) fs.rmSync(at("dist", stem + end), { force: true });
+    }
+  }
+}
+
+/** Copies a folder, replacing what was there. */
+function copyFolder(from, to) {
+  fs.rmSync(at(to), { recursive: true, force: true });
+  fs.cpSync(at(from), at(to), { recursive: true });
+}
+
+const STEPS = [
+  {
+    name: "library",
+    inputs: () => ["package.json", "tsconfig.json", ...filesUnder(ROOT, ["src"], isSource)],
+    made: () => ["dist/index.js", ...filesUnder(ROOT, ["src"], isSource).filter((file) => !file.endsWith(".d.ts")).map((file) => file.replace(/^src/, "dist").replace(/ts$/, "js"))],
+    run() {
+      node("library", "node_modules/typescript/bin/tsc", ["-p", "tsconfig.json", "--pretty", "false"]);
+      removeOrphans();
+      const binary = JSON.parse(fs.readFileSync(at("package.json"), "utf8")).bin["lm-transparency"];
+      if (fs.existsSync(at(binary))) fs.chmodSync(at(binary), 0o755);
+    },
+  },
+  {
+    name: "wasm",
+    inputs: () => ["scripts/build-wasm.mjs", ...filesUnder(ROOT, ["src"], (file) => file.includes("/wasm/") || file.endsWith(".as.ts"))],
+    made: () => filesUnder(ROOT, ["dist"], (file) => file.endsWith(".wasm")),
+    run: () => node("wasm", "scripts/build-wasm.mjs"),
+  },
+  {
+    name: "esm",
+    inputs: () => filesUnder(ROOT, ["src"], isSource),
+    made: () => ["dist/index.mjs", "dist/index.d.mts"],
+    run() {
+      // The names are asked of the CommonJS build itself; its code stays the only copy, so classes and caches are shared by
+      // whoever requires and whoever imports.
+      const list = `process.stdout.write(JSON.stringify(Object.keys(require(${JSON.stringify(at("dist/index.js"))}))))`;
+      const child = spawnSync(process.execPath, ["-e", list], { encoding: "utf8", env: { ...process.env, ORT_DISABLE_TELEMETRY: "1" } });
+      if (child.status !== 0) throw new BuildError(`esm: dist/index.js does not load\n${child.stderr}`);
+      const names = JSON.parse(child.stdout).filter((name) => name !== "default" && name !== "__esModule").sort();
+      const lines = names.map((name) => `export const ${name} = library.${name};`);
+      fs.writeFileSync(at("dist/index.mjs"), [`import library from "./index.js";`, ...lines, ""].join("\n"));
+      fs.writeFileSync(at("dist/index.d.mts"), `export * from "./index.js";\n`);
+    },
+  },
+  {
+    name: "kernelspec",
+    inputs: () => filesUnder(ROOT, ["src/kernel/kernelspec"]),
+    made: () => filesUnder(ROOT, ["share/jupyter/kernels"]),
+    run: () => copyFolder("src/kernel/kernelspec", "share/jupyter/kernels/lm-transparency"),
+  },
+  {
+    name: "widgets",
+    inputs: () => ["webpack.config.js", "package.json", "package-lock.json", ...filesUnder(ROOT, ["widgets", "labextension", "src/protocol"])],
+    made: () => filesUnder(ROOT, ["share/jupyter/labextensions", "share/jupyter/nbextensions", "dist/static"]),
+    run: () => node("widgets", "node_modules/webpack-cli/bin/cli.js", ["--config", "webpack.config.js", "--mode", "production"]),
+  },
+];
+
+/** Builds what is out of date. Calls `say(line)` for each step. Throws `BuildError` with the step's name and its output. */
+export async function build({ force = false, only = undefined, say = (line) => console.log(line) } = {}) {
+  const stateFile = at(".cache", "build.json");
+  return withLock(
+    at(".cache", "build.lock"),
+    () => {
+      const built = [];
+      for (const step of STEPS) {
+        if (only !== undefined && !only.includes(step.name)) continue;
+        const inputs = step.inputs();
+        if (inputs.length === 0 || !fs.existsSync(at(inputs[0]))) continue;
+        const hash = hashFiles(ROOT, [...inputs.filter((file) => fs.existsSync(at(file))), "scripts/build.mjs"]);
+        const state = readState(stateFile);
+        const last = state[step.name];
+        if (!force && last?.inputs === hash && last.made.every((file) => fs.existsSync(at(file)))) {
+          say(`${step.name}: up to date`);
+          continue;
+        }
+        const start = performance.now();
+        delete state[step.name];
+        writeState(stateFile, state);
+        step.run();
+        writeState(stateFile, { ...state, [step.name]: { inputs: hash, made: step.made() } });
+        built.push(step.name);
+        say(`${step.name}: built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+      }
+      return built;
+    },
+    (pid) => say(`waiting for the build of process ${pid}`),
+  );
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(fs.realpathSync(process.argv[1])).href) {
+  const args = process.argv.slice(2);
+  const names = STEPS.map((step) => step.name);
+  const wrong = args.find((arg) => arg !== "--force" && !names.includes(arg));
+  if (wrong !== undefined) {
+    console.error(`build: unknown argument ${JSON.stringify(wrong)}; allowed are --force and the steps ${names.join(", ")}`);
+    process.exit(2);
+  }
+  const only = args.filter((arg) => arg !== "--force");
+  build({ force: args.includes("--force"), only: only.length > 0 ? only : undefined }).catch((error) => {
+    console.error(error instanceof BuildError ? `build: ${error.message}` : error);
+    process.exit(1);
+  });
+}
