@@ -1,0 +1,171 @@
+import type { WireTensor } from "./codec";
+import { parseNode } from "./names";
+import { ProtocolError } from "./version";
+
+/**
+ * Every question that a picture asks about one run, and the shape of its answer. The live kernel, a stored payload and
+ * the test gallery answer the same questions. T tokens, L layers, H heads, E edges.
+ */
+
+export interface WireToken {
+  readonly id: number;
+  readonly text: string;
+}
+
+export interface WireLensToken extends WireToken {
+  readonly logit: number;
+  readonly probability: number;
+  /** 0 for the most likely token. */
+  readonly rank: number;
+  /** Ranks gained against the state below (positive: rose); left out at the embedding. */
+  readonly rankChange?: number;
+}
+
+export interface WireEffectToken extends WireToken {
+  readonly score: number;
+}
+
+export type WireComponent =
+  | { readonly kind: "attention" | "ffn"; readonly layer: number; readonly position: number }
+  | { readonly kind: "attention"; readonly layer: number; readonly position: number; readonly head: number }
+  | { readonly kind: "ffn"; readonly layer: number; readonly position: number; readonly neuron: number };
+
+/** Edge kinds by their number in `RoutesAnswer.kinds`. */
+export const EDGE_KINDS = ["attention", "residual", "ffn-in", "ffn-out"] as const;
+
+export interface RoutesAnswer {
+  readonly from: readonly string[];
+  readonly threshold: number;
+  readonly renormalize: boolean;
+  /** Names of the nodes that were reached. */
+  readonly nodes: readonly string[];
+  /** [E] indices into `nodes`. */
+  readonly sources: WireTensor<Uint32Array>;
+  /** [E] indices into `nodes`. */
+  readonly targets: WireTensor<Uint32Array>;
+  /** [E] indices into `EDGE_KINDS`. */
+  readonly kinds: WireTensor<Uint8Array>;
+  /** [E] */
+  readonly weights: WireTensor<Float32Array>;
+  /** [E + 1]: heads of edge e are entries `headStarts[e]` to `headStarts[e + 1]` of the next two. */
+  readonly headStarts: WireTensor<Uint32Array>;
+  readonly heads: WireTensor<Uint16Array>;
+  readonly headWeights: WireTensor<Float32Array>;
+}
+
+export interface NeuronAnswer {
+  readonly neuron: number;
+  readonly activation: number;
+  readonly contribution: number;
+}
+
+export interface Questions {
+  /** Routes of the token at position `from`. */
+  routes: { ask: { from: number; threshold: number; renormalize: boolean }; answer: RoutesAnswer };
+  /** The most likely tokens of a state. */
+  lens: { ask: { node: string; normalize: boolean; topK: number }; answer: { tokens: readonly WireLensToken[] } };
+  /** What a block, head or neuron promotes and suppresses. */
+  effect: {
+    ask: { component: WireComponent; normalize: boolean; topK: number };
+    answer: { promoted: readonly WireEffectToken[]; suppressed: readonly WireEffectToken[] };
+  };
+  /** Every head of the attention of `query` to `key`: contribution [H] and attention weight [H]. */
+  heads: {
+    ask: { layer: number; query: number; key: number };
+    answer: { contributions: WireTensor<Float32Array>; weights: WireTensor<Float32Array> };
+  };
+  /** The neurons that contributed most to the state after the FFN. */
+  neurons: { ask: { layer: number; position: number; topK: number }; answer: { neurons: readonly NeuronAnswer[] } };
+  /** One head's attention map and contribution map, both [query, key]; `head` null: all heads together (their sum). */
+  maps: {
+    ask: { layer: number; head: number | null };
+    answer: { pattern: WireTensor<Float32Array>; contributions: WireTensor<Float32Array> };
+  };
+  /** All heads' maps of a layer, both [H, query, key]. */
+  layerMaps: {
+    ask: { layer: number };
+    answer: { pattern: WireTensor<Float32Array>; contributions: WireTensor<Float32Array> };
+  };
+  /** The top token of the state after each layer: row 0 the embedding, row l + 1 after layer l. All [L + 1, T]. */
+  grid: {
+    ask: { normalize: boolean };
+    answer: {
+      /** [L + 1, T] indices into `tokens`. */
+      tops: WireTensor<Uint32Array>;
+      tokens: readonly WireToken[];
+      probabilities: WireTensor<Float32Array>;
+      /** In bits. */
+      entropies: WireTensor<Float32Array>;
+    };
+  };
+  /** One token's way through the states of a position, bottom to top. All [number of states]. */
+  follow: {
+    ask: { position: number; token: number; normalize: boolean };
+    answer: { nodes: readonly string[]; token: WireToken; ranks: WireTensor<Uint32Array>; probabilities: WireTensor<Float32Array> };
+  };
+}
+
+export type QuestionKind = keyof Questions;
+/** A question: its kind, and what that kind asks. */
+export type Question<K extends QuestionKind = QuestionKind> = { [P in K]: { readonly kind: P } & Readonly<Questions[P]["ask"]> }[K];
+export type Answer<K extends QuestionKind> = Questions[K]["answer"];
+
+type Check = (value: unknown) => string | undefined;
+
+const count: Check = (value) => (Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : "a whole number from 0 on");
+const flag: Check = (value) => (typeof value === "boolean" ? undefined : "true or false");
+const share: Check = (value) => (typeof value === "number" && value >= 0 && value <= 1 ? undefined : "a number from 0 to 1");
+const topK: Check = (value) => (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= 1000 ? undefined : "a whole number from 1 to 1000");
+const node: Check = (value) => (typeof value === "string" && parseNode(value) ? undefined : "a node's name such as I5_7");
+const component: Check = (value) => {
+  const c = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const sub = c.kind === "attention" ? "head" : "neuron";
+  const fits =
+    (c.kind === "attention" || c.kind === "ffn") &&
+    count(c.layer) === undefined &&
+    count(c.position) === undefined &&
+    (c[sub] === undefined || count(c[sub]) === undefined);
+  return fits ? undefined : "a block, head or neuron with its layer and position";
+};
+
+/** For each kind of question, what each of its values has to be. */
+const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K]["ask"]]: Check } } = {
+  routes: { from: count, threshold: share, renormalize: flag },
+  lens: { node, normalize: flag, topK },
+  effect: { component, normalize: flag, topK },
+  heads: { layer: count, query: count, key: count },
+  neurons: { layer: count, position: count, topK },
+  maps: { layer: count, head: (value) => (value === null ? undefined : count(value)) },
+  layerMaps: { layer: count },
+  grid: { normalize: flag },
+  follow: { position: count, token: count, normalize: flag },
+};
+
+/** Reads a question that came over the wire. Throws a `ProtocolError` whose sentence says what is wrong. */
+export function readQuestion(value: unknown): Question {
+  const given = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const kind = given.kind;
+  if (typeof kind !== "string" || !Object.hasOwn(CHECKS, kind)) {
+    throw new ProtocolError("malformed", `There is no question of kind ${JSON.stringify(kind) ?? "undefined"}; known are ${Object.keys(CHECKS).join(", ")}.`);
+  }
+  const question: Record<string, unknown> = { kind };
+  for (const [name, check] of Object.entries(CHECKS[kind as QuestionKind]) as [string, Check][]) {
+    const allowed = check(given[name]);
+    if (allowed !== undefined) throw new ProtocolError("malformed", `In a question of kind "${kind}", ${name} has to be ${allowed}, not ${JSON.stringify(given[name]) ?? "undefined"}.`);
+    question[name] = given[name];
+  }
+  return question as Question;
+}
+
+/** The same text for the same question, whatever the order of its keys: the key of caches and payloads. */
+export function questionKey(question: Question): string {
+  const sorted = (value: unknown): unknown =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(
+          Object.entries(value)
+            .sort(([a], [b]) => (a < b ? -1 : 1))
+            .map(([key, inner]) => [key, sorted(inner)]),
+        )
+      : value;
+  return JSON.stringify(sorted(question));
+}

@@ -1,0 +1,98 @@
+import type { WireToken } from "./questions";
+import { initialSelection, readSelection } from "./selection";
+import type { Selection } from "./selection";
+import { checkVersion, ProtocolError } from "./version";
+
+/** Module under which the front end registers models and views; equal to the npm package's name. */
+export const WIDGET_MODULE = "lm-transparency";
+
+/** Facts about the model that pictures need; the fields of `ModelInfo` by the same names. */
+export interface ModelFacts {
+  readonly name: string;
+  readonly family: string;
+  readonly nLayers: number;
+  readonly nHeads: number;
+  readonly dFfn: number;
+  readonly parallelBlocks: boolean;
+  readonly device: string;
+  readonly dtype: string;
+}
+
+/** A prediction of the next token. */
+export interface WirePrediction extends WireToken {
+  readonly logit: number;
+  readonly probability: number;
+}
+
+/** What is known of a run before anything is asked. */
+export interface RunFacts {
+  readonly protocol: number;
+  readonly model: ModelFacts;
+  readonly tokens: readonly WireToken[];
+  /** Most likely tokens after the last one, best first. */
+  readonly predictions: readonly WirePrediction[];
+}
+
+/** Prompts longer than this are not drawn: a picture of more columns tells nothing, and a hostile one would hang the page. */
+export const MAX_TOKENS = 4096;
+const MAX_LAYERS = 1024;
+
+/** Reads a run's facts that came over the wire or out of a stored notebook. Throws a `ProtocolError`. */
+export function readRunFacts(value: unknown): RunFacts {
+  const facts = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  checkVersion(facts.protocol, "This output");
+  const model = (facts.model ?? {}) as Record<string, unknown>;
+  for (const name of ["nLayers", "nHeads", "dFfn"] as const) {
+    const n = model[name];
+    if (!Number.isSafeInteger(n) || (n as number) < 0 || (name === "nLayers" && (n as number) > MAX_LAYERS)) {
+      throw new ProtocolError("malformed", `This output says that its model has ${name} = ${JSON.stringify(n) ?? "nothing"}, which cannot be drawn.`);
+    }
+  }
+  if (!Array.isArray(facts.tokens) || facts.tokens.length === 0 || facts.tokens.length > MAX_TOKENS) {
+    throw new ProtocolError("malformed", `This output does not hold between 1 and ${MAX_TOKENS} tokens.`);
+  }
+  const text = (v: unknown): string => (typeof v === "string" ? v : "");
+  const number = (v: unknown): number => (typeof v === "number" && Number.isFinite(v) ? v : 0);
+  const token = (v: unknown): WireToken => {
+    const t = (typeof v === "object" && v !== null ? v : {}) as Record<string, unknown>;
+    return { id: number(t.id), text: text(t.text) };
+  };
+  return {
+    protocol: facts.protocol as number,
+    model: {
+      name: text(model.name),
+      family: text(model.family),
+      nLayers: model.nLayers as number,
+      nHeads: model.nHeads as number,
+      dFfn: model.dFfn as number,
+      parallelBlocks: model.parallelBlocks === true,
+      device: text(model.device),
+      dtype: text(model.dtype),
+    },
+    tokens: facts.tokens.map(token),
+    predictions: (Array.isArray(facts.predictions) ? facts.predictions.slice(0, 100) : []).map((v) => {
+      const p = v as Record<string, unknown>;
+      return { ...token(p), logit: number(p?.logit), probability: number(p?.probability) };
+    }),
+  };
+}
+
+/** Names of the pictures: each is an element, a widget and a class of the library. */
+export const PICTURES = ["flow-graph", "explorer", "token-matrix", "token-table", "head-bars", "neuron-bars", "lens-grid"] as const;
+export type PictureName = (typeof PICTURES)[number];
+
+/** State of every picture's widget, besides ipywidgets' own. */
+export interface PictureState {
+  readonly picture: PictureName;
+  readonly facts: RunFacts;
+  readonly selection: Selection & { readonly writer: string };
+  /** Options of this picture alone, by name. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** A selection within `facts`: the start is a token that exists. */
+export function selectionFor(facts: RunFacts, value: unknown): Selection {
+  const initial = initialSelection(facts.tokens.length);
+  const selection = readSelection(value, initial);
+  return selection.start < facts.tokens.length ? selection : { ...selection, start: initial.start };
+}
