@@ -1,0 +1,32 @@
+import type { Architecture } from "../architecture";
+import type { Config } from "../config";
+import type { GgufMetadata } from "../gguf-metadata";
+import type { NameTable, WeightMap } from "../weight-map";
+
+/**
+ * One model family: the one place that knows how its config and its weight names map to the shared description.
+ * How to add one: docs/adding-a-family.md.
+ */
+export interface Family {
+  /** As in `ModelInfo.family`. */
+  readonly name: string;
+  /** `model_type` of the configs that it reads. */
+  readonly modelTypes: readonly string[];
+  /** Where checkpoints' names may begin with this or leave it out: "transformer.". */
+  readonly optionalPrefixes?: readonly string[];
+  /** Refuses what cannot be served, by name, from the config alone: called before any weight file is opened. */
+  readonly check?: (config: Config) => void;
+  readonly describe: (config: Config, weights: WeightMap) => Architecture;
+  /** How GGUF files carry the family; left out where none are published. */
+  readonly gguf?: readonly GgufMapping[];
+}
+
+export interface GgufMapping {
+  /** `general.architecture` */
+  readonly architecture: string;
+  /** The hub's config of the file, as far as `describe` reads it. */
+  readonly config: (metadata: GgufMetadata) => Record<string, unknown>;
+  readonly names: NameTable;
+  /** llama.cpp's converter permuted the rows of query and key. */
+  readonly permuted?: boolean;
+}

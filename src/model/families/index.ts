@@ -1,0 +1,59 @@
+/** The registry of model families. A new family is one file and one line here: docs/adding-a-family.md. */
+import { activation } from "../activation";
+import type { Config } from "../config";
+import { ModelFileError, list } from "../errors";
+import { checkRopeType } from "../rope";
+import type { Family, GgufMapping } from "./family";
+import { llama } from "./llama";
+
+export const FAMILIES: readonly Family[] = [llama];
+
+/** `model_type` of every config that can be read. */
+export function modelTypes(): string[] {
+  return FAMILIES.flatMap((family) => family.modelTypes).sort();
+}
+
+/** `general.architecture` of every GGUF file that can be read. */
+export function ggufArchitectures(): string[] {
+  return FAMILIES.flatMap((family) => family.gguf ?? []).map((mapping) => mapping.architecture).sort();
+}
+
+/**
+ * The family of a hub config. Refuses an unknown model type, quantisation, rope type or activation by name, so that
+ * nothing large is read before. Throws `ModelFileError`.
+ */
+export function familyOf(config: Config): Family {
+  if (!config.has("model_type")) {
+    throw new ModelFileError(`${config.origin} has no "model_type"; supported are ${list(modelTypes())}.`);
+  }
+  const type = config.string("model_type");
+  const family = FAMILIES.find((candidate) => candidate.modelTypes.includes(type));
+  if (family === undefined) {
+    throw new ModelFileError(`${config.origin}: model type "${type}" is not supported; ${list(modelTypes())} are.`);
+  }
+  checkQuantization(config);
+  checkRopeType(config);
+  for (const key of ["hidden_act", "hidden_activation", "activation_function"]) {
+    if (config.has(key)) activation(config, [key], "");
+  }
+  family.check?.(config);
+  return family;
+}
+
+/** The family of a GGUF file, and how the file carries it. Throws `ModelFileError`. */
+export function familyOfGguf(origin: string, architecture: string): { readonly family: Family; readonly mapping: GgufMapping } {
+  for (const family of FAMILIES) {
+    const mapping = family.gguf?.find((candidate) => candidate.architecture === architecture);
+    if (mapping !== undefined) return { family, mapping };
+  }
+  throw new ModelFileError(`${origin}: GGUF architecture "${architecture}" is not supported; ${list(ggufArchitectures())} are.`);
+}
+
+function checkQuantization(config: Config): void {
+  const section = config.section("quantization_config") ?? config.section("compression_config");
+  if (section === undefined) return;
+  const method = section.string("quant_method", "unnamed");
+  throw new ModelFileError(
+    `${config.origin}: weights quantised by "${method}" are not supported; unquantised safetensors (float32, float16, bfloat16) and GGUF files (Q4_0 to Q8_0, Q2_K to Q6_K) are.`,
+  );
+}

@@ -1,0 +1,85 @@
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { Config } from "./config";
+import { ModelFileError, list } from "./errors";
+import { familyOf } from "./families";
+import type { ModelFiles } from "./files";
+import { parseJson, readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
+import { createTokenizer } from "./tokenizer";
+import type { ProgressListener } from "./types";
+import { WeightMap } from "./weight-map";
+import { createWeightSource } from "./weight-source";
+
+export interface OpenOptions {
+  /** Branch, tag or commit of a hub repository. */
+  readonly revision?: string;
+  /** Folder for downloads instead of the standard cache. */
+  readonly cacheDir?: string;
+  readonly onProgress?: ProgressListener;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Opens a model's files: a folder in the hub's layout. Only headers, config and tokenizer are read; weights are read as
+ * they are needed. Rejects with a `ModelFileError` whose message is one sentence.
+ */
+export async function openModel(source: string, options: OpenOptions = {}): Promise<ModelFiles> {
+  options.signal?.throwIfAborted();
+  const path = resolve(source);
+  const info = await stat(path).catch(() => undefined);
+  if (info?.isDirectory()) return openFolder(path);
+  throw new ModelFileError(`There is no model folder "${source}".`);
+}
+
+/** Opens a folder in the hub's layout: config.json, safetensors, tokenizer.json. */
+export async function openFolder(folder: string, name = basename(folder)): Promise<ModelFiles> {
+  const names = new Set(await readdir(folder));
+  if (!names.has("config.json")) throw new ModelFileError(`${folder} has no config.json, so it is no model folder.`);
+  const config = await readConfig(join(folder, "config.json"));
+  const family = familyOf(config);
+  const listing = listWeights(await realpath(folder), names);
+  const weights = new WeightMap(listing, { origin: folder, optionalPrefixes: family.optionalPrefixes });
+  const architecture = family.describe(config, weights);
+  const tokenizer = createTokenizer(
+    join(folder, "tokenizer.json"),
+    await readJson(join(folder, "tokenizer.json")),
+    names.has("tokenizer_config.json") ? await readJson(join(folder, "tokenizer_config.json")) : {},
+  );
+  const { entries, scalars } = weights.summary();
+  return { name, architecture, weights: createWeightSource(entries), tokenizer, nParams: scalars, storedType: storedTypeOf(entries) };
+}
+
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new ModelFileError(error.code === "ENOENT" ? `${path} is missing.` : `${path} cannot be read: ${error.message}.`);
+  });
+  return parseJson(path, text);
+}
+
+async function readConfig(path: string): Promise<Config> {
+  const value = await readJson(path);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new ModelFileError(`${path} is not a JSON object.`);
+  return new Config(path, value as Record<string, unknown>);
+}
+
+function listWeights(folder: string, names: ReadonlySet<string>): WeightListing {
+  if (names.has("model.safetensors")) return readSafetensors(join(folder, "model.safetensors"));
+  if (names.has("model.safetensors.index.json")) return readSafetensorsIndex(folder, "model.safetensors.index.json");
+  const others = [...names].filter((name) => name.endsWith(".safetensors") && !name.startsWith("adapter_"));
+  if (others.length === 1) return readSafetensors(join(folder, others[0]));
+  throw new ModelFileError(
+    others.length === 0
+      ? `${folder} has no .safetensors file.`
+      : `${folder} has ${others.length} .safetensors files (${list(others)}) but neither model.safetensors nor model.safetensors.index.json, so it is unclear which belong together.`,
+  );
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16", F64: "float64" };
+
+/** What most scalars are stored in. */
+function storedTypeOf(entries: readonly { readonly type: string; readonly dims: readonly number[] }[]): string {
+  const scalars = new Map<string, number>();
+  for (const { type, dims } of entries) scalars.set(type, (scalars.get(type) ?? 0) + dims.reduce((product, dim) => product * dim, 1));
+  const [type] = [...scalars].reduce((best, item) => (item[1] > best[1] ? item : best), ["F32", -1]);
+  return TYPE_NAMES[type] ?? type.toLowerCase();
+}

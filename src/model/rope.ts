@@ -1,0 +1,150 @@
+/**
+ * Rotary position embedding: from a config's parameters to ready frequencies. The scalings are those of transformers
+ * (modeling_rope_utils.py), computed in float64: linear (Chen et al. 2023, arXiv 2306.15595), dynamic NTK, llama3,
+ * yarn (Peng et al. 2023, arXiv 2309.00071), longrope (Ding et al. 2024, arXiv 2402.13753).
+ */
+import type { Rotary } from "./architecture";
+import { Config } from "./config";
+import { ModelFileError, list } from "./errors";
+
+export const ROPE_TYPES = ["default", "linear", "dynamic", "llama3", "yarn", "longrope"] as const;
+export type RopeType = (typeof ROPE_TYPES)[number];
+
+export interface RopeOptions {
+  readonly headDim: number;
+  readonly maxPositions: number;
+  readonly pairing?: "half" | "interleaved";
+  /** What `rope_theta` is where the config does not say. Default 10000. */
+  readonly theta?: number;
+  /** Which part of each head is rotated where the config does not say. Default 1. */
+  readonly partial?: number;
+  /** Which entry counts where parameters are given by layer type: "full_attention", "sliding_attention". */
+  readonly layerType?: string;
+  /** [dims / 2] divisors of the frequencies, as GGUF files carry them instead of a rope type. */
+  readonly divisors?: Float32Array;
+}
+
+/** The parameters in the new style (`rope_parameters`) or the old (`rope_scaling` beside `rope_theta`). */
+function parameters(config: Config, layerType: string | undefined): Config {
+  const all = config.section("rope_scaling") ?? config.section("rope_parameters") ?? new Config(config.origin, {});
+  const nested = layerType === undefined ? undefined : all.section(layerType);
+  return nested ?? all;
+}
+
+/** Refuses a rope type that is not served. Called before anything else is read. */
+export function checkRopeType(config: Config): void {
+  const all = config.section("rope_scaling") ?? config.section("rope_parameters");
+  if (all === undefined) return;
+  for (const section of [all, all.raw("full_attention") ? all.section("full_attention") : undefined, all.raw("sliding_attention") ? all.section("sliding_attention") : undefined]) {
+    if (section !== undefined) ropeType(section);
+  }
+}
+
+function ropeType(section: Config): RopeType {
+  const name = section.string("rope_type", section.string("type", "default"));
+  // Phi-3's first configs call longrope "su".
+  const type = name === "su" ? "longrope" : name;
+  if (!(ROPE_TYPES as readonly string[]).includes(type)) {
+    throw new ModelFileError(`${section.origin}: rope type "${name}" is not supported; ${list(ROPE_TYPES)} are.`);
+  }
+  return type as RopeType;
+}
+
+/** Rotary embedding as the config describes it. Throws `ModelFileError`. */
+export function rotary(config: Config, options: RopeOptions): Rotary {
+  const p = parameters(config, options.layerType);
+  const type = ropeType(p);
+  const theta = p.number("rope_theta", config.number("rope_theta", options.theta ?? 10000));
+  const partial = p.number("partial_rotary_factor", config.number("partial_rotary_factor", options.partial ?? 1));
+  // An odd number of rotated dimensions is rounded up to whole pairs.
+  const dim = Math.trunc(options.headDim * partial);
+  const half = Math.ceil(dim / 2);
+  const common = { dims: 2 * half, pairing: options.pairing ?? "half" } as const;
+  if (common.dims < 2 || common.dims > options.headDim) {
+    throw new ModelFileError(`${config.origin}: ${dim} of ${options.headDim} dimensions of a head cannot be rotated.`);
+  }
+  const { divisors } = options;
+  if (divisors !== undefined && divisors.length !== half) {
+    throw new ModelFileError(`${config.origin}: ${divisors.length} divisors of rotary frequencies do not fit ${half} pairs of dimensions.`);
+  }
+  const plain = frequencies(theta, dim);
+  const fixed = (values: Float64Array, scale?: number): Rotary => {
+    const all = divisors === undefined ? values : values.map((value, i) => value / divisors[i]);
+    return scale === undefined || scale === 1 ? { ...common, frequencies: () => all } : { ...common, frequencies: () => all, scale };
+  };
+  const original = (): number => config.number("original_max_position_embeddings", p.number("original_max_position_embeddings", options.maxPositions));
+
+  switch (type) {
+    case "default":
+      return fixed(plain);
+    case "linear": {
+      const factor = p.number("factor");
+      return fixed(plain.map((value) => value / factor));
+    }
+    case "dynamic": {
+      const factor = p.number("factor");
+      const max = options.maxPositions;
+      return {
+        ...common,
+        frequencies: (nTokens) => {
+          const grown = (factor * Math.max(nTokens, max)) / max - (factor - 1);
+          return frequencies(theta * grown ** (dim / (dim - 2)), dim);
+        },
+      };
+    }
+    case "llama3": {
+      const factor = p.number("factor");
+      const low = p.number("low_freq_factor");
+      const high = p.number("high_freq_factor");
+      const context = original();
+      return fixed(plain.map((value) => {
+        const turns = (context * value) / (2 * Math.PI);
+        if (turns < low) return value / factor;
+        if (turns > high) return value;
+        const smooth = (turns - low) / (high - low);
+        return ((1 - smooth) * value) / factor + smooth * value;
+      }));
+    }
+    case "yarn":
+      return yarn(p, theta, dim, original(), options.maxPositions, fixed);
+    case "longrope": {
+      const context = original();
+      const factor = p.number("factor", options.maxPositions / context);
+      const scale = p.number("attention_factor", factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(context)));
+      const [short, long] = ["short_factor", "long_factor"].map((key) => {
+        const values = p.numbers(key);
+        if (values.length !== half) throw new ModelFileError(`${p.origin}: "${key}" must have ${half} numbers, not ${values.length}.`);
+        return plain.map((value, i) => value / values[i]);
+      });
+      return { ...common, frequencies: (nTokens) => (nTokens > context ? long : short), scale };
+    }
+  }
+}
+
+function yarn(p: Config, theta: number, dim: number, context: number, maxPositions: number, fixed: (values: Float64Array, scale?: number) => Rotary): Rotary {
+  const factor = p.number("factor", maxPositions / context);
+  const mscale = (weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
+  const [m, all] = [p.number("mscale", 0), p.number("mscale_all_dim", 0)];
+  const scale = p.number("attention_factor", m !== 0 && all !== 0 ? mscale(m) / mscale(all) : mscale(1));
+  // The dimension whose wave turns `rotations` times within the original context.
+  const dimension = (rotations: number): number => (dim * Math.log(context / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+  // 0 counts as missing, as in transformers.
+  let low = dimension(p.number("beta_fast", 0) || 32);
+  let high = dimension(p.number("beta_slow", 0) || 1);
+  if (p.flag("truncate", true)) {
+    low = Math.floor(low);
+    high = Math.ceil(high);
+  }
+  low = Math.max(low, 0);
+  high = Math.min(high, dim - 1);
+  if (low === high) high += 0.001;
+  return fixed(frequencies(theta, dim).map((value, i) => {
+    const interpolated = Math.min(1, Math.max(0, (i - low) / (high - low)));
+    return (value / factor) * interpolated + value * (1 - interpolated);
+  }), scale);
+}
+
+/** [ceil(dim / 2)]: theta^(-2i/dim). */
+function frequencies(theta: number, dim: number): Float64Array {
+  return Float64Array.from({ length: Math.ceil(dim / 2) }, (_, i) => theta ** ((-2 * i) / dim));
+}

@@ -1,0 +1,164 @@
+import type { Linear, LinearLayout, Norm, WeightRef } from "./architecture";
+import { ModelFileError } from "./errors";
+import type { WeightListing } from "./safetensors";
+import { createWeightSource } from "./weight-source";
+import type { WeightEntry } from "./weights";
+
+/** Hub stem → GGUF stem, `{}` standing for the layer's number: `["model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"]`. */
+export type NameTable = readonly (readonly [hub: string, gguf: string])[];
+
+export interface WeightMapOptions {
+  /** Where the weights were read, for messages. */
+  readonly origin: string;
+  /** Given for GGUF files. */
+  readonly gguf?: { readonly names: NameTable; readonly permuted: boolean };
+  /** Prefixes that checkpoints carry before the family's own names, or leave out of them: "transformer.". */
+  readonly optionalPrefixes?: readonly string[];
+}
+
+interface BiasOption {
+  /** true: must be there; false: there is none; "maybe": as the file has it. In GGUF files what is there decides. */
+  readonly bias?: boolean | "maybe";
+}
+
+/**
+ * The tensors of a model under the hub's names of its family, whatever file they lie in. Each is checked to be there and
+ * to have the shape that the config gives it.
+ */
+export class WeightMap {
+  /** True for GGUF files: linear layers lie [out, in] there whatever the hub does. */
+  readonly gguf: boolean;
+  private readonly entries: ReadonlyMap<string, WeightEntry>;
+  private readonly used = new Set<string>();
+
+  constructor(
+    private readonly listing: WeightListing,
+    private readonly options: WeightMapOptions,
+  ) {
+    this.entries = new Map(listing.entries.map((entry) => [entry.name, entry]));
+    this.gguf = options.gguf !== undefined;
+  }
+
+  has(name: string): boolean {
+    return this.find(name) !== undefined;
+  }
+
+  /** Dims of a tensor, or undefined where there is none of that name. */
+  dims(name: string): readonly number[] | undefined {
+    return this.find(name)?.dims;
+  }
+
+  tensor(name: string, dims: readonly number[]): WeightRef {
+    const entry = this.find(name);
+    if (entry === undefined) throw this.missing(name);
+    const same = entry.dims.length === dims.length && entry.dims.every((dim, i) => dim === dims[i]);
+    // Vectors come as [1, n] or [n, 1] in a few checkpoints: the same numbers in the same order.
+    const vector = entry.dims.filter((dim) => dim !== 1).join() === dims.filter((dim) => dim !== 1).join() && dims.length === 1;
+    if (!same && !vector) {
+      throw new ModelFileError(`${this.options.origin}: tensor "${entry.name}" has shape [${entry.dims.join(", ")}], but the config asks for [${dims.join(", ")}].`);
+    }
+    this.used.add(entry.name);
+    return { name: entry.name };
+  }
+
+  /**
+   * `stem.weight` and `stem.bias` of a linear layer with `inputs` → `outputs`. `rotaryHeads`: its rows are heads that
+   * llama.cpp's converter may have permuted.
+   */
+  linear(stem: string, outputs: number, inputs: number, options: BiasOption & { readonly layout?: LinearLayout; readonly rotaryHeads?: number } = {}): Linear {
+    const layout = this.gguf ? "out-in" : (options.layout ?? "out-in");
+    const unpermuteHeads = options.rotaryHeads !== undefined && this.options.gguf?.permuted ? options.rotaryHeads : undefined;
+    const order = (ref: WeightRef): WeightRef => (unpermuteHeads === undefined ? ref : { ...ref, unpermuteHeads });
+    const weight = order(this.tensor(`${stem}.weight`, layout === "out-in" ? [outputs, inputs] : [inputs, outputs]));
+    return this.wants(`${stem}.bias`, options.bias ?? false) ? { weight, bias: order(this.tensor(`${stem}.bias`, [outputs])), layout } : { weight, layout };
+  }
+
+  /** LayerNorm with weight and (unless `bias: false`) bias. */
+  layerNorm(stem: string, size: number, epsilon: number, options: BiasOption = {}): Norm {
+    const weight = this.tensor(`${stem}.weight`, [size]);
+    return this.wants(`${stem}.bias`, options.bias ?? true)
+      ? { kind: "layernorm", epsilon, weight, bias: this.tensor(`${stem}.bias`, [size]) }
+      : { kind: "layernorm", epsilon, weight };
+  }
+
+  /** RMSNorm. `unitOffset`: the hub stores weight − 1 (Gemma); llama.cpp's converter has added the 1. */
+  rmsNorm(stem: string, size: number, epsilon: number, options: { readonly unitOffset?: boolean } = {}): Norm {
+    const weight = this.tensor(`${stem}.weight`, [size]);
+    return options.unitOffset && !this.gguf ? { kind: "rmsnorm", epsilon, weight, unitOffset: true } : { kind: "rmsnorm", epsilon, weight };
+  }
+
+  /** The output matrix [V, d]: `stem` where the file has it, else the embedding where the config ties them. */
+  unembedding(stem: string, embedding: WeightRef, vocabulary: number, width: number, tied: boolean, options: BiasOption = {}): Linear {
+    // In GGUF files a missing output matrix is what says that they are tied.
+    if (this.has(`${stem}.weight`) || !(tied || this.gguf)) return this.linear(stem, vocabulary, width, options);
+    if (!this.wants(`${stem}.bias`, options.bias ?? false)) return { weight: embedding, layout: "out-in" };
+    return { weight: embedding, bias: this.tensor(`${stem}.bias`, [vocabulary]), layout: "out-in" };
+  }
+
+  /** The values of a small tensor, now. */
+  values(name: string): Float32Array {
+    const entry = this.find(name);
+    if (entry === undefined) throw this.missing(name);
+    const source = createWeightSource([entry]);
+    try {
+      return source.read({ name: entry.name }).data;
+    } finally {
+      source.close();
+    }
+  }
+
+  /** Entries that the architecture refers to, and how many scalars they are. */
+  summary(): { readonly entries: WeightEntry[]; readonly scalars: number } {
+    const entries = [...this.used].map((name) => this.entries.get(name)).filter((entry) => entry !== undefined);
+    return { entries, scalars: entries.reduce((sum, entry) => sum + entry.dims.reduce((product, dim) => product * dim, 1), 0) };
+  }
+
+  private wants(name: string, bias: boolean | "maybe"): boolean {
+    return bias === "maybe" || this.gguf ? this.has(name) : bias;
+  }
+
+  private find(name: string): WeightEntry | undefined {
+    for (const candidate of this.candidates(name)) {
+      const entry = this.entries.get(candidate);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
+  /** Names in the file that may stand for a hub name, best first. */
+  private candidates(name: string): string[] {
+    if (this.options.gguf !== undefined) return [translate(name, this.options.gguf.names)];
+    const names = [name];
+    for (const prefix of this.options.optionalPrefixes ?? []) {
+      names.push(name.startsWith(prefix) ? name.slice(prefix.length) : prefix + name);
+    }
+    return names;
+  }
+
+  private missing(name: string): ModelFileError {
+    const candidates = this.candidates(name);
+    for (const candidate of candidates) {
+      const type = this.listing.unserved.get(candidate);
+      if (type !== undefined) {
+        return new ModelFileError(`${this.options.origin}: tensor "${candidate}" is stored as ${type}, which is not supported; float32, float16 and bfloat16 safetensors are, and GGUF files for quantised weights.`);
+      }
+    }
+    return new ModelFileError(`${this.options.origin} has no tensor "${candidates[0]}", which its config asks for.`);
+  }
+}
+
+/** The GGUF name of a hub name; a hub name that the table lacks stays, and is then reported as missing. */
+function translate(name: string, table: NameTable): string {
+  const dot = name.lastIndexOf(".");
+  const stem = name.slice(0, dot);
+  for (const [hub, gguf] of table) {
+    const [before, after] = hub.split("{}");
+    if (after === undefined) {
+      if (stem === hub) return gguf + name.slice(dot);
+    } else if (stem.startsWith(before) && stem.endsWith(after)) {
+      const layer = stem.slice(before.length, stem.length - after.length);
+      if (/^\d+$/.test(layer)) return gguf.replace("{}", layer) + name.slice(dot);
+    }
+  }
+  return name;
+}
