@@ -36,10 +36,11 @@ export interface Pass {
   /** [T, V], or [V] of one position. */
   logits(position?: number): Promise<Tensor>;
   /**
-   * [f]: for each neuron n at `position` the distance `‖resid_post − a[n] W_out[n]‖₁` that its contribution is made of;
-   * computed in the engine, where W_out lies.
+   * [f]: for each neuron n at `position` the proximity of its update z = `a[n] W_out[n]` (times `ffn_scale`) to y = `resid_post`:
+   * `Σ_i (|y_i| − |y_i − z_i|)`, subtracted before it is summed up: the sums are large, small neurons would drown. Computed in
+   * the engine, where W_out lies.
    */
-  neuronDistances(layer: number, position: number): Promise<Float32Array>;
+  neuronProximities(layer: number, position: number): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 

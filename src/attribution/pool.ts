@@ -1,0 +1,88 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { CONTROL, type AttentionJob, type JobAnswer } from "./jobs";
+
+interface Pending {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Threads that compute contributions. They start with the first job and are kept; they keep the process alive only while a
+ * job is under way. A thread that dies takes its jobs with it (they reject) and is replaced with the next job.
+ */
+export class AttributionPool {
+  private workers: Worker[] = [];
+  private readonly pending = new Map<number, Pending>();
+  private lastId = 0;
+
+  /** @param size number of threads. Default: one a core, at most 8. */
+  constructor(private readonly size = Math.min(availableParallelism(), 8)) {}
+
+  /** Runs a job on all threads. Rejects with the signal's reason once it is aborted. */
+  run(job: Omit<AttentionJob, "id">, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    this.start();
+    const id = ++this.lastId;
+    return new Promise<void>((resolve, reject) => {
+      const abort = (): void => {
+        Atomics.store(job.control, CONTROL.cancelled, 1);
+        this.settle(id)?.reject(signal?.reason as Error);
+      };
+      const done = (): void => signal?.removeEventListener("abort", abort);
+      this.pending.set(id, {
+        resolve: () => { done(); resolve(); },
+        reject: error => { done(); reject(error); },
+      });
+      signal?.addEventListener("abort", abort, { once: true });
+      for (const worker of this.workers) {
+        worker.ref();
+        worker.postMessage({ ...job, id } satisfies AttentionJob);
+      }
+    });
+  }
+
+  private start(): void {
+    if (this.workers.length > 0) return;
+    for (let i = 0; i < this.size; i++) {
+      const worker = new Worker(join(__dirname, "worker.js"));
+      worker.unref();
+      worker.on("message", (answer: JobAnswer) => {
+        const pending = this.settle(answer.id);
+        if (answer.error === undefined) pending?.resolve();
+        else pending?.reject(new Error(`Contributions could not be computed: ${answer.error}`));
+      });
+      const lost = (why: string): void => this.fail(worker, new Error(`A thread that computes contributions ended: ${why}. Asking again starts new ones.`));
+      worker.on("error", error => lost(error.message));
+      worker.on("exit", code => lost(`exit code ${code}`));
+      this.workers.push(worker);
+    }
+  }
+
+  private settle(id: number): Pending | undefined {
+    const pending = this.pending.get(id);
+    this.pending.delete(id);
+    if (this.pending.size === 0) for (const worker of this.workers) worker.unref();
+    return pending;
+  }
+
+  private fail(worker: Worker, error: Error): void {
+    if (!this.workers.includes(worker)) return;
+    // The dead thread may have held a chunk that no other takes: all jobs under way are lost.
+    const others = this.workers.filter(other => other !== worker);
+    this.workers = [];
+    for (const other of others) void other.terminate();
+    const lost = [...this.pending.values()];
+    this.pending.clear();
+    for (const pending of lost) pending.reject(error);
+  }
+}
+
+let shared: AttributionPool | undefined;
+
+/** The threads of this process. */
+export function sharedPool(): AttributionPool {
+  shared ??= new AttributionPool();
+  return shared;
+}
