@@ -1,0 +1,116 @@
+/** The steps of `npm start`; docs/start.md describes them. */
+import fs from "node:fs";
+import path from "node:path";
+import { JUPYTER_HOME, ROOT, VENV, VENV_PYTHON, findPython, installDefaultModel, installDependencies, installVenv } from "./install.mjs";
+import { choosePort, startLab } from "./lab.mjs";
+import { withLock } from "./lock.mjs";
+import { StepError, Steps, causeOf } from "./steps.mjs";
+
+const HELP = `npm start -- [--no-browser] [--port N] [--no-model] [notebook]
+
+Installs what is missing, builds what changed, and opens JupyterLab with our kernel on 127.0.0.1.
+
+  --no-browser   print the address instead of opening a browser (for servers)
+  --port N       use this port; without it the first free one from 8888 on
+  --no-model     do not fetch the default model now
+  notebook       what to open; notebooks/01-first-look.ipynb without it
+
+Environment: LM_TRANSPARENCY_PYTHON is the Python to make .venv with.`;
+
+function parse(args) {
+  const options = { browser: true, port: undefined, model: true, show: path.join("notebooks", "01-first-look.ipynb") };
+  const rest = [...args];
+  while (rest.length > 0) {
+    const arg = rest.shift();
+    if (arg === "--no-browser") options.browser = false;
+    else if (arg === "--no-model") options.model = false;
+    else if (arg === "--help" || arg === "-h") options.help = true;
+    else if (arg === "--port" || arg.startsWith("--port=")) {
+      const value = arg === "--port" ? rest.shift() : arg.slice("--port=".length);
+      const port = Number(value);
+      if (!/^\d+$/.test(value ?? "") || port < 1 || port > 65535) throw new StepError(`--port must be a number from 1 to 65535, not ${JSON.stringify(value ?? "")}.`, { exitCode: 2 });
+      options.port = port;
+    } else if (!arg.startsWith("-")) {
+      const file = path.relative(ROOT, path.resolve(process.env.INIT_CWD ?? process.cwd(), arg));
+      if (file.startsWith("..") || path.isAbsolute(file)) throw new StepError(`${arg} lies outside ${ROOT}: copy it into the clone, or call jupyter yourself (docs/start.md).`, { exitCode: 2 });
+      if (!fs.existsSync(path.join(ROOT, file))) throw new StepError(`${arg} does not exist.`, { exitCode: 2 });
+      options.show = file;
+    } else throw new StepError(`unknown option ${arg}; allowed are --no-browser, --port N, --no-model and --help.`, { exitCode: 2 });
+  }
+  return options;
+}
+
+/** True where opening a browser has a chance: the server prints the address in any case. */
+const hasDisplay = () => process.platform !== "linux" || Boolean(process.env.DISPLAY || process.env.WAYLAND_DISPLAY || process.env.BROWSER || process.env.WSL_DISTRO_NAME);
+
+export async function main(args) {
+  let lab;
+  let stopping = false;
+  const stop = async (signal) => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    if (lab === undefined) process.exit(signal === "SIGINT" ? 130 : 143);
+    console.log("\nending JupyterLab and its kernels …");
+    await lab.stop();
+    process.exit(0);
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => void stop(signal));
+
+  try {
+    const options = parse(args);
+    if (options.help) {
+      console.log(HELP);
+      return;
+    }
+    await withLock(
+      path.join(ROOT, ".cache", "start.lock"),
+      async () => {
+        const steps = new Steps(options.model ? 6 : 5);
+        let python;
+        await steps.run("Python", async () => {
+          // A finished .venv needs no other Python any more.
+          try {
+            python = await findPython();
+          } catch (error) {
+            if (!fs.existsSync(path.join(VENV, "lm-transparency.json")) || !fs.existsSync(VENV_PYTHON)) throw error;
+            python = { command: VENV_PYTHON, args: [], version: JSON.parse(fs.readFileSync(path.join(VENV, "lm-transparency.json"), "utf8")).python.split(".").map(Number), executable: VENV_PYTHON };
+          }
+          return `${python.version.join(".")} (${python.executable})`;
+        });
+        await steps.run("npm dependencies", installDependencies);
+        await steps.run("JupyterLab in .venv", (note) => installVenv(python, ["requirements.txt"], note));
+        await steps.run("build", async (note) => {
+          const { build, BuildError } = await import("../build.mjs");
+          try {
+            const built = await build({ say: note });
+            return built.length > 0 ? built.join(", ") : "up to date";
+          } catch (error) {
+            if (error instanceof BuildError) throw new StepError("the sources do not build: if you changed none, this is our mistake; its messages are below.", { detail: error.message });
+            throw error;
+          }
+        });
+        if (options.model) await steps.run("default model", installDefaultModel);
+        await steps.run("JupyterLab", async () => {
+          const port = await choosePort(options.port);
+          const browser = options.browser && hasDisplay();
+          lab = await startLab({ port, home: JUPYTER_HOME, show: options.show, browser });
+          return `port ${port}`;
+        });
+      },
+      (pid) => console.log(`waiting for process ${pid}, which is installing in this clone`),
+    );
+  } catch (error) {
+    const known = error instanceof StepError;
+    const cause = known ? undefined : (causeOf(String(error?.code ?? error?.message ?? error), "npm") ?? undefined);
+    if (known && error.detail) console.error(`\n${error.detail}`);
+    if (!known && cause === undefined) console.error(error);
+    console.error(`\nnpm start: ${known && error.step ? `step "${error.step}": ` : ""}${known ? error.message : (cause ?? "unexpected error, see above: this is our mistake.")}`);
+    process.exit(known ? error.exitCode : 1);
+  }
+
+  console.log(`\nJupyterLab is up:  ${lab.url}\nCtrl-C ends it and its kernels.`);
+  const { code, signal } = await lab.ended;
+  if (stopping) return;
+  console.error(`\nnpm start: JupyterLab ended by itself (${signal ?? `exit code ${code}`}).`);
+  process.exit(code === 0 ? 0 : 1);
+}
