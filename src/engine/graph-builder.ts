@@ -1,0 +1,161 @@
+import type { Linear, Norm, WeightRef } from "../model/architecture";
+import type { AttributeValue, ElementType, Graph, Initializer, Node, OperatorSets, Value } from "./onnx";
+
+/** A weight matrix as a graph can use it. */
+export interface MatrixContent {
+  /** float16 and bfloat16 are cast to float32 when the graph runs. */
+  readonly type: "float32" | "float16" | "bfloat16";
+  readonly content: Initializer["content"];
+}
+
+/** Where a graph's weights come from: the builder says what it needs, the source decides how it is held. */
+export interface ParameterSource {
+  /** `rows` × `columns` as they lie in the file. Throws where the file's tensor has another size. */
+  matrix(ref: WeightRef, rows: number, columns: number): MatrixContent;
+  /** Values of a short tensor (bias, scale of a norm). Throws where the file's tensor has another length. */
+  vector(ref: WeightRef, length: number): Float32Array;
+}
+
+const CONTRIBUTED = "com.microsoft";
+
+/**
+ * Collects the nodes of one graph. Every method takes and gives names of tensors. The names of operators and attributes
+ * are those of ONNX: https://onnx.ai/onnx/operators/
+ */
+export class GraphBuilder {
+  private readonly nodes: Node[] = [];
+  private readonly initializers: Initializer[] = [];
+  private readonly inputs: Value[] = [];
+  private readonly outputs: Value[] = [];
+  private readonly shared = new Map<string, string>();
+  private count = 0;
+
+  constructor(private readonly name: string, private readonly parameters: ParameterSource) {}
+
+  input(name: string, dims: readonly (number | string)[], type: ElementType = "float32"): string {
+    this.inputs.push({ name, type, dims });
+    return name;
+  }
+
+  /** Gives the tensor a name of its own that can be fetched. */
+  output(name: string, tensor: string, dims: readonly (number | string)[]): string {
+    this.nodes.push({ operator: "Identity", inputs: [tensor], outputs: [name] });
+    this.outputs.push({ name, type: "float32", dims });
+    return name;
+  }
+
+  /** Declares a tensor that already has its name as an output. */
+  declare(name: string, dims: readonly (number | string)[]): string {
+    this.outputs.push({ name, type: "float32", dims });
+    return name;
+  }
+
+  /** A node with one output; `name` where it has to be known outside. */
+  node(operator: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}, name?: string, domain?: string): string {
+    const output = name ?? this.fresh(operator);
+    this.nodes.push({ operator, inputs, outputs: [output], attributes, domain });
+    return output;
+  }
+
+  split(tensor: string, sizes: readonly number[], axis: number): string[] {
+    const outputs = sizes.map(() => this.fresh("Split"));
+    this.nodes.push({ operator: "Split", inputs: [tensor, this.integers(sizes)], outputs, attributes: { axis } });
+    return outputs;
+  }
+
+  /** `dims` as ONNX's Reshape reads them: 0 keeps a dimension, -1 is what is left. */
+  reshape(tensor: string, dims: readonly number[]): string {
+    return this.node("Reshape", [tensor, this.integers(dims)]);
+  }
+
+  transpose(tensor: string, perm: readonly number[]): string {
+    return this.node("Transpose", [tensor], { perm });
+  }
+
+  scalar(value: number): string {
+    return this.constant(`scalar_${value}`, "float32", [], Float32Array.of(value));
+  }
+
+  integers(values: readonly number[]): string {
+    return this.constant(`integers_${values.join("_")}`, "int64", [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  floats(values: Float32Array, dims: readonly number[] = [values.length]): string {
+    return this.constant(this.fresh("floats"), "float32", dims, values);
+  }
+
+  /** x [n, inputs] → [n, outputs], with the layer's bias or with `bias` in its place (null: none). */
+  linear(x: string, linear: Linear, inputs: number, outputs: number, bias?: Float32Array | null): string {
+    const outIn = linear.layout === "out-in";
+    const [rows, columns] = outIn ? [outputs, inputs] : [inputs, outputs];
+    const { type, content } = this.parameters.matrix(linear.weight, rows, columns);
+    const stored = this.fresh("weight");
+    this.initializers.push({ name: stored, type, dims: [rows, columns], content });
+    const weight = type === "float32" ? stored : this.node("Cast", [stored], { to: 1 });
+    const values = bias === undefined ? this.bias(linear, outputs) : bias;
+    const operands = values ? [x, weight, this.floats(values)] : [x, weight];
+    return this.node("Gemm", operands, { transB: outIn ? 1 : 0 });
+  }
+
+  /** Values of a linear layer's bias, undefined without one. */
+  bias(linear: Linear, outputs: number): Float32Array | undefined {
+    return linear.bias && this.parameters.vector(linear.bias, outputs);
+  }
+
+  /** The scale a norm multiplies with, undefined without one. */
+  scale(norm: Norm, length: number): Float32Array | undefined {
+    const values = norm.weight && this.parameters.vector(norm.weight, length);
+    return values && norm.unitOffset ? values.map(value => value + 1) : values;
+  }
+
+  /**
+   * Norm over the last axis of x [..., size]. `dims` are those of the scale: [size], or more axes where groups have
+   * scales of their own.
+   */
+  norm(x: string, norm: Norm, size: number, dims: readonly number[] = [size]): string {
+    const length = dims.reduce((product, dim) => product * dim, 1);
+    const scale = this.scale(norm, length);
+    const bias = norm.bias && this.parameters.vector(norm.bias, length);
+    if (norm.kind === "layernorm" && dims.length === 1) {
+      const weight = this.floats(scale ?? new Float32Array(length).fill(1));
+      return this.node("LayerNormalization", bias ? [x, weight, this.floats(bias)] : [x, weight], { axis: -1, epsilon: { float: norm.epsilon } });
+    }
+    const { value, inverse } = this.statistic(x, norm);
+    let result = this.node("Mul", [value, inverse]);
+    if (scale) result = this.node("Mul", [result, this.floats(scale, dims)]);
+    return bias ? this.node("Add", [result, this.floats(bias, dims)]) : result;
+  }
+
+  /** What a norm multiplies: x (LayerNorm: less its mean), and the number it multiplies with, 1 / sqrt(mean square + epsilon), [..., 1]. */
+  statistic(x: string, norm: Norm): { readonly value: string; readonly inverse: string } {
+    const axes = this.integers([-1]);
+    const value = norm.kind === "layernorm" ? this.node("Sub", [x, this.node("ReduceMean", [x, axes])]) : x;
+    const square = this.node("ReduceMean", [this.node("Mul", [value, value]), axes]);
+    const root = this.node("Sqrt", [this.node("Add", [square, this.scalar(norm.epsilon)])]);
+    return { value, inverse: this.node("Reciprocal", [root]) };
+  }
+
+  /** `cap * tanh(x / cap)` */
+  softcap(x: string, cap: number): string {
+    return this.node("Mul", [this.node("Tanh", [this.node("Div", [x, this.scalar(cap)])]), this.scalar(cap)]);
+  }
+
+  finish(): { readonly graph: Graph; readonly operatorSets: OperatorSets } {
+    const graph = { name: this.name, nodes: this.nodes, initializers: this.initializers, inputs: this.inputs, outputs: this.outputs };
+    const contributed = this.nodes.some(node => node.domain === CONTRIBUTED);
+    return { graph, operatorSets: contributed ? { other: { [CONTRIBUTED]: 1 } } : {} };
+  }
+
+  private fresh(stem: string): string {
+    return `${stem}.${this.count++}`;
+  }
+
+  private constant(key: string, type: ElementType, dims: readonly number[], values: Float32Array | BigInt64Array): string {
+    const known = this.shared.get(key);
+    if (known) return known;
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    this.initializers.push({ name: key, type, dims, content: { kind: "inline", bytes } });
+    this.shared.set(key, key);
+    return key;
+  }
+}

@@ -1,0 +1,330 @@
+// The native library reads this when it loads: set in the process before any thread that loads it starts.
+process.env.ORT_DISABLE_TELEMETRY = "1";
+
+import * as path from "node:path";
+import { SHARE_ENV, Worker } from "node:worker_threads";
+import type { Architecture, Rotary } from "../model/architecture";
+import type { ProgressListener, Tensor } from "../model/types";
+import type { WeightSource } from "../model/weights";
+import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
+import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, Pass } from "./types";
+
+export type { Engine, ForwardOptions, LayerConstants, LayerTensorName, Pass } from "./types";
+
+export interface EngineOptions {
+  /** Name of an execution provider, or "auto" / "cpu" / "gpu". Default "auto". */
+  readonly device?: string;
+  /** "auto" (what the file has), "float32", "float16", "bfloat16", "q8" or "q4". Default "auto". */
+  readonly dtype?: string;
+  /** Threads of one operator. Default: one a physical core. */
+  readonly threads?: number;
+  /** Most bytes of layer tensors that a pass keeps for `keep`; beyond it they are computed again on asking. Default 128 MiB. */
+  readonly keepBytes?: number;
+  readonly onProgress?: ProgressListener;
+  readonly signal?: AbortSignal;
+}
+
+/** What the engine needs of a model's files. */
+export interface EngineFiles {
+  readonly architecture: Architecture;
+  readonly weights: Pick<WeightSource, "entries">;
+}
+
+/**
+ * Starts the engine's thread and loads the model's layers in it.
+ * Rejects with one sentence where a weight is missing or of another shape, or the device is not there.
+ */
+export async function createEngine(files: EngineFiles, options: EngineOptions = {}): Promise<Engine> {
+  options.signal?.throwIfAborted();
+  checkArchitecture(files.architecture);
+  const { plain, rotaries } = withoutFunctions(files.architecture);
+  const settings: ComputeSettings = { device: "cpu", threads: options.threads };
+  const thread = new Thread({ architecture: plain, entries: [...files.weights.entries.values()], settings });
+  try {
+    const onProgress = options.onProgress && progressOf("load", options.onProgress);
+    await thread.ask("open", {}, { signal: options.signal, onProgress });
+  } catch (error) {
+    await thread.leave();
+    throw error;
+  }
+  return new WorkerEngine(files.architecture, rotaries, thread, settings.device, "float32", options.keepBytes ?? 128 << 20);
+}
+
+function progressOf(stage: string, listener: ProgressListener): (done: number, total: number) => void {
+  return (done, total) => listener({ stage, done, total, unit: "layers" });
+}
+
+function checkArchitecture({ nHeads, nKeyValueHeads, nLayers, layers }: Architecture): void {
+  if (nHeads % nKeyValueHeads !== 0) throw new Error(`${nHeads} query heads cannot share ${nKeyValueHeads} key/value heads evenly.`);
+  if (layers.length !== nLayers) throw new Error(`The model has ${nLayers} layers, but ${layers.length} are described.`);
+  layers.forEach((layer, index) => {
+    for (const norm of [layer.postAttentionNorm, layer.postFfnNorm]) {
+      // Its bias would be a part of the sum that no term of the block carries.
+      if (norm?.bias) throw new Error(`Layer ${index} has a norm with a bias behind a block; only norms without one are supported there.`);
+    }
+  });
+}
+
+/** The architecture without functions, and the rotary embeddings whose functions were taken out. */
+function withoutFunctions(architecture: Architecture): { readonly plain: PlainArchitecture; readonly rotaries: readonly Rotary[] } {
+  const rotaries: Rotary[] = [];
+  const layers = architecture.layers.map(layer => {
+    const { rotary, ...attention } = layer.attention;
+    if (!rotary) return { ...layer, attention };
+    let rotaryIndex = rotaries.indexOf(rotary);
+    if (rotaryIndex < 0) rotaryIndex = rotaries.push(rotary) - 1;
+    const { dims, pairing, scale } = rotary;
+    return { ...layer, attention: { ...attention, rotary: { dims, pairing, scale } }, rotaryIndex };
+  });
+  return { plain: { ...architecture, layers }, rotaries };
+}
+
+interface AskOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+interface Pending {
+  readonly resolve: (answer: Answer<RequestKind>) => void;
+  readonly reject: (error: unknown) => void;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Threads that may be inside native code. Ending the process there would abort it, so its exit waits for them. */
+const threads = new Set<Int32Array>();
+
+function waitForThreads(): void {
+  for (const control of threads) Atomics.store(control, controlFields.stop, 1);
+  for (const control of threads) {
+    while (Atomics.load(control, controlFields.busy) !== 0) Atomics.wait(control, controlFields.busy, 1);
+  }
+}
+
+/** The main thread's end of the worker. */
+class Thread {
+  private readonly worker: Worker;
+  private readonly control = new Int32Array(new SharedArrayBuffer(8));
+  private readonly pending = new Map<number, Pending>();
+  private readonly left: Promise<void>;
+  private nextId = 0;
+  private ended?: Error;
+
+  constructor(data: Omit<WorkerData, "control">) {
+    const workerData: WorkerData = { ...data, control: this.control };
+    this.worker = new Worker(path.join(__dirname, "worker.js"), { workerData, env: SHARE_ENV });
+    // The thread keeps the process alive only while it owes an answer.
+    this.worker.unref();
+    if (threads.size === 0) process.on("exit", waitForThreads);
+    threads.add(this.control);
+    this.worker.on("message", (message: FromWorker) => this.receive(message));
+    this.worker.on("error", error => this.end(new Error(`The engine's thread failed: ${error instanceof Error ? error.message : String(error)}. Load the model again.`)));
+    this.left = new Promise(resolve => {
+      this.worker.on("exit", code => {
+        this.end(new Error(`The engine's thread ended${code ? ` with code ${code}` : ""}. Load the model again.`));
+        threads.delete(this.control);
+        if (threads.size === 0) process.off("exit", waitForThreads);
+        resolve();
+      });
+    });
+  }
+
+  ask<K extends RequestKind>(kind: K, question: Question<K>, { signal, onProgress }: AskOptions = {}): Promise<Answer<K>> {
+    if (this.ended) return Promise.reject(this.ended);
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    const id = this.nextId++;
+    const cancel = new Int32Array(new SharedArrayBuffer(4));
+    return new Promise<Answer<K>>((resolve, reject) => {
+      const abort = () => {
+        Atomics.store(cancel, 0, 1);
+        settle(() => reject(signal!.reason));
+      };
+      const settle = (how: () => void) => {
+        signal?.removeEventListener("abort", abort);
+        this.forget(id);
+        how();
+      };
+      signal?.addEventListener("abort", abort);
+      this.pending.set(id, {
+        resolve: answer => settle(() => resolve(answer as Answer<K>)),
+        reject: error => settle(() => reject(error)),
+        onProgress,
+      });
+      this.worker.ref();
+      const message: ToWorker = { type: "request", id, kind, question, cancel };
+      this.worker.postMessage(message);
+    });
+  }
+
+  /** Ends the thread after the native call it is in. What was asked and not answered is rejected. */
+  async leave(): Promise<void> {
+    if (!this.ended) {
+      Atomics.store(this.control, controlFields.stop, 1);
+      this.end(new Error("The model was disposed of."));
+      this.worker.ref();
+      const message: ToWorker = { type: "leave" };
+      this.worker.postMessage(message);
+    }
+    await this.left;
+  }
+
+  private receive(message: FromWorker): void {
+    const pending = this.pending.get(message.id);
+    if (!pending) return;
+    if (message.type === "progress") pending.onProgress?.(message.done, message.total);
+    else if (message.type === "answer") pending.resolve(message.answer);
+    else pending.reject(message.name === "RangeError" ? new RangeError(message.message) : new Error(message.message));
+  }
+
+  private forget(id: number): void {
+    this.pending.delete(id);
+    if (this.pending.size === 0 && !this.ended) this.worker.unref();
+  }
+
+  private end(reason: Error): void {
+    this.ended ??= reason;
+    for (const pending of [...this.pending.values()]) pending.reject(this.ended);
+  }
+}
+
+class WorkerEngine implements Engine {
+  private readonly constantsOf = new Map<number, Promise<LayerConstants>>();
+
+  constructor(
+    private readonly architecture: Architecture,
+    private readonly rotaries: readonly Rotary[],
+    private readonly thread: Thread,
+    readonly device: string,
+    readonly dtype: string,
+    private readonly keepBytes: number,
+  ) {}
+
+  async forward(tokenIds: readonly number[], options: ForwardOptions = {}): Promise<Pass> {
+    const { dVocab, maxPositions, nLayers } = this.architecture;
+    const nTokens = tokenIds.length;
+    if (nTokens === 0) throw new RangeError("The prompt is empty: a run needs at least one token.");
+    if (nTokens > maxPositions) throw new RangeError(`The prompt has ${nTokens} tokens; this model takes at most ${maxPositions}.`);
+    tokenIds.forEach((id, position) => {
+      if (!Number.isInteger(id) || id < 0 || id >= dVocab) throw new RangeError(`Token id ${id} at position ${position} does not exist: ids are 0 to ${dVocab - 1}.`);
+    });
+    const positions = this.positions(nTokens);
+    const wanted = options.keep ?? [];
+    const bytes = nLayers * wanted.reduce((sum, name) => sum + this.tensorBytes(name, nTokens), 0);
+    const keep = bytes <= this.keepBytes ? wanted : [];
+    const onProgress = options.onProgress && progressOf("forward", options.onProgress);
+    const { states, kept } = await this.thread.ask("forward", { ...positions, tokenIds: [...tokenIds], keep }, { signal: options.signal, onProgress });
+    return new LocalPass(this.architecture, this.thread, positions, states, kept);
+  }
+
+  constants(layer: number): Promise<LayerConstants> {
+    checkIndex("Layer", layer, this.architecture.nLayers);
+    const known = this.constantsOf.get(layer) ?? this.thread.ask("constants", { layer }).then(answer => answer.constants);
+    this.constantsOf.set(layer, known);
+    return known;
+  }
+
+  async unembed(vectors: Float32Array, { normalize = true }: { readonly normalize?: boolean } = {}): Promise<Tensor> {
+    const { dModel, dVocab } = this.architecture;
+    if (vectors.length === 0 || vectors.length % dModel !== 0) throw new RangeError(`Vectors to unembed have ${dModel} values each; ${vectors.length} were given.`);
+    const { logits } = await this.thread.ask("unembed", { vectors, normalize });
+    return { data: logits, dims: [vectors.length / dModel, dVocab] };
+  }
+
+  async neuronOutput(layer: number, neuron: number): Promise<Float32Array> {
+    checkIndex("Layer", layer, this.architecture.nLayers);
+    checkIndex("Neuron", neuron, this.architecture.dFfn);
+    return (await this.thread.ask("neuronOutput", { layer, neuron })).row;
+  }
+
+  dispose(): Promise<void> {
+    return this.thread.leave();
+  }
+
+  private positions(nTokens: number): Positions {
+    return { nTokens, frequencies: this.rotaries.map(rotary => rotary.frequencies(nTokens)) };
+  }
+
+  private tensorBytes(name: LayerTensorName, nTokens: number): number {
+    const { nHeads, dModel, dFfn } = this.architecture;
+    switch (name) {
+      case "pattern":
+        return 4 * nHeads * nTokens * nTokens;
+      case "value_out":
+        return 4 * nTokens * nHeads * dModel;
+      case "ffn_pre":
+      case "ffn_post":
+        return 4 * nTokens * dFfn;
+      case "term_scale":
+      case "ffn_scale":
+        return 4 * nTokens;
+      default:
+        return 4 * nTokens * dModel;
+    }
+  }
+}
+
+function checkIndex(what: string, index: number, count: number): void {
+  if (!Number.isInteger(index) || index < 0 || index >= count) throw new RangeError(`${what} ${index} does not exist: ${what.toLowerCase()}s are 0 to ${count - 1}.`);
+}
+
+class LocalPass implements Pass {
+  private disposed = false;
+
+  constructor(
+    private readonly architecture: Architecture,
+    private readonly thread: Thread,
+    private readonly positions: Positions,
+    /** [L + 1, T, d] */
+    private states: Float32Array,
+    private kept: readonly LayerTensors[],
+  ) {}
+
+  get nTokens(): number {
+    return this.positions.nTokens;
+  }
+
+  async fetch<N extends LayerTensorName>(layer: number, names: readonly N[], options: { readonly signal?: AbortSignal } = {}): Promise<Record<N, Tensor>> {
+    this.check(layer);
+    options.signal?.throwIfAborted();
+    const known: LayerTensors = { ...this.kept[layer], resid_pre: this.state(layer), resid_post: this.state(layer + 1) };
+    const missing = names.filter(name => known[name] === undefined);
+    if (missing.length > 0) {
+      const question = { ...this.positions, layer, state: this.state(layer).data, names: missing };
+      Object.assign(known, (await this.thread.ask("layer", question, options)).tensors);
+    }
+    return Object.fromEntries(names.map(name => [name, known[name]])) as Record<N, Tensor>;
+  }
+
+  async logits(position?: number): Promise<Tensor> {
+    const { nLayers, dModel, dVocab } = this.architecture;
+    this.check(0);
+    const { data } = this.state(nLayers);
+    if (position !== undefined) checkIndex("Position", position, this.nTokens);
+    const vectors = position === undefined ? data : data.subarray(position * dModel, (position + 1) * dModel);
+    const { logits } = await this.thread.ask("unembed", { vectors, normalize: true });
+    return { data: logits, dims: position === undefined ? [this.nTokens, dVocab] : [dVocab] };
+  }
+
+  async neuronProximities(layer: number, position: number): Promise<Float32Array> {
+    this.check(layer);
+    checkIndex("Position", position, this.nTokens);
+    const question = { ...this.positions, layer, state: this.state(layer).data, position };
+    return (await this.thread.ask("neuronProximities", question)).proximities;
+  }
+
+  async dispose(): Promise<void> {
+    this.disposed = true;
+    this.states = new Float32Array(0);
+    this.kept = [];
+  }
+
+  private check(layer: number): void {
+    if (this.disposed) throw new Error("This run was disposed of.");
+    checkIndex("Layer", layer, this.architecture.nLayers);
+  }
+
+  private state(index: number): Tensor {
+    const { dModel } = this.architecture;
+    const size = this.nTokens * dModel;
+    return { data: this.states.subarray(index * size, (index + 1) * size), dims: [this.nTokens, dModel] };
+  }
+}

@@ -1,0 +1,73 @@
+/** What the engine's two threads say to each other. All of it is plain data that `postMessage` can clone. */
+import type { Architecture } from "../model/architecture";
+import type { Tensor } from "../model/types";
+import type { WeightEntry } from "../model/weights";
+import type { GraphLayer } from "./layer-graph";
+import type { LayerConstants, LayerTensorName } from "./types";
+
+/** An architecture without its functions: a layer's rotary embedding is `rotaryIndex` in a list that the main thread keeps. */
+export interface PlainArchitecture extends Omit<Architecture, "layers"> {
+  readonly layers: readonly (GraphLayer & { readonly rotaryIndex?: number })[];
+}
+
+/** What a worker is started with. */
+export interface WorkerData {
+  readonly architecture: PlainArchitecture;
+  readonly entries: readonly WeightEntry[];
+  /** Shared by both threads; see `controlFields`. */
+  readonly control: Int32Array;
+  readonly settings: ComputeSettings;
+}
+
+export interface ComputeSettings {
+  /** Execution provider, by onnxruntime's name. */
+  readonly device: string;
+  /** Threads of one operator; left out: onnxruntime's choice, one a physical core. */
+  readonly threads?: number;
+}
+
+/** Fields of the control array: the main thread sets `stop`, the worker sets `busy` while native code runs. */
+export const controlFields = { stop: 0, busy: 1 } as const;
+
+/** A prompt as layers see it: number of tokens, and the frequencies of every rotary embedding, in the list's order. */
+export interface Positions {
+  readonly nTokens: number;
+  readonly frequencies: readonly Float64Array[];
+}
+
+/** Requests and their answers, by kind. */
+export interface Requests {
+  readonly open: { readonly question: Record<never, never>; readonly answer: Record<never, never> };
+  readonly forward: {
+    readonly question: Positions & { readonly tokenIds: readonly number[]; readonly keep: readonly LayerTensorName[] };
+    /** `states` [L + 1, T, d]: the residual stream before each layer, and after the last. */
+    readonly answer: { readonly states: Float32Array; readonly kept: readonly LayerTensors[] };
+  };
+  readonly layer: {
+    readonly question: Positions & { readonly layer: number; readonly state: Float32Array; readonly names: readonly LayerTensorName[] };
+    readonly answer: { readonly tensors: LayerTensors };
+  };
+  readonly neuronProximities: {
+    readonly question: Positions & { readonly layer: number; readonly state: Float32Array; readonly position: number };
+    readonly answer: { readonly proximities: Float32Array };
+  };
+  readonly constants: { readonly question: { readonly layer: number }; readonly answer: { readonly constants: LayerConstants } };
+  readonly neuronOutput: { readonly question: { readonly layer: number; readonly neuron: number }; readonly answer: { readonly row: Float32Array } };
+  /** `vectors` [n, d] → [n, V]; `normalize` "cap" is the model's own way: norm, unembedding, scale and soft-cap. */
+  readonly unembed: { readonly question: { readonly vectors: Float32Array; readonly normalize: boolean }; readonly answer: { readonly logits: Float32Array } };
+}
+
+export type RequestKind = keyof Requests;
+export type Question<K extends RequestKind> = Requests[K]["question"];
+export type Answer<K extends RequestKind> = Requests[K]["answer"];
+
+export type LayerTensors = Partial<Record<LayerTensorName, Tensor>>;
+
+export type ToWorker =
+  | { readonly type: "request"; readonly id: number; readonly kind: RequestKind; readonly question: Question<RequestKind>; /** [0] is set to 1 to cancel. */ readonly cancel: Int32Array }
+  | { readonly type: "leave" };
+
+export type FromWorker =
+  | { readonly type: "answer"; readonly id: number; readonly answer: Answer<RequestKind> }
+  | { readonly type: "failure"; readonly id: number; readonly name: string; readonly message: string }
+  | { readonly type: "progress"; readonly id: number; readonly done: number; readonly total: number };

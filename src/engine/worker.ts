@@ -1,0 +1,64 @@
+/** The engine's thread: answers the main thread's requests, in the order in which native calls become free. */
+import { parentPort, workerData } from "node:worker_threads";
+
+// onnxruntime reads this when its native library loads. This thread shares the environment of the process.
+process.env.ORT_DISABLE_TELEMETRY = "1";
+
+import { createWeightSource } from "../model/weight-source";
+import { Computer, type Step } from "./computer";
+import type { Answer, FromWorker, Question, RequestKind, ToWorker, WorkerData } from "./messages";
+import { Sessions } from "./sessions";
+
+const port = parentPort!;
+const { architecture, entries, control, settings } = workerData as WorkerData;
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- after the environment is set
+const runtime = require("onnxruntime-node") as typeof import("onnxruntime-node");
+const weights = createWeightSource(entries);
+const computer = new Computer(architecture, weights, new Sessions(runtime, weights, settings, control));
+
+const post = (message: FromWorker) => port.postMessage(message);
+
+type Handlers = { [K in RequestKind]: (question: Question<K>, step: Step) => Answer<K> | Promise<Answer<K>> };
+
+const handlers: Handlers = {
+  open: (_, step) => computer.open(step),
+  forward: (question, step) => computer.forward(question, step),
+  layer: question => computer.layer(question),
+  neuronProximities: question => computer.neuronProximities(question),
+  constants: question => computer.constants(question),
+  neuronOutput: question => computer.neuronOutput(question),
+  unembed: (question, step) => computer.unembed(question, step),
+};
+
+class CancelledError extends Error {}
+
+async function answer<K extends RequestKind>(id: number, kind: K, question: Question<K>, cancel: Int32Array): Promise<void> {
+  const step: Step = {
+    check: () => {
+      if (Atomics.load(cancel, 0) !== 0) throw new CancelledError();
+    },
+    progress: (done, total) => post({ type: "progress", id, done, total }),
+  };
+  try {
+    step.check();
+    post({ type: "answer", id, answer: await handlers[kind](question, step) });
+  } catch (error) {
+    const { name, message } = error instanceof Error ? error : new Error(String(error));
+    post({ type: "failure", id, name, message });
+  }
+}
+
+const pending = new Set<Promise<void>>();
+
+port.on("message", (message: ToWorker) => {
+  if (message.type === "leave") {
+    // Whatever runs fails at its next native call; then nothing holds the thread.
+    void Promise.all(pending)
+      .then(() => computer.close())
+      .finally(() => port.close());
+    return;
+  }
+  const work = answer(message.id, message.kind, message.question as never, message.cancel);
+  pending.add(work);
+  void work.finally(() => pending.delete(work));
+});
