@@ -2,8 +2,11 @@ import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { Config } from "./config";
 import { ModelFileError, list } from "./errors";
-import { familyOf } from "./families";
-import type { ModelFiles } from "./files";
+import type { Architecture } from "./architecture";
+import { familyOf, familyOfGguf } from "./families";
+import type { ModelFiles, Tokenizer } from "./files";
+import { ggufName, readGguf } from "./gguf";
+import { ggufTokenizer } from "./gguf-tokenizer";
 import { parseJson, readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
 import { createTokenizer } from "./tokenizer";
 import type { ProgressListener } from "./types";
@@ -20,7 +23,7 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a model's files: a folder in the hub's layout. Only headers, config and tokenizer are read; weights are read as
+ * Opens a model's files: a folder in the hub's layout or a `.gguf` file. Only headers, config and tokenizer are read; weights are read as
  * they are needed. Rejects with a `ModelFileError` whose message is one sentence.
  */
 export async function openModel(source: string, options: OpenOptions = {}): Promise<ModelFiles> {
@@ -28,7 +31,22 @@ export async function openModel(source: string, options: OpenOptions = {}): Prom
   const path = resolve(source);
   const info = await stat(path).catch(() => undefined);
   if (info?.isDirectory()) return openFolder(path);
-  throw new ModelFileError(`There is no model folder "${source}".`);
+  if (info?.isFile()) {
+    if (path.endsWith(".safetensors")) throw new ModelFileError(`${source} holds weights alone; open the folder that has its config.json and tokenizer.json.`);
+    return openGguf(path);
+  }
+  throw new ModelFileError(`There is no folder or file "${source}".`);
+}
+
+/** Opens a GGUF file: config, vocabulary and weights in one. */
+export async function openGguf(path: string, name?: string): Promise<ModelFiles> {
+  const { metadata, listing } = await readGguf(path, (found) => familyOfGguf(path, found.architecture));
+  const { family, mapping } = familyOfGguf(path, metadata.architecture);
+  const embedding = listing.entries.find((entry) => entry.name === "token_embd.weight");
+  const config = new Config(path, { ...mapping.config(metadata), vocab_size: embedding?.dims[0] });
+  family.check?.(config);
+  const weights = new WeightMap(listing, { origin: path, gguf: { names: mapping.names, permuted: mapping.permuted ?? false } });
+  return assemble(name ?? ggufName(path, metadata), family.describe(config, weights), weights, ggufTokenizer(metadata));
 }
 
 /** Opens a folder in the hub's layout: config.json, safetensors, tokenizer.json. */
@@ -45,6 +63,10 @@ export async function openFolder(folder: string, name = basename(folder)): Promi
     await readJson(join(folder, "tokenizer.json")),
     names.has("tokenizer_config.json") ? await readJson(join(folder, "tokenizer_config.json")) : {},
   );
+  return assemble(name, architecture, weights, tokenizer);
+}
+
+function assemble(name: string, architecture: Architecture, weights: WeightMap, tokenizer: Tokenizer): ModelFiles {
   const { entries, scalars } = weights.summary();
   return { name, architecture, weights: createWeightSource(entries), tokenizer, nParams: scalars, storedType: storedTypeOf(entries) };
 }

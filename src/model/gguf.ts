@@ -1,0 +1,89 @@
+/**
+ * GGUF files (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): one file with metadata, vocabulary and
+ * (quantised) tensors. The header is parsed by `@huggingface/gguf`; tensors stay in the file.
+ */
+import { gguf, GGMLQuantizationType } from "@huggingface/gguf";
+import { closeSync, fstatSync, openSync, readSync, realpathSync } from "node:fs";
+import { basename } from "node:path";
+import { STORED_TYPES } from "./dequantize";
+import { ModelFileError, list } from "./errors";
+import { GgufMetadata } from "./gguf-metadata";
+import type { WeightListing } from "./safetensors";
+import type { WeightEntry, WeightType } from "./weights";
+
+export interface GgufFile {
+  readonly metadata: GgufMetadata;
+  readonly listing: WeightListing;
+}
+
+/**
+ * Reads the header of a GGUF file. `check` sees the metadata before the tensors are looked at, so that what cannot be
+ * served is refused by its own name first. Rejects with a `ModelFileError`.
+ */
+export async function readGguf(path: string, check: (metadata: GgufMetadata) => void = () => undefined): Promise<GgufFile> {
+  const file = realpathSync(path);
+  const size = checkStart(file, path);
+  const parsed = await gguf(file, { allowLocalFile: true }).catch((error: unknown) => {
+    throw new ModelFileError(`${path} is cut off or damaged inside its header: ${error instanceof Error ? error.message : String(error)}.`);
+  });
+  // The parser pads what it reads with zeros: a header that ends behind the file's end was made up of them.
+  if (parsed.tensorInfoByteRange[1] > size) throw cutOff(path, "its header", parsed.tensorInfoByteRange[1], size);
+  if (!parsed.littleEndian) throw new ModelFileError(`${path} is a big-endian GGUF file; little-endian ones are supported.`);
+  const metadata = new GgufMetadata(path, parsed.metadata as unknown as Record<string, unknown>);
+  if (metadata.number("split.count", 1) > 1) {
+    throw new ModelFileError(`${path} is part of a model that is split into ${metadata.number("split.count")} files; merge them first with llama.cpp's "llama-gguf-split --merge".`);
+  }
+  check(metadata);
+
+  const entries: WeightEntry[] = [];
+  const unserved = new Map<string, string>();
+  for (const { name, shape, dtype, offset } of parsed.tensorInfos) {
+    const type = GGMLQuantizationType[dtype] ?? `type ${dtype}`;
+    const stored = STORED_TYPES.get(type as WeightType);
+    if (stored === undefined) {
+      unserved.set(name, type);
+      continue;
+    }
+    const dims = shape.map(Number).reverse();
+    const scalars = dims.reduce((product, dim) => product * dim, 1);
+    if ((dims[dims.length - 1] ?? 1) % stored.block !== 0) {
+      throw new ModelFileError(`${path} is damaged: rows of tensor "${name}" of shape [${dims.join(", ")}] are not made of whole ${type} blocks of ${stored.block}.`);
+    }
+    const byteLength = (scalars / stored.block) * stored.bytes;
+    const start = Number(parsed.tensorDataOffset + offset);
+    if (start + byteLength > size) throw cutOff(path, `tensor "${name}"`, start + byteLength, size);
+    entries.push({ name, type: type as WeightType, dims, file, offset: start, byteLength });
+  }
+  if (unserved.size > 0) {
+    // Unlike in safetensors files every tensor here is a weight: better refused at once than at the layer that needs it.
+    const [[name, type]] = unserved;
+    throw new ModelFileError(`${path}: tensor "${name}" is stored as ${type}, which is not supported; ${list(STORED_TYPES.keys())} are.`);
+  }
+  return { metadata, listing: { entries, unserved } };
+}
+
+/** What most GGUF files call themselves; the file's name where they do not. */
+export function ggufName(path: string, metadata: GgufMetadata): string {
+  return metadata.string("general.name", basename(path, ".gguf"));
+}
+
+function checkStart(file: string, path: string): number {
+  const fd = openSync(file, "r");
+  try {
+    const size = fstatSync(fd).size;
+    const start = Buffer.alloc(24);
+    const n = readSync(fd, start, 0, 24, 0);
+    if (start.toString("latin1").startsWith("version https://git-lfs")) {
+      throw new ModelFileError(`${path} is a Git LFS pointer, not the model: run "git lfs pull" in its folder, or download the file itself.`);
+    }
+    if (n < 4 || start.toString("latin1", 0, 4) !== "GGUF") throw new ModelFileError(`${path} is not a GGUF file: it does not begin with "GGUF".`);
+    if (n < 24) throw cutOff(path, "its header", 24, size);
+    return size;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function cutOff(path: string, what: string, end: number, size: number): ModelFileError {
+  return new ModelFileError(`${path} is cut off: ${what} ends at byte ${end}, but the file has ${size} bytes. Download or copy it again.`);
+}
