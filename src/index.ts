@@ -1,2 +1,7 @@
 /** The public API: what a notebook cell imports. */
 export type * from "./model/types";
+export { loadModel } from "./runtime/load";
+export { ModelFileError } from "./model/errors";
+// For models of your own: everything of the interface from a few primitives.
+export { BaseModel } from "./runtime/base-model";
+export { BaseRun, type AttentionConstants } from "./runtime/base-run";

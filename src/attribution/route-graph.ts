@@ -1,0 +1,22 @@
+import type { ModelInfo, NodeName, RouteEdge, RouteGraph, RouteNode, Token } from "../model/types";
+
+export const ROUTE_GRAPH_SCHEMA = "lm-transparency/route-graph@1";
+
+/** A route graph as plain data, as `JSON.stringify` writes it. */
+export interface RouteGraphJson {
+  readonly schema: typeof ROUTE_GRAPH_SCHEMA;
+  readonly model: ModelInfo;
+  readonly tokens: readonly Token[];
+  readonly from: readonly NodeName[];
+  readonly threshold: number;
+  readonly renormalize: boolean;
+  readonly nodes: readonly RouteNode[];
+  readonly edges: readonly RouteEdge[];
+}
+
+/** A route graph from its data. */
+export function routeGraph(data: Omit<RouteGraphJson, "schema">): RouteGraph {
+  const { model, tokens, from, threshold, renormalize, nodes, edges } = data;
+  const fields = { model, tokens, from, threshold, renormalize, nodes, edges };
+  return { ...fields, toJSON: (): RouteGraphJson => ({ schema: ROUTE_GRAPH_SCHEMA, ...fields }) };
+}

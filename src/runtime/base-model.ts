@@ -1,0 +1,56 @@
+import type { ModelInfo, Run, RunOptions, Tensor, Token, TransparentModel } from "../model/types";
+import { checkTokenIds } from "./check";
+
+/** A prompt as it was given: a text, or token ids that are used exactly as they are. */
+export type Prompt = string | readonly number[];
+
+/**
+ * The part of `TransparentModel` that is the same for every model: prompts, batches, checks. A model adds its
+ * vocabulary, its forward pass and its weights.
+ */
+export abstract class BaseModel implements TransparentModel {
+  abstract readonly info: ModelInfo;
+  abstract tokenize(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly Token[];
+  abstract token(id: number): Token;
+  abstract unembed(vector: Float32Array, options?: { readonly normalize?: boolean }): Promise<Tensor>;
+  abstract neuronOutput(layer: number, neuron: number): Promise<Tensor>;
+
+  /** One forward pass over checked token ids. */
+  protected abstract forward(tokens: readonly Token[], options: RunOptions): Promise<Run>;
+
+  async dispose(): Promise<void> {}
+
+  run(prompt: Prompt, options?: RunOptions): Promise<Run>;
+  run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<Run[]>;
+  async run(input: Prompt | readonly string[] | readonly (readonly number[])[], options: RunOptions = {}): Promise<Run | Run[]> {
+    const batch = Array.isArray(input) && input.length > 0 && typeof input[0] !== "number";
+    if (!batch) return this.runOne(input as Prompt, options, "The prompt");
+    const prompts = (input as readonly Prompt[]).map((prompt, i) => this.read(prompt, options, `Prompt ${i}`));
+    const runs: Run[] = [];
+    try {
+      for (const tokens of prompts) {
+        runs.push(await this.forward(tokens, options));
+        options.onProgress?.({ stage: "prompts", done: runs.length, total: prompts.length, unit: "prompts" });
+      }
+    } catch (error) {
+      await Promise.all(runs.map(run => run.dispose()));
+      throw error;
+    }
+    return runs;
+  }
+
+  private async runOne(prompt: Prompt, options: RunOptions, what: string): Promise<Run> {
+    return this.forward(this.read(prompt, options, what), options);
+  }
+
+  private read(prompt: Prompt, options: RunOptions, what: string): readonly Token[] {
+    options.signal?.throwIfAborted();
+    if (typeof prompt !== "string" && !(Array.isArray(prompt) && prompt.every(id => typeof id === "number"))) {
+      throw new TypeError(`${what} is ${prompt === null ? "null" : Array.isArray(prompt) ? "an array of something else" : `of type ${typeof prompt}`}: give a text or an array of token ids.`);
+    }
+    const tokens = typeof prompt === "string" ? this.tokenize(prompt, { addSpecialTokens: options.addSpecialTokens }) : undefined;
+    const ids = tokens ? tokens.map(({ id }) => id) : (prompt as readonly number[]);
+    checkTokenIds(ids, this.info, what);
+    return tokens ?? ids.map(id => this.token(id));
+  }
+}

@@ -1,0 +1,458 @@
+import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
+import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
+import { requireNode } from "../attribution/names";
+import { routeGraph } from "../attribution/route-graph";
+import { trace, type ContributionSource } from "../attribution/routes";
+import { effectTokens, lensTokens } from "../lens/lens";
+import type {
+  AttentionContributions, Component, ContributionOptions, Effect, FfnContributions, LensToken, ModelInfo, NeuronContribution, NodeName,
+  ResidualPoint, RouteGraph, RouteNode, RouteOptions, Run, Tensor, Token, TransparentModel, ValueBias, VocabularyOptions,
+} from "../model/types";
+import { ByteCache } from "./byte-cache";
+import { checkIndex, checkOneOf, checkThreshold, checkTopK, checkValueBias, startNodes } from "./check";
+
+/** Constants of one layer's attention block, each [.., d]. */
+export interface AttentionConstants {
+  /** [H, d]: `b_V[h] W_O^h`. */
+  readonly valueBiasOut?: Float32Array;
+  /** [d]: b_O. */
+  readonly outputBias?: Float32Array;
+}
+
+/** What the attention contributions of a layer are made from; shapes as in `AttentionBlock`. */
+export type AttentionInputs = Pick<AttentionBlock, "pattern" | "valueOut" | "termScale" | "whole" | "residual" | "ffn">;
+
+/** Answers a run remembers, in bytes. */
+const CACHE_BYTES = 256 << 20;
+/** The event loop gets its turn after this many multiplications. */
+const SLICE_STEPS = 4 << 20;
+
+const yieldToEvents = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+
+/**
+ * Every question of `Run`, answered from a few primitives that a subclass reads out of its model. Arguments are checked
+ * here: primitives are only called with valid ones. Letters: T tokens, H heads, d width, f FFN width, V vocabulary.
+ */
+export abstract class BaseRun implements Run {
+  abstract readonly model: TransparentModel;
+  abstract readonly tokens: readonly Token[];
+
+  private readonly cache = new ByteCache(CACHE_BYTES);
+  private readonly turns = new Map<string, Promise<unknown>>();
+  private disposed = false;
+
+  // What a model has to say.
+
+  /** [T, d]; "mid" is not asked where blocks are parallel. */
+  protected abstract readResidual(layer: number, point: ResidualPoint): Promise<Float32Array>;
+  /** [H, T, T]: attention, query before key; exactly 0 after the query. */
+  protected abstract readPattern(layer: number): Promise<Float32Array>;
+  /** [T, H, d]: what head h writes per unit of attention to key k: `v[k, h] W_O^h`, value bias left out. */
+  protected abstract readValueOut(layer: number): Promise<Float32Array>;
+  /** [f] at one position: before the (gate's) activation function, or what multiplies W_out's rows. */
+  protected abstract readNeurons(layer: number, position: number, point: "pre" | "post"): Promise<Float32Array>;
+
+  // What has a default.
+
+  /** Default: a model without biases in attention. */
+  protected async readConstants(_layer: number): Promise<AttentionConstants> {
+    return {};
+  }
+
+  /** [T]: multiplies all terms of a query (a norm behind the block, its statistic fixed). Default: none. */
+  protected async readTermScale(_layer: number): Promise<Float32Array | undefined> {
+    return undefined;
+  }
+
+  /** [T]: the same for the FFN's updates. Default: none. */
+  protected async readFfnScale(_layer: number): Promise<Float32Array | undefined> {
+    return undefined;
+  }
+
+  /** [T, d]. Default: mid − pre. Where blocks are parallel there is no default. */
+  protected async readAttentionOut(layer: number): Promise<Float32Array> {
+    if (this.info.parallelBlocks) throw new Error("A model with parallel blocks has to implement readAttentionOut.");
+    return difference(await this.state(layer, "mid"), await this.state(layer, "pre"));
+  }
+
+  /** [T, d]. Default: what is missing to post. */
+  protected async readFfnOut(layer: number): Promise<Float32Array> {
+    if (!this.info.parallelBlocks) return difference(await this.state(layer, "post"), await this.state(layer, "mid"));
+    const attention = await this.attentionOut(layer);
+    return difference(difference(await this.state(layer, "post"), await this.state(layer, "pre")), attention.data);
+  }
+
+  /** [V] at a position. Default: unembedding of the last state. */
+  protected async readLogits(position: number): Promise<Float32Array> {
+    const [logits] = await this.unembedAll([await this.vector(this.topNode(position))], true);
+    return logits;
+  }
+
+  /** [V] for each of some [d] vectors. Default: one after the other. */
+  protected async unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
+    const all: Float32Array[] = [];
+    for (const vector of vectors) all.push((await this.model.unembed(vector, { normalize })).data);
+    return all;
+  }
+
+  /** [f]: `‖y‖₁ − ‖y − z_n‖₁` of each neuron's update z_n to y = resid_post. Default: from W_out's rows, one by one. */
+  protected async readNeuronProximities(layer: number, position: number): Promise<Float32Array> {
+    const { dModel, dFfn } = this.info;
+    const whole = await this.state(layer, "post");
+    const activations = await this.readNeurons(layer, position, "post");
+    const scale = (await this.readFfnScale(layer))?.[position] ?? 1;
+    const result = new Float32Array(dFfn);
+    for (let n = 0; n < dFfn; n++) {
+      const row = (await this.model.neuronOutput(layer, n)).data;
+      result[n] = proximity(row.map(w => w * activations[n] * scale), 0, whole, position * dModel, dModel);
+    }
+    return result;
+  }
+
+  /** Everything the attention contributions need, together, where that is cheaper than one by one. */
+  protected async readAttentionInputs(layer: number): Promise<AttentionInputs> {
+    return {
+      pattern: (await this.attentionPattern(layer)).data,
+      valueOut: await this.readValueOut(layer),
+      termScale: await this.readTermScale(layer),
+      residual: await this.state(layer, "pre"),
+      ...(this.info.parallelBlocks
+        ? { whole: await this.state(layer, "post"), ffn: (await this.ffnOut(layer)).data }
+        : { whole: await this.state(layer, "mid") }),
+    };
+  }
+
+  // Answers.
+
+  async logits(options: { readonly position?: number } = {}): Promise<Tensor> {
+    this.check();
+    const { dVocab } = this.info;
+    const { position } = options;
+    if (position !== undefined) {
+      checkIndex("position", position, this.nTokens);
+      return this.tensor(`logits ${position}`, [dVocab], () => this.readLogits(position));
+    }
+    return this.tensor("logits", [this.nTokens, dVocab], () => this.readAllLogits());
+  }
+
+  /** [T, V]. */
+  protected async readAllLogits(): Promise<Float32Array> {
+    const { dVocab } = this.info;
+    const data = new Float32Array(this.nTokens * dVocab);
+    for (let t = 0; t < this.nTokens; t++) data.set(await this.readLogits(t), t * dVocab);
+    return data;
+  }
+
+  async residual(layer: number, point: ResidualPoint): Promise<Tensor> {
+    this.check(layer);
+    checkOneOf("The point", point, ["pre", "mid", "post"]);
+    if (point === "mid" && this.info.parallelBlocks) {
+      throw new RangeError('There is no residual "mid" in this model: its attention and feed-forward blocks are parallel; use "pre" or "post".');
+    }
+    return { data: await this.state(layer, point), dims: [this.nTokens, this.info.dModel] };
+  }
+
+  async attentionPattern(layer: number): Promise<Tensor> {
+    this.check(layer);
+    return this.tensor(`pattern ${layer}`, [this.info.nHeads, this.nTokens, this.nTokens], () => this.readPattern(layer));
+  }
+
+  async attentionOut(layer: number): Promise<Tensor> {
+    this.check(layer);
+    return this.tensor(`attention out ${layer}`, [this.nTokens, this.info.dModel], () => this.readAttentionOut(layer));
+  }
+
+  async ffnOut(layer: number): Promise<Tensor> {
+    this.check(layer);
+    return this.tensor(`ffn out ${layer}`, [this.nTokens, this.info.dModel], () => this.readFfnOut(layer));
+  }
+
+  async headOut(layer: number, position: number, options: { readonly valueBias?: ValueBias } = {}): Promise<Tensor> {
+    this.check(layer, position);
+    checkValueBias(options.valueBias);
+    const { nHeads, dModel } = this.info;
+    const withBias = options.valueBias === "term";
+    return this.tensor(`head out ${layer} ${position} ${withBias}`, [nHeads, dModel], async () => {
+      const { pattern, valueOut, termScale } = await this.readAttentionInputs(layer);
+      const bias = withBias ? (await this.constants(layer)).valueBiasOut : undefined;
+      const scale = termScale ? termScale[position] : 1;
+      const data = new Float32Array(nHeads * dModel);
+      let steps = 0;
+      for (let head = 0; head < nHeads; head++) {
+        const sum = new Float64Array(dModel);
+        for (let key = 0; key <= position; key++) {
+          const a = pattern[(head * this.nTokens + position) * this.nTokens + key];
+          const at = (key * nHeads + head) * dModel;
+          for (let i = 0; i < dModel; i++) sum[i] += a * valueOut[at + i];
+          if (bias) for (let i = 0; i < dModel; i++) sum[i] += a * bias[head * dModel + i];
+        }
+        for (let i = 0; i < dModel; i++) data[head * dModel + i] = sum[i] * scale;
+        steps += (position + 1) * dModel;
+        if (steps > SLICE_STEPS) {
+          steps = 0;
+          await yieldToEvents();
+        }
+      }
+      return data;
+    });
+  }
+
+  async neuronActivations(layer: number, position: number, point: "pre" | "post"): Promise<Tensor> {
+    this.check(layer, position);
+    checkOneOf("The point", point, ["pre", "post"]);
+    return this.tensor(`neurons ${layer} ${position} ${point}`, [this.info.dFfn], () => this.readNeurons(layer, position, point));
+  }
+
+  async attentionContributions(layer: number, options: ContributionOptions = {}): Promise<AttentionContributions> {
+    this.check(layer);
+    checkValueBias(options.valueBias);
+    const positions = options.positions ?? Array.from(this.tokens, (_, t) => t);
+    for (const position of positions) checkIndex("position", position, this.nTokens);
+    const { nHeads, parallelBlocks } = this.info;
+    const rows = await this.attentionRows(layer, positions, options);
+    const n = rows.length;
+    const terms = new Float32Array(n * this.nTokens * nHeads);
+    rows.forEach((row, i) => terms.set(row.terms, i * this.nTokens * nHeads));
+    const column = (value: (row: AttentionRow) => number): Tensor => ({ data: Float32Array.from(rows, value), dims: [n] });
+    return {
+      positions: [...positions],
+      terms: { data: terms, dims: [n, this.nTokens, nHeads] },
+      residual: column(row => row.residual),
+      ...(options.includeBias ? { bias: column(row => row.bias) } : {}),
+      ...(parallelBlocks ? { ffn: column(row => row.ffn) } : {}),
+    };
+  }
+
+  async ffnContributions(layer: number): Promise<FfnContributions> {
+    this.check(layer);
+    const pairs = await this.ffnPairs(layer, Array.from(this.tokens, (_, t) => t));
+    const column = (i: 0 | 1): Tensor => ({ data: Float32Array.from(pairs, pair => pair[i]), dims: [this.nTokens] });
+    return { ffn: column(0), residual: column(1) };
+  }
+
+  async neuronContributions(layer: number, position: number, options: { readonly topK?: number } = {}): Promise<readonly NeuronContribution[]> {
+    this.check(layer, position);
+    if (options.topK !== undefined) checkTopK(options.topK);
+    const { dModel } = this.info;
+    const key = `neuron proximities ${layer} ${position}`;
+    const { data } = await this.tensor(key, [this.info.dFfn], () => this.readNeuronProximities(layer, position));
+    const activations = await this.neuronActivations(layer, position, "post");
+    const other = proximity(await this.besideFfn(layer), position * dModel, await this.state(layer, "post"), position * dModel, dModel);
+    return neuronContributions(data, other, activations.data, options.topK);
+  }
+
+  async routes(options: RouteOptions = {}): Promise<RouteGraph> {
+    this.check();
+    const { threshold = 0.04, renormalize = true, signal, onProgress } = options;
+    checkThreshold(threshold);
+    checkValueBias(options.valueBias);
+    const from = startNodes(options.from, this.info, this.nTokens);
+    const { nLayers, nHeads, parallelBlocks } = this.info;
+    const source: ContributionSource = {
+      nTokens: this.nTokens, nLayers, nHeads, parallelBlocks,
+      attention: (layer, positions) => this.attentionRows(layer, positions, options),
+      ffn: (layer, positions) => this.ffnPairs(layer, positions),
+    };
+    const { nodes, edges } = await trace(source, { from, threshold, renormalize, signal, onProgress });
+    return routeGraph({ model: this.info, tokens: this.tokens, from: from.map(({ name }) => name), threshold, renormalize, nodes, edges });
+  }
+
+  async lens(node: NodeName, options: VocabularyOptions = {}): Promise<readonly LensToken[]> {
+    this.check();
+    const { normalize = true, topK = 30 } = options;
+    checkTopK(topK);
+    const here = requireNode(node, this.info.nLayers, this.nTokens, this.info.parallelBlocks);
+    if (here.kind === "M") {
+      throw new RangeError(`${node} is a block, not a state of the residual stream: read what it wrote with effect({ kind: "ffn", layer: ${here.layer}, position: ${here.position} }).`);
+    }
+    const below = this.below(here);
+    const [logits, logitsBelow] = await this.stateLogits(below ? [here, below] : [here], normalize);
+    return lensTokens(logits, logitsBelow, topK, id => this.model.token(id));
+  }
+
+  async effect(component: Component, options: VocabularyOptions & { readonly valueBias?: ValueBias } = {}): Promise<Effect> {
+    this.check();
+    const { normalize = true, topK = 30 } = options;
+    checkTopK(topK);
+    const vector = await this.update(component, options.valueBias);
+    const [scores] = await this.unembedAll([vector], normalize);
+    return effectTokens(scores, topK, id => this.model.token(id));
+  }
+
+  async dispose(): Promise<void> {
+    this.disposed = true;
+    this.cache.clear();
+  }
+
+  // What the answers share.
+
+  protected get info(): ModelInfo {
+    return this.model.info;
+  }
+
+  protected get nTokens(): number {
+    return this.tokens.length;
+  }
+
+  /** Refuses layers and positions that do not exist, and everything once the run was disposed. */
+  protected check(layer?: number, position?: number): void {
+    if (this.disposed) throw new Error("This run was disposed: run the prompt again.");
+    if (layer !== undefined) checkIndex("layer", layer, this.info.nLayers);
+    if (position !== undefined) checkIndex("position", position, this.nTokens);
+  }
+
+  /** [d]: what a component wrote into the residual stream. */
+  async update(component: Component, valueBias?: ValueBias): Promise<Float32Array> {
+    const { kind, layer, position } = component;
+    checkOneOf("The component's kind", kind, ["attention", "ffn"]);
+    checkValueBias(valueBias);
+    this.check(layer, position);
+    const { dModel, nHeads, dFfn } = this.info;
+    const row = ({ data }: Tensor, i: number): Float32Array => data.slice(i * dModel, (i + 1) * dModel);
+    if (kind === "attention") {
+      if (!("head" in component)) return row(await this.attentionOut(layer), position);
+      checkIndex("head", component.head, nHeads);
+      return row(await this.headOut(layer, position, { valueBias }), component.head);
+    }
+    if (!("neuron" in component)) return row(await this.ffnOut(layer), position);
+    checkIndex("neuron", component.neuron, dFfn);
+    const { data } = await this.model.neuronOutput(layer, component.neuron);
+    const activation = (await this.neuronActivations(layer, position, "post")).data[component.neuron];
+    const scale = (await this.readFfnScale(layer))?.[position] ?? 1;
+    return data.map(w => w * activation * scale);
+  }
+
+  private topNode(position: number): RouteNode {
+    const layer = this.info.nLayers - 1;
+    return { name: `I${layer}_${position}`, kind: "I", layer, position };
+  }
+
+  /** The residual node that a node's whole has as a part. */
+  private below({ kind, layer, position }: RouteNode): RouteNode | undefined {
+    if (kind === "X") return undefined;
+    if (kind === "I" && !this.info.parallelBlocks) return { name: `A${layer}_${position}`, kind: "A", layer, position };
+    if (layer === 0) return { name: `X0_${position}`, kind: "X", layer: -1, position };
+    return { name: `I${layer - 1}_${position}`, kind: "I", layer: layer - 1, position };
+  }
+
+  /** [d]: the state at a residual node. */
+  private async vector({ kind, layer, position }: RouteNode): Promise<Float32Array> {
+    const data = kind === "X" ? await this.state(0, "pre") : await this.state(layer, kind === "A" ? "mid" : "post");
+    return data.slice(position * this.info.dModel, (position + 1) * this.info.dModel);
+  }
+
+  /** [V] for each residual node; those not known yet are unembedded together. */
+  private async stateLogits(nodes: readonly RouteNode[], normalize: boolean): Promise<Float32Array[]> {
+    const missing: { node: RouteNode; give: (logits: Float32Array) => void; fail: (error: unknown) => void }[] = [];
+    const answers = nodes.map(node =>
+      this.cache.get(
+        `lens ${node.name} ${normalize}`,
+        () => new Promise<Float32Array>((give, fail) => missing.push({ node, give, fail })),
+        ({ byteLength }) => byteLength,
+      ),
+    );
+    if (missing.length > 0) {
+      try {
+        const all = await this.unembedAll(await Promise.all(missing.map(({ node }) => this.vector(node))), normalize);
+        missing.forEach(({ give }, i) => give(all[i]));
+      } catch (error) {
+        for (const { fail } of missing) fail(error);
+      }
+    }
+    return Promise.all(answers);
+  }
+
+  /** [T, d]: what the FFN's output is added to. */
+  private async besideFfn(layer: number): Promise<Float32Array> {
+    if (!this.info.parallelBlocks) return this.state(layer, "mid");
+    const { data } = await this.tensor(`beside ffn ${layer}`, [this.nTokens, this.info.dModel], async () => {
+      const pre = await this.state(layer, "pre");
+      const attention = (await this.attentionOut(layer)).data;
+      return pre.map((x, i) => x + attention[i]);
+    });
+    return data;
+  }
+
+  /** `[ffn, other]` at each of `positions`. */
+  private async ffnPairs(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
+    const { dModel } = this.info;
+    const ffn = (await this.ffnOut(layer)).data;
+    const other = await this.besideFfn(layer);
+    const whole = await this.state(layer, "post");
+    const pairs: (readonly [number, number])[] = [];
+    let steps = 0;
+    for (const position of positions) {
+      pairs.push(pairContributions(ffn, other, whole, position, dModel));
+      if ((steps += 2 * dModel) > SLICE_STEPS) {
+        steps = 0;
+        await yieldToEvents();
+      }
+    }
+    return pairs;
+  }
+
+  /** Contributions at `positions`, computed where they are not known yet. */
+  private async attentionRows(layer: number, positions: readonly number[], options: ContributionOptions): Promise<AttentionRow[]> {
+    const inTerms = options.valueBias === "term";
+    const includeBias = options.includeBias ?? false;
+    const key = `rows ${layer} ${inTerms} ${includeBias}`;
+    // One after the other for each layer: who comes second finds the first one's rows.
+    return this.inTurn(key, async () => {
+      options.signal?.throwIfAborted();
+      const rows = await this.cache.get(key, async () => new Map<number, AttentionRow>(), () => 0);
+      const missing = positions.filter(position => !rows.has(position));
+      if (missing.length > 0) {
+        const inputs = await this.readAttentionInputs(layer);
+        const constants = inTerms || includeBias ? await this.constants(layer) : {};
+        const block: AttentionBlock = {
+          nTokens: this.nTokens,
+          nHeads: this.info.nHeads,
+          dModel: this.info.dModel,
+          ...inputs,
+          valueBiasOut: inTerms ? constants.valueBiasOut : undefined,
+          bias: includeBias ? outputBias(constants, inTerms, this.info.nHeads, this.info.dModel) : undefined,
+        };
+        for (const row of await attentionRows(block, missing, options.signal)) rows.set(row.position, row);
+        let bytes = 0;
+        for (const row of rows.values()) bytes += row.terms.byteLength;
+        this.cache.grown(key, bytes);
+      }
+      return positions.map(position => rows.get(position) as AttentionRow);
+    });
+  }
+
+  private constants(layer: number): Promise<AttentionConstants> {
+    return this.cache.get(`constants ${layer}`, () => this.readConstants(layer), () => 0);
+  }
+
+  private async state(layer: number, point: ResidualPoint): Promise<Float32Array> {
+    const { data } = await this.tensor(`residual ${layer} ${point}`, [this.nTokens, this.info.dModel], () => this.readResidual(layer, point));
+    return data;
+  }
+
+  private tensor(key: string, dims: readonly number[], read: () => Promise<Float32Array>): Promise<Tensor> {
+    return this.cache.get(key, async () => ({ data: await read(), dims }), ({ data }) => data.byteLength);
+  }
+
+  private inTurn<T>(key: string, task: () => Promise<T>): Promise<T> {
+    const turn = (this.turns.get(key) ?? Promise.resolve()).then(task, task);
+    const settled = turn.catch(() => undefined);
+    this.turns.set(key, settled);
+    void settled.then(() => {
+      if (this.turns.get(key) === settled) this.turns.delete(key);
+    });
+    return turn;
+  }
+}
+
+function difference(a: Float32Array, b: Float32Array): Float32Array {
+  return a.map((x, i) => x - b[i]);
+}
+
+/** [d]: the constant that is added beside all terms; undefined where there is none. */
+function outputBias({ valueBiasOut, outputBias: bias }: AttentionConstants, inTerms: boolean, nHeads: number, d: number): Float32Array | undefined {
+  if (inTerms || !valueBiasOut) return bias;
+  const sum = bias ? Float64Array.from(bias) : new Float64Array(d);
+  for (let head = 0; head < nHeads; head++) for (let i = 0; i < d; i++) sum[i] += valueBiasOut[head * d + i];
+  return Float32Array.from(sum);
+}

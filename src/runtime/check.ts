@@ -1,0 +1,61 @@
+/** Checks of arguments. Each throws a RangeError (or TypeError) of one sentence: what was given, and what is allowed. */
+import { requireNode } from "../attribution/names";
+import type { ModelInfo, NodeName, RouteNode, RouteOptions, ValueBias } from "../model/types";
+
+function show(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+/** An integer from 0 to `count - 1`. */
+export function checkIndex(what: string, value: number, count: number): void {
+  if (!Number.isInteger(value) || value < 0 || value >= count) {
+    throw new RangeError(`There is no ${what} ${show(value)}: ${what}s go from 0 to ${count - 1}.`);
+  }
+}
+
+export function checkOneOf<T extends string>(what: string, value: T, allowed: readonly T[]): void {
+  if (!allowed.includes(value)) throw new RangeError(`${what} ${show(value)} is unknown: use ${allowed.map(show).join(" or ")}.`);
+}
+
+export function checkValueBias(value: ValueBias | undefined): void {
+  if (value !== undefined) checkOneOf("valueBias", value, ["output", "term"]);
+}
+
+/** How many answers are wanted: an integer of at least 1. */
+export function checkTopK(value: number): void {
+  if (!Number.isInteger(value) || value < 1) throw new RangeError(`topK is ${show(value)}: it must be an integer of at least 1.`);
+}
+
+export function checkThreshold(value: number): void {
+  if (typeof value !== "number" || !(value >= 0 && value <= 1)) throw new RangeError(`The threshold is ${show(value)}: it must be a number from 0 to 1.`);
+}
+
+/** The nodes a trace starts at, without repeats, in the order given. */
+export function startNodes(from: RouteOptions["from"], info: ModelInfo, nTokens: number): RouteNode[] {
+  const last = info.nLayers - 1;
+  const top = (position: number): NodeName => {
+    checkIndex("token", position, nTokens);
+    return `I${last}_${position}`;
+  };
+  const list: readonly (number | NodeName)[] =
+    from === undefined ? [nTokens - 1] : from === "all" ? Array.from({ length: nTokens }, (_, t) => t) : Array.isArray(from) ? (from as readonly (number | NodeName)[]) : [from as number | NodeName];
+  if (list.length === 0) throw new RangeError('A trace needs a start: give a token, several, a node\'s name or "all".');
+  const names = new Set(list.map(start => (typeof start === "number" ? top(start) : start)));
+  return [...names].map(name => requireNode(name, info.nLayers, nTokens, info.parallelBlocks));
+}
+
+/**
+ * Token ids of a prompt.
+ * @throws RangeError where there are none, one lies outside the vocabulary, or there are more than the model was made for.
+ */
+export function checkTokenIds(ids: readonly number[], info: ModelInfo, prompt = "The prompt"): void {
+  if (ids.length === 0) throw new RangeError(`${prompt} is empty: it has no tokens, and a model needs at least one.`);
+  for (let i = 0; i < ids.length; i++) {
+    if (!Number.isInteger(ids[i]) || ids[i] < 0 || ids[i] >= info.dVocab) {
+      throw new RangeError(`Token id ${show(ids[i])} at position ${i} of ${prompt.toLowerCase()} is outside the vocabulary: ids go from 0 to ${info.dVocab - 1}.`);
+    }
+  }
+  if (ids.length > info.maxPositions) {
+    throw new RangeError(`${prompt} has ${ids.length} tokens, and ${info.name} was made for at most ${info.maxPositions}.`);
+  }
+}

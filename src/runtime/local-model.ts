@@ -1,0 +1,107 @@
+import type { Engine, LayerConstants } from "../engine/types";
+import type { ModelFiles } from "../model/files";
+import type { ModelInfo, RunOptions, Tensor, Token } from "../model/types";
+import { BaseModel } from "./base-model";
+import { checkIndex } from "./check";
+import { KEPT, LocalRun } from "./local-run";
+
+/** A model computed on this machine, from its files. */
+export class LocalModel extends BaseModel {
+  readonly info: ModelInfo;
+  private disposed = false;
+  private readonly runs = new Set<LocalRun>();
+
+  constructor(
+    private readonly files: ModelFiles,
+    private readonly engine: Engine,
+  ) {
+    super();
+    const { architecture } = files;
+    this.info = Object.freeze({
+      name: files.name,
+      family: architecture.family,
+      nParams: files.nParams,
+      nLayers: architecture.nLayers,
+      nHeads: architecture.nHeads,
+      nKeyValueHeads: architecture.nKeyValueHeads,
+      dModel: architecture.dModel,
+      dHead: architecture.dHead,
+      dFfn: architecture.dFfn,
+      dVocab: architecture.dVocab,
+      maxPositions: architecture.maxPositions,
+      parallelBlocks: architecture.layers.some(({ block }) => block === "parallel"),
+      dtype: engine.dtype,
+      device: engine.device,
+    });
+  }
+
+  tokenize(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly Token[] {
+    if (typeof text !== "string") throw new TypeError(`A text is needed to tokenize, not ${text === null ? "null" : `a value of type ${typeof text}`}.`);
+    return this.files.tokenizer.encode(text, options).map(id => this.token(id));
+  }
+
+  token(id: number): Token {
+    checkIndex("token id", id, this.info.dVocab);
+    return this.files.tokenizer.token(id);
+  }
+
+  protected async forward(tokens: readonly Token[], options: RunOptions): Promise<LocalRun> {
+    this.check();
+    const pass = await this.engine.forward(tokens.map(({ id }) => id), { signal: options.signal, onProgress: options.onProgress, keep: KEPT });
+    const run: LocalRun = new LocalRun(this, tokens, pass, () => this.runs.delete(run));
+    this.runs.add(run);
+    return run;
+  }
+
+  async unembed(vector: Float32Array, options: { readonly normalize?: boolean } = {}): Promise<Tensor> {
+    this.check();
+    if (!(vector instanceof Float32Array) || vector.length !== this.info.dModel) {
+      throw new RangeError(`A vector to unembed is a Float32Array of ${this.info.dModel} numbers${vector instanceof Float32Array ? `, not ${vector.length}` : ""}.`);
+    }
+    const [data] = await this.unembedAll([vector], options.normalize ?? true);
+    return { data, dims: [this.info.dVocab] };
+  }
+
+  async neuronOutput(layer: number, neuron: number): Promise<Tensor> {
+    this.check();
+    checkIndex("layer", layer, this.info.nLayers);
+    checkIndex("neuron", neuron, this.info.dFfn);
+    return { data: await this.engine.neuronOutput(layer, neuron), dims: [this.info.dModel] };
+  }
+
+  /** Ends the model and every run of it. */
+  override async dispose(): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    await Promise.all([...this.runs].map(run => run.dispose()));
+    await this.engine.dispose();
+    this.files.weights.close();
+  }
+
+  // For the runs.
+
+  /** [V] for each vector [d]; one pass over the unembedding for all. */
+  async unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
+    const { dModel, dVocab } = this.info;
+    const all = new Float32Array(vectors.length * dModel);
+    vectors.forEach((vector, i) => all.set(vector, i * dModel));
+    const { data } = await this.engine.unembed(all, { normalize });
+    return vectors.map((_, i) => data.subarray(i * dVocab, (i + 1) * dVocab));
+  }
+
+  constants(layer: number): Promise<LayerConstants> {
+    return this.engine.constants(layer);
+  }
+
+  hasPostAttentionNorm(layer: number): boolean {
+    return this.files.architecture.layers[layer].postAttentionNorm !== undefined;
+  }
+
+  hasPostFfnNorm(layer: number): boolean {
+    return this.files.architecture.layers[layer].postFfnNorm !== undefined;
+  }
+
+  private check(): void {
+    if (this.disposed) throw new Error(`The model ${this.info.name} was disposed: load it again.`);
+  }
+}

@@ -1,0 +1,99 @@
+import type { LayerConstants, LayerTensorName, Pass } from "../engine/types";
+import type { ResidualPoint, Token } from "../model/types";
+import { BaseRun, type AttentionInputs } from "./base-run";
+import type { LocalModel } from "./local-model";
+
+/** What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes need. */
+export const KEPT: readonly LayerTensorName[] = ["resid_mid", "resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale"];
+
+/** A run whose states come from a pass of the engine. */
+export class LocalRun extends BaseRun {
+  constructor(
+    readonly model: LocalModel,
+    readonly tokens: readonly Token[],
+    private readonly pass: Pass,
+    private readonly onDispose: () => void,
+  ) {
+    super();
+  }
+
+  protected async readResidual(layer: number, point: ResidualPoint): Promise<Float32Array> {
+    return this.fetchOne(layer, `resid_${point}`);
+  }
+
+  protected readPattern(layer: number): Promise<Float32Array> {
+    return this.fetchOne(layer, "pattern");
+  }
+
+  protected readValueOut(layer: number): Promise<Float32Array> {
+    return this.fetchOne(layer, "value_out");
+  }
+
+  protected override async readTermScale(layer: number): Promise<Float32Array | undefined> {
+    return this.model.hasPostAttentionNorm(layer) ? this.fetchOne(layer, "term_scale") : undefined;
+  }
+
+  protected override async readFfnScale(layer: number): Promise<Float32Array | undefined> {
+    return this.model.hasPostFfnNorm(layer) ? this.fetchOne(layer, "ffn_scale") : undefined;
+  }
+
+  protected override readAttentionOut(layer: number): Promise<Float32Array> {
+    return this.fetchOne(layer, "attn_out");
+  }
+
+  protected override readFfnOut(layer: number): Promise<Float32Array> {
+    return this.fetchOne(layer, "ffn_out");
+  }
+
+  protected async readNeurons(layer: number, position: number, point: "pre" | "post"): Promise<Float32Array> {
+    const { dFfn } = this.info;
+    const all = await this.fetchOne(layer, `ffn_${point}`);
+    return all.slice(position * dFfn, (position + 1) * dFfn);
+  }
+
+  protected override async readLogits(position: number): Promise<Float32Array> {
+    return (await this.pass.logits(position)).data;
+  }
+
+  protected override async readAllLogits(): Promise<Float32Array> {
+    return (await this.pass.logits()).data;
+  }
+
+  protected override readConstants(layer: number): Promise<LayerConstants> {
+    return this.model.constants(layer);
+  }
+
+  protected override unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
+    return this.model.unembedAll(vectors, normalize);
+  }
+
+  protected override readNeuronProximities(layer: number, position: number): Promise<Float32Array> {
+    return this.pass.neuronProximities(layer, position);
+  }
+
+  protected override async readAttentionInputs(layer: number): Promise<AttentionInputs> {
+    const scale: LayerTensorName[] = this.model.hasPostAttentionNorm(layer) ? ["term_scale"] : [];
+    const whole = this.info.parallelBlocks ? "resid_post" : "resid_mid";
+    const ffn: LayerTensorName[] = this.info.parallelBlocks ? ["ffn_out"] : [];
+    const tensors: Partial<Record<LayerTensorName, { readonly data: Float32Array }>> = await this.pass.fetch(layer, ["pattern", "value_out", "resid_pre", whole, ...scale, ...ffn]);
+    const data = (name: LayerTensorName): Float32Array => (tensors[name] as { readonly data: Float32Array }).data;
+    return {
+      pattern: data("pattern"),
+      valueOut: data("value_out"),
+      residual: data("resid_pre"),
+      whole: data(whole),
+      termScale: tensors.term_scale?.data,
+      ffn: tensors.ffn_out?.data,
+    };
+  }
+
+  override async dispose(): Promise<void> {
+    await super.dispose();
+    this.onDispose();
+    await this.pass.dispose();
+  }
+
+  private async fetchOne(layer: number, name: LayerTensorName): Promise<Float32Array> {
+    return (await this.pass.fetch(layer, [name]))[name].data;
+  }
+}
