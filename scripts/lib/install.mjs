@@ -236,7 +236,7 @@ export async function installDefaultModel(note) {
       if (!line.startsWith("{")) return;
       const message = JSON.parse(line);
       if (message.file) file = message.file;
-      else if (message.total) note(`${message.stage} ${Math.floor(message.done / 1e6)} of ${Math.floor(message.total / 1e6)} MB`);
+      else if (message.unit === "bytes" && message.total) note(`${message.stage} ${Math.floor(message.done / 1e6)} of ${Math.floor(message.total / 1e6)} MB`);
       else if (message.stage) note(message.stage);
     },
   });

@@ -1,0 +1,169 @@
+/** The steps and parts of `npm test`; docs/start.md describes them. */
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { ROOT, VENV_PYTHON, findPython, installDefaultModel, installDependencies, installVenv, jupyterEnvironment } from "./install.mjs";
+import { withLock } from "./lock.mjs";
+import { StepError, Steps, lastLines, runProgram } from "./steps.mjs";
+
+/** Folders of test/ that a part takes; "unit" takes all that no other part names. */
+const FOLDERS = {
+  conformance: ["conformance", "model-real"],
+  kernel: ["kernel", "ipywidgets"],
+  package: ["package", "start"],
+  browser: ["browser"],
+};
+const PARTS = ["lint", "types", "unit", "conformance", "kernel", "package", "browser"];
+const NEEDS_JUPYTER = ["kernel", "package", "browser"];
+const NOT_TESTS = ["support", "reference", ".artifacts"];
+
+const at = (...parts) => path.join(ROOT, ...parts);
+
+function foldersOf(part) {
+  const named = Object.values(FOLDERS).flat();
+  const all = fs.readdirSync(at("test"), { withFileTypes: true }).filter((entry) => entry.isDirectory() && !NOT_TESTS.includes(entry.name)).map((entry) => entry.name);
+  return (part === "unit" ? all.filter((name) => !named.includes(name)) : FOLDERS[part].filter((name) => all.includes(name))).map((name) => `test/${name}`);
+}
+
+/** Where a Chromium may be; the harness (test/support/jupyter.ts) reads LM_TRANSPARENCY_CHROMIUM. */
+const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/usr/bin/google-chrome-stable", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium"];
+
+async function installChromium(note) {
+  const wish = process.env.LM_TRANSPARENCY_CHROMIUM;
+  if (wish && !fs.existsSync(wish)) throw new StepError(`LM_TRANSPARENCY_CHROMIUM is set to ${JSON.stringify(wish)}, which does not exist: correct or unset it.`);
+  let found = wish || CHROMIUM.find((file) => fs.existsSync(file));
+  if (found === undefined) {
+    const say = `no Chromium found for the browser tests: install it ("apt install chromium") or set LM_TRANSPARENCY_CHROMIUM to its path`;
+    if (process.platform !== "linux" || process.getuid() !== 0 || !fs.existsSync("/usr/bin/apt-get")) throw new StepError(`${say}.`);
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    note("apt-get update");
+    await runProgram("apt-get", ["update", "-qq"], { env });
+    note("apt-get install chromium");
+    const { code, output } = await runProgram("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], { env });
+    found = CHROMIUM.find((file) => fs.existsSync(file));
+    if (code !== 0 || found === undefined) throw new StepError(`${say}; apt-get could not (exit code ${code}).`, { detail: lastLines(output) });
+  }
+  process.env.LM_TRANSPARENCY_CHROMIUM = found;
+  const { code, output } = await runProgram(found, ["--version"]);
+  if (code !== 0) throw new StepError(`${found} does not run.`, { detail: lastLines(output) });
+  return output.trim().split("\n").pop();
+}
+
+/** Runs one part with its output shown; resolves to the exit code. */
+function show(args, env) {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] });
+    child.once("error", () => done(1));
+    child.once("close", (code) => done(code ?? 1));
+  });
+}
+
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const summary = [];
+function count(part, start, passed, failed, skipped = 0) {
+  counts.passed += passed;
+  counts.failed += failed;
+  counts.skipped += skipped;
+  summary.push(`${part.padEnd(12)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed${skipped ? ` ${skipped} skipped` : ""}  ${((performance.now() - start) / 1000).toFixed(0)} s`);
+}
+
+async function lint(env) {
+  const start = performance.now();
+  const code = await show(["node_modules/eslint/bin/eslint.js", "."], env);
+  count("lint", start, code === 0 ? 1 : 0, code === 0 ? 0 : 1);
+}
+
+/** The library, and each folder with a tsconfig of its own (browser side, tests). */
+async function types(env) {
+  const projects = ["tsconfig.json", ...["widgets", "labextension", "test"].map((folder) => `${folder}/tsconfig.json`).filter((file) => fs.existsSync(at(file)))];
+  for (const project of projects) {
+    const start = performance.now();
+    const code = await show(["node_modules/typescript/bin/tsc", "-p", project, "--noEmit", "--pretty", "false"], env);
+    count(`types ${path.dirname(project)}`, start, code === 0 ? 1 : 0, code === 0 ? 0 : 1);
+  }
+}
+
+async function jest(part, env, patterns) {
+  const start = performance.now();
+  const folders = patterns.length > 0 ? patterns : foldersOf(part);
+  if (folders.length === 0) return;
+  const file = path.join(os.tmpdir(), `lmt-jest-${process.pid}-${part}.json`);
+  // Browser and kernel tests start servers of several processes: one file at a time.
+  const workers = part === "unit" || part === "conformance" ? ["--maxWorkers=2"] : ["--runInBand"];
+  const code = await show(["node_modules/jest/bin/jest.js", ...folders, ...workers, "--forceExit", "--json", `--outputFile=${file}`], env);
+  let result;
+  try {
+    result = JSON.parse(fs.readFileSync(file, "utf8"));
+  } catch {
+    count(part, start, 0, 1);
+    return;
+  } finally {
+    fs.rmSync(file, { force: true });
+  }
+  // A file that could not be run at all has no tests that failed, and is a failure; so is a part without any test.
+  const broken = result.numRuntimeErrorTestSuites;
+  const failed = result.numFailedTests + broken;
+  count(part, start, result.numPassedTests, failed === 0 && (code !== 0 || result.numTotalTests === 0) ? 1 : failed, result.numPendingTests + result.numTodoTests);
+}
+
+export async function main(args) {
+  const parts = args.filter((arg) => PARTS.includes(arg));
+  const patterns = args.filter((arg) => arg.startsWith("test/"));
+  const wrong = args.find((arg) => !PARTS.includes(arg) && !arg.startsWith("test/"));
+  if (wrong !== undefined) {
+    console.error(`npm test: unknown part ${JSON.stringify(wrong)}; the parts are ${PARTS.join(", ")}, and test/… names files`);
+    process.exit(2);
+  }
+  const chosen = parts.length > 0 ? parts : PARTS;
+  try {
+    await withLock(
+      at(".cache", "start.lock"),
+      async () => {
+        const jupyter = chosen.some((part) => NEEDS_JUPYTER.includes(part)) || chosen.includes("unit");
+        const steps = new Steps(5 + (jupyter ? 1 : 0));
+        let python;
+        await steps.run("Python", async () => {
+          python = await findPython();
+          return `${python.version.join(".")} (${python.executable})`;
+        });
+        await steps.run("npm dependencies", installDependencies);
+        const requirements = ["requirements.txt", "test/requirements.txt"].filter((file) => fs.existsSync(at(file)));
+        await steps.run("Python packages in .venv", (note) => installVenv(python, requirements, note));
+        if (jupyter) await steps.run("Chromium", installChromium);
+        await steps.run("build", async (note) => {
+          const { build, BuildError } = await import("../build.mjs");
+          try {
+            const built = await build({ say: note });
+            return built.length > 0 ? built.join(", ") : "up to date";
+          } catch (error) {
+            if (error instanceof BuildError) throw new StepError("the sources do not build; the messages are below.", { detail: error.message });
+            throw error;
+          }
+        });
+        await steps.run("default model", installDefaultModel);
+      },
+      (pid) => console.log(`waiting for process ${pid}, which is installing in this clone`),
+    );
+  } catch (error) {
+    if (!(error instanceof StepError)) console.error(error);
+    else {
+      if (error.detail) console.error(`\n${error.detail}`);
+      console.error(`\nnpm test: ${error.step ? `step "${error.step}": ` : ""}${error.message}`);
+    }
+    console.log("0 passed, 1 failed");
+    process.exit(1);
+  }
+
+  const env = { ...process.env, ORT_DISABLE_TELEMETRY: "1", LM_TRANSPARENCY_PYTHON: VENV_PYTHON, FORCE_COLOR: process.stdout.isTTY ? "1" : "0" };
+  env.PATH = jupyterEnvironment().PATH;
+  for (const part of chosen) {
+    console.log(`\n=== ${part}`);
+    if (part === "lint") await lint(env);
+    else if (part === "types") await types(env);
+    else await jest(part, env, patterns);
+  }
+  console.log(`\n${summary.join("\n")}\n`);
+  console.log(`${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`);
+  process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);
+}
