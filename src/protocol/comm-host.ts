@@ -104,6 +104,8 @@ export interface CommHost {
   input(prompt: string, options?: { readonly password?: boolean }): Promise<string>;
   /** Calls `fn`; all output of it, also after awaits, goes to `sink` instead of the cell. */
   capture<T>(sink: OutputSink, fn: () => T): T;
+  /** Runs `listener` before the kernel ends, so that native work under way can finish. It may take two seconds. */
+  onShutdown(listener: () => void | Promise<void>, options?: ListenOptions): void;
   /** Shows an error as a cell would show it, for code that runs outside of a cell's own promise (handlers, timers). */
   showError(error: unknown): void;
 }
@@ -162,6 +164,7 @@ const headless: CommHost = {
   },
   input: () => Promise.reject(new Error("input() needs a notebook: there is no Jupyter kernel here to ask.")),
   capture: (_sink, fn) => fn(),
+  onShutdown: () => {},
   showError: (error) => {
     process.stderr.write((error instanceof Error ? (error.stack ?? error.message) : String(error)) + "\n");
   },

@@ -1,0 +1,35 @@
+import { inspect } from "node:util";
+import { commHost, JUPYTER_DISPLAY, type DisplayOptions, type Displayable, type MimeBundle } from "../protocol/comm-host";
+
+function isDisplayable(value: unknown): value is Displayable {
+  return (typeof value === "object" || typeof value === "function") && value !== null && typeof (value as Partial<Displayable>)[JUPYTER_DISPLAY] === "function";
+}
+
+/**
+ * How a value shows itself: by its `[Symbol.for("Jupyter.display")]()` where it has one, else as text. `text/plain` is always there.
+ * What the method throws is passed on.
+ */
+export async function mimeBundle(value: unknown): Promise<MimeBundle> {
+  if (isDisplayable(value)) {
+    const bundle: unknown = await value[JUPYTER_DISPLAY]();
+    if (typeof bundle === "object" && bundle !== null) return { "text/plain": "", ...encodeBinary(bundle as MimeBundle) };
+  }
+  return { "text/plain": typeof value === "string" ? inspect(value, { breakLength: 100, maxStringLength: 100_000 }) : inspect(value, { breakLength: 100, depth: 3 }) };
+}
+
+/** Binary payloads are base64 text in a bundle. */
+function encodeBinary(bundle: MimeBundle): MimeBundle {
+  return Object.fromEntries(
+    Object.entries(bundle).map(([type, payload]) => [type, payload instanceof Uint8Array ? Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString("base64") : payload]),
+  );
+}
+
+/** Shows a value under the running cell, as the last expression of a cell is shown. */
+export async function display(value: unknown, options: DisplayOptions = {}): Promise<void> {
+  commHost().display(await mimeBundle(value), options);
+}
+
+/** Shows a value in place of what was displayed with `displayId`. */
+export async function updateDisplay(displayId: string, value: unknown): Promise<void> {
+  commHost().updateDisplay(displayId, await mimeBundle(value));
+}

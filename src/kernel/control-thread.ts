@@ -1,0 +1,105 @@
+/**
+ * The thread that answers heartbeats and reads the control channel, so that both work while a cell keeps the main thread
+ * busy. It passes control messages on; when the main thread does not take an interrupt or shutdown in time, because it is in
+ * a loop without an await, it ends the JavaScript that runs there.
+ */
+import { Session } from "node:inspector";
+import { parentPort, workerData } from "node:worker_threads";
+import { Reply, Router } from "zeromq";
+import { Wire, WireError } from "./wire";
+
+/** What the thread is started with. */
+export interface ControlThreadData {
+  readonly control: string;
+  readonly heartbeat: string;
+  readonly key: string;
+  readonly scheme: string;
+  /** Watch this process and end the kernel when it is gone; 0: don't. */
+  readonly parentPid: number;
+}
+
+export type ToControlThread =
+  | { readonly type: "taken" }
+  | { readonly type: "send"; readonly frames: readonly Uint8Array[] }
+  | { readonly type: "close" };
+
+export type FromControlThread =
+  | { readonly type: "bound" }
+  | { readonly type: "failed"; readonly message: string }
+  | { readonly type: "message"; readonly frames: readonly Uint8Array[] };
+
+/** How long the main thread may take to notice an interrupt before it is stopped. */
+const PATIENCE_MS = 400;
+
+const port = parentPort;
+if (port !== null) void serve(workerData as ControlThreadData, port);
+
+async function serve(data: ControlThreadData, main: NonNullable<typeof parentPort>): Promise<void> {
+  const post = (message: FromControlThread): void => main.postMessage(message);
+  const wire = new Wire(data.key, data.scheme);
+  const control = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500 });
+  const heartbeat = new Reply({ linger: 0 });
+  try {
+    await Promise.all([control.bind(data.control), heartbeat.bind(data.heartbeat)]);
+  } catch (error) {
+    post({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+    return;
+  }
+  let patience: NodeJS.Timeout | undefined;
+  const watch = data.parentPid === 0 ? undefined : setInterval(() => endWithParent(data.parentPid), 1000);
+  main.on("message", (message: ToControlThread) => {
+    switch (message.type) {
+      case "taken":
+        clearTimeout(patience);
+        return;
+      case "send":
+        control.send(message.frames.map((frame) => Buffer.from(frame))).catch(() => {});
+        return;
+      case "close":
+        clearTimeout(patience);
+        clearInterval(watch);
+        heartbeat.close();
+        control.close();
+        main.close();
+    }
+  });
+  post({ type: "bound" });
+  void beat(heartbeat);
+  for await (const frames of control) {
+    try {
+      const { msg_type: type } = wire.decode(frames).header;
+      if (type === "interrupt_request" || type === "shutdown_request") {
+        clearTimeout(patience);
+        patience = setTimeout(stopMainThread, PATIENCE_MS);
+      }
+    } catch (error) {
+      if (error instanceof WireError) continue;
+      throw error;
+    }
+    post({ type: "message", frames });
+  }
+}
+
+async function beat(heartbeat: Reply): Promise<void> {
+  for await (const frames of heartbeat) await heartbeat.send(frames);
+}
+
+/** Ends whatever JavaScript the main thread runs; its event loop goes on, with the interrupt as its next message. */
+function stopMainThread(): void {
+  const session = new Session();
+  try {
+    session.connectToMainThread();
+    session.post("Runtime.terminateExecution", () => session.disconnect());
+  } catch {
+    // Without an inspector in this Node build, a loop without an await cannot be stopped.
+  }
+}
+
+function endWithParent(pid: number): void {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM means that it lives under another user.
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") process.kill(process.pid, "SIGKILL");
+  }
+}

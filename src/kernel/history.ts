@@ -1,0 +1,45 @@
+import type { JsonObject } from "../protocol/comm-host";
+
+/** One entry of a history_reply: session, number of the cell, its code, or code and result. */
+export type HistoryEntry = [number, number, string | [string, string | null]];
+
+/** Cells of this session, for history requests. There is one session: it ends with the kernel. */
+export class History {
+  private readonly entries: { line: number; code: string; output: string | null }[] = [];
+
+  add(line: number, code: string): void {
+    this.entries.push({ line, code, output: null });
+  }
+
+  setOutput(line: number, output: string): void {
+    const entry = this.entries.findLast((one) => one.line === line);
+    if (entry !== undefined) entry.output = output;
+  }
+
+  /** Answers the content of a history_request: the last n, a range of numbers, or a glob pattern. */
+  query(request: JsonObject): HistoryEntry[] {
+    const n = typeof request["n"] === "number" ? request["n"] : undefined;
+    let found = this.entries;
+    if (request["hist_access_type"] === "range") {
+      // Session 0 is the current one, as are 1 (its number) and everything that counts back to it.
+      const session = request["session"];
+      if (typeof session === "number" && session !== 0 && session !== 1) return [];
+      const start = typeof request["start"] === "number" ? request["start"] : 0;
+      const stop = typeof request["stop"] === "number" ? request["stop"] : Infinity;
+      found = found.filter((entry) => entry.line >= start && entry.line < stop);
+    } else if (request["hist_access_type"] === "search") {
+      const pattern = glob(typeof request["pattern"] === "string" ? request["pattern"] : "*");
+      found = found.filter((entry) => pattern.test(entry.code));
+      if (request["unique"] === true) found = found.filter((entry, index) => found.findLastIndex((other) => other.code === entry.code) === index);
+      if (n !== undefined) found = found.slice(-n);
+    } else if (n !== undefined) {
+      found = n > 0 ? found.slice(-n) : [];
+    }
+    return found.map(({ line, code, output }) => [1, line, request["output"] === true ? [code, output] : code]);
+  }
+}
+
+function glob(pattern: string): RegExp {
+  const source = pattern.replace(/[.+^${}()|\\[\]]/g, "\\$&").replaceAll("*", "[^]*").replaceAll("?", "[^]");
+  return new RegExp(`^${source}$`);
+}

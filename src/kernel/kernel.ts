@@ -1,0 +1,585 @@
+import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { Publisher, Router } from "zeromq";
+import { mimeBundle } from "../ipywidgets/mime";
+import { flushWidgets, serveWidgetControl } from "../ipywidgets/registry";
+import { COMM_HOST, type CommHost, type JsonObject, type MimeBundle } from "../protocol/comm-host";
+import { Cells } from "./cells";
+import { CommManager } from "./comms";
+import type { ControlThreadData, FromControlThread, ToControlThread } from "./control-thread";
+import { CellSources, InterruptedError } from "./errors";
+import { History } from "./history";
+import { Outputs, type RequestContext } from "./outputs";
+import { TypescriptService } from "./typescript-service";
+import { newHeader, PROTOCOL_VERSION, Wire, WireError, type Header, type Message } from "./wire";
+
+/** What a Jupyter connection file holds. */
+export interface ConnectionInfo {
+  readonly transport: string;
+  readonly ip: string;
+  readonly shell_port: number;
+  readonly iopub_port: number;
+  readonly control_port: number;
+  readonly stdin_port: number;
+  readonly hb_port: number;
+  readonly key: string;
+  readonly signature_scheme?: string;
+}
+
+/** Where a reply goes. */
+type Channel = "shell" | "control";
+
+/** An execute request that waits or runs. */
+interface QueuedCell {
+  readonly message: Message;
+}
+
+interface RunningCell {
+  readonly context: RequestContext;
+  readonly abort: AbortController;
+  /** Makes the cell's promise reject. */
+  readonly giveUp: (reason: Error) => void;
+}
+
+/** After an error, requests that are already on their way are collected for this long and aborted. */
+const ABORT_WINDOW_MS = 20;
+/** How long the listeners of `onShutdown` may take. */
+const SHUTDOWN_MS = 2000;
+
+const PACKAGE_ROOT = join(__dirname, "..", "..");
+
+/**
+ * A Jupyter kernel (messaging protocol 5.3) for TypeScript cells. Cells run here, in the main thread; translation has a
+ * thread of its own, as have the control channel and the heartbeat.
+ */
+export class Kernel {
+  private readonly session = randomUUID();
+  private readonly wire: Wire;
+  private readonly iopub = new Publisher({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500 });
+  private readonly shell = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500 });
+  private readonly stdin = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 0 });
+  private control: Worker | undefined;
+  private readonly typescript: TypescriptService;
+  private readonly outputs: Outputs;
+  private readonly comms: CommManager;
+  private readonly cells: Cells;
+  private readonly sources = new CellSources();
+  private readonly history = new History();
+  private readonly queue: QueuedCell[] = [];
+  private readonly shutdownListeners = new Set<() => void | Promise<void>>();
+  private readonly questions: { header: Header; resolve(answer: string): void; reject(reason: Error): void }[] = [];
+  private running: RunningCell | undefined;
+  private pumping = false;
+  private executionCount = 0;
+  /** Aborted at each interrupt, for work that comm messages started. */
+  private background = newController();
+  private ending = false;
+
+  constructor(
+    private readonly connection: ConnectionInfo,
+    cwd: string,
+  ) {
+    this.wire = new Wire(connection.key ?? "", connection.signature_scheme || "hmac-sha256");
+    const { name } = JSON.parse(readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8")) as { name: string };
+    this.typescript = new TypescriptService({ cwd, packageRoot: PACKAGE_ROOT, packageName: name });
+    this.outputs = new Outputs((type, content, parent) => this.publish(type, content, parent));
+    this.comms = new CommManager(
+      (type, content, metadata, buffers) => {
+        this.outputs.flush();
+        this.publish(type, content, this.outputs.current?.header ?? {}, metadata, buffers);
+      },
+      (error) => this.showError(error),
+    );
+    this.cells = new Cells({
+      cwd,
+      packageName: name,
+      packageMain: join(PACKAGE_ROOT, "dist", "index.js"),
+      typescript: this.typescript,
+      sources: this.sources,
+      loadTslab: () => this.loadTslab(),
+    });
+  }
+
+  /** Binds the sockets, then starts what takes longer. Rejects where an address cannot be bound. */
+  async start(): Promise<void> {
+    const { connection } = this;
+    this.control = await this.startControlThread();
+    await Promise.all([
+      this.iopub.bind(this.address(connection.iopub_port)),
+      this.shell.bind(this.address(connection.shell_port)),
+      this.stdin.bind(this.address(connection.stdin_port)),
+    ]);
+    Error.stackTraceLimit = 30;
+    this.publish("status", { execution_state: "starting" }, {});
+    this.installHost();
+    this.outputs.captureProcess();
+    process.on("SIGINT", () => this.interrupt());
+    process.on("uncaughtException", (error) => this.showError(error));
+    process.on("unhandledRejection", (reason) => this.showError(reason));
+    process.on("exit", () => this.outputs.flush());
+    void this.readShell();
+    void this.readStdin();
+    this.typescript.warmUp();
+  }
+
+  private address(port: number): string {
+    const { transport, ip } = this.connection;
+    return transport === "ipc" ? `ipc://${ip}-${port}` : `${transport}://${ip}:${port}`;
+  }
+
+  private startControlThread(): Promise<Worker> {
+    const { connection } = this;
+    const data: ControlThreadData = {
+      control: this.address(connection.control_port),
+      heartbeat: this.address(connection.hb_port),
+      key: connection.key ?? "",
+      scheme: connection.signature_scheme || "hmac-sha256",
+      parentPid: Number(process.env["JPY_PARENT_PID"] ?? 0) || 0,
+    };
+    const worker = new Worker(join(__dirname, "control-thread.js"), { workerData: data });
+    return new Promise((resolve, reject) => {
+      worker.on("message", (message: FromControlThread) => {
+        if (message.type === "bound") resolve(worker);
+        else if (message.type === "failed") reject(new Error(message.message));
+        else this.receive("control", message.frames);
+      });
+      worker.on("error", reject);
+    });
+  }
+
+  private async readShell(): Promise<void> {
+    for await (const frames of this.shell) this.receive("shell", frames);
+  }
+
+  private async readStdin(): Promise<void> {
+    for await (const frames of this.stdin) {
+      const message = this.decode(frames);
+      if (message?.header.msg_type !== "input_reply") continue;
+      const { value } = message.content;
+      const question = this.questions.shift();
+      question?.resolve(typeof value === "string" ? value : "");
+    }
+  }
+
+  private decode(frames: readonly Uint8Array[]): Message | undefined {
+    try {
+      return this.wire.decode(frames);
+    } catch (error) {
+      if (error instanceof WireError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Takes one message; never throws. What is not a correctly signed message is dropped without an answer. */
+  private receive(channel: Channel, frames: readonly Uint8Array[]): void {
+    const message = this.decode(frames);
+    if (message === undefined || this.ending) return;
+    if (message.header.msg_type === "execute_request" && channel === "shell") {
+      this.queue.push({ message });
+      void this.pump();
+      return;
+    }
+    this.status("busy", message.header);
+    const finish = (): void => this.idle(message.header);
+    try {
+      const work = this.handle(channel, message);
+      if (work instanceof Promise) work.catch((error: unknown) => this.fail(channel, message, error)).finally(finish);
+      else finish();
+    } catch (error) {
+      this.fail(channel, message, error);
+      finish();
+    }
+  }
+
+  /** An error reply for a request that could not be answered. */
+  private fail(channel: Channel, message: Message, error: unknown): void {
+    const type = message.header.msg_type.replace(/_request$/, "_reply");
+    if (type !== message.header.msg_type) this.reply(channel, message, type, { status: "error", ...this.sources.report(error) });
+    else this.showError(error);
+  }
+
+  private handle(channel: Channel, message: Message): void | Promise<void> {
+    const { content } = message;
+    switch (message.header.msg_type) {
+      case "kernel_info_request":
+        return this.reply(channel, message, "kernel_info_reply", kernelInfo());
+      case "comm_info_request": {
+        const target = content["target_name"];
+        return this.reply(channel, message, "comm_info_reply", { status: "ok", comms: this.comms.info(typeof target === "string" ? target : undefined) });
+      }
+      case "comm_open":
+      case "comm_msg":
+      case "comm_close":
+        return this.outputs.run(this.commContext(message), () => this.comms.receive(message));
+      case "complete_request":
+        return this.complete(channel, message);
+      case "inspect_request":
+        return this.inspect(channel, message);
+      case "is_complete_request":
+        return this.isComplete(channel, message);
+      case "history_request":
+        return this.reply(channel, message, "history_reply", { status: "ok", history: this.history.query(content) });
+      case "interrupt_request":
+        this.tellControl({ type: "taken" });
+        this.interrupt();
+        return this.reply(channel, message, "interrupt_reply", { status: "ok" });
+      case "shutdown_request":
+        this.tellControl({ type: "taken" });
+        return this.shutdown(channel, message);
+      default:
+        // As the protocol asks: no reply to what is not known.
+        return;
+    }
+  }
+
+  private commContext(message: Message): RequestContext {
+    const { header } = message;
+    return {
+      header,
+      outputHeader: this.comms.owner(message) ?? header,
+      cell: { messageId: header.msg_id, signal: this.background.signal },
+      silent: false,
+    };
+  }
+
+  // Sending
+
+  private publish(type: string, content: JsonObject, parent: Header | JsonObject, metadata: JsonObject = {}, buffers: readonly Uint8Array[] = []): void {
+    this.sendTo(this.iopub, { identities: [Buffer.from(`kernel.${this.session}.${type}`)], header: newHeader(type, this.session), parent, metadata, content, buffers });
+  }
+
+  private reply(channel: Channel, request: Message, type: string, content: JsonObject, metadata: JsonObject = {}): void {
+    const message: Message = { identities: request.identities, header: newHeader(type, this.session), parent: request.header, metadata, content, buffers: [] };
+    if (channel === "control") this.tellControl({ type: "send", frames: this.wire.encode(message) });
+    else this.sendTo(this.shell, message);
+  }
+
+  private sendTo(socket: Publisher | Router, message: Message): void {
+    // Copied: zeromq may read large frames later, when the sender has changed them.
+    const frames = this.wire.encode(message).map((frame) => Buffer.from(frame));
+    // With no high-water mark a send is done at once; it fails only when the socket is closed, or its reader gone.
+    socket.send(frames).catch(() => {});
+  }
+
+  private tellControl(message: ToControlThread): void {
+    this.control?.postMessage(message);
+  }
+
+  private status(state: "busy" | "idle", parent: Header): void {
+    this.publish("status", { execution_state: state }, parent);
+  }
+
+  private idle(parent: Header): void {
+    this.outputs.flush();
+    this.status("idle", parent);
+    // The kernel shows as what the last status says; while a cell runs that is busy.
+    if (this.running !== undefined) this.status("busy", this.running.context.header);
+  }
+
+  // Cells
+
+  private async pump(): Promise<void> {
+    if (this.pumping) return;
+    this.pumping = true;
+    try {
+      for (let next = this.queue.shift(); next !== undefined && !this.ending; next = this.queue.shift()) await this.execute(next.message);
+    } finally {
+      this.pumping = false;
+    }
+  }
+
+  private async execute(message: Message): Promise<void> {
+    const { header, content } = message;
+    this.status("busy", header);
+    const code = content["code"];
+    if (typeof code !== "string") {
+      this.reply("shell", message, "execute_reply", { status: "error", ...this.sources.report(new TypeError("An execute_request needs its code as text.")), execution_count: this.executionCount });
+      return this.status("idle", header);
+    }
+    const silent = content["silent"] === true;
+    const store = !silent && content["store_history"] !== false;
+    if (store) this.history.add(++this.executionCount, code);
+    const count = this.executionCount;
+    if (!silent) this.publish("execute_input", { code, execution_count: count }, header);
+    const cell = this.enterCell(message, silent, silent ? undefined : count);
+    const failed = await this.outputs.run(cell.context, () => this.runCell(message, code, count, cell, silent, store));
+    this.running = undefined;
+    if (failed && content["stop_on_error"] !== false) {
+      // What the front end sent before it could know of the error may still be in the socket.
+      await new Promise((resolve) => setTimeout(resolve, ABORT_WINDOW_MS));
+    }
+    const aborted = failed && content["stop_on_error"] !== false ? this.queue.splice(0) : [];
+    cell.reply();
+    this.status("idle", header);
+    for (const one of aborted) {
+      this.status("busy", one.message.header);
+      this.reply("shell", one.message, "execute_reply", { status: "aborted", execution_count: this.executionCount });
+      this.status("idle", one.message.header);
+    }
+  }
+
+  private enterCell(message: Message, silent: boolean, count: number | undefined): RunningCell & { readonly interrupted: Promise<never>; reply: () => void } {
+    const abort = newController();
+    let giveUp: (reason: Error) => void = () => {};
+    const interrupted = new Promise<never>((_, reject) => (giveUp = reject));
+    interrupted.catch(() => {});
+    const allowInput = message.content["allow_stdin"] !== false && message.content["allow_stdin"] !== undefined;
+    const context: RequestContext = {
+      header: message.header,
+      outputHeader: message.header,
+      cell: { messageId: message.header.msg_id, signal: abort.signal, ...(count === undefined ? {} : { executionCount: count }) },
+      silent,
+      ...(allowInput ? { input: (prompt: string, password: boolean) => this.ask(message, prompt, password, abort.signal) } : {}),
+    };
+    const running = { context, abort, giveUp, interrupted, reply: () => {} };
+    this.running = running;
+    if (!silent) this.outputs.setFallback(context);
+    return running;
+  }
+
+  /** Runs a cell's code and prepares its reply. True when it failed. */
+  private async runCell(
+    message: Message,
+    code: string,
+    count: number,
+    cell: RunningCell & { readonly interrupted: Promise<never>; reply: () => void },
+    silent: boolean,
+    store: boolean,
+  ): Promise<boolean> {
+    const name = store ? `cell [${count}]` : `cell [*]`;
+    try {
+      const value = await this.cells.run(code, name, cell.interrupted);
+      const bundle = value === undefined || value === null || silent ? undefined : await Promise.race([mimeBundle(value), cell.interrupted]);
+      const expressions = await this.evaluate(message.content["user_expressions"], cell);
+      flushWidgets();
+      this.outputs.flush();
+      if (bundle !== undefined) {
+        this.publish("execute_result", { execution_count: count, data: bundle, metadata: {} }, message.header);
+        if (store) this.history.setOutput(count, String(bundle["text/plain"] ?? ""));
+      }
+      cell.reply = () => this.reply("shell", message, "execute_reply", { status: "ok", execution_count: count, user_expressions: expressions, payload: [] });
+      return false;
+    } catch (error) {
+      const report = this.sources.report(interruption(error) ?? error, name);
+      flushWidgets();
+      this.outputs.error(report);
+      cell.reply = () => this.reply("shell", message, "execute_reply", { status: "error", execution_count: count, ...report });
+      return true;
+    }
+  }
+
+  /** Values of `user_expressions`, each a bundle or an error. */
+  private async evaluate(expressions: unknown, cell: { readonly interrupted: Promise<never> }): Promise<JsonObject> {
+    const values: JsonObject = {};
+    if (typeof expressions !== "object" || expressions === null) return values;
+    for (const [key, code] of Object.entries(expressions)) {
+      try {
+        const value = await this.cells.run(`(${String(code)})`, `expression [${key}]`, cell.interrupted, false);
+        values[key] = { status: "ok", data: await mimeBundle(value), metadata: {} };
+      } catch (error) {
+        values[key] = { status: "error", ...this.sources.report(error) };
+      }
+    }
+    return values;
+  }
+
+  private interrupt(): void {
+    const reason = new InterruptedError();
+    const { background, running } = this;
+    this.background = newController();
+    background.abort(reason);
+    for (const question of this.questions.splice(0)) question.reject(reason);
+    if (running !== undefined) {
+      running.abort.abort(reason);
+      running.giveUp(reason);
+    }
+  }
+
+  private ask(message: Message, prompt: string, password: boolean, signal: AbortSignal): Promise<string> {
+    this.outputs.flush();
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      this.questions.push({ header: message.header, resolve, reject });
+      this.sendTo(this.stdin, {
+        identities: message.identities,
+        header: newHeader("input_request", this.session),
+        parent: message.header,
+        metadata: {},
+        content: { prompt, password },
+        buffers: [],
+      });
+    });
+  }
+
+  private showError(error: unknown): void {
+    this.outputs.error(this.sources.report(interruption(error) ?? error));
+  }
+
+  // Help while typing
+
+  private async complete(channel: Channel, message: Message): Promise<void> {
+    const { code, position } = cursor(message.content);
+    const { start, end, candidates } = await this.cells.complete(code, position);
+    this.reply(channel, message, "complete_reply", {
+      status: "ok",
+      matches: [...new Set(candidates)],
+      cursor_start: codePoints(code, start),
+      cursor_end: codePoints(code, end),
+      metadata: {},
+    });
+  }
+
+  private async inspect(channel: Channel, message: Message): Promise<void> {
+    const { code, position } = cursor(message.content);
+    // At the end of a word the cursor is behind it; a tooltip is wanted all the same.
+    const found = (await this.cells.inspect(code, position)) ?? (position > 0 ? await this.cells.inspect(code, position - 1) : null);
+    const data: MimeBundle =
+      found === null
+        ? {}
+        : {
+            "text/plain": found.documentation === "" ? found.text : `${found.text}\n\n${found.documentation}`,
+            "text/markdown": `\`\`\`typescript\n${found.text}\n\`\`\`\n\n${found.documentation}`,
+          };
+    this.reply(channel, message, "inspect_reply", { status: "ok", found: found !== null, data, metadata: {} });
+  }
+
+  private async isComplete(channel: Channel, message: Message): Promise<void> {
+    const { code } = cursor(message.content);
+    this.reply(channel, message, "is_complete_reply", { ...(await this.cells.isComplete(code)) });
+  }
+
+  // Beginning and end
+
+  private installHost(): void {
+    const { outputs, comms } = this;
+    const background = (): CommHost["cell"] => outputs.current?.cell;
+    const host: CommHost = {
+      version: 1,
+      live: true,
+      get cell() {
+        return background();
+      },
+      openComm: (targetName, options) => comms.open(targetName, options, outputs.current?.outputHeader),
+      registerTarget: (targetName, onOpen, options) => comms.registerTarget(targetName, onOpen, options),
+      display: (data, options = {}) => outputs.display(data, options.metadata ?? {}, options.displayId),
+      updateDisplay: (displayId, data, options = {}) => outputs.update(displayId, data, options.metadata ?? {}),
+      clearOutput: (options = {}) => outputs.clear(options.wait ?? false),
+      stream: (name, text) => outputs.stream(name, text),
+      input: (prompt, options = {}) => {
+        const ask = outputs.current?.input;
+        if (ask === undefined) return Promise.reject(new Error("input() is not possible here: this front end takes no input from the user."));
+        return ask(prompt, options.password ?? false);
+      },
+      capture: (sink, fn) => {
+        const current = outputs.current;
+        return current === undefined ? fn() : outputs.run({ ...current, silent: false, sink }, fn);
+      },
+      onShutdown: (listener, options = {}) => {
+        if (options.signal?.aborted) return;
+        this.shutdownListeners.add(listener);
+        options.signal?.addEventListener("abort", () => this.shutdownListeners.delete(listener), { once: true });
+      },
+      showError: (error) => this.showError(error),
+    };
+    const scope = globalThis as { [COMM_HOST]?: CommHost; input?: CommHost["input"] };
+    scope[COMM_HOST] = host;
+    scope.input = (prompt = "", options) => host.input(String(prompt), options);
+    serveWidgetControl(host);
+  }
+
+  /** tslab's own API for cells (`display`, `newDisplay`), showing through this kernel. */
+  private loadTslab(): unknown {
+    const require = createRequire(__filename);
+    const folder = dirname(require.resolve("tslab/package.json"));
+    interface TslabDisplay {
+      data: MimeBundle;
+      metadata: JsonObject;
+      transient?: { display_id?: string };
+    }
+    const jupyter = require(join(folder, "dist", "jupyter.js")) as { lastWriteDisplayData: ((data: TslabDisplay, update: boolean) => void) | null };
+    jupyter.lastWriteDisplayData = ({ data, metadata, transient }, update) => {
+      const id = transient?.display_id;
+      if (update && id !== undefined) this.outputs.update(id, data, metadata);
+      else this.outputs.display(data, metadata, id);
+    };
+    return require("tslab");
+  }
+
+  private async shutdown(channel: Channel, message: Message): Promise<void> {
+    this.ending = true;
+    const restart = message.content["restart"] === true;
+    this.interrupt();
+    const limit = new Promise((resolve) => setTimeout(resolve, SHUTDOWN_MS));
+    await Promise.race([limit, Promise.allSettled([...this.shutdownListeners].map(async (listener) => listener()))]);
+    this.reply(channel, message, "shutdown_reply", { status: "ok", restart });
+    this.publish("shutdown_reply", { status: "ok", restart }, message.header);
+    this.idle(message.header);
+    const { control } = this;
+    const ended = control === undefined ? undefined : new Promise((resolve) => control.once("exit", resolve));
+    this.tellControl({ type: "close" });
+    this.iopub.close();
+    this.shell.close();
+    this.stdin.close();
+    // The reply leaves through the thread's socket: it must have been sent.
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
+    process.exit(0);
+  }
+}
+
+function newController(): AbortController {
+  const controller = new AbortController();
+  // Every step of a long computation listens to the one signal of its cell.
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
+
+/** SIGINT in a loop without an await gives an error of Node's; in a cell it is an interrupt like any other. */
+function interruption(error: unknown): InterruptedError | undefined {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED" ? new InterruptedError() : undefined;
+}
+
+/** Code and cursor of a request; the protocol counts code points, TypeScript counts UTF-16 units. */
+function cursor(content: JsonObject): { code: string; position: number } {
+  const { code, cursor_pos: position } = content;
+  if (typeof code !== "string") throw new TypeError("The request needs its code as text.");
+  if (typeof position !== "number") return { code, position: code.length };
+  return { code, position: [...code].slice(0, Math.max(0, position)).join("").length };
+}
+
+function codePoints(code: string, position: number): number {
+  return [...code.slice(0, position)].length;
+}
+
+function kernelInfo(): JsonObject {
+  const version = (name: string, from = __filename): string => {
+    try {
+      return (createRequire(from)(`${name}/package.json`) as { version: string }).version;
+    } catch {
+      return "";
+    }
+  };
+  const own = JSON.parse(readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8")) as { name: string; version: string };
+  const typescript = version("@tslab/typescript-for-tslab", require.resolve("tslab/package.json"));
+  return {
+    status: "ok",
+    protocol_version: PROTOCOL_VERSION,
+    implementation: own.name,
+    implementation_version: own.version,
+    language_info: {
+      name: "typescript",
+      version: typescript,
+      mimetype: "text/typescript",
+      file_extension: ".ts",
+      pygments_lexer: "typescript",
+      codemirror_mode: { name: "javascript", typescript: true, mode: "typescript" },
+      nbconvert_exporter: "script",
+    },
+    banner: `TypeScript ${typescript} on Node ${process.version}, ${own.name} ${own.version}`,
+    help_links: [{ text: "TypeScript handbook", url: "https://www.typescriptlang.org/docs/" }],
+    debugger: false,
+  };
+}

@@ -1,0 +1,57 @@
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import type { TypescriptAnswer, TypescriptRequests, TypescriptThreadData } from "./typescript-thread";
+
+interface Pending {
+  resolve(answer: never): void;
+  reject(error: Error): void;
+}
+
+/** Main-thread side of the TypeScript thread. A thread that dies is started again at the next question. */
+export class TypescriptService {
+  private worker: Worker | undefined;
+  private readonly pending = new Map<number, Pending>();
+  private nextId = 0;
+  private closed = false;
+
+  constructor(private readonly data: TypescriptThreadData) {}
+
+  /** Starts the thread and has it load everything that the first cell needs. */
+  warmUp(): void {
+    this.ask("convert", { declarations: "", code: "1;" }).catch(() => {});
+  }
+
+  ask<K extends keyof TypescriptRequests>(kind: K, request: TypescriptRequests[K]["request"]): Promise<TypescriptRequests[K]["answer"]> {
+    if (this.closed) return Promise.reject(new Error("The kernel is shutting down."));
+    const worker = (this.worker ??= this.start());
+    const id = ++this.nextId;
+    return new Promise((resolve, reject) => {
+      this.pending.set(id, { resolve, reject });
+      worker.postMessage({ id, kind, ...request });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.worker?.terminate();
+  }
+
+  private start(): Worker {
+    const worker = new Worker(join(__dirname, "typescript-thread.js"), { workerData: this.data, resourceLimits: { maxOldGenerationSizeMb: 4096 } });
+    worker.on("message", (message: TypescriptAnswer) => {
+      const pending = this.pending.get(message.id);
+      this.pending.delete(message.id);
+      if ("answer" in message) pending?.resolve(message.answer as never);
+      else pending?.reject(new Error(`The TypeScript service failed: ${message.error}`));
+    });
+    const end = (reason: string): void => {
+      if (this.worker !== worker) return;
+      this.worker = undefined;
+      for (const pending of this.pending.values()) pending.reject(new Error(reason));
+      this.pending.clear();
+    };
+    worker.on("error", (error) => end(`The TypeScript service ended: ${error.message}. It starts again with the next cell.`));
+    worker.on("exit", () => end("The TypeScript service ended. It starts again with the next cell."));
+    return worker;
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * The thread that holds tslab's TypeScript service: it type-checks and translates cells, completes and inspects. Loading it
+ * takes seconds and checking a cell tens of milliseconds; here neither keeps the kernel from answering messages.
+ */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { parentPort, workerData } from "node:worker_threads";
+import type { CompletionInfo, ConvertResult, Converter, Diagnostic } from "tslab/dist/converter";
+
+export interface TypescriptThreadData {
+  /** Folder that cells resolve imports from: the notebook's. */
+  readonly cwd: string;
+  /** Root of the package that this kernel is part of, and its name. */
+  readonly packageRoot: string;
+  readonly packageName: string;
+}
+
+/** Two source maps in a row, as JSON: from the JavaScript that runs to ES modules, and from there to the cell. */
+export type SourceMaps = readonly [string, string];
+
+export interface Converted extends ConvertResult {
+  /** Maps of `output`. */
+  readonly maps?: SourceMaps;
+  /** Name that a cell gives itself by `@module`. */
+  readonly moduleName?: string;
+}
+
+export interface Inspection {
+  readonly text: string;
+  readonly documentation: string;
+}
+
+export interface Completeness {
+  readonly status: "complete" | "incomplete" | "invalid";
+  readonly indent?: string;
+}
+
+/** Requests by kind, with what they take and give. Positions count UTF-16 units. */
+export interface TypescriptRequests {
+  convert: { request: { declarations: string; code: string }; answer: Converted };
+  complete: { request: { declarations: string; code: string; position: number }; answer: CompletionInfo };
+  inspect: { request: { declarations: string; code: string; position: number }; answer: Inspection | null };
+  isComplete: { request: { code: string }; answer: Completeness };
+}
+
+export type TypescriptRequest = { [K in keyof TypescriptRequests]: { readonly id: number; readonly kind: K } & TypescriptRequests[K]["request"] }[keyof TypescriptRequests];
+export type TypescriptAnswer = { readonly id: number } & ({ readonly answer: unknown } | { readonly error: string });
+
+type Ts = typeof import("@tslab/typescript-for-tslab");
+
+const port = parentPort;
+if (port !== null) serve(workerData as TypescriptThreadData, port);
+
+function serve(data: TypescriptThreadData, main: NonNullable<typeof parentPort>): void {
+  const tslab = createRequire(require.resolve("tslab/package.json"));
+  const compilerPath = tslab.resolve("@tslab/typescript-for-tslab");
+  const { ts, maps } = adapt(tslab(compilerPath) as Ts, data);
+  // The compiler's own exports cannot be assigned to; the converter, loaded only now, gets the adapted ones.
+  (tslab.cache[compilerPath] as NodeJS.Module).exports = ts;
+  const { createConverter, isCompleteCode } = tslab("./dist/converter.js") as typeof import("tslab/dist/converter");
+  const { getCodeMetadata } = tslab("./dist/metadata.js") as typeof import("tslab/dist/metadata");
+  const { printQuickInfo } = tslab("./dist/inspect.js") as typeof import("tslab/dist/inspect");
+  let made: Converter | undefined;
+  const converter = (): Converter => (made ??= createConverter({ isJS: false, isBrowser: false }));
+
+  const handlers: { [K in keyof TypescriptRequests]: (request: TypescriptRequests[K]["request"]) => TypescriptRequests[K]["answer"] } = {
+    convert: ({ declarations, code }) => {
+      const meta = getCodeMetadata(code);
+      if (meta.module !== undefined) {
+        const diagnostics: Diagnostic[] = converter().addModule(meta.module, code, meta);
+        return { diagnostics, declOutput: declarations, moduleName: meta.module };
+      }
+      maps.clear();
+      const result = converter().convert(declarations, code);
+      const found = result.output === undefined ? undefined : maps.get(result.output);
+      return { ...result, ...(found === undefined ? {} : { maps: found }) };
+    },
+    complete: ({ declarations, code, position }) => {
+      const { start, end, candidates } = converter().complete(declarations, code, position);
+      return { start, end, candidates };
+    },
+    inspect: ({ declarations, code, position }) => {
+      const info = converter().inspect(declarations, code, position);
+      if (info === undefined || info === null) return null;
+      return { text: printQuickInfo({ ...info, documentation: [], tags: [] }), documentation: printQuickInfo({ ...info, displayParts: [] }).trim() };
+    },
+    isComplete: ({ code }) => completeness(ts, code, isCompleteCode(code)),
+  };
+
+  main.on("message", (request: TypescriptRequest) => {
+    try {
+      const handler = handlers[request.kind] as (request: TypescriptRequest) => unknown;
+      main.postMessage({ id: request.id, answer: handler(request) } satisfies TypescriptAnswer);
+    } catch (error) {
+      // The converter may be left half-changed; a fresh one is slow, a wrong one is worse.
+      try {
+        made?.close();
+      } catch {
+        // It was broken already.
+      }
+      made = undefined;
+      main.postMessage({ id: request.id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) } satisfies TypescriptAnswer);
+    }
+  });
+}
+
+/**
+ * Sets what tslab hard-codes, before it reads it: modern module resolution (`exports`, self-reference), top-level await in every
+ * form, types of Node and of this package from any folder, and source maps. The maps are found by the output they belong to.
+ */
+function adapt(ts: Ts, data: TypescriptThreadData): { ts: Ts; maps: Map<string, SourceMaps> } {
+  const compiler: { -readonly [K in keyof Ts]: Ts[K] } = { ...ts };
+  const createHost = ts.createWatchCompilerHost as (...args: unknown[]) => unknown;
+  compiler.createWatchCompilerHost = ((files: unknown, options: Record<string, unknown>, ...rest: unknown[]) => {
+    const adapted = {
+      ...options,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      disableTopLevelAwait: false,
+      inlineSourceMap: true,
+      lib: [...(options["lib"] as string[]).filter((lib) => !/es20\d\d/.test(lib)), "lib.es2023.d.ts"],
+      types: ["node", join(data.packageRoot, "dist", "kernel", "cell-globals")],
+      typeRoots: [...(options["typeRoots"] as string[]), ...nodeTypeRoots(data.packageRoot)],
+    };
+    const probe = ts.resolveModuleName(data.packageName, join(data.cwd, "__tslab__.ts"), adapted, ts.sys);
+    if (probe.resolvedModule === undefined) {
+      Object.assign(adapted, { pathsBasePath: data.cwd, paths: { [data.packageName]: [ownTypes(data)] } });
+    }
+    return createHost(files, adapted, ...rest);
+  }) as Ts["createWatchCompilerHost"];
+
+  const maps = new Map<string, SourceMaps>();
+  const transpileModule = ts.transpileModule;
+  compiler.transpileModule = (input, options) => {
+    const inline = /\n?\/\/# sourceMappingURL=data:application\/json;base64,([A-Za-z0-9+/=]+)\s*$/.exec(input);
+    if (inline === null) return transpileModule(input, options);
+    const first = Buffer.from(inline[1] as string, "base64").toString("utf8");
+    const result = transpileModule(input.slice(0, inline.index), { ...options, compilerOptions: { ...options.compilerOptions, sourceMap: true, inlineSourceMap: false } });
+    const output = result.outputText.replace(/\n?\/\/# sourceMappingURL=.*\s*$/, "");
+    if (result.sourceMapText !== undefined) maps.set(output, [result.sourceMapText, first]);
+    return { ...result, outputText: output };
+  };
+  return { ts: compiler, maps };
+}
+
+function ownTypes(data: TypescriptThreadData): string {
+  return join(data.packageRoot, "dist", "index.d.ts");
+}
+
+/** `@types` folders that hold Node's types, however npm laid the packages out. */
+function nodeTypeRoots(packageRoot: string): string[] {
+  const roots: string[] = [];
+  for (const from of [join(packageRoot, "package.json"), require.resolve("tslab/package.json")]) {
+    try {
+      const types = dirname(dirname(createRequire(from).resolve("@types/node/package.json")));
+      if (existsSync(types)) roots.push(types);
+    } catch {
+      // Not installed there.
+    }
+  }
+  return roots;
+}
+
+/** tslab tells complete from incomplete; what no further line can mend is invalid. */
+function completeness(ts: Ts, code: string, tslab: { completed: boolean; indent?: string }): Completeness {
+  if (!tslab.completed) return { status: "incomplete", indent: tslab.indent ?? "" };
+  const source = ts.createSourceFile("cell.ts", code, ts.ScriptTarget.Latest, undefined, ts.ScriptKind.TS) as unknown as {
+    parseDiagnostics?: readonly { start?: number; code: number }[];
+  };
+  const first = source.parseDiagnostics?.[0];
+  if (first === undefined) return { status: "complete" };
+  // 1160 unterminated template, 1010 unterminated comment: more lines can end them.
+  if (first.code === 1160 || first.code === 1010) return { status: "incomplete", indent: "" };
+  return { status: "invalid" };
+}
