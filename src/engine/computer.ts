@@ -1,9 +1,11 @@
 import type { Linear, Norm } from "../model/architecture";
 import type { Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
-import { buildLayerGraph, buildLogitCapGraph, buildNormGraph, buildUnembeddingGraph, buildValueOutGraph, type LayerOutput, valuePlaces } from "./layer-graph";
+import { buildLayerGraph, buildLogitCapGraph, buildNormGraph, buildUnembeddingGraph, buildValueOutGraph, valuePlaces } from "./layer-graph";
 import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
-import { checkedEntry, type Input, type Session, type Sessions } from "./sessions";
+import { type Array32, checkedEntry, type Session, type Sessions } from "./sessions";
+import { Reclaimer } from "./reclaim";
+import { Scratch } from "./scratch";
 import type { LayerConstants, LayerTensorName } from "./types";
 
 /** Between layers: throws where the request was cancelled; tells how far it is. */
@@ -17,14 +19,19 @@ type PlainLayer = PlainArchitecture["layers"][number];
 /** Everything the engine answers, computed in the thread that calls. States and answers are float32, row-major. */
 export class Computer {
   private readonly layers: (Promise<Session> | undefined)[];
-  private readonly valueOut = new Map<string, Promise<Session>>();
+  private readonly valueOut: (Promise<Session> | undefined)[];
+  private readonly scratch = new Scratch();
+  private readonly reclaimer = new Reclaimer(64 << 20);
+  private turn: Promise<unknown> = Promise.resolve();
+  private lastMatrix?: { readonly key: string; readonly data: Float32Array };
   private finalNorm?: Promise<Session>;
   private unembedding?: Promise<Session>;
   private logitCap?: Promise<Session>;
-  private inputsOf?: { readonly nTokens: number; readonly inputs: Map<string, Input> };
+  private inputsOf?: { readonly nTokens: number; readonly inputs: Map<string, Array32> };
 
   constructor(private readonly architecture: PlainArchitecture, private readonly weights: WeightSource, private readonly sessions: Sessions) {
     this.layers = new Array<undefined>(architecture.nLayers).fill(undefined);
+    this.valueOut = [...this.layers];
   }
 
   /** Loads every layer. */
@@ -44,47 +51,47 @@ export class Computer {
     const { tokenIds, keep } = question;
     const nTokens = tokenIds.length;
     const size = nTokens * dModel;
-    const states = shared((nLayers + 1) * size);
-    let state = this.embed(tokenIds);
-    states.set(state);
+    const states = this.shared((nLayers + 1) * size);
+    states.set(this.embed(tokenIds));
+    const state = (index: number): Tensor => ({ data: states.subarray(index * size, (index + 1) * size), dims: [nTokens, dModel] });
     const kept: LayerTensors[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       step.check();
-      const tensors = await this.runLayer(layer, question, state, [...keep, "resid_post"]);
-      const next = tensors.resid_post!;
-      state = next.private;
-      states.set(state, (layer + 1) * size);
-      kept.push(share(tensors, keep, { resid_pre: sharedTensor(states, layer, nTokens, dModel), resid_post: sharedTensor(states, layer + 1, nTokens, dModel) }));
+      await this.inTurn(async () => {
+        const tensors = await this.runLayer(layer, question, state(layer).data, [...keep, "resid_post"]);
+        state(layer + 1).data.set(tensors.resid_post!.data);
+        kept.push(this.shareTensors(tensors, keep, { resid_pre: state(layer), resid_post: state(layer + 1) }));
+      });
       step.progress(layer + 1, nLayers);
     }
+    this.scratch.trim();
     return { states, kept };
   }
 
   /** One layer again, from the state before it. */
   async layer({ layer, state, names, ...positions }: Question<"layer">): Promise<Answer<"layer">> {
-    const tensors = await this.runLayer(layer, positions, Float32Array.from(state), names);
     const residPre: Tensor = { data: state, dims: [positions.nTokens, this.architecture.dModel] };
-    return { tensors: share(tensors, names, { resid_pre: residPre }) };
+    return this.inTurn(async () => {
+      const tensors = this.shareTensors(await this.runLayer(layer, positions, state, names), names, { resid_pre: residPre });
+      this.scratch.trim();
+      return { tensors };
+    });
   }
 
-  /** `Σ_i (|y_i| − |y_i − z_i|)` of each neuron's update z at one position, y = `resid_post`. */
-  async neuronProximities({ layer, state, position, ...positions }: Question<"neuronProximities">): Promise<Answer<"neuronProximities">> {
+  /** `Σ_i (|y_i| − |y_i − z_i|)` of each neuron's update z to the whole y at one position. */
+  async neuronProximities({ layer, whole, activations, scale }: Question<"neuronProximities">): Promise<Answer<"neuronProximities">> {
     const { dModel, dFfn } = this.architecture;
-    const tensors = await this.runLayer(layer, positions, Float32Array.from(state), ["resid_post", "ffn_post", "ffn_scale"]);
-    const whole = tensors.resid_post!.private.subarray(position * dModel, (position + 1) * dModel);
-    const activations = tensors.ffn_post!.private.slice(position * dFfn, (position + 1) * dFfn);
-    const scale = tensors.ffn_scale!.private[position];
-    if (scale !== 1) for (let n = 0; n < dFfn; n++) activations[n] *= scale;
+    const factors = Float64Array.from(activations, activation => activation * scale);
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
     const matrix = this.writing(ffn.output, dFfn, postFfnNorm);
     // Sums in double precision, in the order in which the matrix lies.
     const sums = new Float64Array(dFfn);
     if (ffn.output.layout === "in-out") {
       for (let n = 0; n < dFfn; n++) {
-        const activation = activations[n];
+        const factor = factors[n];
         const row = n * dModel;
         let sum = 0;
-        for (let i = 0; i < dModel; i++) sum += Math.abs(whole[i]) - Math.abs(whole[i] - activation * matrix[row + i]);
+        for (let i = 0; i < dModel; i++) sum += Math.abs(whole[i]) - Math.abs(whole[i] - factor * matrix[row + i]);
         sums[n] = sum;
       }
     } else {
@@ -92,10 +99,10 @@ export class Computer {
         const y = whole[i];
         const size = Math.abs(y);
         const row = i * dFfn;
-        for (let n = 0; n < dFfn; n++) sums[n] += size - Math.abs(y - activations[n] * matrix[row + n]);
+        for (let n = 0; n < dFfn; n++) sums[n] += size - Math.abs(y - factors[n] * matrix[row + n]);
       }
     }
-    const proximities = shared(dFfn);
+    const proximities = this.shared(dFfn);
     proximities.set(sums);
     return { proximities };
   }
@@ -109,7 +116,7 @@ export class Computer {
       checkedEntry(weights, linear.bias, length, String(length));
       return weights.read(linear.bias).data;
     };
-    const afterNorm = (bias: Float32Array | undefined, norm?: Norm) => bias && shareArray(this.throughNorm(bias, norm));
+    const afterNorm = (bias: Float32Array | undefined, norm?: Norm) => bias && this.share(this.throughNorm(bias, norm));
     const { qkv } = attention;
     let valueBias: Float32Array | undefined;
     if (qkv.kind === "separate") {
@@ -132,7 +139,7 @@ export class Computer {
           for (let i = 0; i < dModel; i++) sums[head * dModel + i] += bias * matrix[outIn ? i * nInputs + input : input * dModel + i];
         }
       }
-      valueBiasOut = shareArray(Float32Array.from(sums));
+      valueBiasOut = this.share(Float32Array.from(sums));
     }
     const constants: LayerConstants = {
       valueBiasOut,
@@ -147,44 +154,62 @@ export class Computer {
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
     const { weight, layout } = ffn.output;
     checkedEntry(this.weights, weight, dModel * dFfn, `${dModel} × ${dFfn}`);
-    let row: Float32Array;
     if (layout === "in-out") {
-      row = this.weights.readRows(weight, [neuron]);
-    } else {
-      const { data } = this.weights.read(weight);
-      row = Float32Array.from({ length: dModel }, (_, i) => data[i * dFfn + neuron]);
+      return { row: this.share(this.throughNorm(this.weights.readRows(weight, [neuron]), postFfnNorm)) };
     }
-    return { row: shareArray(this.throughNorm(row, postFfnNorm)) };
+    const matrix = this.writing(ffn.output, dFfn, postFfnNorm);
+    return { row: this.share(Float32Array.from({ length: dModel }, (_, i) => matrix[i * dFfn + neuron])) };
   }
 
   async unembed({ vectors, normalize }: Question<"unembed">, step: Step): Promise<Answer<"unembed">> {
-    const { dModel, dVocab, finalNorm, logitScale, logitSoftcap } = this.architecture;
+    const { dModel, dVocab } = this.architecture;
     const n = vectors.length / dModel;
-    const logits = shared(n * dVocab);
-    // Rows at a time: the result is copied once, and no second one of its size is held.
-    const rows = Math.max(1, Math.floor(ROWS_BYTES / (4 * dVocab)));
-    for (let from = 0; from < n; from += rows) {
+    const logits = this.shared(n * dVocab);
+    // Some rows at a time: the result is copied once, and no second one of its size is held.
+    const most = Math.max(1, Math.floor(ROWS_BYTES / (4 * dVocab)));
+    for (let from = 0; from < n; from += most) {
       step.check();
-      const count = Math.min(rows, n - from);
-      let x: Input = { data: Float32Array.from(vectors.subarray(from * dModel, (from + count) * dModel)), dims: [count, dModel] };
-      if (normalize && finalNorm) {
-        this.finalNorm ??= this.sessions.create("the final norm", parameters => buildNormGraph(this.architecture, finalNorm, parameters));
-        x = (await (await this.finalNorm).run({ x }, ["normed"])).normed;
-      }
-      let result = (await (await this.unembeddingSession()).run({ x }, ["logits"])).logits;
-      if (normalize && (logitScale !== undefined || logitSoftcap !== undefined)) {
-        this.logitCap ??= this.sessions.create("the logits' scale", parameters => buildLogitCapGraph(this.architecture, this.architecture, parameters));
-        result = (await (await this.logitCap).run({ x: result }, ["capped"])).capped;
-      }
-      logits.set(result.data, from * dVocab);
+      const rows = vectors.subarray(from * dModel, Math.min(from + most, n) * dModel);
+      await this.inTurn(async () => logits.set(await this.unembedRows(rows, normalize), from * dVocab));
     }
+    this.scratch.trim();
     return { logits };
   }
 
+  /** [n, V] in scratch memory. */
+  private async unembedRows(vectors: Float32Array, normalize: boolean): Promise<Float32Array> {
+    const { dModel, dVocab, finalNorm, logitScale, logitSoftcap } = this.architecture;
+    const n = vectors.length / dModel;
+    let x = this.scratch.copy("x", vectors, [n, dModel]);
+    if (normalize && finalNorm) {
+      this.finalNorm ??= this.sessions.create("the final norm", parameters => buildNormGraph(this.architecture, finalNorm, parameters));
+      const normed = this.scratch.take("normed", [n, dModel]);
+      await (await this.finalNorm).run({ x }, { normed });
+      x = normed;
+    }
+    const logits = this.scratch.take("logits", [n, dVocab]);
+    await (await this.unembeddingSession()).run({ x }, { logits });
+    if (!normalize || (logitScale === undefined && logitSoftcap === undefined)) return logits.data;
+    this.logitCap ??= this.sessions.create("the logits' scale", parameters => buildLogitCapGraph(this.architecture, this.architecture, parameters));
+    const capped = this.scratch.take("capped", [n, dVocab]);
+    await (await this.logitCap).run({ x: logits }, { capped });
+    return capped.data;
+  }
+
   async close(): Promise<void> {
-    const all = [...this.layers, ...this.valueOut.values(), this.finalNorm, this.unembedding, this.logitCap];
+    const all = [...this.layers, ...this.valueOut, this.finalNorm, this.unembedding, this.logitCap];
     for (const session of all) await (await session)?.release();
     this.weights.close();
+  }
+
+  /**
+   * Requests take turns layer by layer, so that a click is answered while a long prompt is running. Within a turn the
+   * scratch memory is the caller's own.
+   */
+  private inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const result = this.turn.then(work);
+    this.turn = result.catch(() => undefined);
+    return result;
   }
 
   /** [T, d]: the embedded tokens, positions and their norm included. */
@@ -227,54 +252,93 @@ export class Computer {
     return (this.unembedding ??= this.sessions.create("the unembedding", parameters => buildUnembeddingGraph(this.architecture, this.architecture.unembedding, parameters)));
   }
 
+  private shared(length: number): Float32Array {
+    this.reclaimer.note(4 * length);
+    return new Float32Array(new SharedArrayBuffer(4 * length));
+  }
+
+  private share(values: Float32Array): Float32Array {
+    const result = this.shared(values.length);
+    result.set(values);
+    return result;
+  }
+
+  /** Tensors by name in shared memory; those in `ready` are there already. */
+  private shareTensors(tensors: Tensors, names: readonly LayerTensorName[], ready: LayerTensors): LayerTensors {
+    const result: LayerTensors = {};
+    for (const name of names) {
+      const own = tensors[name];
+      result[name] = ready[name] ?? (own && { data: this.share(own.data), dims: own.dims });
+    }
+    return result;
+  }
+
+  /** The tensors `names` of one layer, in scratch memory: the next run overwrites them. `resid_pre` is left out. */
   private async runLayer(index: number, positions: Positions, state: Float32Array, names: readonly LayerTensorName[]): Promise<Tensors> {
-    const { architecture } = this;
-    const { dModel } = architecture;
     const { nTokens } = positions;
-    const layer = architecture.layers[index];
-    const outputs = new Set<LayerOutput>();
+    const { dModel } = this.architecture;
+    const layer = this.architecture.layers[index];
+    const outputs: Record<string, Array32> = {};
     for (const name of names) {
       if (name === "resid_mid" && layer.block === "parallel") throw new RangeError("Parallel blocks have no state between attention and FFN: there is no resid_mid.");
-      if (name === "value_out") outputs.add("value");
-      else if (name === "term_scale" ? layer.postAttentionNorm : name === "ffn_scale" ? layer.postFfnNorm : name !== "resid_pre") outputs.add(name as LayerOutput);
+      const computed = name === "term_scale" ? layer.postAttentionNorm : name === "ffn_scale" ? layer.postFfnNorm : name !== "resid_pre";
+      if (!computed) continue;
+      const output = name === "value_out" ? "value" : name;
+      outputs[output] = this.scratch.take(output, this.dims(output, nTokens));
+    }
+    if (Object.keys(outputs).length > 0) {
+      const x = this.scratch.copy("x", state, [nTokens, dModel]);
+      await (await this.layerSession(index)).run({ x, ...this.inputs(layer, positions) }, outputs);
     }
     const tensors: Tensors = {};
-    if (outputs.size > 0) {
-      const x = { data: state, dims: [nTokens, dModel] };
-      const results = await (await this.layerSession(index)).run({ x, ...this.inputs(layer, positions) }, [...outputs]);
-      for (const name of outputs) if (name !== "value") tensors[name] = { private: results[name].data, dims: results[name].dims };
-      if (outputs.has("value")) {
-        const result = await this.runValueOut(layer, results.value);
-        tensors.value_out = { private: result.data, dims: result.dims };
+    for (const name of names) {
+      if (name === "value_out") {
+        const valueOut = this.scratch.take("value_out", this.dims("value_out", nTokens));
+        await (await this.valueOutSession(index)).run({ value: outputs.value }, { value_out: valueOut });
+        tensors.value_out = valueOut;
+      } else if (name === "term_scale" || name === "ffn_scale") {
+        tensors[name] = { data: outputs[name]?.data ?? new Float32Array(nTokens).fill(1), dims: [nTokens] };
+      } else if (name !== "resid_pre") {
+        tensors[name] = outputs[name];
       }
-    }
-    for (const name of ["term_scale", "ffn_scale"] as const) {
-      if (!names.includes(name)) continue;
-      tensors[name] = { private: tensors[name]?.private ?? new Float32Array(nTokens).fill(1), dims: [nTokens] };
     }
     return tensors;
   }
 
-  /** `value` [T, K * dHead] → [T, H, d] */
-  private async runValueOut(layer: PlainLayer, value: Input): Promise<Input> {
-    const { nHeads, dHead } = this.architecture;
-    const { output } = layer.attention;
-    let session = this.valueOut.get(output.layout);
-    if (!session) {
-      session = this.sessions.create("the heads' output", parameters => buildValueOutGraph(this.architecture, output.layout, parameters));
-      this.valueOut.set(output.layout, session);
+  private dims(name: LayerTensorName | "value", nTokens: number): number[] {
+    const { nHeads, nKeyValueHeads, dHead, dModel, dFfn } = this.architecture;
+    switch (name) {
+      case "pattern":
+        return [nHeads, nTokens, nTokens];
+      case "value":
+        return [nTokens, nKeyValueHeads * dHead];
+      case "value_out":
+        return [nTokens, nHeads, dModel];
+      case "ffn_pre":
+      case "ffn_post":
+        return [nTokens, dFfn];
+      case "term_scale":
+      case "ffn_scale":
+        return [nTokens, 1];
+      default:
+        return [nTokens, dModel];
     }
-    const data = this.writing(output, nHeads * dHead, layer.postAttentionNorm);
-    const { dModel } = this.architecture;
-    const weight = { data, dims: output.layout === "out-in" ? [dModel, nHeads * dHead] : [nHeads * dHead, dModel] };
-    return (await (await session).run({ value, weight }, ["value_out"])).value_out;
+  }
+
+  private valueOutSession(layer: number): Promise<Session> {
+    return (this.valueOut[layer] ??= this.sessions.create(`the heads of layer ${layer}`, parameters => buildValueOutGraph(`heads_${layer}`, this.architecture, this.architecture.layers[layer], parameters)));
   }
 
   /** The matrix of a block's output as it lies in the file, every written vector taken through the norm behind the block. */
   private writing(linear: Linear, nInputs: number, norm?: Norm): Float32Array {
     const { dModel } = this.architecture;
     checkedEntry(this.weights, linear.weight, nInputs * dModel, `${dModel} × ${nInputs}`);
+    // The last one is kept: the neurons of one layer are looked at again and again.
+    const key = JSON.stringify(linear.weight);
+    if (this.lastMatrix?.key === key) return this.lastMatrix.data;
     const { data } = this.weights.read(linear.weight);
+    this.reclaimer.note(data.byteLength);
+    this.lastMatrix = { key, data };
     if (!norm) return data;
     const scale = this.normScale(norm);
     const outIn = linear.layout === "out-in";
@@ -304,18 +368,18 @@ export class Computer {
   }
 
   /** Mask and rotary tables of a layer. Those of the last length are kept: layers share them. */
-  private inputs(layer: PlainLayer, positions: Positions): Record<string, Input> {
+  private inputs(layer: PlainLayer, positions: Positions): Record<string, Array32> {
     const { nTokens, frequencies } = positions;
     if (this.inputsOf?.nTokens !== nTokens) this.inputsOf = { nTokens, inputs: new Map() };
     const { inputs } = this.inputsOf;
-    const remember = (key: string, make: () => Input) => {
+    const remember = (key: string, make: () => Array32) => {
       const known = inputs.get(key) ?? make();
       inputs.set(key, known);
       return known;
     };
     const { window, alibiSlopes, rotary } = layer.attention;
     const maskKey = `mask ${window} ${alibiSlopes?.join()}`;
-    const result: Record<string, Input> = { mask: remember(maskKey, () => mask(nTokens, window, alibiSlopes)) };
+    const result: Record<string, Array32> = { mask: remember(maskKey, () => mask(nTokens, window, alibiSlopes)) };
     if (rotary && layer.rotaryIndex !== undefined) {
       const index = layer.rotaryIndex;
       const table = (of: "cos" | "sin") => remember(`${of} ${index} ${rotary.scale}`, () => rotaryTable(of, frequencies[index], rotary.scale ?? 1, nTokens));
@@ -329,35 +393,10 @@ export class Computer {
 /** Logits that are computed at once. */
 const ROWS_BYTES = 64 << 20;
 
-type Tensors = Partial<Record<LayerTensorName, { readonly private: Float32Array; readonly dims: readonly number[] }>>;
-
-function shared(length: number): Float32Array {
-  return new Float32Array(new SharedArrayBuffer(4 * length));
-}
-
-function shareArray(values: Float32Array): Float32Array {
-  const result = shared(values.length);
-  result.set(values);
-  return result;
-}
-
-function sharedTensor(states: Float32Array, index: number, nTokens: number, dModel: number): Tensor {
-  const size = nTokens * dModel;
-  return { data: states.subarray(index * size, (index + 1) * size), dims: [nTokens, dModel] };
-}
-
-/** Tensors by name in shared memory; those in `ready` are there already. */
-function share(tensors: Tensors, names: readonly LayerTensorName[], ready: LayerTensors): LayerTensors {
-  const result: LayerTensors = {};
-  for (const name of names) {
-    const own = tensors[name];
-    result[name] = ready[name] ?? (own && { data: shareArray(own.private), dims: own.dims });
-  }
-  return result;
-}
+type Tensors = Partial<Record<LayerTensorName, Array32>>;
 
 /** Added to the scores: −∞ where a query may not look, else ALiBi's slope times the distance, or 0. */
-function mask(nTokens: number, window = Infinity, slopes?: Float64Array): Input {
+function mask(nTokens: number, window = Infinity, slopes?: Float64Array): Array32 {
   const heads = slopes ?? Float64Array.of(0);
   const data = new Float32Array(heads.length * nTokens * nTokens).fill(-Infinity);
   for (let head = 0; head < heads.length; head++) {
@@ -369,7 +408,7 @@ function mask(nTokens: number, window = Infinity, slopes?: Float64Array): Input 
   return { data, dims: slopes ? [heads.length, nTokens, nTokens] : [nTokens, nTokens] };
 }
 
-function rotaryTable(of: "cos" | "sin", frequencies: Float64Array, scale: number, nTokens: number): Input {
+function rotaryTable(of: "cos" | "sin", frequencies: Float64Array, scale: number, nTokens: number): Array32 {
   const half = frequencies.length;
   const data = new Float32Array(nTokens * half);
   for (let position = 0; position < nTokens; position++) {

@@ -84,17 +84,21 @@ export class GraphBuilder {
     return this.constant(this.fresh("floats"), "float32", dims, values);
   }
 
-  /** x [n, inputs] → [n, outputs], with the layer's bias or with `bias` in its place (null: none). */
-  linear(x: string, linear: Linear, inputs: number, outputs: number, bias?: Float32Array | null): string {
-    const outIn = linear.layout === "out-in";
-    const [rows, columns] = outIn ? [outputs, inputs] : [inputs, outputs];
+  /** The matrix of a linear layer as it lies in the file, float32. */
+  weight(linear: Linear, inputs: number, outputs: number): string {
+    const [rows, columns] = linear.layout === "out-in" ? [outputs, inputs] : [inputs, outputs];
     const { type, content } = this.parameters.matrix(linear.weight, rows, columns);
     const stored = this.fresh("weight");
     this.initializers.push({ name: stored, type, dims: [rows, columns], content });
-    const weight = type === "float32" ? stored : this.node("Cast", [stored], { to: 1 });
+    return type === "float32" ? stored : this.node("Cast", [stored], { to: 1 });
+  }
+
+  /** x [n, inputs] → [n, outputs], with the layer's bias or with `bias` in its place (null: none). */
+  linear(x: string, linear: Linear, inputs: number, outputs: number, bias?: Float32Array | null): string {
+    const weight = this.weight(linear, inputs, outputs);
     const values = bias === undefined ? this.bias(linear, outputs) : bias;
     const operands = values ? [x, weight, this.floats(values)] : [x, weight];
-    return this.node("Gemm", operands, { transB: outIn ? 1 : 0 });
+    return this.node("Gemm", operands, { transB: linear.layout === "out-in" ? 1 : 0 });
   }
 
   /** Values of a linear layer's bias, undefined without one. */

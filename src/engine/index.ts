@@ -7,6 +7,7 @@ import type { Architecture, Rotary } from "../model/architecture";
 import type { ProgressListener, Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
 import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
+import { Reclaimer } from "./reclaim";
 import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, Pass } from "./types";
 
 export type { Engine, ForwardOptions, LayerConstants, LayerTensorName, Pass } from "./types";
@@ -96,7 +97,7 @@ const threads = new Set<Int32Array>();
 function waitForThreads(): void {
   for (const control of threads) Atomics.store(control, controlFields.stop, 1);
   for (const control of threads) {
-    while (Atomics.load(control, controlFields.busy) !== 0) Atomics.wait(control, controlFields.busy, 1);
+    for (let busy; (busy = Atomics.load(control, controlFields.busy)) !== 0; ) Atomics.wait(control, controlFields.busy, busy);
   }
 }
 
@@ -106,6 +107,7 @@ class Thread {
   private readonly control = new Int32Array(new SharedArrayBuffer(8));
   private readonly pending = new Map<number, Pending>();
   private readonly left: Promise<void>;
+  private readonly reclaimer = new Reclaimer(192 << 20);
   private nextId = 0;
   private ended?: Error;
 
@@ -168,6 +170,7 @@ class Thread {
   }
 
   private receive(message: FromWorker): void {
+    if (message.type === "answer") this.reclaimer.note(sharedBytes(message.answer));
     const pending = this.pending.get(message.id);
     if (!pending) return;
     if (message.type === "progress") pending.onProgress?.(message.done, message.total);
@@ -184,6 +187,13 @@ class Thread {
     this.ended ??= reason;
     for (const pending of [...this.pending.values()]) pending.reject(this.ended);
   }
+}
+
+/** Bytes of the tensors in an answer. */
+function sharedBytes(value: unknown): number {
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (typeof value !== "object" || value === null) return 0;
+  return Object.values(value).reduce((sum: number, item) => sum + sharedBytes(item), 0);
 }
 
 class WorkerEngine implements Engine {
@@ -307,8 +317,11 @@ class LocalPass implements Pass {
   async neuronProximities(layer: number, position: number): Promise<Float32Array> {
     this.check(layer);
     checkIndex("Position", position, this.nTokens);
-    const question = { ...this.positions, layer, state: this.state(layer).data, position };
-    return (await this.thread.ask("neuronProximities", question)).proximities;
+    const { dModel, dFfn } = this.architecture;
+    const { ffn_post, ffn_scale, resid_post } = await this.fetch(layer, ["ffn_post", "ffn_scale", "resid_post"]);
+    const whole = resid_post.data.subarray(position * dModel, (position + 1) * dModel);
+    const activations = ffn_post.data.subarray(position * dFfn, (position + 1) * dFfn);
+    return (await this.thread.ask("neuronProximities", { layer, whole, activations, scale: ffn_scale.data[position] })).proximities;
   }
 
   async dispose(): Promise<void> {

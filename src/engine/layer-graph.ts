@@ -248,20 +248,29 @@ export function buildLogitCapGraph(sizes: Sizes, cap: Pick<Architecture, "logitS
 }
 
 /**
- * What each head writes per unit of attention: inputs `value` [T, K * dHead] and `weight` (W_O as it lies in the file),
- * output `value_out` [T, H, d]. `weight` is an input: the matrix is not held a second time.
+ * What each head writes per unit of attention: input `value` [T, K * dHead], output `value_out` [T, H, d]. A graph of its
+ * own, because onnxruntime computes all of a graph whatever is asked of it.
  */
-export function buildValueOutGraph(sizes: Sizes, layout: "out-in" | "in-out", parameters: ParameterSource): BuiltGraph {
+export function buildValueOutGraph(name: string, sizes: Sizes, layer: GraphLayer, parameters: ParameterSource): BuiltGraph {
   const { nHeads, nKeyValueHeads, dHead, dModel } = sizes;
-  const b = new GraphBuilder("value_out", parameters);
+  const { output } = layer.attention;
+  const outIn = output.layout === "out-in";
+  const b = new GraphBuilder(name, parameters);
   const value = b.input("value", ["T", nKeyValueHeads * dHead]);
-  const weight = b.input("weight", layout === "out-in" ? [dModel, nHeads * dHead] : [nHeads * dHead, dModel]);
+  const weight = b.weight(output, nHeads * dHead, dModel);
   const each = (n: number) => new Array<number>(n).fill(dHead);
   const values = nKeyValueHeads === 1 ? [value] : b.split(value, each(nKeyValueHeads), 1);
-  const weights = nHeads === 1 ? [weight] : b.split(weight, each(nHeads), layout === "out-in" ? 1 : 0);
+  // Split and Concat copy whole rows; a batched MatMul would need both of its results transposed.
+  const weights = nHeads === 1 ? [weight] : b.split(weight, each(nHeads), outIn ? 1 : 0);
   const group = nHeads / nKeyValueHeads;
-  const written = weights.map((part, head) => b.node("Gemm", [values[Math.floor(head / group)], part], { transB: layout === "out-in" ? 1 : 0 }));
-  const joined = nHeads === 1 ? written[0] : b.node("Concat", written, { axis: 1 });
-  b.output("value_out", b.reshape(joined, [0, nHeads, dModel]), ["T", nHeads, dModel]);
+  const written = weights.map((part, head) => b.node("Gemm", [values[Math.floor(head / group)], part], { transB: outIn ? 1 : 0 }));
+  let result = b.reshape(nHeads === 1 ? written[0] : b.node("Concat", written, { axis: 1 }), [0, nHeads, dModel]);
+  const norm = layer.postAttentionNorm;
+  if (norm) {
+    if (norm.kind === "layernorm") result = b.node("Sub", [result, b.node("ReduceMean", [result, b.integers([-1])])]);
+    const scale = b.scale(norm, dModel);
+    if (scale) result = b.node("Mul", [result, b.floats(scale)]);
+  }
+  b.output("value_out", result, ["T", nHeads, dModel]);
   return b.finish();
 }

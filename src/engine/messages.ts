@@ -26,7 +26,7 @@ export interface ComputeSettings {
   readonly threads?: number;
 }
 
-/** Fields of the control array: the main thread sets `stop`, the worker sets `busy` while native code runs. */
+/** Fields of the control array: the main thread sets `stop`, the worker counts in `busy` the native calls that are under way or about to be. */
 export const controlFields = { stop: 0, busy: 1 } as const;
 
 /** A prompt as layers see it: number of tokens, and the frequencies of every rotary embedding, in the list's order. */
@@ -47,13 +47,14 @@ export interface Requests {
     readonly question: Positions & { readonly layer: number; readonly state: Float32Array; readonly names: readonly LayerTensorName[] };
     readonly answer: { readonly tensors: LayerTensors };
   };
+  /** Of one position: `whole` [d] is `resid_post`, `activations` [f] are `ffn_post`, `scale` is `ffn_scale`. */
   readonly neuronProximities: {
-    readonly question: Positions & { readonly layer: number; readonly state: Float32Array; readonly position: number };
+    readonly question: { readonly layer: number; readonly whole: Float32Array; readonly activations: Float32Array; readonly scale: number };
     readonly answer: { readonly proximities: Float32Array };
   };
   readonly constants: { readonly question: { readonly layer: number }; readonly answer: { readonly constants: LayerConstants } };
   readonly neuronOutput: { readonly question: { readonly layer: number; readonly neuron: number }; readonly answer: { readonly row: Float32Array } };
-  /** `vectors` [n, d] → [n, V]; `normalize` "cap" is the model's own way: norm, unembedding, scale and soft-cap. */
+  /** `vectors` [n, d] → [n, V]; `normalize`: as the model itself does it, with final norm, scale and soft-cap. */
   readonly unembed: { readonly question: { readonly vectors: Float32Array; readonly normalize: boolean }; readonly answer: { readonly logits: Float32Array } };
 }
 

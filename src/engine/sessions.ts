@@ -13,14 +13,41 @@ type Runtime = typeof import("onnxruntime-node");
 const inPlace: Readonly<Partial<Record<WeightEntry["type"], MatrixContent["type"]>>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
 /**
+ * Matrices that had to be read, float32, so that graphs that use the same one share it. onnxruntime uses them where
+ * they lie: each lives as long as a session that was made with it.
+ */
+class HeldMatrices {
+  private readonly matrices = new Map<string, { readonly bytes: Uint8Array; users: number }>();
+
+  constructor(private readonly weights: WeightSource) {}
+
+  take(ref: WeightRef): { readonly key: string; readonly bytes: Uint8Array } {
+    const key = JSON.stringify([ref.name, ref.rows, ref.unpermuteHeads, ref.add]);
+    let held = this.matrices.get(key);
+    if (!held) {
+      const { data } = this.weights.read(ref);
+      held = { bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), users: 0 };
+      this.matrices.set(key, held);
+    }
+    held.users++;
+    return { key, bytes: held.bytes };
+  }
+
+  giveBack(key: string): void {
+    const held = this.matrices.get(key);
+    if (held && --held.users === 0) this.matrices.delete(key);
+  }
+}
+
+/**
  * The weights of one graph. Matrices that lie in a file as the graph needs them stay there (external data: mapped, not
  * read); all others are read, as float32, into memory that the session shares.
  */
 class GraphParameters implements ParameterSource {
-  /** Matrices in memory, by the location that the graph knows them by. */
-  readonly held: { path: string; data: Uint8Array }[] = [];
+  /** Matrices in memory; the key is also the location that the graph knows them by. */
+  readonly held: { readonly path: string; readonly data: Uint8Array }[] = [];
 
-  constructor(private readonly weights: WeightSource, private readonly folder: string | undefined) {}
+  constructor(private readonly weights: WeightSource, private readonly matrices: HeldMatrices, private readonly folder: string | undefined) {}
 
   matrix(ref: WeightRef, rows: number, columns: number): MatrixContent {
     const entry = checkedEntry(this.weights, ref, rows * columns, `${rows} × ${columns}`);
@@ -32,10 +59,9 @@ class GraphParameters implements ParameterSource {
       const offset = entry.offset + (ref.rows?.[0] ?? 0) * rowBytes;
       return { type, content: { kind: "external", location: path.basename(entry.file), offset, byteLength } };
     }
-    const { data } = this.weights.read(ref);
-    const location = `memory-${this.held.length}`;
-    this.held.push({ path: location, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
-    return { type: "float32", content: { kind: "external", location, offset: 0, byteLength: data.byteLength } };
+    const { key, bytes } = this.matrices.take(ref);
+    this.held.push({ path: key, data: bytes });
+    return { type: "float32", content: { kind: "external", location: key, offset: 0, byteLength: bytes.length } };
   }
 
   vector(ref: WeightRef, length: number): Float32Array {
@@ -54,21 +80,17 @@ export function checkedEntry(weights: WeightSource, ref: WeightRef, length: numb
   return entry;
 }
 
+/** A float32 tensor in this thread's own memory: onnxruntime takes no shared memory. */
+export interface Array32 {
+  readonly data: Float32Array;
+  readonly dims: readonly number[];
+}
+
 /** A graph that is ready to run. */
 export interface Session {
-  /** Runs the graph. Outputs belong to the caller. */
-  run(inputs: Readonly<Record<string, Input>>, outputs: readonly string[]): Promise<Record<string, Output>>;
+  /** Runs the graph; `outputs` are written in place. Only those named are computed for the caller. */
+  run(inputs: Readonly<Record<string, Array32>>, outputs: Readonly<Record<string, Array32>>): Promise<void>;
   release(): Promise<void>;
-}
-
-export interface Input {
-  readonly data: Float32Array;
-  readonly dims: readonly number[];
-}
-
-export interface Output {
-  readonly data: Float32Array;
-  readonly dims: readonly number[];
 }
 
 /** The thread is to end; no native call may start any more. */
@@ -78,10 +100,10 @@ export class StoppedError extends Error {
   }
 }
 
-/** Makes sessions and runs them, one native call at a time. */
+/** Makes sessions and runs them. */
 export class Sessions {
   private readonly folder: string | undefined;
-  private turn: Promise<unknown> = Promise.resolve();
+  private readonly matrices: HeldMatrices;
 
   constructor(
     private readonly runtime: Runtime,
@@ -90,11 +112,12 @@ export class Sessions {
     private readonly control: Int32Array,
   ) {
     this.folder = commonFolder(weights);
+    this.matrices = new HeldMatrices(weights);
   }
 
   /** Builds and loads a graph. `what` names it in errors. */
   async create(what: string, build: (parameters: ParameterSource) => BuiltGraph): Promise<Session> {
-    const parameters = new GraphParameters(this.weights, this.folder);
+    const parameters = new GraphParameters(this.weights, this.matrices, this.folder);
     const { graph, operatorSets } = build(parameters);
     const bytes = encodeModel(graph, operatorSets);
     const options: InferenceSession.SessionOptions = {
@@ -105,7 +128,7 @@ export class Sessions {
       enableCpuMemArena: false,
       intraOpNumThreads: this.settings.threads ?? 0,
       logSeverityLevel: 3,
-      externalData: parameters.held.length > 0 ? parameters.held : undefined,
+      externalData: parameters.held.length > 0 ? [...parameters.held] : undefined,
       extra: {
         session: {
           disable_prepacking: "1",
@@ -116,37 +139,31 @@ export class Sessions {
         optimization: { disable_specified_optimizers: "ConstantFolding" },
       },
     };
-    const native = await this.exclusively(`load ${what}`, () => this.runtime.InferenceSession.create(bytes, options));
+    const native = await this.native(`load ${what}`, () => this.runtime.InferenceSession.create(bytes, options));
     return {
       run: (inputs, outputs) => this.run(what, native, inputs, outputs),
       release: async () => {
         await native.release();
-        // onnxruntime uses these where they lie: they have to live as long as the session.
-        parameters.held.length = 0;
+        for (const { path: key } of parameters.held) this.matrices.giveBack(key);
       },
     };
   }
 
-  private async run(what: string, native: InferenceSession, inputs: Readonly<Record<string, Input>>, outputs: readonly string[]): Promise<Record<string, Output>> {
+  private async run(what: string, native: InferenceSession, inputs: Readonly<Record<string, Array32>>, outputs: Readonly<Record<string, Array32>>): Promise<void> {
     const feeds: Record<string, OrtTensor> = {};
     for (const name of native.inputNames) {
       const input = inputs[name];
       if (input === undefined) throw new Error(`The graph of ${what} needs the input "${name}".`);
       feeds[name] = new this.runtime.Tensor("float32", input.data, input.dims);
     }
-    const results = await this.exclusively(`run ${what}`, () => native.run(feeds, [...outputs]));
-    const answer: Record<string, Output> = {};
-    for (const name of outputs) answer[name] = { data: results[name].data as Float32Array, dims: results[name].dims };
-    return answer;
+    const fetches: Record<string, OrtTensor> = {};
+    for (const [name, { data, dims }] of Object.entries(outputs)) fetches[name] = new this.runtime.Tensor("float32", data, dims);
+    await this.native(`run ${what}`, () => native.run(feeds, fetches));
   }
 
-  /** Native calls never overlap, never start once the thread is to stop, and are visible to the other thread while they last. */
-  private async exclusively<R>(what: string, call: () => Promise<R>): Promise<R> {
-    const previous = this.turn;
-    let done!: () => void;
-    this.turn = new Promise<void>(resolve => (done = resolve));
-    await previous;
-    Atomics.store(this.control, controlFields.busy, 1);
+  /** No native call starts once the thread is to stop, and the other thread sees that one is under way. */
+  private async native<R>(what: string, call: () => Promise<R>): Promise<R> {
+    Atomics.add(this.control, controlFields.busy, 1);
     try {
       if (Atomics.load(this.control, controlFields.stop) !== 0) throw new StoppedError();
       return await call();
@@ -154,9 +171,8 @@ export class Sessions {
       if (error instanceof StoppedError) throw error;
       throw new Error(`onnxruntime could not ${what}: ${error instanceof Error ? error.message : String(error)}`);
     } finally {
-      Atomics.store(this.control, controlFields.busy, 0);
+      Atomics.sub(this.control, controlFields.busy, 1);
       Atomics.notify(this.control, controlFields.busy);
-      done();
     }
   }
 }
