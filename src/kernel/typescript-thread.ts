@@ -126,7 +126,7 @@ function adapt(ts: Ts, data: TypescriptThreadData): { ts: Ts; maps: Map<string, 
     if (probe.resolvedModule === undefined) {
       Object.assign(adapted, { pathsBasePath: data.cwd, paths: { [data.packageName]: [ownTypes(data)] } });
     }
-    return createHost(files, adapted, ...rest);
+    return withShorthand(ts, createHost(files, adapted, ...rest) as { afterProgramCreate?: (builder: Builder) => void });
   }) as Ts["createWatchCompilerHost"];
 
   const maps = new Map<string, SourceMaps>();
@@ -141,6 +141,47 @@ function adapt(ts: Ts, data: TypescriptThreadData): { ts: Ts; maps: Map<string, 
     return { ...result, outputText: output };
   };
   return { ts: compiler, maps };
+}
+
+type Builder = import("@tslab/typescript-for-tslab").EmitAndSemanticDiagnosticsBuilderProgram;
+type Transformers = import("@tslab/typescript-for-tslab").CustomTransformers;
+type Node = import("@tslab/typescript-for-tslab").Node;
+type SourceFile = import("@tslab/typescript-for-tslab").SourceFile;
+
+/**
+ * tslab turns a variable of an earlier cell, `p`, into `exports.p`, but overlooks the shorthand property `{ p }`. This adds the missing
+ * step before tslab's own: `{ p: exports.p }`.
+ */
+function withShorthand<H extends { afterProgramCreate?: (builder: Builder) => void }>(ts: Ts, host: H): H {
+  let given: ((builder: Builder) => void) | undefined;
+  Object.defineProperty(host, "afterProgramCreate", {
+    configurable: true,
+    set: (fn: (builder: Builder) => void) => (given = fn),
+    get: () => (builder: Builder) => {
+      const emit = builder.emit.bind(builder);
+      builder.emit = (file, write, token, onlyDts, transformers: Transformers = {}) =>
+        emit(file, write, token, onlyDts, { ...transformers, after: [shorthandStep(ts, builder), ...(transformers.after ?? [])] });
+      given?.(builder);
+    },
+  });
+  return host;
+}
+
+function shorthandStep(ts: Ts, builder: Builder): NonNullable<Transformers["after"]>[number] {
+  const checker = builder.getProgram().getTypeChecker();
+  return (context) => {
+    const visit = (node: Node): Node => {
+      if (!ts.isShorthandPropertyAssignment(node)) return ts.visitEachChild(node, visit, context);
+      const declared = checker.getShorthandAssignmentValueSymbol(node)?.declarations ?? [];
+      if (!declared.some((one) => one.getSourceFile().fileName.endsWith("/__prev__.d.ts"))) return node;
+      const { factory } = ts;
+      const variable = factory.createPropertyAccessExpression(factory.createIdentifier("exports"), node.name.text);
+      const initial = node.objectAssignmentInitializer;
+      const value = initial === undefined ? variable : factory.createAssignment(variable, ts.visitNode(initial, visit) as typeof initial);
+      return ts.setTextRange(factory.createPropertyAssignment(factory.createIdentifier(node.name.text), value), node);
+    };
+    return (node) => ts.visitNode(node, visit) as SourceFile;
+  };
 }
 
 function ownTypes(data: TypescriptThreadData): string {
