@@ -19,6 +19,8 @@ export interface WeightRef {
    * that engines only ever see the hub's order. Value: number of heads of this matrix.
    */
   readonly unpermuteHeads?: number;
+  /** Tensors of the same dims that follow this one: they are read as one with a new first axis (StableLM's norms of each head). */
+  readonly stack?: readonly string[];
   /** Added to every value after reading (llama.cpp stores Gemma's norm weights with 1 added: -1). */
   readonly add?: number;
 }

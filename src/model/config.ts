@@ -15,6 +15,11 @@ export class Config {
     return this.values[key] !== undefined && this.values[key] !== null;
   }
 
+  /** True also where the key holds `null`, which some keys use to say "none". */
+  given(key: string): boolean {
+    return this.values[key] !== undefined;
+  }
+
   /** Whatever lies under `key`, unchecked; undefined where it is missing or null. */
   raw(key: string): unknown {
     return this.values[key] ?? undefined;

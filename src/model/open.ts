@@ -44,8 +44,8 @@ export async function openModel(source = "default", options: OpenOptions = {}): 
 export async function openGguf(path: string, name?: string): Promise<ModelFiles> {
   const { metadata, listing } = await readGguf(path, (found) => familyOfGguf(path, found.architecture));
   const { family, mapping } = familyOfGguf(path, metadata.architecture);
-  const embedding = listing.entries.find((entry) => entry.name === "token_embd.weight");
-  const config = new Config(path, { ...mapping.config(metadata), vocab_size: embedding?.dims[0] });
+  const tensors = new Map(listing.entries.map((entry) => [entry.name, entry]));
+  const config = new Config(path, { ...mapping.config(metadata, tensors), vocab_size: tensors.get("token_embd.weight")?.dims[0] });
   family.check?.(config);
   const weights = new WeightMap(listing, { origin: path, gguf: { names: mapping.names, permuted: mapping.permuted ?? false } });
   return assemble(name ?? ggufName(path, metadata), family.describe(config, weights), weights, ggufTokenizer(metadata));
@@ -58,7 +58,7 @@ export async function openFolder(folder: string, name = basename(folder)): Promi
   const config = await readConfig(join(folder, "config.json"));
   const family = familyOf(config);
   const listing = listWeights(await realpath(folder), names);
-  const weights = new WeightMap(listing, { origin: folder, optionalPrefixes: family.optionalPrefixes });
+  const weights = new WeightMap(listing, { origin: folder, prefixes: family.prefixes });
   const architecture = family.describe(config, weights);
   const tokenizer = createTokenizer(
     join(folder, "tokenizer.json"),

@@ -13,6 +13,8 @@ export type RopeType = (typeof ROPE_TYPES)[number];
 export interface RopeOptions {
   readonly headDim: number;
   readonly maxPositions: number;
+  /** Context of pretraining, where neither config nor parameters say. Default `maxPositions`. */
+  readonly originalPositions?: number;
   readonly pairing?: "half" | "interleaved";
   /** What `rope_theta` is where the config does not say. Default 10000. */
   readonly theta?: number;
@@ -22,6 +24,10 @@ export interface RopeOptions {
   readonly layerType?: string;
   /** [dims / 2] divisors of the frequencies, as GGUF files carry them instead of a rope type. */
   readonly divisors?: Float32Array;
+  /** The two lists of divisors of longrope, where a GGUF file carries them as tensors. */
+  readonly longrope?: { readonly short: Float32Array; readonly long: Float32Array };
+  /** Rope types that this family's older configs call differently: Phi-3's "su" is longrope. */
+  readonly aliases?: Readonly<Record<string, RopeType>>;
 }
 
 /** The parameters in the new style (`rope_parameters`) or the old (`rope_scaling` beside `rope_theta`). */
@@ -32,18 +38,17 @@ function parameters(config: Config, layerType: string | undefined): Config {
 }
 
 /** Refuses a rope type that is not served. Called before anything else is read. */
-export function checkRopeType(config: Config): void {
+export function checkRopeType(config: Config, aliases?: RopeOptions["aliases"]): void {
   const all = config.section("rope_scaling") ?? config.section("rope_parameters");
   if (all === undefined) return;
   for (const section of [all, all.raw("full_attention") ? all.section("full_attention") : undefined, all.raw("sliding_attention") ? all.section("sliding_attention") : undefined]) {
-    if (section !== undefined) ropeType(section);
+    if (section !== undefined) ropeType(section, aliases);
   }
 }
 
-function ropeType(section: Config): RopeType {
+function ropeType(section: Config, aliases: Readonly<Record<string, RopeType>> = {}): RopeType {
   const name = section.string("rope_type", section.string("type", "default"));
-  // Phi-3's first configs call longrope "su".
-  const type = name === "su" ? "longrope" : name;
+  const type = aliases[name] ?? name;
   if (!(ROPE_TYPES as readonly string[]).includes(type)) {
     throw new ModelFileError(`${section.origin}: rope type "${name}" is not supported; ${list(ROPE_TYPES)} are.`);
   }
@@ -53,11 +58,12 @@ function ropeType(section: Config): RopeType {
 /** Rotary embedding as the config describes it. Throws `ModelFileError`. */
 export function rotary(config: Config, options: RopeOptions): Rotary {
   const p = parameters(config, options.layerType);
-  const type = ropeType(p);
+  const type = ropeType(p, options.aliases);
   const theta = p.number("rope_theta", config.number("rope_theta", options.theta ?? 10000));
   const partial = p.number("partial_rotary_factor", config.number("partial_rotary_factor", options.partial ?? 1));
   // An odd number of rotated dimensions is rounded up to whole pairs.
-  const dim = Math.trunc(options.headDim * partial);
+  // (The tiny addend: a fraction that was made by a division must give the whole number that it was made of.)
+  const dim = Math.trunc(options.headDim * partial + 1e-9);
   const half = Math.ceil(dim / 2);
   const common = { dims: 2 * half, pairing: options.pairing ?? "half" } as const;
   if (common.dims < 2 || common.dims > options.headDim) {
@@ -72,7 +78,7 @@ export function rotary(config: Config, options: RopeOptions): Rotary {
     const all = divisors === undefined ? values : values.map((value, i) => value / divisors[i]);
     return scale === undefined || scale === 1 ? { ...common, frequencies: () => all } : { ...common, frequencies: () => all, scale };
   };
-  const original = (): number => config.number("original_max_position_embeddings", p.number("original_max_position_embeddings", options.maxPositions));
+  const original = (): number => config.number("original_max_position_embeddings", p.number("original_max_position_embeddings", options.originalPositions ?? options.maxPositions));
 
   switch (type) {
     case "default":
@@ -112,7 +118,7 @@ export function rotary(config: Config, options: RopeOptions): Rotary {
       const factor = p.number("factor", options.maxPositions / context);
       const scale = p.number("attention_factor", factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(context)));
       const [short, long] = ["short_factor", "long_factor"].map((key) => {
-        const values = p.numbers(key);
+        const values = options.longrope?.[key === "short_factor" ? "short" : "long"] ?? p.numbers(key);
         if (values.length !== half) throw new ModelFileError(`${p.origin}: "${key}" must have ${half} numbers, not ${values.length}.`);
         return plain.map((value, i) => value / values[i]);
       });

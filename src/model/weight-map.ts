@@ -12,8 +12,11 @@ export interface WeightMapOptions {
   readonly origin: string;
   /** Given for GGUF files. */
   readonly gguf?: { readonly names: NameTable; readonly permuted: boolean };
-  /** Prefixes that checkpoints carry before the family's own names, or leave out of them: "transformer.". */
-  readonly optionalPrefixes?: readonly string[];
+  /**
+   * Other beginnings of names that checkpoints have: `["model.", ""]` for those saved without their head,
+   * `["", "language_model."]` for those inside a larger model.
+   */
+  readonly prefixes?: readonly (readonly [hub: string, stored: string])[];
 }
 
 interface BiasOption {
@@ -81,6 +84,13 @@ export class WeightMap {
       : { kind: "layernorm", epsilon, weight };
   }
 
+  /** The norm of each head, `stem.{h}.weight` [size] one below the other; in GGUF files they lie in one tensor. */
+  headNorms(stem: string, heads: number, size: number, epsilon: number): Norm {
+    if (this.gguf) return { kind: "layernorm", epsilon, weight: this.tensor(`${stem}.weight`, [heads, size]) };
+    const [first, ...rest] = Array.from({ length: heads }, (_, head) => this.tensor(`${stem}.norms.${head}.weight`, [size]).name);
+    return { kind: "layernorm", epsilon, weight: { name: first, stack: rest } };
+  }
+
   /** RMSNorm. `unitOffset`: the hub stores weight − 1 (Gemma); llama.cpp's converter has added the 1. */
   rmsNorm(stem: string, size: number, epsilon: number, options: { readonly unitOffset?: boolean } = {}): Norm {
     const weight = this.tensor(`${stem}.weight`, [size]);
@@ -128,11 +138,8 @@ export class WeightMap {
   /** Names in the file that may stand for a hub name, best first. */
   private candidates(name: string): string[] {
     if (this.options.gguf !== undefined) return [translate(name, this.options.gguf.names)];
-    const names = [name];
-    for (const prefix of this.options.optionalPrefixes ?? []) {
-      names.push(name.startsWith(prefix) ? name.slice(prefix.length) : prefix + name);
-    }
-    return names;
+    const others = (this.options.prefixes ?? []).filter(([hub]) => name.startsWith(hub));
+    return [name, ...others.map(([hub, stored]) => stored + name.slice(hub.length))];
   }
 
   private missing(name: string): ModelFileError {

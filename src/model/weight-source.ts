@@ -40,6 +40,7 @@ class FileWeightSource implements WeightSource {
   }
 
   read(ref: WeightRef): { readonly data: Float32Array; readonly dims: readonly number[] } {
+    if (ref.stack !== undefined) return this.readStack(ref, ref.stack);
     const block = this.block(ref);
     const data = new Float32Array(block.count * block.columns);
     if (block.stored === undefined) {
@@ -83,7 +84,17 @@ class FileWeightSource implements WeightSource {
     this.files.clear();
   }
 
+  private readStack(ref: WeightRef, names: readonly string[]): { readonly data: Float32Array; readonly dims: readonly number[] } {
+    const parts = [ref.name, ...names].map((name) => this.read({ name }));
+    const [{ dims }] = parts;
+    const size = parts[0].data.length;
+    const data = new Float32Array(parts.length * size);
+    parts.forEach((part, i) => data.set(part.data, i * size));
+    return { data: shift(data, ref.add), dims: [parts.length, ...dims] };
+  }
+
   private block(ref: WeightRef): Block {
+    if (ref.stack !== undefined) throw new TypeError(`"${ref.name}" is a stack of tensors, which can only be read whole.`);
     const entry = this.entries.get(ref.name);
     if (entry === undefined) throw new ModelFileError(`There is no tensor "${ref.name}" in the weights.`);
     const type = STORED_TYPES.get(entry.type);

@@ -1,6 +1,7 @@
 import type { Architecture } from "../architecture";
 import type { Config } from "../config";
 import type { GgufMetadata } from "../gguf-metadata";
+import type { RopeType } from "../rope";
 import type { NameTable, WeightMap } from "../weight-map";
 
 /**
@@ -12,8 +13,10 @@ export interface Family {
   readonly name: string;
   /** `model_type` of the configs that it reads. */
   readonly modelTypes: readonly string[];
-  /** Where checkpoints' names may begin with this or leave it out: "transformer.". */
-  readonly optionalPrefixes?: readonly string[];
+  /** Other beginnings of weight names in checkpoints: see `WeightMapOptions.prefixes`. */
+  readonly prefixes?: readonly (readonly [hub: string, stored: string])[];
+  /** Rope types that its configs call by other names. */
+  readonly ropeAliases?: Readonly<Record<string, RopeType>>;
   /** Refuses what cannot be served, by name, from the config alone: called before any weight file is opened. */
   readonly check?: (config: Config) => void;
   readonly describe: (config: Config, weights: WeightMap) => Architecture;
@@ -25,7 +28,7 @@ export interface GgufMapping {
   /** `general.architecture` */
   readonly architecture: string;
   /** The hub's config of the file, as far as `describe` reads it. */
-  readonly config: (metadata: GgufMetadata) => Record<string, unknown>;
+  readonly config: (metadata: GgufMetadata, tensors: { has(name: string): boolean }) => Record<string, unknown>;
   readonly names: NameTable;
   /** llama.cpp's converter permuted the rows of query and key. */
   readonly permuted?: boolean;

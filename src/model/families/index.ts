@@ -4,9 +4,28 @@ import type { Config } from "../config";
 import { ModelFileError, list } from "../errors";
 import { checkRopeType } from "../rope";
 import type { Family, GgufMapping } from "./family";
+import { bloom } from "./bloom";
+import { cohere } from "./cohere";
+import { falcon } from "./falcon";
+import { gemma } from "./gemma";
+import { gemma2, gemma3 } from "./gemma2";
+import { gptNeo } from "./gpt-neo";
+import { gptNeox } from "./gpt-neox";
+import { gpt2 } from "./gpt2";
+import { gptj } from "./gptj";
 import { llama } from "./llama";
+import { mistral } from "./mistral";
+import { olmo, olmo2 } from "./olmo";
+import { opt } from "./opt";
+import { phi } from "./phi";
+import { phi3 } from "./phi3";
+import { qwen2 } from "./qwen2";
+import { qwen3 } from "./qwen3";
+import { stablelm } from "./stablelm";
 
-export const FAMILIES: readonly Family[] = [llama];
+export const FAMILIES: readonly Family[] = [
+  bloom, cohere, falcon, gemma, gemma2, gemma3, gptNeo, gptNeox, gpt2, gptj, llama, mistral, olmo, olmo2, opt, phi, phi3, qwen2, qwen3, stablelm,
+];
 
 /** `model_type` of every config that can be read. */
 export function modelTypes(): string[] {
@@ -32,7 +51,7 @@ export function familyOf(config: Config): Family {
     throw new ModelFileError(`${config.origin}: model type "${type}" is not supported; ${list(modelTypes())} are.`);
   }
   checkQuantization(config);
-  checkRopeType(config);
+  checkRopeType(config, family.ropeAliases);
   for (const key of ["hidden_act", "hidden_activation", "activation_function"]) {
     if (config.has(key)) activation(config, [key], "");
   }

@@ -1,12 +1,12 @@
 /** Llama 1, 2 and 3, SmolLM2, and what keeps their layout (TinyLlama, Yi, …). */
 import { rotary } from "../rope";
 import type { Family } from "./family";
-import { LLAMA_NAMES, attention, decoder, gatedFfn, ggufConfig, ropeDivisors, shapeOf } from "./shared";
+import { BARE_MODEL, LLAMA_NAMES, attention, decoder, gatedFfn, ggufConfig, ropeDivisors, shapeOf } from "./shared";
 
 export const llama: Family = {
   name: "llama",
   modelTypes: ["llama"],
-  optionalPrefixes: ["model."],
+  prefixes: BARE_MODEL,
   describe(config, weights) {
     const shape = shapeOf(config, { maxPositions: 2048 });
     const epsilon = config.number("rms_norm_eps", 1e-6);

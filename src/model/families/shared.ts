@@ -1,5 +1,5 @@
 /** What families have in common: shapes, blocks under the names that most checkpoints share, GGUF keys and names. */
-import type { Architecture, Attention, FeedForward, Layer, Norm, Rotary } from "../architecture";
+import type { Architecture, Attention, FeedForward, Layer, LinearLayout, Norm, Rotary } from "../architecture";
 import { activation } from "../activation";
 import type { Config } from "../config";
 import { ModelFileError } from "../errors";
@@ -20,6 +20,7 @@ export interface Shape {
 /** Values of keys that a config may leave out: transformers' defaults of the family. */
 export interface ShapeDefaults {
   readonly maxPositions: number;
+  /** Where the config has no such key; `null` there means as many as query heads. */
   readonly keyValueHeads?: number;
   readonly headDim?: number;
 }
@@ -31,7 +32,7 @@ export function shapeOf(config: Config, defaults: ShapeDefaults): Shape {
   return checkShape(config, {
     nLayers: config.count("num_hidden_layers"),
     nHeads,
-    nKeyValueHeads: config.count("num_key_value_heads", defaults.keyValueHeads ?? nHeads),
+    nKeyValueHeads: config.count("num_key_value_heads", config.given("num_key_value_heads") ? nHeads : (defaults.keyValueHeads ?? nHeads)),
     dModel,
     dHead: config.has("head_dim") || defaults.headDim !== undefined ? config.count("head_dim", defaults.headDim) : headDim(config, dModel, nHeads),
     dFfn: config.count("intermediate_size"),
@@ -58,6 +59,28 @@ export function ropeDivisors(weights: WeightMap): Float32Array | undefined {
   return weights.gguf && weights.has("rope_freqs.weight") ? weights.values("rope_freqs.weight") : undefined;
 }
 
+/** Checkpoints of the bare model, without its head, leave "model." out. */
+export const BARE_MODEL = [["model.", ""]] as const;
+/** The same for families whose names begin with "transformer.". */
+export const BARE_TRANSFORMER = [["transformer.", ""]] as const;
+
+/** A window of `config.sliding_window` keys; undefined where it is null, or missing and the family has none by default. */
+export function slidingWindow(config: Config, fallback?: number): number | undefined {
+  if (config.has("sliding_window")) return config.count("sliding_window");
+  return config.given("sliding_window") ? undefined : fallback;
+}
+
+/** "sliding_attention" or "full_attention" of each layer, as the config lists it or as the family has it by default. */
+export function layerTypes(config: Config, nLayers: number, fallback: (layer: number) => boolean): readonly ("sliding_attention" | "full_attention")[] {
+  if (!config.has("layer_types")) return Array.from({ length: nLayers }, (_, layer) => (fallback(layer) ? "sliding_attention" : "full_attention"));
+  const types = config.strings("layer_types");
+  if (types.length < nLayers) throw new ModelFileError(`${config.origin}: "layer_types" names ${types.length} layers of ${nLayers}.`);
+  return types.map((type) => {
+    if (type === "sliding_attention" || type === "full_attention") return type;
+    throw new ModelFileError(`${config.origin}: layer type "${type}" is not supported; full_attention and sliding_attention are.`);
+  });
+}
+
 export interface AttentionOptions {
   readonly bias?: boolean | "maybe";
   readonly outputBias?: boolean | "maybe";
@@ -66,6 +89,7 @@ export interface AttentionOptions {
   readonly rotary?: Rotary;
   readonly window?: number;
   readonly softcap?: number;
+  readonly alibiSlopes?: Float64Array;
   readonly queryKeyNorm?: Attention["queryKeyNorm"];
   /** Names of the output matrix and of the three inputs. Default q_proj, k_proj, v_proj, o_proj. */
   readonly names?: { readonly query?: string; readonly key?: string; readonly value?: string; readonly output?: string };
@@ -90,14 +114,62 @@ export function attention(weights: WeightMap, shape: Shape, stem: string, option
 
 /** The part of an attention that is no matrix. */
 export function attentionSettings(shape: Shape, options: AttentionOptions): Omit<Attention, "qkv" | "output"> {
-  const { rotary, window, softcap, queryKeyNorm } = options;
+  const { rotary, window, softcap, queryKeyNorm, alibiSlopes } = options;
   return {
     scale: options.scale ?? 1 / Math.sqrt(shape.dHead),
     ...(rotary && { rotary }),
     ...(window !== undefined && { window }),
     ...(softcap !== undefined && { softcap }),
     ...(queryKeyNorm && { queryKeyNorm }),
+    ...(alibiSlopes && { alibiSlopes }),
   };
+}
+
+type FusedOrder = Extract<Attention["qkv"], { kind: "fused" }>["order"];
+
+/**
+ * Attention whose query, key and value are one matrix `input`. `order` is the hub's; llama.cpp's converter always puts
+ * all queries first, then all keys, then all values.
+ */
+export function fusedAttention(
+  weights: WeightMap, shape: Shape, input: string, output: string,
+  options: AttentionOptions & { readonly order: FusedOrder; readonly layout?: LinearLayout },
+): Attention {
+  const { nHeads, nKeyValueHeads, dHead, dModel } = shape;
+  const { bias = false, outputBias = bias, layout } = options;
+  return {
+    qkv: {
+      kind: "fused",
+      linear: weights.linear(input, (nHeads + 2 * nKeyValueHeads) * dHead, dModel, { bias, layout }),
+      order: weights.gguf ? "concat" : options.order,
+    },
+    output: weights.linear(output, dModel, nHeads * dHead, { bias: outputBias, layout }),
+    ...attentionSettings(shape, options),
+  };
+}
+
+/** An FFN of two matrices. */
+export function plainFfn(
+  config: Config, weights: WeightMap, shape: Shape, input: string, output: string,
+  options: { readonly activation: string; readonly activationKeys: readonly string[]; readonly bias?: boolean | "maybe"; readonly layout?: LinearLayout },
+): FeedForward {
+  const { bias = true, layout } = options;
+  return {
+    activation: activation(config, options.activationKeys, options.activation),
+    input: weights.linear(input, shape.dFfn, shape.dModel, { bias, layout }),
+    output: weights.linear(output, shape.dModel, shape.dFfn, { bias, layout }),
+  };
+}
+
+/**
+ * ALiBi's slopes of `heads` heads (Press et al. 2022, arXiv 2108.12409): powers of one base for the largest power of two
+ * of heads, and every second power of its square root for the rest.
+ */
+export function alibiSlopes(heads: number): Float64Array {
+  const power = 2 ** Math.floor(Math.log2(heads));
+  return Float64Array.from({ length: heads }, (_, head) =>
+    head < power ? 2 ** ((-8 / power) * (head + 1)) : 2 ** ((-4 / power) * (2 * (head - power) + 1)),
+  );
 }
 
 /** A gated FFN with gate_proj, up_proj and down_proj under `stem`. */
@@ -116,10 +188,10 @@ export interface DecoderOptions {
   /** Whether the config (or the family's default) ties input and output embedding. */
   readonly tied: boolean;
   readonly layer: (stem: string, index: number) => Layer;
-  readonly finalNorm: Norm;
   /** Names. Default model.embed_tokens, model.layers, lm_head. */
   readonly names?: { readonly embedding?: string; readonly layers?: string; readonly unembedding?: string };
   readonly embedding?: Omit<Architecture["embedding"], "token">;
+  readonly finalNorm?: Norm;
   readonly unembeddingBias?: boolean | "maybe";
   readonly logitSoftcap?: number;
   readonly logitScale?: number;
@@ -134,7 +206,7 @@ export function decoder(weights: WeightMap, shape: Shape, options: DecoderOption
     ...shape,
     embedding: { token, ...options.embedding },
     layers: Array.from({ length: shape.nLayers }, (_, index) => options.layer(`${layers}.${index}`, index)),
-    finalNorm: options.finalNorm,
+    ...(options.finalNorm && { finalNorm: options.finalNorm }),
     unembedding: weights.unembedding(unembedding, token, shape.dVocab, shape.dModel, options.tied, { bias: options.unembeddingBias }),
     ...(options.logitSoftcap !== undefined && { logitSoftcap: options.logitSoftcap }),
     ...(options.logitScale !== undefined && { logitScale: options.logitScale }),
@@ -150,7 +222,7 @@ export function ggufConfig(metadata: GgufMetadata): Record<string, unknown> {
     num_hidden_layers: metadata.number("{}.block_count"),
     num_attention_heads: heads,
     num_key_value_heads: metadata.number("{}.attention.head_count_kv", heads),
-    head_dim: metadata.number("{}.attention.key_length", width / heads),
+    head_dim: headSize(metadata),
     intermediate_size: metadata.number("{}.feed_forward_length"),
     max_position_embeddings: metadata.number("{}.context_length"),
     rope_parameters: ggufRope(metadata),
@@ -173,7 +245,14 @@ function ggufRope(metadata: GgufMetadata): Record<string, unknown> {
     }
     if (metadata.has("{}.rope.scaling.attn_factor")) rope.attention_factor = metadata.number("{}.rope.scaling.attn_factor");
   }
+  if (metadata.has("{}.rope.dimension_count")) {
+    rope.partial_rotary_factor = metadata.number("{}.rope.dimension_count") / headSize(metadata);
+  }
   return rope;
+}
+
+function headSize(metadata: GgufMetadata): number {
+  return metadata.number("{}.attention.key_length", metadata.number("{}.embedding_length") / metadata.number("{}.attention.head_count"));
 }
 
 /** GGUF names of a decoder whose hub names are Llama's. Families add their own in front. */

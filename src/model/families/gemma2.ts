@@ -1,0 +1,116 @@
+/** Gemma 2 and Gemma 3 (text): norms before and behind each block, windows in part of the layers, soft-caps. */
+import type { Architecture } from "../architecture";
+import { Config } from "../config";
+import type { GgufMetadata } from "../gguf-metadata";
+import { rotary } from "../rope";
+import type { NameTable, WeightMap } from "../weight-map";
+import type { Family } from "./family";
+import { BARE_MODEL, LLAMA_NAMES, attention, decoder, gatedFfn, ggufConfig, layerTypes, shapeOf, slidingWindow } from "./shared";
+
+const cap = (config: Config, key: string, fallback?: number): number | undefined =>
+  config.has(key) ? config.number(key) : config.given(key) ? undefined : fallback;
+
+function describe(family: "gemma2" | "gemma3", config: Config, weights: WeightMap): Architecture {
+  const third = family === "gemma3";
+  const shape = shapeOf(config, { maxPositions: third ? 131072 : 8192, keyValueHeads: 4, headDim: 256 });
+  const epsilon = config.number("rms_norm_eps", 1e-6);
+  const bias = config.flag("attention_bias", false);
+  const norm = (stem: string, size = shape.dModel) => weights.rmsNorm(stem, size, epsilon, { unitOffset: true });
+  const window = slidingWindow(config, 4096);
+  const pattern = third ? config.count("sliding_window_pattern", 6) : 2;
+  const types = layerTypes(config, shape.nLayers, (layer) => (layer + 1) % pattern !== 0);
+  const settings = { headDim: shape.dHead, maxPositions: shape.maxPositions };
+  const rope = third
+    ? {
+        full_attention: rotary(config, { ...settings, layerType: "full_attention", theta: 1000000 }),
+        // The old style's scaling is meant for full attention alone; local layers have a base of their own.
+        sliding_attention: config.section("rope_parameters")?.has("sliding_attention")
+          ? rotary(config, { ...settings, layerType: "sliding_attention" })
+          : rotary(new Config(config.origin, {}), { ...settings, theta: config.number("rope_local_base_freq", 10000) }),
+      }
+    : { full_attention: rotary(config, settings), sliding_attention: rotary(config, settings) };
+  const softcap = cap(config, "attn_logit_softcapping", third ? undefined : 50);
+  return decoder(weights, shape, {
+    family,
+    tied: config.flag("tie_word_embeddings", true),
+    embedding: { scale: Math.sqrt(shape.dModel) },
+    finalNorm: norm("model.norm"),
+    logitSoftcap: cap(config, "final_logit_softcapping", third ? undefined : 30),
+    layer: (stem, index) => ({
+      block: "sequential",
+      attentionNorm: norm(`${stem}.input_layernorm`),
+      attention: attention(weights, shape, `${stem}.self_attn`, {
+        bias, outputBias: bias,
+        scale: config.number("query_pre_attn_scalar", 256) ** -0.5,
+        rotary: rope[types[index]],
+        window: types[index] === "sliding_attention" ? window : undefined,
+        softcap,
+        queryKeyNorm: third ? { over: "head", query: norm(`${stem}.self_attn.q_norm`, shape.dHead), key: norm(`${stem}.self_attn.k_norm`, shape.dHead) } : undefined,
+      }),
+      postAttentionNorm: norm(`${stem}.post_attention_layernorm`),
+      ffnNorm: norm(`${stem}.pre_feedforward_layernorm`),
+      ffn: gatedFfn(config, weights, shape, `${stem}.mlp`, { activation: "gelu_pytorch_tanh", activationKeys: ["hidden_activation"] }),
+      postFfnNorm: norm(`${stem}.post_feedforward_layernorm`),
+    }),
+  });
+}
+
+const NAMES: NameTable = [
+  ["model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"],
+  ["model.layers.{}.pre_feedforward_layernorm", "blk.{}.ffn_norm"],
+  ["model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm"],
+  ...LLAMA_NAMES,
+];
+
+/**
+ * `query_pre_attn_scalar` is in no GGUF file: it is the head's width, except in the two 27B models (46 and 62 layers),
+ * where it is d / H.
+ */
+function ggufGemma(metadata: GgufMetadata, layersOf27B: number): Record<string, unknown> {
+  const config = ggufConfig(metadata);
+  const wide = config.num_hidden_layers === layersOf27B;
+  return {
+    ...config,
+    query_pre_attn_scalar: wide ? Number(config.hidden_size) / Number(config.num_attention_heads) : config.head_dim,
+    sliding_window: metadata.number("{}.attention.sliding_window", 4096),
+  };
+}
+
+export const gemma2: Family = {
+  name: "gemma2",
+  modelTypes: ["gemma2"],
+  prefixes: BARE_MODEL,
+  describe: (config, weights) => describe("gemma2", config, weights),
+  gguf: [{
+    architecture: "gemma2",
+    names: NAMES,
+    config: (metadata) => ({
+      ...ggufGemma(metadata, 46),
+      attn_logit_softcapping: metadata.number("{}.attn_logit_softcapping", 50),
+      final_logit_softcapping: metadata.number("{}.final_logit_softcapping", 30),
+    }),
+  }],
+};
+
+export const gemma3: Family = {
+  name: "gemma3",
+  // "gemma3" is the model with vision: its text part is read.
+  modelTypes: ["gemma3_text", "gemma3"],
+  prefixes: [...BARE_MODEL, ["", "language_model."], ["model.", "model.language_model."], ["model.", "language_model."]],
+  describe: (config, weights) => describe("gemma3", config.section("text_config") ?? config, weights),
+  gguf: [{
+    architecture: "gemma3",
+    names: NAMES,
+    config: (metadata) => {
+      const config = ggufGemma(metadata, 62);
+      return {
+        ...config,
+        rope_parameters: {
+          full_attention: { rope_theta: 1000000, ...(config.rope_parameters as object) },
+          sliding_attention: { rope_type: "default", rope_theta: metadata.number("{}.rope.freq_base_swa", 10000) },
+        },
+        final_logit_softcapping: metadata.has("{}.final_logit_softcapping") ? metadata.number("{}.final_logit_softcapping") : null,
+      };
+    },
+  }],
+};
