@@ -158,7 +158,7 @@ export function readQuestion(value: unknown): Question {
 }
 
 /** The same text for the same question, whatever the order of its keys: the key of caches and payloads. */
-export function questionKey(question: Question): string {
+export function questionKey(question: { readonly kind: QuestionKind }): string {
   const sorted = (value: unknown): unknown =>
     typeof value === "object" && value !== null && !Array.isArray(value)
       ? Object.fromEntries(

@@ -1,0 +1,254 @@
+import type { ModelInfo, NodeName, Run } from "../model/types";
+import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
+import { EDGE_KINDS, nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
+
+/**
+ * Answers a picture's questions from a run: nothing is computed before it is asked for. Only the public interface of `Run`
+ * is used, so a model of one's own is asked in the same way.
+ */
+
+const factsOf = (info: ModelInfo): ModelFacts => ({
+  name: info.name,
+  family: info.family,
+  nLayers: info.nLayers,
+  nHeads: info.nHeads,
+  dFfn: info.dFfn,
+  parallelBlocks: info.parallelBlocks,
+  device: info.device,
+  dtype: info.dtype,
+});
+
+/** What is known of a run without computing anything; `predictions` come from `predictionsOf`. */
+export function runFacts(run: Run, predictions: readonly WirePrediction[] = []): RunFacts {
+  return {
+    protocol: PROTOCOL_VERSION,
+    model: factsOf(run.model.info),
+    tokens: run.tokens.map(({ id, text }) => ({ id, text })),
+    predictions,
+  };
+}
+
+/** The most likely tokens after `position`, best first. */
+export async function predictionsOf(run: Run, position: number, topK: number): Promise<WirePrediction[]> {
+  const tokens = await run.lens(nodeName("I", run.model.info.nLayers - 1, position), { topK });
+  return tokens.map(({ id, text, logit, probability }) => ({ id, text, logit, probability }));
+}
+
+async function routes(run: Run, { from, threshold, renormalize }: Question<"routes">, signal: AbortSignal): Promise<RoutesAnswer> {
+  const graph = await run.routes({ from, threshold, renormalize, signal });
+  const nodes = graph.nodes.map((node) => node.name);
+  const index = new Map(nodes.map((name, i) => [name, i]));
+  const count = graph.edges.length;
+  const sources = new Uint32Array(count);
+  const targets = new Uint32Array(count);
+  const kinds = new Uint8Array(count);
+  const weights = new Float32Array(count);
+  const headStarts = new Uint32Array(count + 1);
+  const heads: number[] = [];
+  const headWeights: number[] = [];
+  graph.edges.forEach((edge, e) => {
+    sources[e] = index.get(edge.source)!;
+    targets[e] = index.get(edge.target)!;
+    kinds[e] = EDGE_KINDS.indexOf(edge.kind);
+    weights[e] = edge.weight;
+    for (const [head, weight] of Object.entries(edge.heads ?? {})) {
+      heads.push(Number(head));
+      headWeights.push(weight);
+    }
+    headStarts[e + 1] = heads.length;
+  });
+  return {
+    from: graph.from,
+    threshold: graph.threshold,
+    renormalize: graph.renormalize,
+    nodes,
+    sources: tensor(sources),
+    targets: tensor(targets),
+    kinds: tensor(kinds),
+    weights: tensor(weights),
+    headStarts: tensor(headStarts),
+    heads: tensor(Uint16Array.from(heads)),
+    headWeights: tensor(Float32Array.from(headWeights)),
+  };
+}
+
+function within(name: string, value: number, count: number): void {
+  if (value >= count) throw new ProtocolError("range", `${name} is ${value}, but has to be from 0 to ${count - 1}.`);
+}
+
+async function heads(run: Run, { layer, query, key }: Question<"heads">, signal: AbortSignal): Promise<Answer<"heads">> {
+  const { nHeads, nLayers } = run.model.info;
+  const T = run.tokens.length;
+  within("The layer", layer, nLayers);
+  within("The query's position", query, T);
+  within("The key's position", key, T);
+  const [contributions, pattern] = await Promise.all([run.attentionContributions(layer, { positions: [query], signal }), run.attentionPattern(layer)]);
+  const weights = new Float32Array(nHeads);
+  for (let h = 0; h < nHeads; h++) weights[h] = pattern.data[(h * T + query) * T + key];
+  return { contributions: tensor(contributions.terms.data.slice(key * nHeads, (key + 1) * nHeads)), weights: tensor(weights) };
+}
+
+/** Attention and contributions of all heads, both [H, query, key]. */
+async function layerMaps(run: Run, layer: number, signal: AbortSignal): Promise<{ pattern: Float32Array; contributions: Float32Array }> {
+  within("The layer", layer, run.model.info.nLayers);
+  const H = run.model.info.nHeads;
+  const T = run.tokens.length;
+  const [{ terms }, pattern] = await Promise.all([run.attentionContributions(layer, { signal }), run.attentionPattern(layer)]);
+  const contributions = new Float32Array(H * T * T);
+  for (let qk = 0; qk < T * T; qk++) for (let h = 0; h < H; h++) contributions[h * T * T + qk] = terms.data[qk * H + h];
+  return { pattern: pattern.data, contributions };
+}
+
+async function maps(run: Run, { layer, head }: Question<"maps">, signal: AbortSignal): Promise<Answer<"maps">> {
+  const H = run.model.info.nHeads;
+  const T = run.tokens.length;
+  if (head !== null) within("The head", head, H);
+  const all = await layerMaps(run, layer, signal);
+  const pick = (values: Float32Array): Float32Array => {
+    if (head !== null) return values.slice(head * T * T, (head + 1) * T * T);
+    const sum = new Float32Array(T * T);
+    for (let i = 0; i < values.length; i++) sum[i % (T * T)] += values[i];
+    return sum;
+  };
+  return { pattern: tensor(pick(all.pattern), [T, T]), contributions: tensor(pick(all.contributions), [T, T]) };
+}
+
+/** The residual stream at a node, [d]. */
+async function stateAt(run: Run, node: NodeName): Promise<Float32Array> {
+  const place = parseNode(node);
+  if (!place) throw new ProtocolError("range", `${node} is not the name of a state.`);
+  const { data, dims } = place.kind === "X" ? await run.residual(0, "pre") : await run.residual(place.layer, place.kind === "A" ? "mid" : "post");
+  return data.subarray(place.position * dims[1], (place.position + 1) * dims[1]);
+}
+
+/** Softmax in place, in double precision; returns the entropy in bits. */
+function softmax(logits: Float64Array): number {
+  let most = -Infinity;
+  for (const logit of logits) if (logit > most) most = logit;
+  let sum = 0;
+  let weighted = 0;
+  for (let i = 0; i < logits.length; i++) {
+    const shifted = logits[i] - most;
+    const e = Math.exp(shifted);
+    logits[i] = e;
+    sum += e;
+    weighted += e * shifted;
+  }
+  for (let i = 0; i < logits.length; i++) logits[i] /= sum;
+  return (Math.log(sum) - weighted / sum) / Math.LN2;
+}
+
+async function grid(run: Run, { normalize }: Question<"grid">, signal: AbortSignal): Promise<Answer<"grid">> {
+  const L = run.model.info.nLayers;
+  const T = run.tokens.length;
+  const size = (L + 1) * T;
+  const tops = new Uint32Array(size);
+  const probabilities = new Float32Array(size);
+  const entropies = new Float32Array(size);
+  const tokens: WireToken[] = [];
+  const places = new Map<number, number>();
+  for (let row = 0; row <= L; row++) {
+    for (let position = 0; position < T; position++) {
+      signal.throwIfAborted();
+      const node = row === 0 ? nodeName("X", -1, position) : nodeName("I", row - 1, position);
+      const { data } = await run.model.unembed(await stateAt(run, node), { normalize });
+      const shares = Float64Array.from(data);
+      const i = row * T + position;
+      entropies[i] = softmax(shares);
+      let best = 0;
+      for (let v = 1; v < shares.length; v++) if (shares[v] > shares[best]) best = v;
+      probabilities[i] = shares[best];
+      if (!places.has(best)) {
+        places.set(best, tokens.length);
+        const { id, text } = run.model.token(best);
+        tokens.push({ id, text });
+      }
+      tops[i] = places.get(best)!;
+    }
+  }
+  const shape = [L + 1, T];
+  return { tops: tensor(tops, shape), tokens, probabilities: tensor(probabilities, shape), entropies: tensor(entropies, shape) };
+}
+
+async function follow(run: Run, { position, token, normalize }: Question<"follow">, signal: AbortSignal): Promise<Answer<"follow">> {
+  const { nLayers, parallelBlocks, dVocab } = run.model.info;
+  within("The position", position, run.tokens.length);
+  within("The token's id", token, dVocab);
+  const nodes = [nodeName("X", -1, position)];
+  for (let layer = 0; layer < nLayers; layer++) for (const kind of stateKinds(parallelBlocks)) nodes.push(nodeName(kind, layer, position));
+  const ranks = new Uint32Array(nodes.length);
+  const probabilities = new Float32Array(nodes.length);
+  for (const [i, node] of nodes.entries()) {
+    signal.throwIfAborted();
+    const { data } = await run.model.unembed(await stateAt(run, node), { normalize });
+    const own = data[token];
+    for (const logit of data) if (logit > own) ranks[i]++;
+    const shares = Float64Array.from(data);
+    softmax(shares);
+    probabilities[i] = shares[token];
+  }
+  const { id, text } = run.model.token(token);
+  return { nodes, token: { id, text }, ranks: tensor(ranks), probabilities: tensor(probabilities) };
+}
+
+/** Computes the answer to one question. Rejects with the run's own errors, whose messages are sentences. */
+export async function answerQuestion(run: Run, question: Question, signal: AbortSignal = new AbortController().signal): Promise<Answer<QuestionKind>> {
+  switch (question.kind) {
+    case "routes":
+      return routes(run, question, signal);
+    case "lens":
+      return { tokens: await run.lens(question.node, { normalize: question.normalize, topK: question.topK }) };
+    case "effect":
+      return run.effect(question.component, { normalize: question.normalize, topK: question.topK });
+    case "heads":
+      return heads(run, question, signal);
+    case "neurons":
+      return { neurons: await run.neuronContributions(question.layer, question.position, { topK: question.topK }) };
+    case "maps":
+      return maps(run, question, signal);
+    case "layerMaps": {
+      const { pattern, contributions } = await layerMaps(run, question.layer, signal);
+      const shape = [run.model.info.nHeads, run.tokens.length, run.tokens.length];
+      return { pattern: tensor(pattern, shape), contributions: tensor(contributions, shape) };
+    }
+    case "grid":
+      return grid(run, question, signal);
+    case "follow":
+      return follow(run, question, signal);
+  }
+}
+
+/** Answers that took a pass through the vocabulary or a layer are remembered, newest kept. */
+const REMEMBERED = 512;
+
+/** A run's answers, each computed once. Pictures of the same run share one of these. */
+export class Answerer {
+  readonly #answers = new Map<string, Answer<QuestionKind>>();
+
+  constructor(readonly run: Run) {}
+
+  /** Answers that were given already, by `questionKey`. */
+  get seen(): ReadonlyMap<string, Answer<QuestionKind>> {
+    return this.#answers;
+  }
+
+  async ask(question: Question, signal?: AbortSignal): Promise<Answer<QuestionKind>> {
+    const key = questionKey(question);
+    const known = this.#answers.get(key);
+    if (known !== undefined) return known;
+    const answer = await answerQuestion(this.run, question, signal);
+    // Maps of all heads are large, and quickly made again from what the run keeps.
+    if (question.kind !== "layerMaps") this.#answers.set(key, answer);
+    if (this.#answers.size > REMEMBERED) this.#answers.delete(this.#answers.keys().next().value!);
+    return answer;
+  }
+}
+
+const answerers = new WeakMap<Run, Answerer>();
+
+/** The one `Answerer` of a run. */
+export function answererOf(run: Run): Answerer {
+  let answerer = answerers.get(run);
+  if (!answerer) answerers.set(run, (answerer = new Answerer(run)));
+  return answerer;
+}

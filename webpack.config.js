@@ -1,0 +1,90 @@
+/**
+ * Everything that runs in a browser: the prebuilt JupyterLab extension, and with `--env gallery` the test page of all elements.
+ * Output: `share/jupyter/labextensions/lm-transparency` (static/*, package.json) and `dist/gallery`.
+ */
+const { createHash } = require("node:crypto");
+const fs = require("node:fs");
+const path = require("node:path");
+const webpack = require("webpack");
+const pkg = require("./package.json");
+
+const NAME = pkg.name;
+const LABEXTENSION = path.resolve(__dirname, "share/jupyter/labextensions", NAME);
+
+/** What all bundles have in common. Class fields are assigned, not defined, or they would hide Lit's reactive properties. */
+const common = {
+  mode: "production",
+  devtool: false,
+  performance: { hints: false },
+  resolve: { extensions: [".ts", ".js"] },
+  module: {
+    rules: [
+      {
+        test: /\.ts$/,
+        loader: "swc-loader",
+        options: {
+          jsc: { target: "es2022", parser: { syntax: "typescript" }, transform: { useDefineForClassFields: false } },
+        },
+      },
+    ],
+  },
+  stats: "errors-warnings",
+};
+
+const version = new webpack.DefinePlugin({ LMT_VERSION: JSON.stringify(pkg.version) });
+
+/** Writes the package.json by which JupyterLab finds the extension: it names the hashed entry file. */
+class LabextensionManifest {
+  apply(compiler) {
+    compiler.hooks.afterEmit.tap("LabextensionManifest", (compilation) => {
+      const entry = Object.keys(compilation.assets).find((name) => /^remoteEntry\..*\.js$/.test(name));
+      if (!entry) throw new Error("webpack made no remoteEntry file.");
+      const manifest = {
+        name: NAME,
+        version: pkg.version,
+        description: pkg.description,
+        license: pkg.license,
+        jupyterlab: { extension: true, _build: { load: `static/${entry}`, extension: "./extension" } },
+      };
+      fs.writeFileSync(path.join(LABEXTENSION, "package.json"), JSON.stringify(manifest, null, 2) + "\n");
+    });
+  }
+}
+
+const labextension = {
+  ...common,
+  name: "labextension",
+  entry: {},
+  output: {
+    path: path.join(LABEXTENSION, "static"),
+    filename: "[name].[contenthash].js",
+    chunkFilename: "[name].[contenthash].js",
+    publicPath: "auto",
+    uniqueName: `${NAME}-${createHash("sha256").update(pkg.version).digest("hex").slice(0, 8)}`,
+    clean: true,
+  },
+  plugins: [
+    version,
+    new webpack.container.ModuleFederationPlugin({
+      name: NAME,
+      library: { type: "var", name: ["_JUPYTERLAB", NAME] },
+      filename: "remoteEntry.[contenthash].js",
+      exposes: { "./extension": "./labextension/extension.ts" },
+      shared: {
+        "@jupyter-widgets/base": { singleton: true, import: false, requiredVersion: "^6.0.0" },
+        "@lumino/widgets": { singleton: true, import: false, requiredVersion: "^2.0.0" },
+      },
+    }),
+    new LabextensionManifest(),
+  ],
+};
+
+const gallery = {
+  ...common,
+  name: "gallery",
+  entry: { gallery: "./widgets/gallery/index.ts" },
+  output: { path: path.resolve(__dirname, "dist/gallery"), filename: "[name].js" },
+  plugins: [version],
+};
+
+module.exports = (env = {}) => (env.gallery ? [gallery] : [labextension]);

@@ -1,0 +1,92 @@
+import { html, nothing } from "lit";
+import type { ReactiveController, TemplateResult } from "lit";
+import type { Answer, Question, QuestionKind } from "../../src/protocol";
+import { ProtocolError, questionKey } from "../../src/protocol";
+import type { LmtElement } from "./element";
+import type { FlowSource } from "./source";
+import { sentenceOf } from "./source";
+
+type State = "idle" | "loading" | "done" | "error";
+
+/**
+ * One question that an element keeps asking as its selection changes. Only the newest question's answer arrives: an older
+ * one is withdrawn and, should it come all the same, dropped. Until a new answer is there the last one stays (`value`).
+ */
+export class Ask<K extends QuestionKind> implements ReactiveController {
+  state: State = "idle";
+  /** Last answer that came; cleared when nothing is asked or another source is. */
+  value: Answer<K> | undefined;
+  /** The question that `value` answers. */
+  answered: Question<K> | undefined;
+  error = "";
+
+  #key = "";
+  #source: FlowSource | undefined;
+  #abort: AbortController | undefined;
+
+  constructor(
+    private readonly host: LmtElement,
+    private readonly question: () => Question<K> | undefined,
+  ) {
+    host.addController(this);
+  }
+
+  hostUpdate(): void {
+    if (!this.host.asking) return;
+    const source = this.host.source;
+    const question = source ? this.question() : undefined;
+    const key = question ? questionKey(question) : "";
+    if (key === this.#key && source === this.#source) return;
+    if (source !== this.#source || !question) this.value = this.answered = undefined;
+    this.#key = key;
+    this.#source = source;
+    this.#start(question);
+  }
+
+  hostDisconnected(): void {
+    if (this.state !== "loading") return;
+    this.#abort?.abort();
+    this.#key = "";
+    this.state = "idle";
+  }
+
+  /** Asks again what failed. */
+  retry = (): void => {
+    this.#start(this.question());
+    this.host.requestUpdate();
+  };
+
+  #start(question: Question<K> | undefined): void {
+    this.#abort?.abort();
+    if (!question || !this.#source) {
+      this.state = "idle";
+      return;
+    }
+    const abort = (this.#abort = new AbortController());
+    this.state = "loading";
+    this.#source.ask(question, abort.signal).then(
+      (answer) => {
+        if (abort.signal.aborted) return;
+        this.state = "done";
+        this.value = answer;
+        this.answered = question;
+        this.host.requestUpdate();
+      },
+      (error: unknown) => {
+        if (abort.signal.aborted || (error instanceof ProtocolError && error.code === "cancelled")) return;
+        this.state = "error";
+        this.error = sentenceOf(error);
+        this.value = this.answered = undefined;
+        this.host.requestUpdate();
+      },
+    );
+  }
+
+  /** A thin bar while loading; the sentence and a button to try again after an error. */
+  renderStatus(): TemplateResult | typeof nothing {
+    if (this.state === "error") {
+      return html`<div class="error" role="alert"><span>${this.error}</span><button @click=${this.retry}>Try again</button></div>`;
+    }
+    return html`<div class="busy" ?data-on=${this.state === "loading"} role="progressbar" aria-label="Waiting for the answer" ?hidden=${this.state !== "loading"}></div>`;
+  }
+}

@@ -1,0 +1,118 @@
+import { LitElement } from "lit";
+import type { CSSResultGroup, PropertyValues } from "lit";
+import type { Selection, WrittenSelection } from "../../src/protocol";
+import { initialSelection } from "../../src/protocol";
+import type { FlowSource } from "./source";
+import { SelectionStore, writerName } from "./selection-store";
+import { theme } from "./styles";
+import { onThemeChange, pageTheme } from "./theme";
+
+/**
+ * What all our elements have in common: they follow the page's theme, take a source and a selection, know their width,
+ * and know whether they are in view. Everything subscribed while connected ends with one abort signal.
+ */
+export abstract class LmtElement extends LitElement {
+  static override styles: CSSResultGroup = theme;
+  static override properties = {
+    source: { attribute: false },
+    selection: { attribute: false },
+  };
+
+  /** Where numbers come from. Without one the element says that it is empty. */
+  declare source: FlowSource | undefined;
+  /** Shared with other pictures of the run; an element without one makes its own. */
+  declare selection: SelectionStore | undefined;
+
+  /** Who this element is as a writer of the selection. */
+  readonly writer = writerName();
+  /** Width of the element's content box in CSS pixels; 0 before it is laid out. */
+  protected width = 0;
+  /** Whether any of it can be seen: what is hidden asks nothing. */
+  protected inView = false;
+
+  #connected: AbortController | undefined;
+  #subscribed: AbortController | undefined;
+  #own: SelectionStore | undefined;
+
+  /** The selection in force. */
+  get store(): SelectionStore {
+    return this.selection ?? (this.#own ??= new SelectionStore(initialSelection(this.source?.facts.tokens.length ?? 1)));
+  }
+
+  get selected(): WrittenSelection {
+    return this.store.value;
+  }
+
+  /** Whether questions may be asked now. */
+  get asking(): boolean {
+    return this.inView;
+  }
+
+  protected select(change: Partial<Selection>): void {
+    this.store.set(change, this.writer);
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    const connected = (this.#connected = new AbortController());
+    const showTheme = (): void => {
+      if (this.dataset.theme === pageTheme()) return;
+      this.dataset.theme = pageTheme();
+      this.themeChanged();
+    };
+    showTheme();
+    onThemeChange(showTheme, connected.signal);
+
+    const resized = new ResizeObserver(([entry]) => {
+      const width = Math.round(entry.contentRect.width);
+      if (width === this.width) return;
+      this.width = width;
+      this.requestUpdate();
+    });
+    resized.observe(this);
+    const seen = new IntersectionObserver(
+      (entries) => {
+        const inView = entries[entries.length - 1].isIntersecting;
+        if (inView === this.inView) return;
+        this.inView = inView;
+        this.requestUpdate();
+      },
+      { rootMargin: "200px" },
+    );
+    seen.observe(this);
+    connected.signal.addEventListener("abort", () => {
+      resized.disconnect();
+      seen.disconnect();
+    });
+    this.#subscribe();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#connected?.abort();
+    this.#subscribed?.abort();
+    this.inView = false;
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    if (changed.has("source") && !this.selection) this.#own = undefined;
+    if (changed.has("selection") || changed.has("source")) this.#subscribe();
+  }
+
+  #subscribe(): void {
+    if (!this.isConnected) return;
+    this.#subscribed?.abort();
+    this.#subscribed = new AbortController();
+    this.store.subscribe(() => this.requestUpdate(), this.#subscribed.signal);
+  }
+
+  /** The page went from light to dark or back. */
+  protected themeChanged(): void {
+    this.requestUpdate();
+  }
+}
+
+/** Registers an element once: two bundles on one page may both bring it. */
+export function define(name: string, element: CustomElementConstructor): void {
+  if (!customElements.get(name)) customElements.define(name, element);
+}

@@ -1,0 +1,101 @@
+/** Pictures and tables as files, made in the browser, sent nowhere. */
+
+/** Offers `blob` as a download. */
+export function download(blob: Blob, fileName: string): void {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = fileName;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+const PAINT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-dasharray", "opacity", "font", "text-anchor", "display", "visibility"] as const;
+
+/** The picture as a file of its own: what the style sheet says is written onto each mark. Text stays text. */
+export function svgText(svg: SVGSVGElement): string {
+  const copy = svg.cloneNode(true) as SVGSVGElement;
+  const marks = svg.querySelectorAll<SVGElement>("*");
+  copy.querySelectorAll<SVGElement>("*").forEach((mark, index) => {
+    const style = getComputedStyle(marks[index]);
+    mark.removeAttribute("class");
+    const clip = mark.style.clipPath;
+    mark.removeAttribute("style");
+    if (mark.tagName !== "g") for (const name of PAINT) mark.style.setProperty(name, style.getPropertyValue(name));
+    if (clip) mark.style.clipPath = clip;
+  });
+  // What only catches the pointer has no place in a file.
+  copy.querySelectorAll("g.hits, .hit").forEach((hit) => hit.remove());
+  for (const name of ["tabindex", "class", "style"]) copy.removeAttribute(name);
+  const width = svg.getAttribute("width") ?? "0";
+  const height = svg.getAttribute("height") ?? "0";
+  copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  ground.setAttribute("width", width);
+  ground.setAttribute("height", height);
+  ground.setAttribute("fill", groundColor(svg));
+  copy.prepend(ground);
+  return new XMLSerializer().serializeToString(copy);
+}
+
+function groundColor(element: Element): string {
+  const host = (element.getRootNode() as ShadowRoot).host as HTMLElement | undefined;
+  const color = host ? getComputedStyle(host).getPropertyValue("--_surface").trim() : "";
+  return color || "#ffffff";
+}
+
+export function saveSvg(svg: SVGSVGElement, fileName: string): void {
+  download(new Blob([svgText(svg)], { type: "image/svg+xml" }), fileName);
+}
+
+async function svgImage(svg: SVGSVGElement): Promise<HTMLImageElement> {
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svgText(svg))}`;
+  await image.decode();
+  return image;
+}
+
+/** Twice the size on screen. */
+export async function savePng(svg: SVGSVGElement, fileName: string): Promise<void> {
+  const image = await svgImage(svg);
+  const canvas = document.createElement("canvas");
+  canvas.width = 2 * Number(svg.getAttribute("width"));
+  canvas.height = 2 * Number(svg.getAttribute("height"));
+  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+  await saveBlob(canvas, fileName);
+}
+
+/** Canvases of one size with an SVG of the same size on top. */
+export async function saveCanvas(layers: readonly HTMLCanvasElement[], svg: SVGSVGElement | undefined, fileName: string): Promise<void> {
+  const canvas = document.createElement("canvas");
+  canvas.width = layers[0].width;
+  canvas.height = layers[0].height;
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  if (svg) context.drawImage(await svgImage(svg), 0, 0, canvas.width, canvas.height);
+  else {
+    context.fillStyle = groundColor(layers[0]);
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }
+  for (const layer of layers) context.drawImage(layer, 0, 0, canvas.width, canvas.height);
+  await saveBlob(canvas, fileName);
+}
+
+async function saveBlob(canvas: HTMLCanvasElement, fileName: string): Promise<void> {
+  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
+  if (blob) download(blob, fileName);
+}
+
+/** RFC 4180. A text that a spreadsheet would take for a formula gets a quote before it. */
+export function csvText(rows: readonly (readonly (string | number)[])[]): string {
+  const cell = (value: string | number): string => {
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+}
+
+export function saveCsv(rows: readonly (readonly (string | number)[])[], fileName: string): void {
+  download(new Blob([csvText(rows)], { type: "text/csv;charset=utf-8" }), fileName);
+}

@@ -1,0 +1,58 @@
+import type { ModelFacts, NodePlace, RoutesAnswer } from "../../src/protocol";
+import { EDGE_KINDS, parseNode, ProtocolError } from "../../src/protocol";
+
+export type EdgeKind = (typeof EDGE_KINDS)[number];
+
+/** An edge as it is drawn. */
+export interface DrawnEdge {
+  readonly key: string;
+  readonly source: string;
+  readonly target: string;
+  readonly from: NodePlace;
+  readonly to: NodePlace;
+  readonly kind: EdgeKind;
+  /** 0 to 1. */
+  readonly weight: number;
+  /** Attention only: its heads and their shares of the weight, largest first. */
+  readonly heads: readonly { readonly head: number; readonly weight: number }[];
+}
+
+/** Routes, checked against the model they are said to belong to and ready to draw. */
+export interface DrawnRoutes {
+  readonly nodes: ReadonlySet<string>;
+  readonly edges: readonly DrawnEdge[];
+  /** Edges by `key`. */
+  readonly byKey: ReadonlyMap<string, DrawnEdge>;
+}
+
+export const edgeKey = (source: string, target: string, kind: string): string => `${source}>${target}:${kind}`;
+
+/** Throws a `ProtocolError` where the columns do not fit each other, or name places that the model does not have. */
+export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: number): DrawnRoutes {
+  const count = answer.kinds.data.length;
+  const { sources, targets, weights, headStarts, heads, headWeights } = answer;
+  if (sources.data.length !== count || targets.data.length !== count || weights.data.length !== count || headStarts.data.length !== count + 1 || heads.data.length !== headWeights.data.length) {
+    throw new ProtocolError("malformed", "The routes in this answer are cut off: their columns have different lengths.");
+  }
+  const places = answer.nodes.map((name) => {
+    const place = parseNode(name);
+    if (!place || place.layer >= model.nLayers || place.position >= nTokens) {
+      throw new ProtocolError("malformed", `The routes name the node ${JSON.stringify(name)}, which a model of ${model.nLayers} layers and ${nTokens} tokens does not have.`);
+    }
+    return place;
+  });
+  const edges: DrawnEdge[] = [];
+  for (let e = 0; e < count; e++) {
+    const from = places[sources.data[e]];
+    const to = places[targets.data[e]];
+    const kind = EDGE_KINDS[answer.kinds.data[e]];
+    if (!from || !to || !kind) throw new ProtocolError("malformed", `Edge ${e} of the routes leads to a node that is not listed.`);
+    const source = answer.nodes[sources.data[e]];
+    const target = answer.nodes[targets.data[e]];
+    const own: { head: number; weight: number }[] = [];
+    for (let i = headStarts.data[e]; i < Math.min(headStarts.data[e + 1], heads.data.length); i++) own.push({ head: heads.data[i], weight: headWeights.data[i] });
+    own.sort((a, b) => b.weight - a.weight);
+    edges.push({ key: edgeKey(source, target, kind), source, target, from, to, kind, weight: Math.max(0, Math.min(1, weights.data[e])), heads: own });
+  }
+  return { nodes: new Set(answer.nodes), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
+}

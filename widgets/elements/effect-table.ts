@@ -1,0 +1,133 @@
+import { css, html, nothing } from "lit";
+import type { TemplateResult } from "lit";
+import type { Selection, WireComponent, WireEffectToken } from "../../src/protocol";
+import { parseNode, visibleText } from "../../src/protocol";
+import { Ask } from "../core/ask";
+import { define, LmtElement } from "../core/element";
+import { saveCsv } from "../core/export";
+import { score } from "../core/format";
+import "./menu";
+import { tableStyles } from "./table-styles";
+
+/** The block, head or neuron that a selection means: the finest that is chosen; at a state, the last block that wrote to it. */
+export function selectedComponent(selection: Selection, parallelBlocks: boolean): WireComponent | undefined {
+  const { focus, head, neuron } = selection;
+  if (!focus) return undefined;
+  if (focus.kind === "ffn") {
+    const { layer, position } = focus;
+    return neuron && neuron.layer === layer && neuron.position === position ? { kind: "ffn", layer, position, neuron: neuron.neuron } : { kind: "ffn", layer, position };
+  }
+  const place = parseNode(focus.kind === "node" ? focus.node : focus.target);
+  if (!place || place.kind === "X") return undefined;
+  const { layer, position } = place;
+  if (focus.kind === "edge") {
+    return head && head.layer === layer ? { kind: "attention", layer, position, head: head.head } : { kind: "attention", layer, position };
+  }
+  if (place.kind === "A") return { kind: "attention", layer, position };
+  // Where blocks are parallel both wrote to the state; the feed-forward block is shown, attention by its edges.
+  void parallelBlocks;
+  return { kind: "ffn", layer, position };
+}
+
+export function describeComponent(component: WireComponent): string {
+  if ("head" in component) return `head ${component.head} of layer ${component.layer}`;
+  if ("neuron" in component) return `neuron ${component.neuron} of layer ${component.layer}`;
+  return `${component.kind === "attention" ? "attention" : "feed-forward block"} of layer ${component.layer}`;
+}
+
+/** What the selected block, head or neuron promotes and suppresses in the vocabulary, by what it wrote. */
+export class EffectTableElement extends LmtElement {
+  static override styles = [
+    LmtElement.styles,
+    tableStyles,
+    css`
+      .columns {
+        display: grid;
+        grid-template-columns: 1fr 1fr;
+        gap: 0 14px;
+      }
+      table {
+        table-layout: fixed;
+      }
+      th.n {
+        width: 72px;
+      }
+      td.bar {
+        min-width: 56px;
+      }
+      .promoted td.bar {
+        --bar: var(--_up);
+      }
+      .suppressed td.bar {
+        --bar: var(--_down);
+      }
+    `,
+  ];
+  static override properties = { ...LmtElement.properties, component: { attribute: false }, topK: { type: Number, attribute: "top-k" } };
+
+  /** What to show; left out, the selection's component. */
+  declare component: WireComponent | undefined;
+  declare topK: number;
+
+  readonly #effect = new Ask(this, () => {
+    const component = this.#component;
+    return component && { kind: "effect" as const, component, normalize: this.selected.normalize, topK: this.topK };
+  });
+
+  constructor() {
+    super();
+    this.topK = 15;
+  }
+
+  get #component(): WireComponent | undefined {
+    return this.component ?? selectedComponent(this.selected, this.source?.facts.model.parallelBlocks ?? false);
+  }
+
+  protected override render(): TemplateResult {
+    const component = this.#component;
+    if (!this.source || !component) return html`<div class="note">Select an edge, a block, a head or a neuron to see which tokens it promotes.</div>`;
+    const effect = this.#effect.value;
+    return html`
+      <header>
+        <h3>Promotes and suppresses <span class="soft">${describeComponent(component)}, token ${component.position}</span></h3>
+        <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+      </header>
+      ${this.#effect.renderStatus()}
+      ${effect
+        ? html`<div class="columns">${this.#renderColumn("promoted", effect.promoted)}${this.#renderColumn("suppressed", effect.suppressed)}</div>`
+        : nothing}
+    `;
+  }
+
+  #renderColumn(name: "promoted" | "suppressed", tokens: readonly WireEffectToken[]): TemplateResult {
+    const most = Math.max(1e-12, ...tokens.map((token) => Math.abs(token.score)));
+    return html`<table class=${name}>
+      <thead>
+        <tr>
+          <th>${name === "promoted" ? "▲ Promoted" : "▼ Suppressed"}</th>
+          <th class="n">Score</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${tokens.map(
+          (token) => html`<tr class=${token.id === this.selected.token ? "chosen" : ""}>
+            <td>
+              <button class="plain token" aria-pressed=${token.id === this.selected.token} title="Follow this token through the layers (id ${token.id})" @click=${() => this.select({ token: token.id === this.selected.token ? null : token.id })}>${visibleText(token.text)}</button>
+            </td>
+            <td class="n bar" style="--b:${Math.abs(token.score) / most}">${score(token.score)}</td>
+          </tr>`,
+        )}
+      </tbody>
+    </table>`;
+  }
+
+  /** Downloads both columns as CSV. */
+  save(): void {
+    const effect = this.#effect.value;
+    if (!effect) return;
+    const rows = (name: string, tokens: readonly WireEffectToken[]): (string | number)[][] => tokens.map((t) => [name, t.id, t.text, t.score]);
+    saveCsv([["effect", "id", "token", "score"], ...rows("promoted", effect.promoted), ...rows("suppressed", effect.suppressed)], "promoted-and-suppressed.csv");
+  }
+}
+
+define("lmt-effect-table", EffectTableElement);

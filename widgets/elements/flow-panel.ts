@@ -1,0 +1,54 @@
+import { css, html, nothing } from "lit";
+import type { TemplateResult } from "lit";
+import { define, LmtElement } from "../core/element";
+import "./detail-panel";
+import "./flow-graph";
+import "./prompt-strip";
+
+/** Graph and detail side by side, below each other where there is no room. What the library's `flowGraph(run)` shows. */
+export class FlowPanelElement extends LmtElement {
+  static override styles = [
+    LmtElement.styles,
+    css`
+      :host {
+        padding: 12px 14px 14px;
+        background: var(--_surface);
+      }
+      .body {
+        display: grid;
+        gap: 14px 22px;
+        margin-top: 10px;
+        padding-top: 10px;
+        border-top: 1px solid var(--_line);
+      }
+      .body.wide {
+        grid-template-columns: minmax(0, 1fr) minmax(300px, 380px);
+      }
+      .body > * {
+        min-width: 0;
+      }
+    `,
+  ];
+
+  static override properties = { ...LmtElement.properties, detail: { type: Boolean } };
+
+  /** Show what is selected beside the graph. */
+  declare detail: boolean;
+
+  constructor() {
+    super();
+    this.detail = true;
+  }
+
+  protected override render(): TemplateResult {
+    return html`
+      <lmt-prompt-strip .source=${this.source} .selection=${this.store}></lmt-prompt-strip>
+      <div class="body ${this.detail && this.width >= 700 ? "wide" : ""}">
+        <lmt-flow-graph .source=${this.source} .selection=${this.store}></lmt-flow-graph>
+        ${this.detail ? html`<lmt-detail-panel .source=${this.source} .selection=${this.store}></lmt-detail-panel>` : nothing}
+      </div>
+    `;
+  }
+}
+
+define("lmt-flow-panel", FlowPanelElement);

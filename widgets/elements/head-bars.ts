@@ -1,0 +1,111 @@
+import { html, nothing } from "lit";
+import type { TemplateResult } from "lit";
+import { parseNode, shortText } from "../../src/protocol";
+import { Ask } from "../core/ask";
+import { define, LmtElement } from "../core/element";
+import { saveCsv } from "../core/export";
+import { weight } from "../core/format";
+import { barsStyles, movedIndex } from "./bars-styles";
+import "./menu";
+
+/**
+ * How much every head contributes to the selected attention edge. The first line is all heads together, their sum. A click chooses a
+ * head (selection's `head`).
+ */
+export class HeadBarsElement extends LmtElement {
+  static override styles = [LmtElement.styles, ...barsStyles];
+  static override properties = { ...LmtElement.properties, sorted: { type: Boolean } };
+
+  /** Largest first; otherwise by number. */
+  declare sorted: boolean;
+
+  readonly #heads = new Ask(this, () => {
+    const edge = this.#edge;
+    return edge && { kind: "heads" as const, ...edge };
+  });
+
+  constructor() {
+    super();
+    this.sorted = false;
+  }
+
+  get #edge(): { layer: number; query: number; key: number } | undefined {
+    const focus = this.selected.focus;
+    if (focus?.kind !== "edge") return undefined;
+    const from = parseNode(focus.source);
+    const to = parseNode(focus.target);
+    return from && to && to.layer >= 0 && to.kind !== "M" && from.kind !== "M" ? { layer: to.layer, query: to.position, key: from.position } : undefined;
+  }
+
+  protected override render(): TemplateResult {
+    const edge = this.#edge;
+    if (!this.source || !edge) return html`<div class="note">Select an attention edge to see which heads made it.</div>`;
+    const answer = this.#heads.value;
+    const tokens = this.source.facts.tokens;
+    const contributions = answer ? [...answer.contributions.data] : [];
+    const order = contributions.map((_, head) => head);
+    if (this.sorted) order.sort((a, b) => contributions[b] - contributions[a]);
+    const most = Math.max(1e-12, ...contributions);
+    const sum = contributions.reduce((total, value) => total + value, 0);
+    const weights = answer?.weights.data;
+    const chosen = this.selected.head?.layer === edge.layer ? this.selected.head.head : null;
+    return html`
+      <header>
+        <h3>
+          Heads of layer ${edge.layer} <span class="token soft">${shortText(tokens[edge.key]?.text ?? "", 14)} → ${shortText(tokens[edge.query]?.text ?? "", 14)}</span>
+        </h3>
+        <span>
+          <button aria-pressed=${this.sorted} title="Largest contribution first" @click=${() => (this.sorted = !this.sorted)}>Sort</button>
+          <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+        </span>
+      </header>
+      ${this.#heads.renderStatus()}
+      ${answer
+        ? html`<div class="heading" aria-hidden="true"><span>Head</span><span>Contribution</span><span>Attention</span></div>
+            <div role="listbox" tabindex="0" aria-label="Heads of layer ${edge.layer} by contribution" aria-activedescendant=${chosen === null ? "all" : `head-${chosen}`} @keydown=${(event: KeyboardEvent) => this.#key(event, [null, ...order])}>
+              ${this.#renderOption(edge.layer, null, sum, Math.max(sum, most), undefined, chosen === null)}
+              ${order.map((head) => this.#renderOption(edge.layer, head, contributions[head], most, weights?.[head], chosen === head))}
+            </div>`
+        : nothing}
+    `;
+  }
+
+  #renderOption(layer: number, head: number | null, value: number, most: number, attention: number | undefined, chosen: boolean): TemplateResult {
+    const name = head === null ? "All heads" : `Head ${head}`;
+    return html`<div
+      role="option"
+      id=${head === null ? "all" : `head-${head}`}
+      data-head=${head ?? "all"}
+      aria-selected=${chosen}
+      aria-label="${name}, contribution ${weight(value)}${attention === undefined ? "" : `, attention weight ${weight(attention)}`}"
+      @click=${() => this.#choose(layer, head)}
+    >
+      <span>${name}</span><span class="track"><i style="--b:${Math.min(1, value / most)}"></i></span><span class="n">${weight(value)}</span
+      ><span class="n soft">${attention === undefined ? "" : weight(attention)}</span>
+    </div>`;
+  }
+
+  #choose(layer: number, head: number | null): void {
+    this.select({ head: head === null ? null : { layer, head } });
+  }
+
+  #key(event: KeyboardEvent, options: readonly (number | null)[]): void {
+    const edge = this.#edge;
+    const chosen = this.selected.head?.layer === edge?.layer ? (this.selected.head?.head ?? null) : null;
+    const next = movedIndex(event.key, options.indexOf(chosen), options.length);
+    if (next === undefined || !edge) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#choose(edge.layer, options[next]);
+    void this.updateComplete.then(() => this.renderRoot.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }));
+  }
+
+  /** Downloads the contributions as CSV. */
+  save(): void {
+    const answer = this.#heads.value;
+    if (!answer) return;
+    saveCsv([["head", "contribution", "attention"], ...[...answer.contributions.data].map((value, head) => [head, value, answer.weights.data[head]])], "heads.csv");
+  }
+}
+
+define("lmt-head-bars", HeadBarsElement);

@@ -1,0 +1,10 @@
+/** Every element, registered. */
+import "./flow-panel";
+export * from "./detail-panel";
+export * from "./effect-table";
+export * from "./flow-graph";
+export * from "./flow-panel";
+export * from "./head-bars";
+export * from "./neuron-bars";
+export * from "./prompt-strip";
+export * from "./token-table";

@@ -1,0 +1,100 @@
+import { css, html, nothing } from "lit";
+import type { TemplateResult } from "lit";
+import { parseNode, shortText } from "../../src/protocol";
+import { Ask } from "../core/ask";
+import { define, LmtElement } from "../core/element";
+import { saveCsv } from "../core/export";
+import { score, weight } from "../core/format";
+import { barsStyles, movedIndex } from "./bars-styles";
+import "./menu";
+
+/** The neurons that contribute most to the selected feed-forward block. A click chooses one (selection's `neuron`). */
+export class NeuronBarsElement extends LmtElement {
+  static override styles = [
+    LmtElement.styles,
+    ...barsStyles,
+    css`
+      :host {
+        --bar: var(--_ffn);
+      }
+    `,
+  ];
+  static override properties = { ...LmtElement.properties, topK: { type: Number, attribute: "top-k" } };
+
+  declare topK: number;
+
+  readonly #neurons = new Ask(this, () => {
+    const block = this.#block;
+    return block && { kind: "neurons" as const, ...block, topK: this.topK };
+  });
+
+  constructor() {
+    super();
+    this.topK = 20;
+  }
+
+  get #block(): { layer: number; position: number } | undefined {
+    const focus = this.selected.focus;
+    if (focus?.kind === "ffn") return { layer: focus.layer, position: focus.position };
+    const place = focus?.kind === "node" ? parseNode(focus.node) : undefined;
+    return place?.kind === "I" ? { layer: place.layer, position: place.position } : undefined;
+  }
+
+  protected override render(): TemplateResult {
+    const block = this.#block;
+    if (!this.source || !block) return html`<div class="note">Select a feed-forward block to see its neurons.</div>`;
+    const neurons = this.#neurons.value?.neurons ?? [];
+    const most = Math.max(1e-12, ...neurons.map((n) => n.contribution));
+    const chosen = this.selected.neuron?.layer === block.layer && this.selected.neuron.position === block.position ? this.selected.neuron.neuron : null;
+    return html`
+      <header>
+        <h3>
+          Neurons of layer ${block.layer} <span class="token soft">${shortText(this.source.facts.tokens[block.position]?.text ?? "", 14)}</span>
+        </h3>
+        <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+      </header>
+      ${this.#neurons.renderStatus()}
+      ${neurons.length
+        ? html`<div class="heading" aria-hidden="true"><span>Neuron</span><span>Contribution</span><span>Activation</span></div>
+            <div role="listbox" tabindex="0" aria-label="Top neurons of layer ${block.layer} by contribution" aria-activedescendant=${chosen === null ? "" : `neuron-${chosen}`} @keydown=${(event: KeyboardEvent) => this.#key(event, neurons.map((n) => n.neuron))}>
+              ${neurons.map(
+                (n) => html`<div
+                  role="option"
+                  id="neuron-${n.neuron}"
+                  data-neuron=${n.neuron}
+                  aria-selected=${chosen === n.neuron}
+                  aria-label="Neuron ${n.neuron}, contribution ${weight(n.contribution)}, activation ${score(n.activation)}"
+                  @click=${() => this.#choose(n.neuron)}
+                >
+                  <span>${n.neuron}</span><span class="track"><i style="--b:${n.contribution / most}"></i></span><span class="n">${weight(n.contribution)}</span
+                  ><span class="n soft">${score(n.activation)}</span>
+                </div>`,
+              )}
+            </div>`
+        : nothing}
+    `;
+  }
+
+  #choose(neuron: number): void {
+    const block = this.#block;
+    if (block) this.select({ focus: { kind: "ffn", ...block }, neuron: { ...block, neuron } });
+  }
+
+  #key(event: KeyboardEvent, options: readonly number[]): void {
+    const chosen = this.selected.neuron?.neuron;
+    const next = movedIndex(event.key, chosen === undefined ? -1 : options.indexOf(chosen), options.length);
+    if (next === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#choose(options[next]);
+    void this.updateComplete.then(() => this.renderRoot.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }));
+  }
+
+  /** Downloads the neurons as CSV. */
+  save(): void {
+    const neurons = this.#neurons.value?.neurons ?? [];
+    saveCsv([["neuron", "contribution", "activation"], ...neurons.map((n) => [n.neuron, n.contribution, n.activation])], "neurons.csv");
+  }
+}
+
+define("lmt-neuron-bars", NeuronBarsElement);

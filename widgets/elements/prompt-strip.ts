@@ -1,0 +1,102 @@
+import { css, html, nothing } from "lit";
+import type { TemplateResult } from "lit";
+import { visibleText } from "../../src/protocol";
+import { define, LmtElement } from "../core/element";
+import { percent } from "../core/format";
+
+/** The prompt's tokens, each a button that starts the routes there, and what the model predicts after the last one. */
+export class PromptStripElement extends LmtElement {
+  static override styles = [
+    LmtElement.styles,
+    css`
+      :host {
+        min-height: 28px;
+      }
+      .row {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 3px;
+        max-height: 118px;
+        overflow: auto;
+        scrollbar-width: thin;
+        align-items: center;
+      }
+      .chip {
+        padding: 1px 6px;
+        border-color: transparent;
+        background: var(--_wash);
+        line-height: 20px;
+        max-width: 40ch;
+        overflow: hidden;
+        text-overflow: ellipsis;
+      }
+      .chip[aria-pressed="true"] {
+        border-color: var(--_selected);
+        box-shadow: inset 0 0 0 0.5px var(--_selected);
+        font-weight: 600;
+      }
+      .next {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 4px 14px;
+        padding: 8px 0 2px;
+        align-items: baseline;
+      }
+      .prediction {
+        display: inline-flex;
+        align-items: baseline;
+        gap: 5px;
+      }
+      .prediction .token {
+        font-weight: 600;
+      }
+      .meter {
+        display: inline-block;
+        width: 46px;
+        height: 6px;
+        border-radius: 3px;
+        background: var(--_wash);
+        overflow: hidden;
+        align-self: center;
+      }
+      .meter i {
+        display: block;
+        height: 100%;
+        border-radius: 3px;
+        background: var(--_attention);
+      }
+    `,
+  ];
+
+  protected override render(): TemplateResult | typeof nothing {
+    const facts = this.source?.facts;
+    if (!facts) return nothing;
+    return html`
+      <div class="row" role="group" aria-label="Tokens of the prompt; press one to start the routes there">
+        ${facts.tokens.map(
+          (token, position) => html`<button
+            class="chip token"
+            data-start=${position}
+            aria-pressed=${position === this.selected.start}
+            aria-label="Token ${position}: ${visibleText(token.text)}"
+            title="Token ${position}, id ${token.id}"
+            @click=${() => this.select({ start: position })}
+          >${visibleText(token.text)}</button>`,
+        )}
+      </div>
+      ${facts.predictions.length
+        ? html`<div class="next" role="list" aria-label="Most likely next tokens">
+            <span class="soft" role="presentation">predicts</span>
+            ${facts.predictions.slice(0, 5).map(
+              (p) => html`<span class="prediction" role="listitem" title="id ${p.id}"
+                ><span class="token">${visibleText(p.text)}</span><span class="meter" aria-hidden="true"><i style="width:${Math.max(2, p.probability * 100)}%"></i></span
+                ><span class="soft">${percent(p.probability)}</span></span
+              >`,
+            )}
+          </div>`
+        : nothing}
+    `;
+  }
+}
+
+define("lmt-prompt-strip", PromptStripElement);

@@ -1,0 +1,117 @@
+import { css, html, nothing } from "lit";
+import type { TemplateResult } from "lit";
+import { describeNode, visibleText } from "../../src/protocol";
+import { Ask } from "../core/ask";
+import { define, LmtElement } from "../core/element";
+import { saveCsv } from "../core/export";
+import { percent, score, whole } from "../core/format";
+import "./menu";
+import { tableStyles } from "./table-styles";
+
+/**
+ * The most likely next tokens of a state by the logit lens: token, probability, logit, and how far it rose or fell
+ * against the state below. Shows `node`, or the focused state where that is not set. A click on a token follows it (selection's `token`).
+ */
+export class TokenTableElement extends LmtElement {
+  static override styles = [
+    LmtElement.styles,
+    tableStyles,
+    css`
+      td.rise {
+        white-space: nowrap;
+        color: var(--_text-soft);
+        font-size: 11.5px;
+      }
+      .up {
+        color: var(--_up);
+      }
+      .down {
+        color: var(--_down);
+      }
+    `,
+  ];
+  static override properties = { ...LmtElement.properties, node: {}, topK: { type: Number, attribute: "top-k" } };
+
+  /** Name of the state; "" for the selection's. */
+  declare node: string;
+  declare topK: number;
+
+  readonly #lens = new Ask(this, () => {
+    const node = this.#node;
+    return node ? { kind: "lens" as const, node, normalize: this.selected.normalize, topK: this.topK } : undefined;
+  });
+
+  constructor() {
+    super();
+    this.node = "";
+    this.topK = 30;
+  }
+
+  get #node(): string {
+    if (this.node) return this.node;
+    const focus = this.selected.focus;
+    return focus?.kind === "node" ? focus.node : focus?.kind === "edge" ? focus.target : focus ? `I${focus.layer}_${focus.position}` : "";
+  }
+
+  protected override render(): TemplateResult {
+    const node = this.#node;
+    if (!this.source || !node) return html`<div class="note">Select a state to see what it would predict.</div>`;
+    const tokens = this.#lens.value?.tokens ?? [];
+    const followed = this.selected.token;
+    const most = Math.max(1e-12, ...tokens.map((token) => token.probability));
+    return html`
+      <header>
+        <h3>Top tokens <span class="soft" title=${describeNode(node)}>${node}</span></h3>
+        <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+      </header>
+      ${this.#lens.renderStatus()}
+      ${tokens.length === 0
+        ? nothing
+        : html`<div class="scroll" tabindex="0" role="region" aria-label="Top tokens of ${node}">
+            <table>
+              <thead>
+                <tr>
+                  <th class="n"><span class="visually-hidden">Rank</span></th>
+                  <th>Token</th>
+                  <th class="n">Probability</th>
+                  <th class="n">Logit</th>
+                  <th class="n" title="Ranks gained or lost against the state below">Rank ±</th>
+                </tr>
+              </thead>
+              <tbody>
+                ${tokens.map(
+                  (token) => html`<tr class=${token.id === followed ? "chosen" : ""} data-token-id=${token.id}>
+                    <td class="n soft">${token.rank + 1}</td>
+                    <td>
+                      <button class="plain token" aria-pressed=${token.id === followed} title="Follow this token through the layers (id ${token.id})" @click=${() => this.select({ token: token.id === followed ? null : token.id })}>${visibleText(token.text)}</button>
+                    </td>
+                    <td class="n bar" style="--b:${token.probability / most}">${percent(token.probability)}</td>
+                    <td class="n">${score(token.logit)}</td>
+                    <td class="n rise">${rise(token.rankChange)}</td>
+                  </tr>`,
+                )}
+              </tbody>
+            </table>
+          </div>`}
+    `;
+  }
+
+  /** Downloads the table as CSV. Texts are exact, not made visible. */
+  save(): void {
+    const tokens = this.#lens.value?.tokens ?? [];
+    saveCsv(
+      [["rank", "id", "token", "probability", "logit", "rank change"], ...tokens.map((t) => [t.rank + 1, t.id, t.text, t.probability, t.logit, t.rankChange ?? ""])],
+      `top-tokens-${this.#node}.csv`,
+    );
+  }
+}
+
+function rise(change: number | undefined): TemplateResult | typeof nothing {
+  if (change === undefined) return nothing;
+  if (change === 0) return html`<span aria-label="same rank">·</span>`;
+  return change > 0
+    ? html`<span class="up" aria-label="rose ${change} ranks">▲ ${whole(change)}</span>`
+    : html`<span class="down" aria-label="fell ${-change} ranks">▼ ${whole(-change)}</span>`;
+}
+
+define("lmt-token-table", TokenTableElement);

@@ -1,0 +1,66 @@
+import { html, render } from "lit";
+import type { TemplateResult } from "lit";
+import { initialSelection } from "../../src/protocol";
+import type { Selection } from "../../src/protocol";
+import { SelectionStore } from "../core/selection-store";
+import { CachedSource } from "../core/source";
+import "../elements";
+import { SyntheticSource } from "./synthetic";
+import type { SyntheticOptions } from "./synthetic";
+
+/**
+ * The test page: every element in all its states. `?only=NAME` shows one state alone; `?theme=dark|light`.
+ */
+
+const FRANCE = ["<|im_start|>", "The", " capital", " of", " France", " is"];
+const STRANGE = ["<script>alert(1)</script>", " ", "\n\n", "\u202eשלום", " 東京都", "<0xE2>", "\u200b", "\t", " مرحبا", "👩‍👩‍👧", "", " averyveryverylongsingletoken"];
+const long = (n: number): string[] => Array.from({ length: n }, (_, i) => [" the", " war", " lasted", " from", " year", ",", " 17", " to"][i % 8]);
+
+const small: SyntheticOptions = { tokens: FRANCE, nLayers: 12, nHeads: 12 };
+const deep: SyntheticOptions = { tokens: FRANCE, nLayers: 30, nHeads: 9 };
+
+interface Case {
+  readonly name: string;
+  readonly width?: number;
+  readonly options?: SyntheticOptions;
+  readonly selection?: Partial<Selection>;
+  readonly show: (source: CachedSource | undefined, selection: SelectionStore) => TemplateResult;
+}
+
+const panel: Case["show"] = (source, selection) => html`<lmt-flow-panel .source=${source} .selection=${selection}></lmt-flow-panel>`;
+const graph: Case["show"] = (source, selection) => html`<lmt-flow-graph .source=${source} .selection=${selection}></lmt-flow-graph>`;
+
+export const CASES: readonly Case[] = [
+  { name: "panel", options: deep, show: panel },
+  { name: "panel-node", options: small, selection: { focus: { kind: "node", node: "I8_4" } }, show: panel },
+  { name: "panel-edge", options: small, selection: { focus: { kind: "edge", source: "I10_4", target: "A11_5" } }, show: panel },
+  { name: "panel-ffn", options: small, selection: { focus: { kind: "ffn", layer: 11, position: 5 } }, show: panel },
+  { name: "panel-400", width: 400, options: small, selection: { focus: { kind: "node", node: "I8_4" } }, show: panel },
+  { name: "panel-wide", width: 1900, options: { ...small, tokens: long(40) }, show: panel },
+  { name: "panel-strange", options: { ...small, tokens: STRANGE, nLayers: 6 }, selection: { focus: { kind: "node", node: "I5_11" } }, show: panel },
+  { name: "graph-parallel", options: { ...small, parallelBlocks: true }, show: graph },
+  { name: "graph-one-token", options: { ...small, tokens: ["Hi"], nLayers: 2 }, show: graph },
+  { name: "graph-empty", show: graph },
+  { name: "graph-loading", options: { ...small, delay: Infinity }, show: graph },
+  { name: "graph-error", options: { ...small, error: "The kernel was restarted: run the cell again to ask it." }, show: graph },
+  { name: "panel-error", options: { ...small, error: "The kernel was restarted: run the cell again to ask it." }, selection: { focus: { kind: "node", node: "I8_4" } }, show: panel },
+  { name: "graph-128", options: { tokens: long(128), nLayers: 12, nHeads: 12 }, show: graph },
+  { name: "graph-huge", options: { tokens: long(256), nLayers: 32, nHeads: 32 }, selection: { threshold: 0.02 }, show: graph },
+];
+
+const query = new URLSearchParams(location.search);
+const theme = query.get("theme");
+if (theme) document.documentElement.dataset.lmtTheme = theme;
+const only = query.get("only");
+
+render(
+  html`${CASES.filter((item) => !only || item.name === only).map((item) => {
+    const source = item.options && new CachedSource(new SyntheticSource(item.options));
+    const selection = new SelectionStore({ ...initialSelection(item.options?.tokens.length ?? 1), ...item.selection });
+    return html`<section id=${item.name} style=${item.width ? `width:${item.width}px` : ""}>
+      ${only ? "" : html`<h2>${item.name}</h2>`}
+      <div class="stage">${item.show(source, selection)}</div>
+    </section>`;
+  })}`,
+  document.body,
+);

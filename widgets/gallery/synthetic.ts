@@ -1,0 +1,223 @@
+import type { Answer, Question, QuestionKind, RunFacts, WireToken } from "../../src/protocol";
+import { EDGE_KINDS, nodeName, PROTOCOL_VERSION, ProtocolError, stateBelow, tensor } from "../../src/protocol";
+import type { FlowSource } from "../core/source";
+
+/** A made-up run: deterministic numbers that obey the same rules as real ones, and any state that an element can be in. */
+export interface SyntheticOptions {
+  readonly tokens: readonly string[];
+  readonly nLayers: number;
+  readonly nHeads: number;
+  readonly parallelBlocks?: boolean;
+  /** Milliseconds until an answer; Infinity: never. */
+  readonly delay?: number;
+  /** Sentence that every question is refused with. */
+  readonly error?: string;
+}
+
+const WORDS = [" Paris", " the", " a", " located", " France", "\n", " <b>bold</b>", " city", " not", " 東京", " Lyon", "<0xE2>", " one", " home", " also", " known", " called", " in", " capital", " very"];
+
+/** A number in [0, 1) from whole numbers: the same for the same ones. */
+function noise(...seeds: number[]): number {
+  let h = 2166136261;
+  for (const seed of seeds) {
+    h ^= seed + 0x9e3779b9;
+    h = Math.imul(h, 16777619);
+    h ^= h >>> 13;
+  }
+  h = Math.imul(h ^ (h >>> 16), 2246822507);
+  h ^= h >>> 13;
+  return (h >>> 0) / 4294967296;
+}
+
+export class SyntheticSource implements FlowSource {
+  readonly facts: RunFacts;
+
+  constructor(readonly options: SyntheticOptions) {
+    const { nLayers, nHeads } = options;
+    this.facts = {
+      protocol: PROTOCOL_VERSION,
+      model: { name: "synthetic", family: "synthetic", nLayers, nHeads, dFfn: 512, parallelBlocks: options.parallelBlocks ?? false, device: "cpu", dtype: "float32" },
+      tokens: options.tokens.map((text, index) => ({ id: index + 100, text })),
+      predictions: [0.612, 0.104, 0.041, 0.022, 0.013].map((probability, i) => ({ id: i, text: WORDS[i], logit: 18 - 2 * i, probability })),
+    };
+  }
+
+  async ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
+    const { delay = 0, error } = this.options;
+    await new Promise<void>((resolve, reject) => {
+      if (Number.isFinite(delay)) setTimeout(resolve, delay);
+      signal?.addEventListener("abort", () => reject(new ProtocolError("cancelled", "Withdrawn.")));
+    });
+    if (error) throw new ProtocolError("failed", error);
+    return this.answer(question as unknown as Question) as Answer<K>;
+  }
+
+  private token(seed: number): WireToken {
+    const id = Math.floor(noise(seed) * WORDS.length);
+    return { id, text: WORDS[id] };
+  }
+
+  /** Attention of a head: a few sharp patterns and some noise, rows summing to 1. */
+  private pattern(layer: number, head: number): Float32Array {
+    const T = this.facts.tokens.length;
+    const data = new Float32Array(T * T);
+    const style = Math.floor(noise(layer, head, 7) * 4);
+    for (let q = 0; q < T; q++) {
+      let sum = 0;
+      for (let k = 0; k <= q; k++) {
+        const peak = style === 0 ? k === q - 1 : style === 1 ? k === 0 : style === 2 ? k === q : noise(k, layer) > 0.8;
+        sum += data[q * T + k] = (peak ? 4 : 0.1) + noise(layer, head, q, k) ** 4;
+      }
+      for (let k = 0; k <= q; k++) data[q * T + k] /= sum;
+    }
+    return data;
+  }
+
+  private answer(question: Question): Answer<QuestionKind> {
+    const { tokens, model } = this.facts;
+    const T = tokens.length;
+    switch (question.kind) {
+      case "routes":
+        return this.routes(question.from, question.threshold, question.renormalize);
+      case "lens": {
+        const seed = [...question.node].reduce((h, c) => h * 31 + c.charCodeAt(0), 7) % 1e6;
+        let rest = 1;
+        return {
+          tokens: Array.from({ length: question.topK }, (_, rank) => {
+            const probability = rest * (0.25 + 0.4 * noise(seed, rank));
+            rest -= probability;
+            return { ...this.token(seed + rank * 17), logit: 20 - rank * 0.6, probability, rank, rankChange: question.node.startsWith("X") ? undefined : Math.round((noise(seed, rank, 3) - 0.4) * 40 * rank) };
+          }),
+        };
+      }
+      case "effect":
+        return {
+          promoted: Array.from({ length: question.topK }, (_, i) => ({ ...this.token(i * 13 + question.component.layer), score: 3.4 - i * 0.13 })),
+          suppressed: Array.from({ length: question.topK }, (_, i) => ({ ...this.token(i * 7 + 5), score: -2.9 + i * 0.11 })),
+        };
+      case "heads": {
+        const contributions = new Float32Array(model.nHeads);
+        const weights = new Float32Array(model.nHeads);
+        for (let h = 0; h < model.nHeads; h++) {
+          weights[h] = this.pattern(question.layer, h)[question.query * T + question.key];
+          contributions[h] = (weights[h] * noise(question.layer, h, 5)) / model.nHeads;
+        }
+        return { contributions: tensor(contributions), weights: tensor(weights) };
+      }
+      case "neurons":
+        return {
+          neurons: Array.from({ length: question.topK }, (_, i) => ({
+            neuron: Math.floor(noise(question.layer, question.position, i) * model.dFfn),
+            activation: (noise(i, question.layer) - 0.3) * 6,
+            contribution: 0.06 / (i + 1),
+          })),
+        };
+      case "maps": {
+        const heads = question.head === null ? Array.from({ length: model.nHeads }, (_, h) => h) : [question.head];
+        const pattern = new Float32Array(T * T);
+        const contributions = new Float32Array(T * T);
+        for (const h of heads) {
+          this.pattern(question.layer, h).forEach((a, i) => {
+            pattern[i] += a;
+            contributions[i] += (a * noise(i % T, h)) / model.nHeads;
+          });
+        }
+        return { pattern: tensor(pattern, [T, T]), contributions: tensor(contributions, [T, T]) };
+      }
+      case "layerMaps": {
+        const pattern = new Float32Array(model.nHeads * T * T);
+        for (let h = 0; h < model.nHeads; h++) pattern.set(this.pattern(question.layer, h), h * T * T);
+        const contributions = pattern.map((a, i) => (a * noise(i % T)) / model.nHeads);
+        return { pattern: tensor(pattern, [model.nHeads, T, T]), contributions: tensor(contributions, [model.nHeads, T, T]) };
+      }
+      case "grid": {
+        const size = (model.nLayers + 1) * T;
+        const shape = [model.nLayers + 1, T];
+        return {
+          tops: tensor(Uint32Array.from({ length: size }, (_, i) => Math.floor(noise(i) * WORDS.length)), shape),
+          tokens: WORDS.map((text, id) => ({ id, text })),
+          probabilities: tensor(Float32Array.from({ length: size }, (_, i) => Math.min(1, noise(i, 2) * (0.15 + (0.85 * Math.floor(i / T)) / model.nLayers))), shape),
+          entropies: tensor(Float32Array.from({ length: size }, (_, i) => 12 * (1 - Math.floor(i / T) / (model.nLayers + 1)) * (0.6 + 0.4 * noise(i, 4))), shape),
+        };
+      }
+      case "follow": {
+        const nodes = [nodeName("X", -1, question.position)];
+        for (let layer = 0; layer < model.nLayers; layer++) {
+          if (!model.parallelBlocks) nodes.push(nodeName("A", layer, question.position));
+          nodes.push(nodeName("I", layer, question.position));
+        }
+        const ranks = Uint32Array.from(nodes, (_, i) => Math.floor(48000 * (1 - i / nodes.length) ** 3 * (0.4 + 0.6 * noise(i, question.token))));
+        const probabilities = Float32Array.from(ranks, (rank) => 0.62 / (1 + rank * 3));
+        return { nodes, token: { id: question.token, text: WORDS[question.token % WORDS.length] }, ranks: tensor(ranks), probabilities: tensor(probabilities) };
+      }
+    }
+  }
+
+  /** Routes traced through made-up contributions by the rules of real ones. */
+  private routes(from: number, threshold: number, renormalize: boolean): Answer<"routes"> {
+    const { model } = this.facts;
+    const nodes: string[] = [];
+    const index = new Map<string, number>();
+    const indexOf = (name: string): number => {
+      if (!index.has(name)) {
+        index.set(name, nodes.length);
+        nodes.push(name);
+      }
+      return index.get(name)!;
+    };
+    const columns = { sources: [] as number[], targets: [] as number[], kinds: [] as number[], weights: [] as number[], starts: [0], heads: [] as number[], headWeights: [] as number[] };
+    const add = (source: string, target: string, kind: (typeof EDGE_KINDS)[number], weight: number): void => {
+      columns.sources.push(indexOf(source));
+      columns.targets.push(indexOf(target));
+      columns.kinds.push(EDGE_KINDS.indexOf(kind));
+      columns.weights.push(weight);
+      if (kind === "attention") {
+        const head = Math.floor(noise(weight * 1e6) * model.nHeads);
+        columns.heads.push(head);
+        columns.headWeights.push(weight);
+      }
+      columns.starts.push(columns.heads.length);
+    };
+    let reached = new Set([from]);
+    indexOf(nodeName("I", model.nLayers - 1, from));
+    for (let layer = model.nLayers - 1; layer >= 0; layer--) {
+      const next = new Set<number>();
+      for (const t of reached) {
+        const top = nodeName("I", layer, t);
+        const middle = model.parallelBlocks ? top : nodeName("A", layer, t);
+        const below = stateBelow(layer, t);
+        const ffn = 0.02 + 0.4 * noise(layer, t, 1) ** 3;
+        if (ffn > threshold) {
+          add(model.parallelBlocks ? below : middle, nodeName("M", layer, t), "ffn-in", ffn);
+          add(nodeName("M", layer, t), top, "ffn-out", ffn);
+        }
+        if (!model.parallelBlocks) add(middle, top, "residual", 1 - ffn);
+        const parts = Array.from({ length: t + 1 }, (_, k) => 0.5 * noise(layer, t, k) ** (9 + (t - k === 1 || k === 0 ? -5 : 6)));
+        const sum = parts.reduce((s, p) => s + p, 0.55);
+        const kept = parts.map((p) => p / sum).map((p) => (p > threshold ? p : 0));
+        const scale = renormalize ? 1 / (kept.reduce((s, p) => s + p, 0) + 0.55 / sum) : 1;
+        kept.forEach((p, k) => {
+          if (p === 0) return;
+          add(stateBelow(layer, k), middle, "attention", p * scale);
+          next.add(k);
+        });
+        add(below, middle, "residual", (0.55 / sum) * scale);
+        next.add(t);
+      }
+      reached = next;
+    }
+    return {
+      from: [nodeName("I", model.nLayers - 1, from)],
+      threshold,
+      renormalize,
+      nodes,
+      sources: tensor(Uint32Array.from(columns.sources)),
+      targets: tensor(Uint32Array.from(columns.targets)),
+      kinds: tensor(Uint8Array.from(columns.kinds)),
+      weights: tensor(Float32Array.from(columns.weights)),
+      headStarts: tensor(Uint32Array.from(columns.starts)),
+      heads: tensor(Uint16Array.from(columns.heads)),
+      headWeights: tensor(Float32Array.from(columns.headWeights)),
+    };
+  }
+}

@@ -1,0 +1,111 @@
+import type { Answer, Question, QuestionKind, RunFacts } from "../../src/protocol";
+import { ASK, askPayload, ProtocolError, questionKey, readAnswerPayload, readResponse, responseError, unpack } from "../../src/protocol";
+import { writerName } from "../core/selection-store";
+import type { FlowSource } from "../core/source";
+
+/** What a source needs of a widget's comm: nothing more of Jupyter than this. */
+export interface Channel {
+  send(content: unknown): void;
+  /** Calls `listener` for every custom message until `signal` aborts. */
+  onMessage(listener: (content: unknown, buffers: readonly (ArrayBufferView | ArrayBuffer)[]) => void, signal: AbortSignal): void;
+  /** False where no kernel can answer. */
+  readonly live: boolean;
+}
+
+const NO_KERNEL = "There is no kernel that could answer this: run the cell again to look closer.";
+/** The longest that an answer may take. Aggregates over a long prompt take a while; a dead kernel must not spin for ever. */
+const TIMEOUT_MS = 120_000;
+
+interface Waiting {
+  resolve(answer: unknown): void;
+  reject(error: ProtocolError): void;
+}
+
+/** Asks the kernel over a widget's comm. The same question asked twice at once is sent once. */
+export class CommSource implements FlowSource {
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #name = writerName();
+  #count = 0;
+  readonly #pending = new Map<string, { readonly promise: Promise<unknown>; users: number; readonly withdraw: () => void }>();
+
+  constructor(
+    readonly facts: RunFacts,
+    private readonly channel: Channel,
+    signal: AbortSignal,
+  ) {
+    channel.onMessage((content, buffers) => this.#receive(content, buffers), signal);
+    signal.addEventListener("abort", () => {
+      for (const { reject } of [...this.#waiting.values()]) reject(new ProtocolError("cancelled", "The picture was closed."));
+    });
+  }
+
+  ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
+    const key = questionKey(question);
+    let pending = this.#pending.get(key);
+    if (!pending) {
+      pending = this.#send(question as unknown as Question);
+      this.#pending.set(key, pending);
+      const forget = (): void => void (this.#pending.get(key) === pending && this.#pending.delete(key));
+      pending.promise.then(forget, forget);
+    }
+    const shared = pending;
+    shared.users++;
+    return new Promise<Answer<K>>((resolve, reject) => {
+      signal?.addEventListener("abort", () => {
+        reject(new ProtocolError("cancelled", "The question was withdrawn."));
+        if (--shared.users === 0) {
+          this.#pending.delete(key);
+          shared.withdraw();
+        }
+      });
+      shared.promise.then(resolve as (answer: unknown) => void, reject);
+    });
+  }
+
+  #send(question: Question): { promise: Promise<unknown>; users: number; withdraw: () => void } {
+    if (!this.channel.live) return { promise: Promise.reject(new ProtocolError("unavailable", NO_KERNEL)), users: 0, withdraw: () => {} };
+    const id = `${this.#name}.${++this.#count}`;
+    const promise = new Promise<unknown>((resolve, reject) => {
+      const timer = setTimeout(() => waiting.reject(new ProtocolError("failed", "The kernel did not answer within two minutes; it may be busy with a cell.")), TIMEOUT_MS);
+      const end = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(id);
+      };
+      const waiting: Waiting = {
+        resolve: (answer) => {
+          end();
+          resolve(answer);
+        },
+        reject: (error) => {
+          end();
+          reject(error);
+        },
+      };
+      this.#waiting.set(id, waiting);
+      try {
+        this.channel.send({ request: id, kind: ASK, payload: askPayload(question) });
+      } catch {
+        waiting.reject(new ProtocolError("unavailable", NO_KERNEL));
+      }
+    });
+    const withdraw = (): void => {
+      const waiting = this.#waiting.get(id);
+      if (!waiting) return;
+      waiting.reject(new ProtocolError("cancelled", "The question was withdrawn."));
+      if (this.channel.live) this.channel.send({ cancel: id });
+    };
+    return { promise, users: 0, withdraw };
+  }
+
+  #receive(content: unknown, buffers: readonly (ArrayBufferView | ArrayBuffer)[]): void {
+    const response = readResponse(content);
+    const waiting = response && this.#waiting.get(response.response);
+    if (!response || !waiting) return;
+    try {
+      if ("error" in response) waiting.reject(responseError(response.error));
+      else waiting.resolve(unpack(readAnswerPayload(response.payload), buffers));
+    } catch (error) {
+      waiting.reject(error instanceof ProtocolError ? error : new ProtocolError("malformed", "The kernel's answer cannot be read."));
+    }
+  }
+}

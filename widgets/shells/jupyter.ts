@@ -1,0 +1,133 @@
+import { DOMWidgetModel, DOMWidgetView, unpack_models, WidgetModel } from "@jupyter-widgets/base";
+import type { ISerializers } from "@jupyter-widgets/base";
+import type { RunFacts } from "../../src/protocol";
+import { readRunFacts, readSelection, selectionFor, WIDGET_MODULE } from "../../src/protocol";
+import { SelectionStore } from "../core/selection-store";
+import { CachedSource } from "../core/source";
+import { CommSource } from "./comm-source";
+import type { Channel } from "./comm-source";
+import { pictureElement, sentenceElement } from "./picture";
+
+/** Front end of the ipywidgets: models and views around the elements. The version is the package's. */
+
+declare const LMT_VERSION: string;
+
+const WRITER_OF_MODEL = "model";
+
+/** The selection that pictures share; has no view. The store in it is what the elements write and listen to. */
+export class SelectionModel extends WidgetModel {
+  override defaults(): Backbone.ObjectHash {
+    return {
+      ...super.defaults(),
+      _model_name: "SelectionModel",
+      _model_module: WIDGET_MODULE,
+      _model_module_version: LMT_VERSION,
+      _view_name: null,
+      _view_module: WIDGET_MODULE,
+      _view_module_version: LMT_VERSION,
+      value: {},
+    };
+  }
+
+  #store: SelectionStore | undefined;
+  readonly #closed = new AbortController();
+
+  /** The store of this selection; its start lies within the tokens of `facts`. */
+  store(facts: RunFacts): SelectionStore {
+    if (this.#store) return this.#store;
+    const store = (this.#store = new SelectionStore(selectionFor(facts, this.get("value"))));
+    this.on("change:value", () => {
+      // What a view wrote itself comes back as an echo; it must not undo what was written since.
+      if ((this.get("value") as { writer?: unknown }).writer === store.value.writer) return;
+      store.set(readSelection(this.get("value"), store.value), WRITER_OF_MODEL);
+    });
+    store.subscribe((value) => {
+      if (value.writer === WRITER_OF_MODEL) return;
+      this.set("value", value);
+      this.save_changes();
+    }, this.#closed.signal);
+    return store;
+  }
+
+  override close(comm_closed?: boolean): Promise<void> {
+    this.#closed.abort();
+    return super.close(comm_closed);
+  }
+}
+
+/** State of a picture: its run's facts, its selection, and the way to ask the kernel. */
+export class PictureModel extends DOMWidgetModel {
+  static override serializers: ISerializers = { ...DOMWidgetModel.serializers, link: { deserialize: unpack_models } };
+
+  override defaults(): Backbone.ObjectHash {
+    return {
+      ...super.defaults(),
+      _model_name: "PictureModel",
+      _model_module: WIDGET_MODULE,
+      _model_module_version: LMT_VERSION,
+      _view_name: "PictureView",
+      _view_module: WIDGET_MODULE,
+      _view_module_version: LMT_VERSION,
+      picture: "",
+      facts: {},
+      link: null,
+      options: {},
+    };
+  }
+
+  readonly #closed = new AbortController();
+  #source: CachedSource | undefined;
+  #facts = "";
+
+  /** The picture's source. Made anew when the facts are others: answers of another run are of no use. */
+  source(): CachedSource {
+    const key = JSON.stringify(this.get("facts"));
+    if (!this.#source || key !== this.#facts) {
+      this.#facts = key;
+      this.#source = new CachedSource(new CommSource(readRunFacts(this.get("facts")), this.#channel(), this.#closed.signal));
+    }
+    return this.#source;
+  }
+
+  #channel(): Channel {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias
+    const model = this;
+    return {
+      get live() {
+        return model.comm_live;
+      },
+      send: (content) => this.send(content as Parameters<DOMWidgetModel["send"]>[0], {}),
+      onMessage: (listener, signal) => {
+        this.on("msg:custom", listener);
+        signal.addEventListener("abort", () => this.off("msg:custom", listener));
+      },
+    };
+  }
+
+  override close(comm_closed?: boolean): Promise<void> {
+    this.#closed.abort();
+    return super.close(comm_closed);
+  }
+}
+
+/** Draws the picture's element, or the sentence that says why it cannot. */
+export class PictureView extends DOMWidgetView {
+  override render(): void {
+    this.el.classList.add("lm-transparency");
+    this.listenTo(this.model, "change:facts change:link change:options change:picture", () => this.draw());
+    this.draw();
+  }
+
+  private draw(): void {
+    const model = this.model as PictureModel;
+    try {
+      const source = model.source();
+      const link = model.get("link") as SelectionModel | null;
+      const selection = link?.store(source.facts) ?? new SelectionStore(selectionFor(source.facts, {}));
+      const element = pictureElement({ picture: model.get("picture"), options: model.get("options"), source, selection });
+      this.el.replaceChildren(element);
+    } catch (error) {
+      this.el.replaceChildren(sentenceElement(error));
+    }
+  }
+}

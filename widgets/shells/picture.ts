@@ -1,0 +1,57 @@
+import type { PictureName } from "../../src/protocol";
+import { PICTURES, ProtocolError } from "../../src/protocol";
+import type { LmtElement } from "../core/element";
+import type { SelectionStore } from "../core/selection-store";
+import type { FlowSource } from "../core/source";
+import { sentenceOf } from "../core/source";
+import "../elements";
+
+/** The element of each picture. */
+const ELEMENTS: Readonly<Record<PictureName, string>> = {
+  "flow-graph": "lmt-flow-panel",
+  explorer: "lmt-explorer",
+  "token-matrix": "lmt-token-matrix",
+  "token-table": "lmt-token-table",
+  "head-bars": "lmt-head-bars",
+  "neuron-bars": "lmt-neuron-bars",
+  "lens-grid": "lmt-lens-grid",
+};
+
+/** Options of pictures by name, and the element's property that each one sets. Others are ignored. */
+const OPTIONS: Readonly<Record<string, { readonly property: string; readonly type: "boolean" | "number" }>> = {
+  detail: { property: "detail", type: "boolean" },
+  bare: { property: "bare", type: "boolean" },
+  topK: { property: "topK", type: "number" },
+};
+
+export interface PictureParts {
+  readonly picture: unknown;
+  readonly options: unknown;
+  readonly source: FlowSource;
+  readonly selection: SelectionStore;
+}
+
+/** Makes the element of a picture. Throws a `ProtocolError` for a name that this version does not know. */
+export function pictureElement({ picture, options, source, selection }: PictureParts): LmtElement {
+  if (typeof picture !== "string" || !(PICTURES as readonly string[]).includes(picture)) {
+    throw new ProtocolError("version", `This version of lm-transparency has no picture named ${JSON.stringify(picture)}; it has ${PICTURES.join(", ")}.`);
+  }
+  const element = document.createElement(ELEMENTS[picture as PictureName]) as LmtElement;
+  element.source = source;
+  element.selection = selection;
+  for (const [name, value] of Object.entries((options ?? {}) as Record<string, unknown>)) {
+    const option = Object.hasOwn(OPTIONS, name) ? OPTIONS[name] : undefined;
+    if (option && typeof value === option.type) Object.assign(element, { [option.property]: value });
+  }
+  return element;
+}
+
+/** A sentence where a picture would be. */
+export function sentenceElement(error: unknown): HTMLElement {
+  const box = document.createElement("div");
+  box.setAttribute("role", "alert");
+  box.style.cssText = "padding:10px 14px;font:13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif);color:var(--jp-error-color0, #b3261e)";
+  box.textContent = error instanceof ProtocolError ? error.message : sentenceOf(error);
+  return box;
+}
+
