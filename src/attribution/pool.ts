@@ -43,7 +43,8 @@ export class AttributionPool {
     });
   }
 
-  private start(): void {
+  /** Starts the threads, where they are not running: the first job then does not wait for them. */
+  start(): void {
     if (this.workers.length > 0) return;
     for (let i = 0; i < this.size; i++) {
       const worker = new Worker(join(__dirname, "worker.js"));

@@ -1,3 +1,4 @@
+import { sharedPool } from "../attribution/pool";
 import type { Engine, LayerConstants } from "../engine/types";
 import type { ModelFiles } from "../model/files";
 import type { ModelInfo, RunOptions, Tensor, Token } from "../model/types";
@@ -16,6 +17,7 @@ export class LocalModel extends BaseModel {
     private readonly engine: Engine,
   ) {
     super();
+    sharedPool().start();
     const { architecture } = files;
     this.info = Object.freeze({
       name: files.name,
