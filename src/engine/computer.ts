@@ -4,7 +4,7 @@ import type { WeightSource } from "../model/weights";
 import { buildLayerGraph, buildLogitCapGraph, buildNormGraph, buildUnembeddingGraph, buildValueOutGraph, valuePlaces } from "./layer-graph";
 import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
 import { type Array32, checkedEntry, type Session, type Sessions } from "./sessions";
-import { Reclaimer } from "./reclaim";
+import type { Reclaimer } from "./reclaim";
 import { Scratch } from "./scratch";
 import type { LayerConstants, LayerTensorName } from "./types";
 
@@ -19,9 +19,8 @@ type PlainLayer = PlainArchitecture["layers"][number];
 /** Everything the engine answers, computed in the thread that calls. States and answers are float32, row-major. */
 export class Computer {
   private readonly layers: (Promise<Session> | undefined)[];
-  private readonly valueOut: (Promise<Session> | undefined)[];
+  private readonly heads: (Session | undefined)[] = [];
   private readonly scratch = new Scratch();
-  private readonly reclaimer = new Reclaimer(64 << 20);
   private turn: Promise<unknown> = Promise.resolve();
   private lastMatrix?: { readonly key: string; readonly data: Float32Array };
   private finalNorm?: Promise<Session>;
@@ -29,9 +28,8 @@ export class Computer {
   private logitCap?: Promise<Session>;
   private inputsOf?: { readonly nTokens: number; readonly inputs: Map<string, Array32> };
 
-  constructor(private readonly architecture: PlainArchitecture, private readonly weights: WeightSource, private readonly sessions: Sessions) {
+  constructor(private readonly architecture: PlainArchitecture, private readonly weights: WeightSource, private readonly sessions: Sessions, private readonly reclaimer: Reclaimer) {
     this.layers = new Array<undefined>(architecture.nLayers).fill(undefined);
-    this.valueOut = [...this.layers];
   }
 
   /** Loads every layer. */
@@ -197,7 +195,7 @@ export class Computer {
   }
 
   async close(): Promise<void> {
-    const all = [...this.layers, ...this.valueOut, this.finalNorm, this.unembedding, this.logitCap];
+    const all = [...this.layers, ...this.heads, this.finalNorm, this.unembedding, this.logitCap];
     for (const session of all) await (await session)?.release();
     this.weights.close();
   }
@@ -294,7 +292,7 @@ export class Computer {
     for (const name of names) {
       if (name === "value_out") {
         const valueOut = this.scratch.take("value_out", this.dims("value_out", nTokens));
-        await (await this.valueOutSession(index)).run({ value: outputs.value }, { value_out: valueOut });
+        await this.runHeads(index, outputs.value, valueOut);
         tensors.value_out = valueOut;
       } else if (name === "term_scale" || name === "ffn_scale") {
         tensors[name] = { data: outputs[name]?.data ?? new Float32Array(nTokens).fill(1), dims: [nTokens] };
@@ -325,8 +323,13 @@ export class Computer {
     }
   }
 
-  private valueOutSession(layer: number): Promise<Session> {
-    return (this.valueOut[layer] ??= this.sessions.create(`the heads of layer ${layer}`, parameters => buildValueOutGraph(`heads_${layer}`, this.architecture, this.architecture.layers[layer], parameters)));
+  private async runHeads(layer: number, value: Array32, valueOut: Array32): Promise<void> {
+    const { architecture } = this;
+    const session = await (this.heads[layer] ?? this.sessions.create(`the heads of layer ${layer}`, parameters => buildValueOutGraph(`heads_${layer}`, architecture, architecture.layers[layer], parameters)));
+    await session.run({ value }, { value_out: valueOut });
+    // The layer's own session has a copy of the matrix already where it was read: no second one is kept.
+    if (session.inPlace) this.heads[layer] = session;
+    else await session.release();
   }
 
   /** The matrix of a block's output as it lies in the file, every written vector taken through the norm behind the block. */

@@ -5,53 +5,27 @@ import type { WeightEntry, WeightSource } from "../model/weights";
 import type { MatrixContent, ParameterSource } from "./graph-builder";
 import type { BuiltGraph } from "./layer-graph";
 import { encodeModel } from "./onnx";
+import type { Reclaimer } from "./reclaim";
 import { type ComputeSettings, controlFields } from "./messages";
 
 type Runtime = typeof import("onnxruntime-node");
 
 /** Data type and bytes in place, for the types that onnxruntime reads straight from a file. */
-const inPlace: Readonly<Partial<Record<WeightEntry["type"], MatrixContent["type"]>>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
-
-/**
- * Matrices that had to be read, float32, so that graphs that use the same one share it. onnxruntime uses them where
- * they lie: each lives as long as a session that was made with it.
- */
-class HeldMatrices {
-  private readonly matrices = new Map<string, { readonly bytes: Uint8Array; users: number }>();
-
-  constructor(private readonly weights: WeightSource) {}
-
-  take(ref: WeightRef): { readonly key: string; readonly bytes: Uint8Array } {
-    const key = JSON.stringify([ref.name, ref.rows, ref.unpermuteHeads, ref.add]);
-    let held = this.matrices.get(key);
-    if (!held) {
-      const { data } = this.weights.read(ref);
-      held = { bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), users: 0 };
-      this.matrices.set(key, held);
-    }
-    held.users++;
-    return { key, bytes: held.bytes };
-  }
-
-  giveBack(key: string): void {
-    const held = this.matrices.get(key);
-    if (held && --held.users === 0) this.matrices.delete(key);
-  }
-}
+const storedTypes: Readonly<Partial<Record<WeightEntry["type"], MatrixContent["type"]>>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
 /**
  * The weights of one graph. Matrices that lie in a file as the graph needs them stay there (external data: mapped, not
- * read); all others are read, as float32, into memory that the session shares.
+ * read); all others are read, as float32, and copied by the session.
  */
 class GraphParameters implements ParameterSource {
-  /** Matrices in memory; the key is also the location that the graph knows them by. */
-  readonly held: { readonly path: string; readonly data: Uint8Array }[] = [];
+  /** Matrices in memory, by the location that the graph knows them by. */
+  readonly read: { readonly path: string; readonly data: Uint8Array }[] = [];
 
-  constructor(private readonly weights: WeightSource, private readonly matrices: HeldMatrices, private readonly folder: string | undefined) {}
+  constructor(private readonly weights: WeightSource, private readonly folder: string | undefined) {}
 
   matrix(ref: WeightRef, rows: number, columns: number): MatrixContent {
     const entry = checkedEntry(this.weights, ref, rows * columns, `${rows} × ${columns}`);
-    const type = inPlace[entry.type];
+    const type = storedTypes[entry.type];
     const asStored = type !== undefined && ref.unpermuteHeads === undefined && !ref.add;
     if (asStored && path.dirname(entry.file) === this.folder) {
       const byteLength = rows * columns * (type === "float32" ? 4 : 2);
@@ -59,9 +33,10 @@ class GraphParameters implements ParameterSource {
       const offset = entry.offset + (ref.rows?.[0] ?? 0) * rowBytes;
       return { type, content: { kind: "external", location: path.basename(entry.file), offset, byteLength } };
     }
-    const { key, bytes } = this.matrices.take(ref);
-    this.held.push({ path: key, data: bytes });
-    return { type: "float32", content: { kind: "external", location: key, offset: 0, byteLength: bytes.length } };
+    const { data } = this.weights.read(ref);
+    const location = `memory-${this.read.length}`;
+    this.read.push({ path: location, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
+    return { type: "float32", content: { kind: "external", location, offset: 0, byteLength: data.byteLength } };
   }
 
   vector(ref: WeightRef, length: number): Float32Array {
@@ -91,6 +66,8 @@ export interface Session {
   /** Runs the graph; `outputs` are written in place. Only those named are computed for the caller. */
   run(inputs: Readonly<Record<string, Array32>>, outputs: Readonly<Record<string, Array32>>): Promise<void>;
   release(): Promise<void>;
+  /** All matrices are used where they lie in the file: the session costs no memory. */
+  readonly inPlace: boolean;
 }
 
 /** The thread is to end; no native call may start any more. */
@@ -103,23 +80,29 @@ export class StoppedError extends Error {
 /** Makes sessions and runs them. */
 export class Sessions {
   private readonly folder: string | undefined;
-  private readonly matrices: HeldMatrices;
 
   constructor(
     private readonly runtime: Runtime,
     readonly weights: WeightSource,
     private readonly settings: ComputeSettings,
     private readonly control: Int32Array,
+    private readonly reclaimer: Reclaimer,
   ) {
     this.folder = commonFolder(weights);
-    this.matrices = new HeldMatrices(weights);
   }
 
   /** Builds and loads a graph. `what` names it in errors. */
   async create(what: string, build: (parameters: ParameterSource) => BuiltGraph): Promise<Session> {
-    const parameters = new GraphParameters(this.weights, this.matrices, this.folder);
+    const { native, inPlace } = await this.load(what, build);
+    return { run: (inputs, outputs) => this.run(what, native, inputs, outputs), release: () => native.release(), inPlace };
+  }
+
+  /** Apart from `create`, whose closures would keep the graph's bytes and matrices alive as long as the session. */
+  private async load(what: string, build: (parameters: ParameterSource) => BuiltGraph): Promise<{ readonly native: InferenceSession; readonly inPlace: boolean }> {
+    const parameters = new GraphParameters(this.weights, this.folder);
     const { graph, operatorSets } = build(parameters);
     const bytes = encodeModel(graph, operatorSets);
+    const inPlace = parameters.read.length === 0;
     const options: InferenceSession.SessionOptions = {
       executionProviders: [this.settings.device],
       // A pattern would reserve one block as large as everything that the session ever allocates.
@@ -128,10 +111,11 @@ export class Sessions {
       enableCpuMemArena: false,
       intraOpNumThreads: this.settings.threads ?? 0,
       logSeverityLevel: 3,
-      externalData: parameters.held.length > 0 ? [...parameters.held] : undefined,
+      externalData: inPlace ? undefined : parameters.read,
       extra: {
         session: {
-          disable_prepacking: "1",
+          // Packing makes runs faster, but its result is memory of our own: worth it only where the weights are that already.
+          disable_prepacking: inPlace ? "1" : "0",
           intra_op: { allow_spinning: "0" },
           ...(this.folder !== undefined ? { model_external_initializers_file_folder_path: this.folder } : {}),
         },
@@ -140,13 +124,9 @@ export class Sessions {
       },
     };
     const native = await this.native(`load ${what}`, () => this.runtime.InferenceSession.create(bytes, options));
-    return {
-      run: (inputs, outputs) => this.run(what, native, inputs, outputs),
-      release: async () => {
-        await native.release();
-        for (const { path: key } of parameters.held) this.matrices.giveBack(key);
-      },
-    };
+    // The session has copied what was read.
+    for (const { data } of parameters.read) this.reclaimer.note(data.byteLength);
+    return { native, inPlace };
   }
 
   private async run(what: string, native: InferenceSession, inputs: Readonly<Record<string, Array32>>, outputs: Readonly<Record<string, Array32>>): Promise<void> {

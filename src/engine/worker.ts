@@ -7,6 +7,7 @@ process.env.ORT_DISABLE_TELEMETRY = "1";
 import { createWeightSource } from "../model/weight-source";
 import { Computer, type Step } from "./computer";
 import type { Answer, FromWorker, Question, RequestKind, ToWorker, WorkerData } from "./messages";
+import { Reclaimer } from "./reclaim";
 import { Sessions } from "./sessions";
 
 const port = parentPort!;
@@ -14,7 +15,8 @@ const { architecture, entries, control, settings } = workerData as WorkerData;
 // eslint-disable-next-line @typescript-eslint/no-require-imports -- after the environment is set
 const runtime = require("onnxruntime-node") as typeof import("onnxruntime-node");
 const weights = createWeightSource(entries);
-const computer = new Computer(architecture, weights, new Sessions(runtime, weights, settings, control));
+const reclaimer = new Reclaimer(64 << 20);
+const computer = new Computer(architecture, weights, new Sessions(runtime, weights, settings, control, reclaimer), reclaimer);
 
 const post = (message: FromWorker) => port.postMessage(message);
 
