@@ -55,6 +55,12 @@ function ropeType(section: Config, aliases: Readonly<Record<string, RopeType>> =
   return type as RopeType;
 }
 
+/** Longest prompt that the model was made for: dynamic scaling serves `factor` times the context of its config. */
+export function contextLength(config: Config, maxPositions: number): number {
+  const p = parameters(config, undefined);
+  return p.raw("rope_type") === "dynamic" || p.raw("type") === "dynamic" ? Math.floor(maxPositions * p.number("factor")) : maxPositions;
+}
+
 /** Rotary embedding as the config describes it. Throws `ModelFileError`. */
 export function rotary(config: Config, options: RopeOptions): Rotary {
   const p = parameters(config, options.layerType);
@@ -89,7 +95,8 @@ export function rotary(config: Config, options: RopeOptions): Rotary {
     }
     case "dynamic": {
       const factor = p.number("factor");
-      const max = options.maxPositions;
+      // `options.maxPositions` is the extended context; the formula wants the one of pretraining.
+      const max = config.count("max_position_embeddings", options.maxPositions);
       return {
         ...common,
         frequencies: (nTokens) => {

@@ -4,6 +4,7 @@ import { activation } from "../activation";
 import type { Config } from "../config";
 import { ModelFileError } from "../errors";
 import type { GgufMetadata } from "../gguf-metadata";
+import { contextLength } from "../rope";
 import type { NameTable, WeightMap } from "../weight-map";
 
 export interface Shape {
@@ -37,7 +38,7 @@ export function shapeOf(config: Config, defaults: ShapeDefaults): Shape {
     dHead: config.has("head_dim") || defaults.headDim !== undefined ? config.count("head_dim", defaults.headDim) : headDim(config, dModel, nHeads),
     dFfn: config.count("intermediate_size"),
     dVocab: config.count("vocab_size"),
-    maxPositions: config.count("max_position_embeddings", defaults.maxPositions),
+    maxPositions: contextLength(config, config.count("max_position_embeddings", defaults.maxPositions)),
   });
 }
 
