@@ -4,7 +4,7 @@ import type { ModelFiles } from "../model/files";
 import type { ModelInfo, RunOptions, Tensor, Token } from "../model/types";
 import { BaseModel } from "./base-model";
 import { checkIndex } from "./check";
-import { KEPT, LocalRun } from "./local-run";
+import { keptTensors, LocalRun } from "./local-run";
 
 /** A model computed on this machine, from its files. */
 export class LocalModel extends BaseModel {
@@ -49,7 +49,7 @@ export class LocalModel extends BaseModel {
 
   protected async forward(tokens: readonly Token[], options: RunOptions): Promise<LocalRun> {
     this.check();
-    const pass = await this.engine.forward(tokens.map(({ id }) => id), { signal: options.signal, onProgress: options.onProgress, keep: KEPT });
+    const pass = await this.engine.forward(tokens.map(({ id }) => id), { signal: options.signal, onProgress: options.onProgress, keep: keptTensors(this.info.parallelBlocks) });
     const run: LocalRun = new LocalRun(this, tokens, pass, () => this.runs.delete(run));
     this.runs.add(run);
     return run;

@@ -4,7 +4,9 @@ import { BaseRun, type AttentionInputs } from "./base-run";
 import type { LocalModel } from "./local-model";
 
 /** What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes need. */
-export const KEPT: readonly LayerTensorName[] = ["resid_mid", "resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale"];
+export function keptTensors(parallelBlocks: boolean): readonly LayerTensorName[] {
+  return ["resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale", ...(parallelBlocks ? [] : ["resid_mid" as const])];
+}
 
 /** A run whose states come from a pass of the engine. */
 export class LocalRun extends BaseRun {
