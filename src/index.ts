@@ -5,3 +5,4 @@ export { ModelFileError } from "./model/errors";
 // For models of your own: everything of the interface from a few primitives.
 export { BaseModel } from "./runtime/base-model";
 export { BaseRun, type AttentionConstants } from "./runtime/base-run";
+export * from "./notebook";
