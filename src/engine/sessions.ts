@@ -26,7 +26,7 @@ class GraphParameters implements ParameterSource {
   matrix(ref: WeightRef, rows: number, columns: number): MatrixContent {
     const entry = checkedEntry(this.weights, ref, rows * columns, `${rows} × ${columns}`);
     const type = storedTypes[entry.type];
-    const asStored = type !== undefined && ref.unpermuteHeads === undefined && !ref.add;
+    const asStored = type !== undefined && ref.unpermuteHeads === undefined && !ref.stack && !ref.add;
     if (asStored && path.dirname(entry.file) === this.folder) {
       const byteLength = rows * columns * (type === "float32" ? 4 : 2);
       const rowBytes = entry.byteLength / (entry.dims[0] ?? 1);
@@ -49,7 +49,8 @@ class GraphParameters implements ParameterSource {
 export function checkedEntry(weights: WeightSource, ref: WeightRef, length: number, shape: string): WeightEntry {
   const entry = weights.entries.get(ref.name);
   if (!entry) throw new Error(`The model's files have no tensor "${ref.name}".`);
-  const dims = ref.rows ? [ref.rows[1] - ref.rows[0], ...entry.dims.slice(1)] : entry.dims;
+  const rows = ref.rows ? [ref.rows[1] - ref.rows[0], ...entry.dims.slice(1)] : entry.dims;
+  const dims = ref.stack ? [1 + ref.stack.length, ...rows] : rows;
   const found = dims.reduce((product, dim) => product * dim, 1);
   if (found !== length) throw new Error(`Tensor "${ref.name}" is ${dims.join(" × ")}, but the model's configuration makes it ${shape}.`);
   return entry;
