@@ -123,7 +123,7 @@ export function drawFlow(canvas: HTMLCanvasElement, scene: FlowCanvasScene): voi
         context.bezierCurveTo(ox + k * a.x - bow, oy + k * a.y, ox + k * b.x - bow, oy + k * b.y, ox + k * b.x, oy + k * b.y);
       } else context.lineTo(ox + k * b.x, oy + k * b.y);
     }
-    context.strokeStyle = ramps[kind as keyof typeof ramps](kind === "residual" ? weight * 0.7 : weight);
+    context.strokeStyle = ramps[kind as keyof typeof ramps](Math.sqrt(weight) * (kind === "residual" ? 0.62 : 1));
     context.lineWidth = Math.max(0.5, scene.edgeWidth(kind, weight) * Math.min(1, k * 1.3));
     context.stroke();
   }

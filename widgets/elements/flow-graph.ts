@@ -149,7 +149,7 @@ export class FlowGraphElement extends LmtElement {
         stroke: color-mix(in oklab, var(--_attention) calc(100% * var(--w)), var(--_attention-faint));
       }
       .edge.residual {
-        stroke: color-mix(in oklab, var(--_residual) calc(70% * var(--w)), var(--_residual-faint));
+        stroke: color-mix(in oklab, var(--_residual) calc(62% * var(--w)), var(--_residual-faint));
       }
       .edge.ffn-in,
       .edge.ffn-out {
@@ -325,7 +325,7 @@ export class FlowGraphElement extends LmtElement {
       nTokens: facts.tokens.length,
       nLayers: facts.model.nLayers,
       parallelBlocks: facts.model.parallelBlocks,
-      columnWidth: Math.max(MIN_COLUMN, Math.min(92, room / facts.tokens.length)),
+      columnWidth: Math.max(MIN_COLUMN, Math.min(118, room / facts.tokens.length)),
       layerHeight: comfortableLayerHeight(facts.model.nLayers),
       collapsed: this.collapsed,
     });
@@ -396,7 +396,7 @@ export class FlowGraphElement extends LmtElement {
           const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
           path.setAttribute("class", `edge ${name}`);
           path.setAttribute("d", `M${2 + i * 11},5h8`);
-          path.setAttribute("style", `--w:${[0.1, 0.35, 0.65, 1][i]};stroke-width:${edgeWidth(name, [0.1, 0.35, 0.65, 1][i])}`);
+          path.setAttribute("style", `--w:${strength([0.1, 0.35, 0.65, 1][i])};stroke-width:${edgeWidth(name, [0.1, 0.35, 0.65, 1][i])}`);
           return path;
         })}
       </svg>`;
@@ -540,7 +540,7 @@ export class FlowGraphElement extends LmtElement {
       .order()
       .attr("class", (d) => `edge ${d.kind}`)
       .attr("d", (d) => layout.path(d.from, d.to, d.kind))
-      .style("--w", (d) => d.weight.toFixed(3))
+      .style("--w", (d) => strength(d.weight).toFixed(3))
       .style("stroke-width", (d) => edgeWidth(d.kind, d.weight));
     content
       .select("g.hits")
@@ -566,7 +566,7 @@ export class FlowGraphElement extends LmtElement {
       .attr("height", layout.ffnSize)
       .attr("x", (d) => layout.point(d.from).x - layout.ffnSize / 2)
       .attr("y", (d) => layout.point(d.from).y - layout.ffnSize / 2)
-      .style("--w", (d) => d.weight.toFixed(3));
+      .style("--w", (d) => strength(d.weight).toFixed(3));
     this.#drawMarks();
     this.#place();
   }
@@ -974,10 +974,16 @@ export class FlowGraphElement extends LmtElement {
   }
 }
 
+/** How strongly a contribution is coloured, 0 to 1. */
+function strength(weight: number): number {
+  return Math.sqrt(weight);
+}
+
 /** Stroke width of an edge in pixels. */
 function edgeWidth(kind: string, weight: number): number {
-  const widest = kind === "attention" ? 5 : kind === "residual" ? 3 : 3.2;
-  return Math.round((0.8 + (widest - 0.8) * weight) * 100) / 100;
+  // Most contributions are small: the root keeps them apart where a straight line would make all of them hairlines.
+  if (kind === "residual") return Math.round((0.7 + 1.5 * weight) * 100) / 100;
+  return Math.round((0.6 + (kind === "attention" ? 5.4 : 3.6) * weight ** 0.75) * 100) / 100;
 }
 
 function box(left: number, top: number, right: number, bottom: number): string {

@@ -1,0 +1,66 @@
+/** The paper's walk in a real JupyterLab on the default model: prompt, graph, start token, state, edge, head, block, neuron. */
+import { type Jupyter, type NotebookPage, makeNotebook, startJupyter } from "../support/jupyter";
+
+let jupyter: Jupyter;
+let notebook: NotebookPage;
+
+beforeAll(async () => {
+  jupyter = await startJupyter({
+    files: {
+      "walk.ipynb": makeNotebook([
+        'import { flowGraph, loadModel } from "lm-transparency";\nconst model = await loadModel();\nconst run = await model.run("The capital of France is");\nconst graph = flowGraph(run);\ngraph',
+        "graph.selection",
+        'graph.select({ focus: { kind: "ffn", layer: 29, position: 4 } })',
+        "await run.lens('I20_4', { topK: 3 })",
+      ]),
+    },
+  });
+  notebook = await jupyter.open("walk.ipynb", { width: 1500, height: 1300 });
+  await notebook.run(0);
+}, 240_000);
+afterAll(() => jupyter?.stop(), 30_000);
+
+const panel = () => notebook.outputs(0).locator("lmt-flow-panel");
+
+test("the graph is drawn with tokens and predictions", async () => {
+  await panel().locator("[data-node]").first().waitFor({ timeout: 30_000 });
+  await panel().locator("lmt-prompt-strip .prediction").first().getByText("·Paris").waitFor();
+  expect(await panel().locator("[data-edge][data-kind=attention]").count()).toBeGreaterThan(3);
+  await notebook.screenshot("walk-1-graph");
+}, 60_000);
+
+test("a click on a state shows the tokens that the kernel gives for it", async () => {
+  await panel().locator('[data-node="I20_4"]').click();
+  const row = panel().locator("lmt-token-table tbody tr").first();
+  await row.waitFor();
+  await notebook.run(3);
+  const [output] = await notebook.outputData(3);
+  const text = String(output.data?.["text/plain"]);
+  const shown = (await row.locator(".token").innerText()).replaceAll("·", " ").trim();
+  expect(text).toContain(shown);
+  await notebook.screenshot("walk-2-state");
+}, 60_000);
+
+test("a click on an attention edge shows every head; a head, what it promotes", async () => {
+  const edge = panel().locator("[data-edge][data-kind=attention]").last();
+  await edge.dispatchEvent("click");
+  await panel().locator("lmt-head-bars [data-head='8']").waitFor();
+  expect(await panel().locator("lmt-head-bars [role=option]").count()).toBe(1 + 9);
+  await panel().locator("lmt-head-bars [data-head='3']").click();
+  await panel().locator("lmt-effect-table").getByText("head 3 of layer").waitFor();
+  await notebook.screenshot("walk-3-heads");
+}, 60_000);
+
+test("cells set the selection and read it; a square shows neurons", async () => {
+  await notebook.run(2);
+  await panel().locator("lmt-neuron-bars [data-neuron]").first().click();
+  await panel().locator("lmt-effect-table").getByText(/neuron \d+ of layer 29/).waitFor();
+  await panel().locator("[data-start='2']").first().click();
+  await notebook.run(1);
+  const [output] = await notebook.outputData(1);
+  expect(String(output.data?.["text/plain"])).toMatch(/start: 2/);
+  await notebook.screenshot("walk-4-neurons");
+  await notebook.theme("dark");
+  await notebook.page.waitForTimeout(500);
+  await notebook.screenshot("walk-5-dark");
+}, 60_000);
