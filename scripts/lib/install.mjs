@@ -115,22 +115,48 @@ function needSpace(bytes, folder, forWhat) {
   }
 }
 
-/** `npm ci`, where needed. Returns what to print. */
-export async function installDependencies() {
+/**
+ * `npm ci`, where needed. Returns what to print.
+ *
+ * Two things are seen to besides: without a network npm tries each of some hundred packages for minutes, so one package is
+ * asked for first, and if that fails only npm's cache is used. And `npm ci` refuses a lock file that lacks an optional package
+ * of another system (a lock made behind a registry that does not carry it); then `npm install` does the same with the lock
+ * kept as it is.
+ */
+export async function installDependencies(note = () => {}) {
   if (dependenciesAreInstalled()) return "up to date";
   needSpace(700e6, ROOT, "npm's install");
   const npm = npmCommand();
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip", npm_config_fund: "false", npm_config_audit: "false", npm_config_update_notifier: "false" };
   // An outer `npm start` in production mode must not leave out what the build needs.
-  delete env.NODE_ENV;
-  delete env.npm_config_omit;
-  delete env.npm_config_production;
-  const args = [...npm.first, "ci", "--include=dev", "--include=optional", "--loglevel=error", "--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=8000"];
-  const { code, signal, output, error } = await runProgram(npm.file, args, { cwd: ROOT, env, shell: npm.shell });
-  if (error?.code === "ENOENT") throw new StepError(`npm was not found beside ${process.execPath}: install Node.js with npm (nodejs.org, or your system's package "npm") and call the command again.`);
+  for (const name of ["NODE_ENV", "npm_config_omit", "npm_config_production", "npm_config_offline"]) delete env[name];
+  const run = async (args) => {
+    const result = await runProgram(npm.file, [...npm.first, ...args], { cwd: ROOT, env, shell: npm.shell });
+    if (result.error?.code === "ENOENT") throw new StepError(`npm was not found beside ${process.execPath}: install Node.js with npm (nodejs.org, or your system's package "npm") and call the command again.`);
+    return result;
+  };
+
+  note("asking the registry");
+  const probe = await run(["view", "semver@7.0.0", "version", "--prefer-online", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=20000"]);
+  const unreachable = probe.code === 0 ? undefined : causeOf(probe.output, "npm");
+  const network = unreachable === undefined ? ["--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=8000"] : ["--offline"];
+  const common = ["--include=dev", "--include=optional", "--loglevel=error", ...network];
+
+  note("npm ci");
+  let result = await run(["ci", ...common]);
+  if (result.code !== 0 && /\bEUSAGE\b/.test(result.output) && /Missing: .* from lock file/.test(result.output)) {
+    note("npm install");
+    const lock = fs.readFileSync(at("package-lock.json"));
+    try {
+      result = await run(["install", "--no-save", ...common]);
+    } finally {
+      if (!fs.readFileSync(at("package-lock.json")).equals(lock)) fs.writeFileSync(at("package-lock.json"), lock);
+    }
+  }
+  const { code, signal, output, error } = result;
   if (code !== 0) {
-    const cause = error !== undefined ? error.message : (causeOf(output, "npm") ?? `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`);
-    throw new StepError(`"npm ci" failed: ${cause}.`, { detail: lastLines(output) });
+    const cause = unreachable ?? causeOf(output, "npm") ?? error?.message ?? `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`;
+    throw new StepError(`"npm ci" failed: ${cause}.`, { detail: lastLines(unreachable === undefined ? output : probe.output) });
   }
   if (!dependenciesAreInstalled()) throw new StepError(`"npm ci" ended well but node_modules is not what package-lock.json says: remove node_modules and call the command again.`);
   return `${fs.readdirSync(at("node_modules")).length} packages installed`;

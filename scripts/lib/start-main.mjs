@@ -31,7 +31,8 @@ function parse(args) {
       if (!/^\d+$/.test(value ?? "") || port < 1 || port > 65535) throw new StepError(`--port must be a number from 1 to 65535, not ${JSON.stringify(value ?? "")}.`, { exitCode: 2 });
       options.port = port;
     } else if (!arg.startsWith("-")) {
-      const file = path.relative(ROOT, path.resolve(process.env.INIT_CWD ?? process.cwd(), arg));
+      // npm runs scripts in the package's folder and says where it was called.
+      const file = path.relative(ROOT, path.resolve(process.env.npm_lifecycle_event === "start" && process.env.INIT_CWD ? process.env.INIT_CWD : process.cwd(), arg));
       if (file.startsWith("..") || path.isAbsolute(file)) throw new StepError(`${arg} lies outside ${ROOT}: copy it into the clone, or call jupyter yourself (docs/start.md).`, { exitCode: 2 });
       if (!fs.existsSync(path.join(ROOT, file))) throw new StepError(`${arg} does not exist.`, { exitCode: 2 });
       options.show = file;
