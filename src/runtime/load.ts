@@ -6,6 +6,9 @@ import { LocalModel } from "./local-model";
 /** What `loadModel` takes where it takes no name. */
 export const DEFAULT_MODEL = "default";
 
+/** Layer tensors a pass keeps, so that questions about it need no layer to run again: all of GPT-2 small's at 256 tokens. */
+const KEEP_BYTES = 256 << 20;
+
 const METHODS = ["tokenize", "token", "run", "unembed", "neuronOutput", "dispose"] as const;
 
 /**
@@ -28,7 +31,7 @@ export async function loadModel(source: string | TransparentModel = DEFAULT_MODE
   }
   const files = await openModel(source, options);
   try {
-    return new LocalModel(files, await createEngine(files, options));
+    return new LocalModel(files, await createEngine(files, { ...options, keepBytes: KEEP_BYTES }));
   } catch (error) {
     files.weights.close();
     throw error;

@@ -3,9 +3,9 @@ import type { ResidualPoint, Token } from "../model/types";
 import { BaseRun, type AttentionInputs } from "./base-run";
 import type { LocalModel } from "./local-model";
 
-/** What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes need. */
+/** What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes and clicks need. */
 export function keptTensors(parallelBlocks: boolean): readonly LayerTensorName[] {
-  return ["resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale", ...(parallelBlocks ? [] : ["resid_mid" as const])];
+  return ["resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale", "ffn_post", ...(parallelBlocks ? [] : ["resid_mid" as const])];
 }
 
 /** A run whose states come from a pass of the engine. */
