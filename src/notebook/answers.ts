@@ -118,7 +118,7 @@ async function stateAt(run: Run, node: NodeName): Promise<Float32Array> {
   const place = parseNode(node);
   if (!place) throw new ProtocolError("range", `${node} is not the name of a state.`);
   const { data, dims } = place.kind === "X" ? await run.residual(0, "pre") : await run.residual(place.layer, place.kind === "A" ? "mid" : "post");
-  return data.subarray(place.position * dims[1], (place.position + 1) * dims[1]);
+  return Float32Array.from(data.subarray(place.position * dims[1], (place.position + 1) * dims[1]));
 }
 
 /** Softmax in place, in double precision; returns the entropy in bits. */

@@ -13,7 +13,7 @@ const COLORS = { attention: "#0b7285", residual: "#6f7d8f", ffn: "#7b3fb0", dull
 export function escapeXml(text: string): string {
   return (
     text
-      // eslint-disable-next-line no-control-regex
+       
       .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd")
       .replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd")
       .replaceAll("&", "&amp;")

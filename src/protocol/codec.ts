@@ -34,7 +34,8 @@ export interface Packed {
 const REFERENCE = "$tensor";
 
 function dtypeOf(data: WireArray): WireDtype {
-  for (const [name, type] of Object.entries(ARRAYS)) if (data instanceof type) return name as WireDtype;
+  // By name, not by class: cells may run in a context of their own with other classes of the same names.
+  for (const [name, type] of Object.entries(ARRAYS)) if (data[Symbol.toStringTag] === type.name) return name as WireDtype;
   throw new ProtocolError("malformed", `Arrays of type ${Object.prototype.toString.call(data)} cannot cross the wire.`);
 }
 
@@ -63,7 +64,7 @@ export function pack(value: unknown): Packed {
   const walk = (item: unknown): unknown => {
     if (isTensor(item)) {
       // Sockets and structured clones do not take every view on shared memory.
-      const shared = typeof SharedArrayBuffer !== "undefined" && item.data.buffer instanceof SharedArrayBuffer;
+      const shared = item.data.buffer[Symbol.toStringTag] === "SharedArrayBuffer";
       buffers.push(shared ? item.data.slice() : item.data);
       return { [REFERENCE]: { buffer: buffers.length - 1, dtype: item.dtype, shape: item.shape } };
     }

@@ -89,6 +89,10 @@ export const theme = css`
     font-weight: 600;
     letter-spacing: 0.005em;
   }
+  h3 .soft {
+    font-weight: 400;
+    margin-inline-start: 4px;
+  }
   button {
     font: inherit;
     color: inherit;

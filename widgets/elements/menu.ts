@@ -2,7 +2,7 @@ import { css, html, LitElement, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import { define } from "../core/element";
 import { theme } from "../core/styles";
-import { pageTheme } from "../core/theme";
+import { onThemeChange, pageTheme } from "../core/theme";
 
 export interface MenuItem {
   readonly label: string;
@@ -51,6 +51,7 @@ export class MenuElement extends LitElement {
   declare label: string;
   declare items: readonly MenuItem[];
   declare open: boolean;
+  #connected: AbortController | undefined;
 
   constructor() {
     super();
@@ -61,8 +62,16 @@ export class MenuElement extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.dataset.theme = pageTheme();
-    this.addEventListener("focusout", this.#leave);
+    const connected = (this.#connected = new AbortController());
+    const showTheme = (): void => void (this.dataset.theme = pageTheme());
+    showTheme();
+    onThemeChange(showTheme, connected.signal);
+    this.addEventListener("focusout", this.#leave, { signal: connected.signal });
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#connected?.abort();
   }
 
   readonly #leave = (event: FocusEvent): void => {
@@ -88,7 +97,6 @@ export class MenuElement extends LitElement {
   }
 
   readonly #toggle = async (): Promise<void> => {
-    this.dataset.theme = pageTheme();
     this.open = !this.open;
     await this.updateComplete;
     if (this.open) this.shadowRoot?.querySelector<HTMLElement>("[role=menuitem]")?.focus();

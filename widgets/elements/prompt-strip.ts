@@ -1,6 +1,7 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
-import { visibleText } from "../../src/protocol";
+import { nodeName, visibleText } from "../../src/protocol";
+import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import { percent } from "../core/format";
 
@@ -68,9 +69,19 @@ export class PromptStripElement extends LmtElement {
     `,
   ];
 
+  /** What the state on top of the start token predicts; known already for the last token. */
+  readonly #predicted = new Ask(this, () => {
+    const facts = this.source?.facts;
+    const { start, normalize } = this.selected;
+    if (!facts || (start === facts.tokens.length - 1 && facts.predictions.length > 0)) return undefined;
+    return { kind: "lens" as const, node: nodeName("I", facts.model.nLayers - 1, start), normalize, topK: 30 };
+  });
+
   protected override render(): TemplateResult | typeof nothing {
     const facts = this.source?.facts;
     if (!facts) return nothing;
+    const last = this.selected.start === facts.tokens.length - 1;
+    const predictions = last && facts.predictions.length ? facts.predictions : (this.#predicted.value?.tokens ?? []);
     return html`
       <div class="row" role="group" aria-label="Tokens of the prompt; press one to start the routes there">
         ${facts.tokens.map(
@@ -84,10 +95,12 @@ export class PromptStripElement extends LmtElement {
           >${visibleText(token.text)}</button>`,
         )}
       </div>
-      ${facts.predictions.length
+      ${predictions.length
         ? html`<div class="next" role="list" aria-label="Most likely next tokens">
-            <span class="soft" role="presentation">predicts</span>
-            ${facts.predictions.slice(0, 5).map(
+            <span class="soft" role="presentation"
+              >${last ? "predicts" : html`after <span class="token">${visibleText(facts.tokens[this.selected.start]?.text ?? "")}</span> predicts`}</span
+            >
+            ${predictions.slice(0, 5).map(
               (p) => html`<span class="prediction" role="listitem" title="id ${p.id}"
                 ><span class="token">${visibleText(p.text)}</span><span class="meter" aria-hidden="true"><i style="width:${Math.max(2, p.probability * 100)}%"></i></span
                 ><span class="soft">${percent(p.probability)}</span></span

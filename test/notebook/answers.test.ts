@@ -1,0 +1,98 @@
+/** What pictures are answered, against the reference values of the published tool and against the run itself. */
+import { loadModel, type Run, type TransparentModel } from "../../src/index";
+import { answerQuestion, Answerer } from "../../src/notebook/answers";
+import { EDGE_KINDS, type Answer, type Question, type QuestionKind } from "../../src/protocol";
+import { maxDifference, modelFolder, readGolden } from "../support/fixtures";
+
+describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
+  const golden = readGolden(`${name}.p6`);
+  const T = golden.token_ids.length;
+  let model: TransparentModel;
+  let run: Run;
+  beforeAll(async () => {
+    model = await loadModel(modelFolder(name));
+    run = await model.run(golden.token_ids);
+  }, 60_000);
+  afterAll(() => model.dispose());
+
+  const ask = async <K extends QuestionKind>(question: Question<K>): Promise<Answer<K>> => (await answerQuestion(run, question as unknown as Question)) as Answer<K>;
+
+  test("heads of an edge", async () => {
+    const { contributions, weights } = await ask<"heads">({ kind: "heads", layer: 1, query: T - 1, key: 2 });
+    expect(maxDifference(contributions.data, golden.peer!.attn_contrib[1][T - 1][2])).toBeLessThan(5e-5);
+    expect(maxDifference(weights.data, golden.attn_pattern[1].map((head) => head[T - 1][2]))).toBeLessThan(1e-4);
+  });
+
+  test("maps of a head, of all heads, and their sum agree with each other and with the reference", async () => {
+    const all = await ask<"layerMaps">({ kind: "layerMaps", layer: 0 });
+    const H = model.info.nHeads;
+    expect(all.pattern.shape).toEqual([H, T, T]);
+    const sum = await ask<"maps">({ kind: "maps", layer: 0, head: null });
+    for (let h = 0; h < H; h++) {
+      const one = await ask<"maps">({ kind: "maps", layer: 0, head: h });
+      expect(one.pattern.data).toEqual(all.pattern.data.slice(h * T * T, (h + 1) * T * T));
+      expect(maxDifference(one.contributions.data, golden.peer!.attn_contrib[0].flatMap((keys) => keys.map((heads) => heads[h])))).toBeLessThan(5e-5);
+    }
+    for (let i = 0; i < T * T; i++) {
+      let total = 0;
+      for (let h = 0; h < H; h++) total += all.contributions.data[h * T * T + i];
+      expect(sum.contributions.data[i]).toBeCloseTo(total, 5);
+    }
+  });
+
+  test("routes: columns say what the route graph says", async () => {
+    const graph = await run.routes({ from: 3, threshold: 0.04 });
+    const answer = await ask<"routes">({ kind: "routes", from: 3, threshold: 0.04, renormalize: true });
+    const edges = [...answer.kinds.data].map((kind, e) => {
+      const heads: Record<number, number> = {};
+      for (let i = answer.headStarts.data[e]; i < answer.headStarts.data[e + 1]; i++) heads[answer.heads.data[i]] = answer.headWeights.data[i];
+      return { source: answer.nodes[answer.sources.data[e]], target: answer.nodes[answer.targets.data[e]], kind: EDGE_KINDS[kind], weight: answer.weights.data[e], heads };
+    });
+    expect(edges.length).toBe(graph.edges.length);
+    graph.edges.forEach((edge, e) => {
+      expect(edges[e]).toMatchObject({ source: edge.source, target: edge.target, kind: edge.kind });
+      expect(edges[e].weight).toBeCloseTo(edge.weight, 6);
+      expect(Object.keys(edges[e].heads)).toEqual(Object.keys(edge.heads ?? {}));
+    });
+  });
+
+  test("the grid's tops are the lens's, and its entropy is that of the distribution", async () => {
+    const L = model.info.nLayers;
+    const grid = await ask<"grid">({ kind: "grid", normalize: true });
+    expect(grid.tops.shape).toEqual([L + 1, T]);
+    for (const [row, node] of [[0, `X0_${T - 1}`], [1, `I0_${T - 1}`], [L, `I${L - 1}_${T - 1}`]] as const) {
+      const all = await run.lens(node, { topK: model.info.dVocab });
+      const i = row * T + T - 1;
+      expect(grid.tokens[grid.tops.data[i]].id).toBe(all[0].id);
+      expect(grid.probabilities.data[i]).toBeCloseTo(all[0].probability, 5);
+      const entropy = -all.reduce((sum, { probability: p }) => sum + (p > 0 ? p * Math.log2(p) : 0), 0);
+      expect(grid.entropies.data[i]).toBeCloseTo(entropy, 3);
+    }
+  });
+
+  test("a followed token has the lens's rank and probability in every state", async () => {
+    const followed = await ask<"follow">({ kind: "follow", position: 2, token: 17, normalize: false });
+    expect(followed.nodes.length).toBe(1 + 2 * model.info.nLayers);
+    for (const [i, node] of followed.nodes.entries()) {
+      const own = (await run.lens(node, { normalize: false, topK: model.info.dVocab })).find((token) => token.id === 17)!;
+      expect(followed.ranks.data[i]).toBe(own.rank);
+      expect(followed.probabilities.data[i]).toBeCloseTo(own.probability, 5);
+    }
+  });
+
+  test("what the run does not have is refused by name", async () => {
+    await expect(ask<"heads">({ kind: "heads", layer: 99, query: 0, key: 0 })).rejects.toThrow(/layer is 99, but has to be from 0 to/);
+    await expect(ask<"lens">({ kind: "lens", node: "I0_99", normalize: true, topK: 3 })).rejects.toThrow(/99/);
+    await expect(ask<"follow">({ kind: "follow", position: 0, token: 1e9, normalize: true })).rejects.toThrow(/token's id is 1000000000/);
+  });
+
+  test("an answer is computed once", async () => {
+    let calls = 0;
+    const counted = new Proxy(run, { get: (target, key) => (key === "lens" ? (...args: Parameters<Run["lens"]>) => (calls++, target.lens(...args)) : Reflect.get(target, key, target)) });
+    const answerer = new Answerer(counted);
+    const question = { kind: "lens", node: "I0_1", normalize: true, topK: 4 } as const;
+    const first = await answerer.ask(question);
+    expect(await answerer.ask({ ...question })).toBe(first);
+    expect(calls).toBe(1);
+  });
+});

@@ -1,0 +1,167 @@
+/** What crosses between kernel and browser: read back equal, or refused with a sentence. */
+import fc from "fast-check";
+import {
+  checkVersion, flowLayout, initialSelection, nodeName, pack, parseNode, PROTOCOL_VERSION, questionKey, readAskPayload, readQuestion,
+  readRunFacts, readSelection, shortText, tensor, unpack, visibleText, type WireTensor,
+} from "../../src/protocol";
+
+describe("codec", () => {
+  test("values with tensors come back equal, from buffers at any alignment", () => {
+    const leaf = fc.oneof(
+      fc.integer(), fc.string(), fc.boolean(), fc.constant(null),
+      fc.array(fc.float({ noNaN: true }), { maxLength: 9 }).map((values) => tensor(Float32Array.from(values))),
+      fc.array(fc.nat(), { minLength: 6, maxLength: 6 }).map((values) => tensor(Uint32Array.from(values), [2, 3])),
+      fc.uint8Array({ maxLength: 5 }).map((values) => tensor(values)),
+    );
+    const key = fc.string().filter((k) => k !== "__proto__" && k !== "$tensor");
+    const value = fc.letrec((tie) => ({ v: fc.oneof({ maxDepth: 4 }, leaf, fc.array(tie("v"), { maxLength: 4 }), fc.dictionary(key, tie("v"), { maxKeys: 4 })) })).v;
+    fc.assert(
+      fc.property(value, fc.nat(7), (original, shift) => {
+        const { json, buffers } = pack(original);
+        const wire = JSON.parse(JSON.stringify(json)) as unknown;
+        const shifted = buffers.map((view) => {
+          const bytes = new Uint8Array(view.byteLength + shift);
+          bytes.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength), shift);
+          return new DataView(bytes.buffer, shift);
+        });
+        // -0 is 0 in JSON.
+        expect(JSON.stringify(plain(unpack(wire, shifted)))).toBe(JSON.stringify(plain(original)));
+      }),
+    );
+  });
+
+  test("numbers of tensors are not in the JSON", () => {
+    const { json, buffers } = pack({ a: tensor(new Float32Array(1000)) });
+    expect(JSON.stringify(json).length).toBeLessThan(100);
+    expect(buffers[0].byteLength).toBe(4000);
+  });
+
+  test.each([
+    ["a missing buffer", { buffer: 3, dtype: "float32", shape: [1] }, /refers to buffer 3, but 1 came/],
+    ["a wrong size", { buffer: 0, dtype: "float32", shape: [1000000] }, /came with 8 bytes/],
+    ["an unknown type", { buffer: 0, dtype: "float8", shape: [8] }, /known are float32/],
+    ["a type from the prototype", { buffer: 0, dtype: "constructor", shape: [8] }, /known are float32/],
+    ["a negative shape", { buffer: 0, dtype: "uint8", shape: [-8] }, /not a list of sizes/],
+    ["no reference at all", null, /has the type/],
+  ])("%s is refused", (_, reference, sentence) => {
+    expect(() => unpack({ x: { $tensor: reference } }, [new Uint8Array(8)])).toThrow(sentence);
+  });
+
+  test("deep nesting is refused", () => {
+    let deep: unknown = 1;
+    for (let i = 0; i < 100; i++) deep = [deep];
+    expect(() => unpack(deep, [])).toThrow(/nested/);
+  });
+});
+
+/** Tensors as plain lists, for comparing. */
+function plain(value: unknown): unknown {
+  if (ArrayBuffer.isView(value)) return [...(value as Float32Array)];
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
+  return value;
+}
+
+describe("questions", () => {
+  test("a good one is read, with nothing else in it", () => {
+    const question = { kind: "lens", node: "I5_3", normalize: true, topK: 5, extra: "x" };
+    expect(readQuestion(question)).toEqual({ kind: "lens", node: "I5_3", normalize: true, topK: 5 });
+  });
+
+  test.each([
+    [{ kind: "everything" }, /no question of kind "everything"; known are routes, lens/],
+    [{ kind: "toString" }, /no question of kind/],
+    [undefined, /no question of kind/],
+    [{ kind: "lens", node: "Z5", normalize: true, topK: 5 }, /node has to be a node's name/],
+    [{ kind: "lens", node: "I5_3", normalize: 1, topK: 5 }, /normalize has to be true or false/],
+    [{ kind: "lens", node: "I5_3", normalize: true, topK: 1e9 }, /topK has to be a whole number from 1 to 1000/],
+    [{ kind: "routes", from: 1, threshold: "0", renormalize: true }, /threshold has to be a number from 0 to 1/],
+    [{ kind: "effect", component: { kind: "attention", layer: 1, position: -1 }, normalize: true, topK: 3 }, /component has to be/],
+  ])("%j is refused with a sentence", (question, sentence) => {
+    expect(() => readQuestion(question)).toThrow(sentence);
+  });
+
+  test("the key does not depend on the order of keys", () => {
+    const a = readQuestion({ kind: "heads", layer: 1, query: 2, key: 0 });
+    expect(questionKey(a)).toBe(questionKey({ key: 0, query: 2, layer: 1, kind: "heads" } as never));
+    expect(questionKey(a)).not.toBe(questionKey(readQuestion({ kind: "heads", layer: 1, query: 2, key: 1 })));
+  });
+
+  test("another version is refused, saying what to do", () => {
+    const question = { kind: "layerMaps", layer: 0 };
+    expect(readAskPayload({ protocol: PROTOCOL_VERSION, question })).toEqual(question);
+    expect(() => readAskPayload({ protocol: PROTOCOL_VERSION + 1, question })).toThrow(/newer lm-transparency .* Run the cell again/);
+    expect(() => checkVersion(0, "It")).toThrow(/older/);
+    expect(() => readAskPayload("x")).toThrow(/does not say/);
+  });
+});
+
+describe("facts and selection", () => {
+  const facts = { protocol: PROTOCOL_VERSION, model: { nLayers: 2, nHeads: 2, dFfn: 8, name: "m" }, tokens: [{ id: 1, text: "a" }], predictions: [] };
+
+  test("hostile facts are refused or read as harmless", () => {
+    expect(readRunFacts(facts).tokens).toEqual([{ id: 1, text: "a" }]);
+    expect(() => readRunFacts({ ...facts, model: { ...facts.model, nLayers: 1e9 } })).toThrow(/nLayers = 1000000000/);
+    expect(() => readRunFacts({ ...facts, tokens: new Array(100_000).fill({ id: 0, text: "" }) })).toThrow(/between 1 and/);
+    expect(() => readRunFacts({ ...facts, tokens: [] })).toThrow(/between 1 and/);
+    expect(readRunFacts({ ...facts, tokens: [null], predictions: [null, { text: 5, probability: "x" }] }).predictions[1]).toEqual({ id: 0, text: "", logit: 0, probability: 0 });
+  });
+
+  test("what is malformed in a selection keeps the value it had", () => {
+    const base = { ...initialSelection(5), threshold: 0.1 };
+    fc.assert(
+      fc.property(fc.anything(), (value) => {
+        const read = readSelection(value, base);
+        expect(Object.keys(read).sort()).toEqual(Object.keys(base).sort());
+        expect(read.threshold).toBeGreaterThanOrEqual(0);
+      }),
+    );
+    expect(readSelection({ threshold: 7, start: -1, focus: { kind: "node", node: "nope" } }, base)).toEqual({ ...base, focus: null });
+    expect(readSelection({ focus: { kind: "edge", source: "I0_1", target: "A1_2" } }, base).focus).toEqual({ kind: "edge", source: "I0_1", target: "A1_2" });
+  });
+});
+
+describe("names and texts", () => {
+  test("names are read as they are written", () => {
+    expect(parseNode("X0_7")).toEqual({ kind: "X", layer: -1, position: 7 });
+    expect(parseNode("A12_0")).toEqual({ kind: "A", layer: 12, position: 0 });
+    for (const bad of ["", "X1_7", "I5", "I5_", "I-1_2", "I1_2x", "B1_2", "I1_9999999999"]) expect(parseNode(bad)).toBeUndefined();
+    expect(nodeName("M", 3, 4)).toBe("M3_4");
+  });
+
+  test("blanks and control characters become visible; nothing else changes", () => {
+    expect(visibleText(" a\n\tb")).toBe("·a↵⇥b");
+    expect(visibleText("")).toBe("∅");
+    expect(visibleText("\u202eabc\u200b")).toBe("⟨202E⟩abc⟨200B⟩");
+    expect(visibleText("<b>東京</b>👩‍👩‍👧".replaceAll("\u200d", ""))).toBe("<b>東京</b>👩👩👧");
+    expect(shortText("👍🏽👍🏽👍🏽👍🏽", 3)).toBe("👍🏽👍🏽…");
+  });
+});
+
+describe("layout", () => {
+  const layout = flowLayout({ nTokens: 4, nLayers: 3, parallelBlocks: false, columnWidth: 40, layerHeight: 30 });
+
+  test("layers go upward, tokens to the right, and the nearest state of a state's place is itself", () => {
+    expect(layout.point({ kind: "I", layer: 2, position: 0 }).y).toBeLessThan(layout.point({ kind: "A", layer: 2, position: 0 }).y);
+    expect(layout.point({ kind: "A", layer: 0, position: 0 }).y).toBeLessThan(layout.point({ kind: "X", layer: -1, position: 0 }).y);
+    expect(layout.x(3)).toBeGreaterThan(layout.x(2));
+    for (const name of ["X0_0", "A0_1", "I0_2", "M1_3", "A2_3", "I2_0"]) {
+      const place = parseNode(name)!;
+      expect(layout.nearest(layout.point(place))).toEqual(place);
+    }
+    expect(layout.nearest({ x: -1, y: 3 })).toBeUndefined();
+  });
+
+  test("a token's attention to itself is another line than its residual edge", () => {
+    const [a, b] = [parseNode("I0_1")!, parseNode("A1_1")!];
+    expect(layout.path(a, b, "attention")).not.toBe(layout.path(a, b, "residual"));
+  });
+});
+
+test("tensors on shared memory are copied for the wire", () => {
+  const shared = new Float32Array(new SharedArrayBuffer(8));
+  shared.set([1, 2]);
+  const { buffers } = pack({ x: tensor(shared) });
+  expect(Object.prototype.toString.call(buffers[0].buffer)).toBe("[object ArrayBuffer]");
+  expect([...(unpack({ x: { $tensor: { buffer: 0, dtype: "float32", shape: [2] } } }, buffers) as { x: WireTensor }).x.data]).toEqual([1, 2]);
+});
