@@ -8,6 +8,7 @@ import { ModelFileError, list } from "./errors";
 import { byteOfStandIn, createTokenizer } from "./tokenizer";
 
 /** llama.cpp's token types. */
+const UNKNOWN = 2;
 const CONTROL = 3;
 const USER_DEFINED = 4;
 
@@ -80,15 +81,15 @@ function byteLevelTokenizer(metadata: GgufMetadata): Tokenizer {
     throw new ModelFileError(`${metadata.origin}: pre-tokenizer "${name}" is not supported; ${list(PRE_TOKENIZERS.flatMap((candidate) => candidate.names))} are.`);
   }
   const tokens = metadata.strings("tokenizer.ggml.tokens");
-  const types = metadata.numbers("tokenizer.ggml.token_type", []);
   const alphabet = byteOfStandIn();
   const isSpelled = (token: string): boolean => [...token].every((character) => alphabet.has(character));
   // A control token outside the byte alphabet is kept too: as an added token it is matched as it stands.
-  const added = addedTokens(tokens, types);
+  const added = addedTokens(metadata, tokens);
+  const isAdded = new Set(added.map((token) => token.id));
   const spell = spelling(alphabet);
   const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
   tokens.forEach((token, id) => {
-    vocab[isSpelled(token) || added.some((item) => item.id === id) ? token : spell(token)] = id;
+    vocab[isSpelled(token) || isAdded.has(id) ? token : spell(token)] = id;
   });
   const merges = metadata.strings("tokenizer.ggml.merges").map((merge) => {
     // The first character of a piece can be a space in no byte-level vocabulary, so the first space separates.
@@ -139,7 +140,7 @@ function sentencePieceTokenizer(metadata: GgufMetadata): Tokenizer {
     metadata.origin,
     {
       version: "1.0",
-      added_tokens: addedTokens(tokens, metadata.numbers("tokenizer.ggml.token_type", [])),
+      added_tokens: addedTokens(metadata, tokens),
       normalizer: phi3 ? { type: "Sequence", normalizers: [...(prefix ? [{ type: "Prepend", prepend: "\u2581" }] : []), toBlank] } : gemma ? toBlank : null,
       pre_tokenizer: phi3 || gemma ? null : { type: "Metaspace", replacement: "\u2581", prepend_scheme: prefix ? "first" : "never", split: false },
       post_processor: beginning(metadata, tokens, true),
@@ -176,17 +177,21 @@ function mergesOf(tokens: readonly string[], vocab: Readonly<Record<string, numb
 }
 
 /** Tokens that are found whole in a text before it is split. */
-function addedTokens(tokens: readonly string[], types: readonly number[]): { readonly id: number; readonly content: string; readonly special: boolean }[] {
-  return tokens.flatMap((content, id) =>
-    types[id] === CONTROL || types[id] === USER_DEFINED
-      ? [{ id, content, special: types[id] === CONTROL, single_word: false, lstrip: false, rstrip: false, normalized: false }]
-      : [],
-  );
+function addedTokens(metadata: GgufMetadata, tokens: readonly string[]): { readonly id: number; readonly content: string; readonly special: boolean }[] {
+  const types = metadata.numbers("tokenizer.ggml.token_type", []);
+  const named = new Set(ROLES.map(([key]) => metadata.number(`tokenizer.ggml.${key}_token_id`, -1)));
+  return tokens.flatMap((content, id) => {
+    const special = types[id] === CONTROL || types[id] === UNKNOWN || named.has(id);
+    return special || types[id] === USER_DEFINED ? [{ id, content, special, single_word: false, lstrip: false, rstrip: false, normalized: false }] : [];
+  });
 }
+
+/** GGUF's names of the tokens with a role, and the hub's. */
+const ROLES = [["bos", "bos_token"], ["eos", "eos_token"], ["unknown", "unk_token"], ["padding", "pad_token"]] as const;
 
 function specialTokens(metadata: GgufMetadata, tokens: readonly string[]): Json {
   const config: Record<string, unknown> = {};
-  for (const [key, name] of [["bos", "bos_token"], ["eos", "eos_token"], ["unknown", "unk_token"], ["padding", "pad_token"]]) {
+  for (const [key, name] of ROLES) {
     const id = metadata.number(`tokenizer.ggml.${key}_token_id`, -1);
     if (tokens[id] !== undefined) config[name] = tokens[id];
   }

@@ -2,7 +2,7 @@
 import { rotary } from "../rope";
 import type { Norm } from "../architecture";
 import type { Family } from "./family";
-import { BARE_MODEL, attention, decoder, gatedFfn, shapeOf } from "./shared";
+import { BARE_MODEL, LLAMA_NAMES, attention, decoder, gatedFfn, ggufConfig, shapeOf } from "./shared";
 
 export const cohere: Family = {
   name: "cohere",
@@ -34,4 +34,13 @@ export const cohere: Family = {
       }),
     });
   },
+  gguf: [{
+    architecture: "command-r",
+    config: (metadata, tensors) => ({
+      ...ggufConfig(metadata, tensors),
+      logit_scale: metadata.number("{}.logit_scale", 0.0625),
+      use_qk_norm: tensors.has("blk.0.attn_q_norm.weight"),
+    }),
+    names: LLAMA_NAMES,
+  }],
 };

@@ -63,10 +63,10 @@ export const falcon: Family = {
   },
   gguf: [{
     architecture: "falcon",
-    config: (metadata, names) => {
-      const config = ggufConfig(metadata);
+    config: (metadata, tensors) => {
+      const config = ggufConfig(metadata, tensors);
       // Models with two norms are those of the newer layout; their first norm lies under another name.
-      const twoNorms = names.has("blk.0.attn_norm_2.weight");
+      const twoNorms = tensors.has("blk.0.attn_norm_2.weight");
       return {
         ...config,
         layer_norm_epsilon: config.layer_norm_eps,

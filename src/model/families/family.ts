@@ -24,11 +24,14 @@ export interface Family {
   readonly gguf?: readonly GgufMapping[];
 }
 
+/** The tensors of a GGUF file by name. */
+export type GgufTensors = ReadonlyMap<string, { readonly dims: readonly number[] }>;
+
 export interface GgufMapping {
   /** `general.architecture` */
   readonly architecture: string;
   /** The hub's config of the file, as far as `describe` reads it. */
-  readonly config: (metadata: GgufMetadata, tensors: { has(name: string): boolean }) => Record<string, unknown>;
+  readonly config: (metadata: GgufMetadata, tensors: GgufTensors) => Record<string, unknown>;
   readonly names: NameTable;
   /** llama.cpp's converter permuted the rows of query and key. */
   readonly permuted?: boolean;

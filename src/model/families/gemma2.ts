@@ -4,7 +4,7 @@ import { Config } from "../config";
 import type { GgufMetadata } from "../gguf-metadata";
 import { rotary } from "../rope";
 import type { NameTable, WeightMap } from "../weight-map";
-import type { Family } from "./family";
+import type { Family, GgufTensors } from "./family";
 import { BARE_MODEL, LLAMA_NAMES, attention, decoder, gatedFfn, ggufConfig, layerTypes, shapeOf, slidingWindow } from "./shared";
 
 const cap = (config: Config, key: string, fallback?: number): number | undefined =>
@@ -66,8 +66,8 @@ const NAMES: NameTable = [
  * `query_pre_attn_scalar` is in no GGUF file: it is the head's width, except in the two 27B models (46 and 62 layers),
  * where it is d / H.
  */
-function ggufGemma(metadata: GgufMetadata, layersOf27B: number): Record<string, unknown> {
-  const config = ggufConfig(metadata);
+function ggufGemma(metadata: GgufMetadata, tensors: GgufTensors, layersOf27B: number): Record<string, unknown> {
+  const config = ggufConfig(metadata, tensors);
   const wide = config.num_hidden_layers === layersOf27B;
   return {
     ...config,
@@ -84,8 +84,8 @@ export const gemma2: Family = {
   gguf: [{
     architecture: "gemma2",
     names: NAMES,
-    config: (metadata) => ({
-      ...ggufGemma(metadata, 46),
+    config: (metadata, tensors) => ({
+      ...ggufGemma(metadata, tensors, 46),
       attn_logit_softcapping: metadata.number("{}.attn_logit_softcapping", 50),
       final_logit_softcapping: metadata.number("{}.final_logit_softcapping", 30),
     }),
@@ -101,8 +101,8 @@ export const gemma3: Family = {
   gguf: [{
     architecture: "gemma3",
     names: NAMES,
-    config: (metadata) => {
-      const config = ggufGemma(metadata, 62);
+    config: (metadata, tensors) => {
+      const config = ggufGemma(metadata, tensors, 62);
       return {
         ...config,
         rope_parameters: {

@@ -31,7 +31,7 @@ export const gptNeox: Family = {
   },
   gguf: [{
     architecture: "gptneox",
-    config: (metadata) => ({ ...ggufConfig(metadata), use_parallel_residual: metadata.flag("{}.use_parallel_residual", true) }),
+    config: (metadata, tensors) => ({ ...ggufConfig(metadata, tensors), use_parallel_residual: metadata.flag("{}.use_parallel_residual", true) }),
     names: [
       ["gpt_neox.embed_in", "token_embd"],
       ["gpt_neox.final_layer_norm", "output_norm"],

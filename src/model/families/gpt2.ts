@@ -53,11 +53,11 @@ export const gpt2: Family = {
   },
   gguf: [{
     architecture: "gpt2",
-    config: (metadata: GgufMetadata) => ({
+    config: (metadata: GgufMetadata, tensors) => ({
       n_embd: metadata.number("{}.embedding_length"),
       n_head: metadata.number("{}.attention.head_count"),
       n_layer: metadata.number("{}.block_count"),
-      n_inner: metadata.number("{}.feed_forward_length"),
+      n_inner: tensors.get("blk.0.ffn_down.weight")?.dims[1],
       n_positions: metadata.number("{}.context_length"),
       layer_norm_epsilon: metadata.number("{}.attention.layer_norm_epsilon"),
     }),

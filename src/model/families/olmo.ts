@@ -34,7 +34,7 @@ export const olmo: Family = {
   },
   gguf: [{
     architecture: "olmo",
-    config: (metadata) => ({ ...ggufConfig(metadata), clip_qkv: metadata.has("{}.attention.clamp_kqv") ? metadata.number("{}.attention.clamp_kqv") : null }),
+    config: (metadata, tensors) => ({ ...ggufConfig(metadata, tensors), clip_qkv: metadata.has("{}.attention.clamp_kqv") ? metadata.number("{}.attention.clamp_kqv") : null }),
     names: LLAMA_NAMES,
     permuted: true,
   }],

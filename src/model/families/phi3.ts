@@ -41,8 +41,8 @@ export const phi3: Family = {
   },
   gguf: [{
     architecture: "phi3",
-    config: (metadata) => {
-      const config = ggufConfig(metadata);
+    config: (metadata, tensors) => {
+      const config = ggufConfig(metadata, tensors);
       const rope = config.rope_parameters as Record<string, unknown>;
       const original = metadata.number("{}.rope.scaling.original_context_length", 0);
       // Files with longrope carry its divisors as tensors and the shorter context, and may name no type.

@@ -6,6 +6,7 @@ import { ModelFileError } from "../errors";
 import type { GgufMetadata } from "../gguf-metadata";
 import { contextLength } from "../rope";
 import type { NameTable, WeightMap } from "../weight-map";
+import type { GgufTensors } from "./family";
 
 export interface Shape {
   readonly nLayers: number;
@@ -215,7 +216,7 @@ export function decoder(weights: WeightMap, shape: Shape, options: DecoderOption
 }
 
 /** The common keys of a GGUF file as a hub config. */
-export function ggufConfig(metadata: GgufMetadata): Record<string, unknown> {
+export function ggufConfig(metadata: GgufMetadata, tensors: GgufTensors): Record<string, unknown> {
   const width = metadata.number("{}.embedding_length");
   const heads = metadata.number("{}.attention.head_count");
   const config: Record<string, unknown> = {
@@ -224,7 +225,8 @@ export function ggufConfig(metadata: GgufMetadata): Record<string, unknown> {
     num_attention_heads: heads,
     num_key_value_heads: metadata.number("{}.attention.head_count_kv", heads),
     head_dim: headSize(metadata),
-    intermediate_size: metadata.number("{}.feed_forward_length"),
+    // The matrix tells it for sure; the converters of some families write 4 d whatever the model has.
+    intermediate_size: tensors.get("blk.0.ffn_down.weight")?.dims[1] ?? metadata.number("{}.feed_forward_length"),
     max_position_embeddings: metadata.number("{}.context_length"),
     rope_parameters: ggufRope(metadata),
   };

@@ -46,7 +46,7 @@ export const stablelm: Family = {
   gguf: [{
     architecture: "stablelm",
     // The key says true for all of these models; what decides is whether there is a norm before the FFN.
-    config: (metadata, names) => ({ ...ggufConfig(metadata), use_parallel_residual: !names.has("blk.0.ffn_norm.weight") }),
+    config: (metadata, tensors) => ({ ...ggufConfig(metadata, tensors), use_parallel_residual: !tensors.has("blk.0.ffn_norm.weight") }),
     names: NAMES,
   }],
 };
