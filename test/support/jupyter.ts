@@ -139,7 +139,7 @@ interface LabWindow {
 interface LabPanel {
   context?: { save(): Promise<void>; ready: Promise<void> };
   sessionContext?: { session?: { kernel?: { status: string; connectionStatus: string } | null } | null };
-  content?: { widgets: { model: { type: string; executionCount?: number; executionState?: string; trusted: boolean; outputs?: { toJSON(): unknown } } }[]; activeCellIndex: number };
+  content?: { widgets: { model: { type: string; executionCount?: number; executionState?: string; trusted: boolean; sharedModel: { getSource(): string; setSource(text: string): void }; outputs?: { toJSON(): unknown } } }[]; activeCellIndex: number };
 }
 
 export class NotebookPage {
@@ -226,6 +226,23 @@ export class NotebookPage {
   /** The cell's outputs as they would be saved. */
   outputData(index: number): Promise<Output[]> {
     return this.inPage((panel, _app, i: number) => (panel.content?.widgets[i].model.outputs?.toJSON() ?? []) as Output[], index);
+  }
+
+  /** The cells' sources. */
+  sources(): Promise<string[]> {
+    return this.inPage((panel) => (panel.content?.widgets ?? []).map((cell) => cell.model.sharedModel.getSource()), undefined);
+  }
+
+  /** Adds a code cell at the end; returns its index. */
+  append(source: string): Promise<number> {
+    return this.inPage(async (panel, app, text: string) => {
+      if (!panel.content) throw new Error("no notebook is open");
+      panel.content.activeCellIndex = panel.content.widgets.length - 1;
+      await app.commands.execute("notebook:insert-cell-below");
+      const last = panel.content.widgets.length - 1;
+      panel.content.widgets[last].model.sharedModel.setSource(text);
+      return last;
+    }, source);
   }
 
   cellCount(): Promise<number> {
