@@ -1,9 +1,8 @@
 /**
  * The thread that answers heartbeats and reads the control channel, so that both work while a cell keeps the main thread
  * busy. It passes control messages on; when the main thread does not take an interrupt or shutdown in time, because it is in
- * a loop without an await, it ends the JavaScript that runs there.
+ * a loop without an await, it raises the flag that loops of cells look at, and the signal that ends a cell's first stretch.
  */
-import { Session } from "node:inspector";
 import { parentPort, workerData } from "node:worker_threads";
 import { Reply, Router } from "zeromq";
 import { Wire, WireError } from "./wire";
@@ -14,6 +13,8 @@ export interface ControlThreadData {
   readonly heartbeat: string;
   readonly key: string;
   readonly scheme: string;
+  /** Int32: not 0 asks the loops of cells to end. */
+  readonly flag: SharedArrayBuffer;
   /** Watch this process and end the kernel when it is gone; 0: don't. */
   readonly parentPid: number;
 }
@@ -29,7 +30,7 @@ export type FromControlThread =
   | { readonly type: "message"; readonly frames: readonly Uint8Array[] };
 
 /** How long the main thread may take to notice an interrupt before it is stopped. */
-const PATIENCE_MS = 400;
+const PATIENCE_MS = 250;
 
 const port = parentPort;
 if (port !== null) void serve(workerData as ControlThreadData, port);
@@ -70,7 +71,7 @@ async function serve(data: ControlThreadData, main: NonNullable<typeof parentPor
       const { msg_type: type } = wire.decode(frames).header;
       if (type === "interrupt_request" || type === "shutdown_request") {
         clearTimeout(patience);
-        patience = setTimeout(stopMainThread, PATIENCE_MS);
+        patience = setTimeout(() => stopMainThread(data.flag), PATIENCE_MS);
       }
     } catch (error) {
       if (error instanceof WireError) continue;
@@ -84,15 +85,13 @@ async function beat(heartbeat: Reply): Promise<void> {
   for await (const frames of heartbeat) await heartbeat.send(frames);
 }
 
-/** Ends whatever JavaScript the main thread runs; its event loop goes on, with the interrupt as its next message. */
-function stopMainThread(): void {
-  const session = new Session();
-  try {
-    session.connectToMainThread();
-    session.post("Runtime.terminateExecution", () => session.disconnect());
-  } catch {
-    // Without an inspector in this Node build, a loop without an await cannot be stopped.
-  }
+/**
+ * Not `Runtime.terminateExecution` of the inspector, which would end any code: on Node 20 it leaves the bookkeeping of async contexts
+ * unbalanced, and the process aborts.
+ */
+function stopMainThread(flag: SharedArrayBuffer): void {
+  Atomics.store(new Int32Array(flag), 0, 1);
+  process.kill(process.pid, "SIGINT");
 }
 
 function endWithParent(pid: number): void {

@@ -15,6 +15,7 @@ import { CellSources, InterruptedError } from "./errors";
 import { History } from "./history";
 import { Outputs, type RequestContext } from "./outputs";
 import { TypescriptService } from "./typescript-service";
+import { INTERRUPT_CHECK } from "./typescript-thread";
 import { newHeader, PROTOCOL_VERSION, Wire, WireError, type Header, type Message } from "./wire";
 
 /** What a Jupyter connection file holds. */
@@ -78,6 +79,9 @@ export class Kernel {
   /** Aborted at each interrupt, for work that comm messages started. */
   private background = newController();
   private ending = false;
+  private closed = false;
+  /** Raised by the control thread while this thread is in a loop. */
+  private readonly interruptFlag = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(
     private readonly connection: ConnectionInfo,
@@ -138,6 +142,7 @@ export class Kernel {
       heartbeat: this.address(connection.hb_port),
       key: connection.key ?? "",
       scheme: connection.signature_scheme || "hmac-sha256",
+      flag: this.interruptFlag.buffer as SharedArrayBuffer,
       parentPid: Number(process.env["JPY_PARENT_PID"] ?? 0) || 0,
     };
     const worker = new Worker(join(__dirname, "control-thread.js"), { workerData: data });
@@ -259,6 +264,7 @@ export class Kernel {
   }
 
   private sendTo(socket: Publisher | Router, message: Message): void {
+    if (this.closed) return;
     // Copied: zeromq may read large frames later, when the sender has changed them.
     const frames = this.wire.encode(message).map((frame) => Buffer.from(frame));
     // With no high-water mark a send is done at once; it fails only when the socket is closed, or its reader gone.
@@ -390,6 +396,7 @@ export class Kernel {
   private interrupt(): void {
     const reason = new InterruptedError();
     const { background, running } = this;
+    Atomics.store(this.interruptFlag, 0, 0);
     this.background = newController();
     background.abort(reason);
     for (const question of this.questions.splice(0)) question.reject(reason);
@@ -488,6 +495,12 @@ export class Kernel {
     const scope = globalThis as { [COMM_HOST]?: CommHost; input?: CommHost["input"] };
     scope[COMM_HOST] = host;
     scope.input = (prompt = "", options) => host.input(String(prompt), options);
+    const { interruptFlag } = this;
+    (scope as Record<string, unknown>)[INTERRUPT_CHECK] = (): void => {
+      if (Atomics.load(interruptFlag, 0) === 0) return;
+      Atomics.store(interruptFlag, 0, 0);
+      throw new InterruptedError();
+    };
     serveWidgetControl(host);
   }
 
@@ -521,6 +534,7 @@ export class Kernel {
     const { control } = this;
     const ended = control === undefined ? undefined : new Promise((resolve) => control.once("exit", resolve));
     this.tellControl({ type: "close" });
+    this.closed = true;
     this.iopub.close();
     this.shell.close();
     this.stdin.close();
