@@ -1,0 +1,169 @@
+/** The package as its users get it: packed, installed into an empty folder, required, imported, typed and called. */
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { defaultModelFile } from "../support/default-model";
+
+const ROOT = path.resolve(__dirname, "..", "..");
+const manifest = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8")) as {
+  name: string;
+  version: string;
+  dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
+};
+
+const npm = (cwd: string, ...args: string[]): string => {
+  const script = process.env.npm_execpath;
+  const [file, first] = script && fs.existsSync(script) ? [process.execPath, [script]] : ["npm", []];
+  return execFileSync(file, [...first, ...args, "--loglevel=error", "--no-audit", "--no-fund"], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" }, maxBuffer: 1 << 26 });
+};
+const node = (cwd: string, type: "commonjs" | "module", source: string): string => execFileSync(process.execPath, [`--input-type=${type}`, "-e", source], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+
+describe("package.json and its lock", () => {
+  test("every direct dependency is pinned to one version", () => {
+    for (const version of Object.values({ ...manifest.dependencies, ...manifest.devDependencies })) expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+
+  test("the lock has the optional packages of every platform: npm ci refuses one that lacks them", () => {
+    const { packages } = JSON.parse(fs.readFileSync(path.join(ROOT, "package-lock.json"), "utf8")) as { packages: Record<string, { optionalDependencies?: Record<string, string>; optional?: boolean }> };
+    const missing: string[] = [];
+    for (const [where, entry] of Object.entries(packages)) {
+      for (const name of Object.keys(entry.optionalDependencies ?? {})) {
+        // As Node looks for it: in the package's own node_modules, then in those above.
+        const parts = where === "" ? [] : where.split("/node_modules/");
+        const found = [...parts.keys(), parts.length].some((depth) => packages[[...parts.slice(0, depth), ""].join("/node_modules/").replace(/^\/|\/$/g, "").replace(/^$/, "node_modules") + `/${name}`] !== undefined) || packages[`node_modules/${name}`] !== undefined || packages[`${where}/node_modules/${name}`] !== undefined;
+        if (!found) missing.push(`${where}: ${name}`);
+      }
+    }
+    expect(missing).toEqual([]);
+  });
+
+  test("requirements.txt pins every package", () => {
+    for (const file of ["requirements.txt", "test/requirements.txt"].filter((name) => fs.existsSync(path.join(ROOT, name)))) {
+      for (const line of fs.readFileSync(path.join(ROOT, file), "utf8").split("\n")) if (line.trim() && !line.startsWith("#")) expect(line).toMatch(/^[a-z0-9][a-z0-9._-]*==[\w.]+( ; .*)?$/i);
+    }
+  });
+});
+
+describe("by its own name, in the clone", () => {
+  test("require and import give the same things, not two copies", () => {
+    const names = node(
+      ROOT,
+      "module",
+      `import { createRequire } from "node:module";
+       import * as imported from "lm-transparency";
+       const required = createRequire(process.cwd() + "/x.js")("lm-transparency");
+       for (const name of Object.keys(required)) if (name !== "__esModule" && required[name] !== imported[name]) throw new Error(name);
+       console.log(Object.keys(imported).join(" "));`,
+    );
+    expect(names).toContain("loadModel");
+  });
+
+  test("what is not exported stays inside", () => {
+    expect(() => node(ROOT, "commonjs", `require("lm-transparency/dist/model/gguf.js")`)).toThrow(/ERR_PACKAGE_PATH_NOT_EXPORTED/);
+    expect(node(ROOT, "commonjs", `console.log(require("lm-transparency/package.json").version)`).trim()).toBe(manifest.version);
+  });
+});
+
+describe("packed and installed into an empty folder", () => {
+  let scratch: string;
+  let files: string[];
+  beforeAll(() => {
+    scratch = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-package-"));
+    const [packed] = JSON.parse(npm(ROOT, "pack", "--json", "--ignore-scripts", "--pack-destination", scratch)) as { filename: string; files: { path: string }[] }[];
+    files = packed.files.map((file) => file.path);
+    fs.writeFileSync(path.join(scratch, "package.json"), JSON.stringify({ name: "consumer", private: true }));
+    npm(scratch, "install", "--ignore-scripts", "--prefer-offline", path.join(scratch, packed.filename));
+  }, 300_000);
+  afterAll(() => fs.rmSync(scratch, { recursive: true, force: true, maxRetries: 3 }));
+
+  test("the archive has what is needed and nothing else", () => {
+    for (const needed of [
+      "dist/index.js",
+      "dist/index.mjs",
+      "dist/index.d.ts",
+      "dist/index.d.mts",
+      "dist/cli/main.js",
+      "share/jupyter/kernels/lm-transparency/kernel.json",
+      "share/jupyter/labextensions/lm-transparency/package.json",
+      "LICENSE",
+      "README.md",
+      "package.json",
+    ])
+      expect(files).toContain(needed);
+    expect(files.some((file) => file.endsWith(".wasm"))).toBe(true);
+    expect(files.filter((file) => !/^(dist\/|share\/|LICENSE$|README\.md$|package\.json$)/.test(file))).toEqual([]);
+    expect(files.filter((file) => /\.(gguf|safetensors|tsbuildinfo|test\.js|node)$/.test(file))).toEqual([]);
+  });
+
+  test("require and import work", () => {
+    expect(node(scratch, "commonjs", `console.log(typeof require("lm-transparency").loadModel)`).trim()).toBe("function");
+    expect(node(scratch, "module", `import { loadModel } from "lm-transparency"; console.log(typeof loadModel)`).trim()).toBe("function");
+  });
+
+  test.each([
+    ["commonjs", "nodenext"],
+    ["module", "nodenext"],
+    ["module", "bundler"],
+  ] as const)("a TypeScript program of type %s with module resolution %s sees the types", (type, resolution) => {
+    const folder = path.join(scratch, `${type}-${resolution}`);
+    fs.mkdirSync(folder);
+    fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: "x", private: true, type }));
+    fs.writeFileSync(
+      path.join(folder, "good.ts"),
+      `import { loadModel, type RouteGraph, type Tensor } from "lm-transparency";
+       export async function main(): Promise<RouteGraph> {
+         const model = await loadModel("x.gguf", { device: "cpu" });
+         const layers: number = model.info.nLayers;
+         const run = await model.run("text");
+         const logits: Tensor = await run.logits({ position: layers });
+         return run.routes({ threshold: logits.data[0] });
+       }`,
+    );
+    // Must not compile: a check that lets everything pass checks nothing.
+    fs.writeFileSync(path.join(folder, "bad.ts"), `import { loadModel } from "lm-transparency";\nexport const main = async () => (await loadModel("x")).info.nLayerz;`);
+    const compile = (file: string) =>
+      execFileSync(
+        process.execPath,
+        [path.join(ROOT, "node_modules/typescript/bin/tsc"), "--noEmit", "--strict", "--target", "es2022", "--module", resolution === "bundler" ? "esnext" : resolution, "--moduleResolution", resolution, "--types", "node", "--typeRoots", path.join(ROOT, "node_modules/@types"), file],
+        { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
+      );
+    try {
+      compile("good.ts");
+    } catch (error) {
+      throw new Error((error as { stdout: string }).stdout);
+    }
+    let said = "";
+    try {
+      compile("bad.ts");
+    } catch (error) {
+      said = (error as { stdout: string }).stdout;
+    }
+    expect(said).toMatch(/nLayerz/);
+  }, 60_000);
+
+  test("the command is there and answers for a real model", async () => {
+    const file = await defaultModelFile();
+    const bin = path.join(scratch, "node_modules", ".bin", process.platform === "win32" ? "lm-transparency.cmd" : "lm-transparency");
+    const text = execFileSync(bin, ["trace", "--model", file, "--text", "The capital of France is", "--json", "-"], { cwd: scratch, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 26 });
+    const trace = JSON.parse(text) as { schema: string; predictions: { text: string }[] };
+    expect(trace.schema).toBe("lm-transparency/trace@1");
+    expect(trace.predictions[0].text).toBe(" Paris");
+  }, 60_000);
+
+  test("the kernel that Jupyter is told to start is in it", () => {
+    const folder = path.join(scratch, "node_modules", "lm-transparency", "share", "jupyter", "kernels", "lm-transparency");
+    const spec = JSON.parse(fs.readFileSync(path.join(folder, "kernel.json"), "utf8")) as { argv: string[]; language: string };
+    expect(spec.language).toBe("typescript");
+    const program = spec.argv[1].replace("{resource_dir}", folder);
+    expect(fs.existsSync(path.resolve(program))).toBe(true);
+  });
+
+  test("the browser part is named and versioned as the package: the widget manager asks by both", () => {
+    const folder = path.join(scratch, "node_modules", "lm-transparency", "share", "jupyter", "labextensions", "lm-transparency");
+    const extension = JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8")) as { name: string; version: string; jupyterlab: { _build: { load: string } } };
+    expect(extension).toMatchObject({ name: manifest.name, version: manifest.version });
+    expect(fs.existsSync(path.join(folder, extension.jupyterlab._build.load))).toBe(true);
+  });
+});
