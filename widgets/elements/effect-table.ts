@@ -89,7 +89,7 @@ export class EffectTableElement extends LmtElement {
     const effect = this.#effect.value;
     return html`
       <header>
-        <h3>Promotes and suppresses <span class="soft">${describeComponent(component)}, token ${component.position}</span></h3>
+        <h3>Effect <span class="soft">${describeComponent(component)}, token ${component.position}</span></h3>
         <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
       </header>
       ${this.#effect.renderStatus()}

@@ -494,7 +494,7 @@ export class FlowGraphElement extends LmtElement {
     const size = `${inner.width}x${inner.height}:${layout.width}x${layout.height}`;
     if (this.#fitted !== size) {
       this.#fitted = size;
-      this.#fit();
+      this.#show();
     }
 
     const routes = this.#drawn?.routes;
@@ -621,7 +621,7 @@ export class FlowGraphElement extends LmtElement {
     const { x, y, k } = this.#transform;
     const height = Number(node.getAttribute("height"));
     const right = this.width - margin.right;
-    const bottom = height - margin.bottom;
+    const bottom = Math.min(height - margin.bottom, margin.top + y + k * layout.height);
     const svg = select(node).classed("pannable", this.#pannable);
     // The grid slides under its labels: what is outside the plot's box is cut off.
     svg
@@ -720,6 +720,18 @@ export class FlowGraphElement extends LmtElement {
     const margin = this.#margin;
     const k = this.#transform.k;
     return k * layout.width > this.width - margin.left - margin.right + 1 || k * layout.height > Number(node.getAttribute("height")) - margin.top - margin.bottom + 1;
+  }
+
+  /** The first view: as large as the height allows, the start token in view. */
+  #show(): void {
+    const svg = this.renderRoot.querySelector<SVGSVGElement>("svg.plot");
+    const layout = this.#layout;
+    if (!svg || !this.#zoom || !layout) return;
+    const margin = this.#margin;
+    const k = Math.min(1, (Number(svg.getAttribute("height")) - margin.top - margin.bottom) / layout.height);
+    const room = this.width - margin.left - margin.right;
+    const x = Math.min(0, Math.max(room - k * layout.width, room - k * (layout.x(this.selected.start) + layout.columnWidth)));
+    select(svg).call(this.#zoom.transform.bind(this.#zoom), zoomIdentity.translate(x, 0).scale(k));
   }
 
   #fit(): void {

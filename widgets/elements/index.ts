@@ -8,3 +8,6 @@ export * from "./head-bars";
 export * from "./neuron-bars";
 export * from "./prompt-strip";
 export * from "./token-table";
+export * from "./follow-chart";
+export * from "./lens-grid";
+export * from "./token-matrix";

@@ -1,0 +1,472 @@
+import { interpolateLab } from "d3-interpolate";
+import { css, html, nothing } from "lit";
+import type { PropertyValues, TemplateResult } from "lit";
+import type { WireTensor } from "../../src/protocol";
+import { nodeName, parseNode, ProtocolError, shortText, stateBelow, visibleText } from "../../src/protocol";
+import { Ask } from "../core/ask";
+import { define, LmtElement } from "../core/element";
+import { saveCanvas, saveCsv } from "../core/export";
+import { weight } from "../core/format";
+import { sentenceOf } from "../core/source";
+import "./menu";
+
+/** Labels are drawn while a row is at least this high; below, only every so many. */
+const LABEL_HEIGHT = 11;
+const LABEL_ANGLE = 42;
+
+interface MapView {
+  readonly title: string;
+  readonly hint: string;
+  readonly values: Float32Array;
+  readonly most: number;
+}
+
+/**
+ * Attention map and contribution map of the selected head, or of all heads of the layer together, side by side: target token on y, source
+ * token on x. Or all heads of the layer as small multiples. A click on a cell selects its edge.
+ */
+export class TokenMatrixElement extends LmtElement {
+  static override styles = [
+    LmtElement.styles,
+    css`
+      :host {
+        min-height: 60px;
+      }
+      header {
+        display: flex;
+        flex-wrap: wrap;
+        align-items: center;
+        gap: 6px 14px;
+        min-height: 28px;
+        padding-bottom: 6px;
+      }
+      header .end {
+        margin-inline-start: auto;
+        display: inline-flex;
+        gap: 6px;
+        align-items: center;
+      }
+      label {
+        display: inline-flex;
+        gap: 6px;
+        align-items: center;
+      }
+      .maps {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 14px 26px;
+      }
+      figure {
+        margin: 0;
+        min-width: 0;
+      }
+      figcaption {
+        display: flex;
+        gap: 8px;
+        align-items: center;
+        justify-content: space-between;
+        padding-bottom: 4px;
+        font-size: 12px;
+      }
+      .scale {
+        display: inline-flex;
+        gap: 5px;
+        align-items: center;
+        font-size: 11px;
+        color: var(--_text-soft);
+      }
+      .scale i {
+        width: 56px;
+        height: 7px;
+        border-radius: 3px;
+        background: linear-gradient(to right in oklab, var(--_map-low), var(--_map-high));
+        border: 1px solid var(--_line);
+      }
+      :host {
+        --_map-low: var(--lmt-map-low, var(--_surface));
+        --_map-high: var(--lmt-map-high, var(--_attention));
+      }
+      canvas {
+        display: block;
+        cursor: crosshair;
+        touch-action: none;
+      }
+      .readout {
+        min-height: 20px;
+        padding-top: 4px;
+        color: var(--_text-soft);
+      }
+      .multiples {
+        display: grid;
+        grid-template-columns: repeat(auto-fill, minmax(104px, 1fr));
+        gap: 10px;
+      }
+      .multiples button {
+        padding: 5px;
+        text-align: start;
+        font-size: 11.5px;
+      }
+      .multiples canvas {
+        width: 100%;
+        height: auto;
+        aspect-ratio: 1;
+        margin-top: 3px;
+        image-rendering: pixelated;
+        border-radius: 2px;
+        cursor: pointer;
+      }
+      .multiples button[aria-pressed="true"] {
+        border-color: var(--_selected);
+        background: color-mix(in oklab, var(--_selected) 10%, transparent);
+      }
+    `,
+  ];
+  static override properties = {
+    ...LmtElement.properties,
+    layer: { type: Number },
+    head: { type: Number },
+    together: { type: Boolean },
+    multiples: { type: Boolean },
+  };
+
+  /** Layer to show; -1: that of the selection. */
+  declare layer: number;
+  /** Head to show with `layer`; -1: all heads together, their sum. */
+  declare head: number;
+  /** Both maps on one scale. */
+  declare together: boolean;
+  /** All heads of the layer, small. */
+  declare multiples: boolean;
+
+  readonly #maps = new Ask(this, () => (this.multiples || this.#chosen === undefined ? undefined : { kind: "maps" as const, ...this.#chosen }));
+  readonly #all = new Ask(this, () => (this.multiples && this.#chosen !== undefined ? { kind: "layerMaps" as const, layer: this.#chosen.layer } : undefined));
+  #cell: { readonly query: number; readonly key: number } | undefined;
+  #wrong = "";
+
+  constructor() {
+    super();
+    this.layer = -1;
+    this.head = -1;
+    this.together = false;
+    this.multiples = false;
+  }
+
+  get #chosen(): { layer: number; head: number | null } | undefined {
+    if (this.layer >= 0) return { layer: this.layer, head: this.head >= 0 ? this.head : null };
+    const { head, focus } = this.selected;
+    const place = focus?.kind === "edge" ? parseNode(focus.target) : focus?.kind === "node" ? parseNode(focus.node) : undefined;
+    const layer = focus?.kind === "ffn" ? focus.layer : place && place.layer >= 0 ? place.layer : undefined;
+    if (head && (layer === undefined || head.layer === layer || focus?.kind !== "edge")) return head;
+    return layer === undefined ? undefined : { layer, head: null };
+  }
+
+  /** The edge's cell that is selected, in the layer that is shown. */
+  get #marked(): { query: number; key: number } | undefined {
+    const focus = this.selected.focus;
+    if (focus?.kind !== "edge") return undefined;
+    const from = parseNode(focus.source);
+    const to = parseNode(focus.target);
+    return from && to && to.layer === this.#chosen?.layer && to.kind !== "M" && from.kind !== "M" ? { query: to.position, key: from.position } : undefined;
+  }
+
+  protected override render(): TemplateResult {
+    const chosen = this.#chosen;
+    if (!this.source || !chosen) return html`<div class="note">Select an attention edge or a head to see its maps.</div>`;
+    const ask = this.multiples ? this.#all : this.#maps;
+    this.#wrong = "";
+    const views = this.multiples ? [] : this.#views();
+    return html`
+      <header>
+        <h3>${chosen.head === null || this.multiples ? `All heads of layer ${chosen.layer}` : `Head ${chosen.head} of layer ${chosen.layer}`}</h3>
+        <span class="end">
+          <label><input type="checkbox" .checked=${this.multiples} @change=${(event: Event) => (this.multiples = (event.target as HTMLInputElement).checked)} />Every head</label>
+          ${this.multiples ? nothing : html`<label title="Both maps on the same scale"><input type="checkbox" .checked=${this.together} @change=${(event: Event) => (this.together = (event.target as HTMLInputElement).checked)} />One scale</label>`}
+          <lmt-menu label="Save these maps" .items=${[{ label: "Save as PNG", run: () => void this.save("png") }, { label: "Save as CSV", run: () => void this.save("csv") }]}></lmt-menu>
+        </span>
+      </header>
+      ${ask.renderStatus()} ${this.#wrong ? html`<div class="error" role="alert">${this.#wrong}</div>` : nothing}
+      ${this.multiples ? this.#renderMultiples() : html`<div class="maps">${views.map((view, index) => this.#renderMap(view, index))}</div>`}
+      ${views.length ? html`<div class="readout" role="status" aria-live="polite">${this.#renderReadout(views)}</div>` : nothing}
+    `;
+  }
+
+  #views(): MapView[] {
+    const answer = this.#maps.value;
+    const T = this.source?.facts.tokens.length ?? 0;
+    if (!answer) return [];
+    try {
+      for (const map of [answer.pattern, answer.contributions]) expectShape(map, [T, T]);
+    } catch (error) {
+      this.#wrong = sentenceOf(error);
+      return [];
+    }
+    const peaks = [answer.pattern, answer.contributions].map(({ data }) => data.reduce((a, b) => Math.max(a, b), 1e-12));
+    const most = this.together ? [Math.max(...peaks), Math.max(...peaks)] : peaks;
+    return [
+      { title: "Attention", hint: "how much the target attends to the source; a head's row sums to 1", values: answer.pattern.data, most: most[0] },
+      { title: "Contribution", hint: "how much of the state after attention came from the source through this head", values: answer.contributions.data, most: most[1] },
+    ];
+  }
+
+  /** Size of one map: labels on the left and below, square cells. */
+  get #geometry(): { side: number; left: number; bottom: number; cell: number } {
+    const tokens = this.source?.facts.tokens ?? [];
+    const longest = Math.max(2, ...tokens.slice(0, 1024).map((token) => [...shortText(token.text, 12)].length));
+    const left = Math.ceil(longest * 6.7) + 8;
+    const bottom = Math.ceil(longest * 6.7 * Math.sin((LABEL_ANGLE * Math.PI) / 180)) + 14;
+    const columns = this.width >= 620 ? 2 : 1;
+    const room = Math.max(120, (this.width - (columns - 1) * 26) / columns - left - 2);
+    const cell = Math.min(34, Math.min(room, 460) / Math.max(1, tokens.length));
+    return { side: Math.round(cell * tokens.length), left, bottom, cell };
+  }
+
+  #renderMap(view: MapView, index: number): TemplateResult {
+    const { side, left, bottom } = this.#geometry;
+    return html`<figure>
+      <figcaption style="padding-inline-start:${left}px">
+        <span title=${view.hint}>${view.title}</span>
+        <span class="scale"><span>0</span><i aria-hidden="true"></i><span>${weight(view.most)}</span></span>
+      </figcaption>
+      <canvas
+        class="map"
+        data-map=${index}
+        style="width:${left + side + 2}px;height:${side + bottom}px"
+        tabindex="0"
+        role="application"
+        aria-roledescription="token map"
+        aria-label="${view.title} map, ${this.source?.facts.tokens.length} target tokens by as many source tokens; arrow keys move, Enter selects"
+        @pointermove=${this.#pointerMove}
+        @pointerleave=${() => this.#setCell(undefined)}
+        @click=${this.#click}
+        @keydown=${this.#key}
+      ></canvas>
+    </figure>`;
+  }
+
+  #renderReadout(views: readonly MapView[]): TemplateResult {
+    const cell = this.#cell ?? this.#marked;
+    const facts = this.source?.facts;
+    if (!cell || !facts) return html`target on the left, source below`;
+    const at = cell.query * facts.tokens.length + cell.key;
+    const token = (position: number): TemplateResult => html`<span class="token">${visibleText(facts.tokens[position].text)}</span><sub>${position}</sub>`;
+    return html`${token(cell.key)} → ${token(cell.query)}: ${cell.key > cell.query ? "comes later, cannot be seen" : views.map((view, i) => `${i ? ", " : ""}${view.title.toLowerCase()} ${weight(view.values[at])}`)}`;
+  }
+
+  #renderMultiples(): TemplateResult | typeof nothing {
+    const answer = this.#all.value;
+    const facts = this.source?.facts;
+    const chosen = this.#chosen;
+    if (!answer || !facts || !chosen) return nothing;
+    const T = facts.tokens.length;
+    try {
+      expectShape(answer.contributions, [facts.model.nHeads, T, T]);
+    } catch (error) {
+      return html`<div class="error" role="alert">${sentenceOf(error)}</div>`;
+    }
+    const totals = Array.from({ length: facts.model.nHeads }, (_, h) => answer.contributions.data.subarray(h * T * T, (h + 1) * T * T).reduce((a, b) => a + b, 0) / T);
+    return html`<div class="multiples" role="group" aria-label="Heads of layer ${chosen.layer}">
+      ${totals.map(
+        (total, head) => html`<button
+          aria-pressed=${chosen.head === head}
+          aria-label="Head ${head}, contributes ${weight(total)} on average"
+          @click=${() => {
+            this.multiples = false;
+            if (this.layer >= 0) this.head = head;
+            this.select({ head: { layer: chosen.layer, head } });
+          }}
+        >
+          ${head} <span class="soft">${weight(total)}</span><canvas class="small" data-head=${head} width=${T} height=${T} aria-hidden="true"></canvas>
+        </button>`,
+      )}
+    </div>`;
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    super.updated(changed);
+    this.#draw();
+  }
+
+  #ramp(): Uint8ClampedArray {
+    const resolve = (name: string): string => {
+      const probe = document.createElement("i");
+      probe.style.color = `var(${name})`;
+      this.renderRoot.append(probe);
+      const color = getComputedStyle(probe).color;
+      probe.remove();
+      return color;
+    };
+    const mix = interpolateLab(resolve("--_map-low"), resolve("--_map-high"));
+    const colors = new Uint8ClampedArray(256 * 4);
+    for (let i = 0; i < 256; i++) {
+      const [r, g, b] = mix(i / 255).match(/\d+(\.\d+)?/g)!.map(Number);
+      colors.set([r, g, b, 255], i * 4);
+    }
+    return colors;
+  }
+
+  #draw(): void {
+    const facts = this.source?.facts;
+    if (!facts || this.width === 0) return;
+    const T = facts.tokens.length;
+    const small = this.renderRoot.querySelectorAll<HTMLCanvasElement>("canvas.small");
+    const large = this.renderRoot.querySelectorAll<HTMLCanvasElement>("canvas.map");
+    if (!small.length && !large.length) return;
+    const ramp = this.#ramp();
+    const all = this.#all.value?.contributions.data;
+    if (all && small.length) {
+      const most = all.reduce((a, b) => Math.max(a, b), 1e-12);
+      small.forEach((canvas, head) => {
+        const context = canvas.getContext("2d");
+        if (context) context.putImageData(image(all.subarray(head * T * T, (head + 1) * T * T), T, most, ramp), 0, 0);
+      });
+    }
+    const views = this.#views();
+    large.forEach((canvas, index) => views[index] && this.#drawMap(canvas, views[index], ramp));
+  }
+
+  #drawMap(canvas: HTMLCanvasElement, view: MapView, ramp: Uint8ClampedArray): void {
+    const tokens = this.source?.facts.tokens ?? [];
+    const T = tokens.length;
+    const { side, left, bottom, cell } = this.#geometry;
+    const ratio = Math.min(2, devicePixelRatio || 1);
+    canvas.width = Math.round((left + side + 2) * ratio);
+    canvas.height = Math.round((side + bottom) * ratio);
+    const context = canvas.getContext("2d");
+    if (!context) return;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const tiny = document.createElement("canvas");
+    tiny.width = tiny.height = T;
+    tiny.getContext("2d")?.putImageData(image(view.values, T, view.most, ramp), 0, 0);
+    // Enlarged cells stay sharp; a map with more cells than pixels is averaged.
+    context.imageSmoothingEnabled = cell < 1;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(tiny, left, 0, side, side);
+
+    const style = getComputedStyle(this);
+    const color = (name: string): string => style.getPropertyValue(name).trim() || "#888";
+    const marked = this.#cell ?? this.#marked;
+    context.strokeStyle = color("--_line-strong");
+    context.lineWidth = 1;
+    context.strokeRect(left + 0.5, 0.5, side - 1, side - 1);
+    context.font = `11px ${color("--_mono")}`;
+    const step = Math.max(1, Math.ceil(LABEL_HEIGHT / cell));
+    for (let t = 0; t < T; t++) {
+      const lit = marked && (marked.query === t || marked.key === t);
+      const shown = t % step === 0 && !(marked && step > 1 && (Math.abs(t - marked.query) < step || Math.abs(t - marked.key) < step));
+      if (!shown && !lit) continue;
+      const text = shortText(tokens[t].text, 12);
+      if (shown || marked?.query === t) {
+        context.fillStyle = marked?.query === t ? color("--_text") : color("--_text-soft");
+        context.textAlign = "right";
+        context.textBaseline = "middle";
+        context.fillText(text, left - 5, (t + 0.5) * cell);
+      }
+      if (shown || marked?.key === t) {
+        context.fillStyle = marked?.key === t ? color("--_text") : color("--_text-soft");
+        context.save();
+        context.translate(left + (t + 0.5) * cell + 3, side + 10);
+        context.rotate((-LABEL_ANGLE * Math.PI) / 180);
+        context.textAlign = "right";
+        context.textBaseline = "alphabetic";
+        context.fillText(text, 0, 0);
+        context.restore();
+      }
+    }
+    if (marked) {
+      const x = left + marked.key * cell;
+      const y = marked.query * cell;
+      context.globalAlpha = 0.13;
+      context.fillStyle = color("--_text");
+      context.fillRect(left, y, side, cell);
+      context.fillRect(x, 0, cell, side);
+      context.globalAlpha = 1;
+      context.strokeStyle = this.#cell ? color("--_text") : color("--_selected");
+      context.lineWidth = 2;
+      context.strokeRect(x, y, Math.max(3, cell), Math.max(3, cell));
+    }
+  }
+
+  #cellAt(event: MouseEvent): { query: number; key: number } | undefined {
+    const bounds = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const { left, cell } = this.#geometry;
+    const T = this.source?.facts.tokens.length ?? 0;
+    const key = Math.floor((event.clientX - bounds.left - left) / cell);
+    const query = Math.floor((event.clientY - bounds.top) / cell);
+    return key >= 0 && query >= 0 && key < T && query < T ? { query, key } : undefined;
+  }
+
+  #setCell(cell: { query: number; key: number } | undefined): void {
+    if (cell?.key === this.#cell?.key && cell?.query === this.#cell?.query) return;
+    this.#cell = cell;
+    this.requestUpdate();
+  }
+
+  readonly #pointerMove = (event: PointerEvent): void => this.#setCell(this.#cellAt(event));
+
+  readonly #click = (event: MouseEvent): void => this.#choose(this.#cellAt(event));
+
+  #choose(cell: { query: number; key: number } | undefined): void {
+    const chosen = this.#chosen;
+    if (!cell || !chosen || !this.source || cell.key > cell.query) return;
+    const target = nodeName(this.source.facts.model.parallelBlocks ? "I" : "A", chosen.layer, cell.query);
+    this.select({ focus: { kind: "edge", source: stateBelow(chosen.layer, cell.key), target }, head: chosen.head === null ? null : { layer: chosen.layer, head: chosen.head } });
+  }
+
+  readonly #key = (event: KeyboardEvent): void => {
+    const T = this.source?.facts.tokens.length ?? 0;
+    const at = this.#cell ?? this.#marked ?? { query: T - 1, key: T - 1 };
+    const moves: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+    const move = moves[event.key];
+    if (move) {
+      const clamp = (n: number): number => Math.max(0, Math.min(T - 1, n));
+      this.#setCell({ query: clamp(at.query + move[0]), key: clamp(at.key + move[1]) });
+    } else if (event.key === "Enter" || event.key === " ") this.#choose(at);
+    else if (event.key === "Escape") this.#setCell(undefined);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+
+  /** Downloads the maps: as one picture, or as a table of all cells up to the diagonal. */
+  async save(format: "png" | "csv"): Promise<void> {
+    const facts = this.source?.facts;
+    if (!facts) return;
+    const answer = this.#maps.value;
+    if (format === "csv" && answer) {
+      const T = facts.tokens.length;
+      const rows: (string | number)[][] = [["target", "target token", "source", "source token", "attention", "contribution"]];
+      for (let q = 0; q < T; q++) for (let k = 0; k <= q; k++) rows.push([q, facts.tokens[q].text, k, facts.tokens[k].text, answer.pattern.data[q * T + k], answer.contributions.data[q * T + k]]);
+      return saveCsv(rows, "maps.csv");
+    }
+    const canvases = [...this.renderRoot.querySelectorAll<HTMLCanvasElement>("canvas")];
+    if (canvases.length === 0) return;
+    const sheet = document.createElement("canvas");
+    const columns = this.multiples ? Math.ceil(Math.sqrt(canvases.length)) : canvases.length;
+    const [width, height] = [canvases[0].width + 8, canvases[0].height + 8];
+    sheet.width = columns * width;
+    sheet.height = Math.ceil(canvases.length / columns) * height;
+    canvases.forEach((canvas, i) => sheet.getContext("2d")?.drawImage(canvas, (i % columns) * width, Math.floor(i / columns) * height));
+    return saveCanvas([sheet], undefined, "maps.png");
+  }
+}
+
+function expectShape(map: WireTensor, shape: readonly number[]): void {
+  if (map.shape.length !== shape.length || map.shape.some((n, i) => n !== shape[i])) {
+    throw new ProtocolError("malformed", `These maps have the shape [${map.shape.join(", ")}], but the prompt needs [${shape.join(", ")}].`);
+  }
+}
+
+/** One pixel a cell. Cells above the diagonal stay transparent: they cannot be. */
+function image(values: Float32Array, T: number, most: number, ramp: Uint8ClampedArray): ImageData {
+  const pixels = new ImageData(T, T);
+  for (let q = 0; q < T; q++) {
+    for (let k = 0; k <= q; k++) {
+      const i = q * T + k;
+      const level = Math.max(0, Math.min(255, Math.round((255 * values[i]) / most))) * 4;
+      pixels.data.set(ramp.subarray(level, level + 4), i * 4);
+    }
+  }
+  return pixels;
+}
+
+define("lmt-token-matrix", TokenMatrixElement);
