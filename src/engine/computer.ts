@@ -1,9 +1,9 @@
 import type { Linear, Norm } from "../model/architecture";
 import type { Tensor } from "../model/types";
-import type { WeightSource } from "../model/weights";
+import { type ComputeWeights, matricesOf, type Residence } from "./compute-weights";
 import { buildLayerGraph, buildLogitCapGraph, buildNormGraph, buildUnembeddingGraph, buildValueOutGraph, valuePlaces } from "./layer-graph";
 import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
-import { type Array32, checkedEntry, type Session, type Sessions } from "./sessions";
+import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "./reclaim";
 import { Scratch } from "./scratch";
 import type { LayerConstants, LayerTensorName } from "./types";
@@ -20,6 +20,9 @@ type PlainLayer = PlainArchitecture["layers"][number];
 export class Computer {
   private readonly layers: (Promise<Session> | undefined)[];
   private readonly heads: (Session | undefined)[] = [];
+  /** Layers from this one on are loaded for each run. */
+  private readonly nHeld: number;
+  private readonly heldBytes: number;
   private readonly scratch = new Scratch();
   private turn: Promise<unknown> = Promise.resolve();
   private lastMatrix?: { readonly key: string; readonly data: Float32Array };
@@ -28,20 +31,38 @@ export class Computer {
   private logitCap?: Promise<Session>;
   private inputsOf?: { readonly nTokens: number; readonly inputs: Map<string, Array32> };
 
-  constructor(private readonly architecture: PlainArchitecture, private readonly weights: WeightSource, private readonly sessions: Sessions, private readonly reclaimer: Reclaimer) {
-    this.layers = new Array<undefined>(architecture.nLayers).fill(undefined);
+  /**
+   * `memoryBytes`: what the weights may take. Matrices that are used in place take none. Where float32 is too much, they
+   * are held as small as they are stored; where that is too much too, the last layers are loaded anew in every run.
+   */
+  constructor(private readonly architecture: PlainArchitecture, private readonly weights: ComputeWeights, private readonly sessions: Sessions, private readonly reclaimer: Reclaimer, memoryBytes: number) {
+    const { layers, nLayers, unembedding, dModel, dVocab } = architecture;
+    this.layers = new Array<undefined>(nLayers).fill(undefined);
+    const bytes = (residence: Residence) => ({
+      vocabulary: weights.heldBytes(unembedding, dModel, dVocab, "vocabulary", residence),
+      layers: layers.map(layer => matricesOf(architecture, layer).reduce((sum, matrix) => sum + weights.heldBytes(...matrix, "layer", residence), 0)),
+    });
+    const total = ({ vocabulary, layers: each }: ReturnType<typeof bytes>) => each.reduce((sum, size) => sum + size, vocabulary);
+    const fast = bytes("fast");
+    weights.residence = total(fast) <= memoryBytes ? "fast" : "small";
+    const each = weights.residence === "fast" ? fast : bytes("small");
+    // What a streamed layer needs for a moment has to fit too.
+    const fits = total(each) <= memoryBytes ? Infinity : memoryBytes - Math.max(...each.layers);
+    let held = each.vocabulary;
+    this.nHeld = each.layers.findIndex(size => (held += size) > fits);
+    if (this.nHeld < 0) this.nHeld = nLayers;
+    this.heldBytes = each.layers.slice(0, this.nHeld).reduce((sum, size) => sum + size, each.vocabulary);
   }
 
-  /** Loads every layer. */
-  async open(step: Step): Promise<Answer<"open">> {
-    const { nLayers } = this.architecture;
-    for (let layer = 0; layer < nLayers; layer++) {
+  /** Loads the layers that are held. */
+  async open(step: Step): Promise<Omit<Answer<"open">, "device">> {
+    for (let layer = 0; layer < this.nHeld; layer++) {
       step.check();
-      await this.layerSession(layer);
-      step.progress(layer + 1, nLayers);
+      await this.inTurn(async () => void (await this.layerSession(layer)));
+      step.progress(layer + 1, this.nHeld);
     }
-    await this.unembeddingSession();
-    return {};
+    await this.inTurn(async () => void (await this.unembeddingSession()));
+    return { heldBytes: this.heldBytes, residence: this.weights.residence, nStreamed: this.architecture.nLayers - this.nHeld };
   }
 
   async forward(question: Question<"forward">, step: Step): Promise<Answer<"forward">> {
@@ -109,11 +130,7 @@ export class Computer {
     const { architecture, weights } = this;
     const { dModel, dHead, nHeads, nKeyValueHeads } = architecture;
     const { attention, postAttentionNorm, ffn, postFfnNorm } = architecture.layers[layer];
-    const vector = (linear: Linear, length: number) => {
-      if (!linear.bias) return undefined;
-      checkedEntry(weights, linear.bias, length, String(length));
-      return weights.read(linear.bias).data;
-    };
+    const vector = (linear: Linear, length: number) => linear.bias && weights.vector(linear.bias, length);
     const afterNorm = (bias: Float32Array | undefined, norm?: Norm) => bias && this.share(this.throughNorm(bias, norm));
     const { qkv } = attention;
     let valueBias: Float32Array | undefined;
@@ -150,13 +167,9 @@ export class Computer {
   neuronOutput({ layer, neuron }: Question<"neuronOutput">): Answer<"neuronOutput"> {
     const { dModel, dFfn } = this.architecture;
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
-    const { weight, layout } = ffn.output;
-    checkedEntry(this.weights, weight, dModel * dFfn, `${dModel} × ${dFfn}`);
-    if (layout === "in-out") {
-      return { row: this.share(this.throughNorm(this.weights.readRows(weight, [neuron]), postFfnNorm)) };
-    }
     const matrix = this.writing(ffn.output, dFfn, postFfnNorm);
-    return { row: this.share(Float32Array.from({ length: dModel }, (_, i) => matrix[i * dFfn + neuron])) };
+    const inOut = ffn.output.layout === "in-out";
+    return { row: this.share(Float32Array.from({ length: dModel }, (_, i) => matrix[inOut ? neuron * dModel + i : i * dFfn + neuron])) };
   }
 
   async unembed({ vectors, normalize }: Question<"unembed">, step: Step): Promise<Answer<"unembed">> {
@@ -180,7 +193,7 @@ export class Computer {
     const n = vectors.length / dModel;
     let x = this.scratch.copy("x", vectors, [n, dModel]);
     if (normalize && finalNorm) {
-      this.finalNorm ??= this.sessions.create("the final norm", parameters => buildNormGraph(this.architecture, finalNorm, parameters));
+      this.finalNorm ??= this.sessions.create("the final norm", "vocabulary", parameters => buildNormGraph(this.architecture, finalNorm, parameters));
       const normed = this.scratch.take("normed", [n, dModel]);
       await (await this.finalNorm).run({ x }, { normed });
       x = normed;
@@ -188,7 +201,7 @@ export class Computer {
     const logits = this.scratch.take("logits", [n, dVocab]);
     await (await this.unembeddingSession()).run({ x }, { logits });
     if (!normalize || (logitScale === undefined && logitSoftcap === undefined)) return logits.data;
-    this.logitCap ??= this.sessions.create("the logits' scale", parameters => buildLogitCapGraph(this.architecture, this.architecture, parameters));
+    this.logitCap ??= this.sessions.create("the logits' scale", "vocabulary", parameters => buildLogitCapGraph(this.architecture, this.architecture, parameters));
     const capped = this.scratch.take("capped", [n, dVocab]);
     await (await this.logitCap).run({ x: logits }, { capped });
     return capped.data;
@@ -197,7 +210,7 @@ export class Computer {
   async close(): Promise<void> {
     const all = [...this.layers, ...this.heads, this.finalNorm, this.unembedding, this.logitCap];
     for (const session of all) await (await session)?.release();
-    this.weights.close();
+    this.weights.source.close();
   }
 
   /**
@@ -213,14 +226,14 @@ export class Computer {
   /** [T, d]: the embedded tokens, positions and their norm included. */
   private embed(tokenIds: readonly number[]): Float32Array {
     const { embedding, dModel } = this.architecture;
-    const states = this.weights.readRows(embedding.token, tokenIds);
+    const states = this.weights.rows(embedding.token, tokenIds);
     if (embedding.scale !== undefined) {
       const scale = Math.fround(embedding.scale);
       for (let i = 0; i < states.length; i++) states[i] *= scale;
     }
     if (embedding.position) {
       const { weight, offset } = embedding.position;
-      const positions = this.weights.readRows(weight, tokenIds.map((_, position) => position + offset));
+      const positions = this.weights.rows(weight, tokenIds.map((_, position) => position + offset));
       for (let i = 0; i < states.length; i++) states[i] += positions[i];
     }
     if (embedding.norm) {
@@ -231,8 +244,8 @@ export class Computer {
 
   /** A norm of one vector, in place, in double precision. */
   private normalize(x: Float32Array, norm: Norm): void {
-    const weight = norm.weight && this.weights.read(norm.weight).data;
-    const bias = norm.bias && this.weights.read(norm.bias).data;
+    const weight = norm.weight && this.weights.vector(norm.weight, x.length);
+    const bias = norm.bias && this.weights.vector(norm.bias, x.length);
     const mean = norm.kind === "layernorm" ? x.reduce((sum, value) => sum + value, 0) / x.length : 0;
     const square = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
     const inverse = 1 / Math.sqrt(square + norm.epsilon);
@@ -243,11 +256,13 @@ export class Computer {
   }
 
   private layerSession(layer: number): Promise<Session> {
-    return (this.layers[layer] ??= this.sessions.create(`layer ${layer}`, parameters => buildLayerGraph(`layer_${layer}`, this.architecture, this.architecture.layers[layer], parameters)));
+    const { architecture } = this;
+    const create = (once: boolean) => this.sessions.create(`layer ${layer}`, "layer", parameters => buildLayerGraph(`layer_${layer}`, architecture, architecture.layers[layer], parameters), once);
+    return layer < this.nHeld ? (this.layers[layer] ??= create(false)) : create(true);
   }
 
   private unembeddingSession(): Promise<Session> {
-    return (this.unembedding ??= this.sessions.create("the unembedding", parameters => buildUnembeddingGraph(this.architecture, this.architecture.unembedding, parameters)));
+    return (this.unembedding ??= this.sessions.create("the unembedding", "vocabulary", parameters => buildUnembeddingGraph(this.architecture, this.architecture.unembedding, parameters)));
   }
 
   private shared(length: number): Float32Array {
@@ -286,7 +301,9 @@ export class Computer {
     }
     if (Object.keys(outputs).length > 0) {
       const x = this.scratch.copy("x", state, [nTokens, dModel]);
-      await (await this.layerSession(index)).run({ x, ...this.inputs(layer, positions) }, outputs);
+      const session = await this.layerSession(index);
+      await session.run({ x, ...this.inputs(layer, positions) }, outputs);
+      if (index >= this.nHeld) await session.release();
     }
     const tensors: Tensors = {};
     for (const name of names) {
@@ -325,7 +342,7 @@ export class Computer {
 
   private async runHeads(layer: number, value: Array32, valueOut: Array32): Promise<void> {
     const { architecture } = this;
-    const session = await (this.heads[layer] ?? this.sessions.create(`the heads of layer ${layer}`, parameters => buildValueOutGraph(`heads_${layer}`, architecture, architecture.layers[layer], parameters)));
+    const session = await (this.heads[layer] ?? this.sessions.create(`the heads of layer ${layer}`, "layer", parameters => buildValueOutGraph(`heads_${layer}`, architecture, architecture.layers[layer], parameters), true));
     await session.run({ value }, { value_out: valueOut });
     // The layer's own session has a copy of the matrix already where it was read: no second one is kept.
     if (session.inPlace) this.heads[layer] = session;
@@ -335,11 +352,10 @@ export class Computer {
   /** The matrix of a block's output as it lies in the file, every written vector taken through the norm behind the block. */
   private writing(linear: Linear, nInputs: number, norm?: Norm): Float32Array {
     const { dModel } = this.architecture;
-    checkedEntry(this.weights, linear.weight, nInputs * dModel, `${dModel} × ${nInputs}`);
     // The last one is kept: the neurons of one layer are looked at again and again.
     const key = JSON.stringify(linear.weight);
     if (this.lastMatrix?.key === key) return this.lastMatrix.data;
-    const { data } = this.weights.read(linear.weight);
+    const data = this.weights.values(linear, nInputs, dModel, "layer");
     this.reclaimer.note(data.byteLength);
     this.lastMatrix = { key, data };
     if (!norm) return data;
@@ -366,7 +382,7 @@ export class Computer {
   }
 
   private normScale(norm: Norm): Float32Array {
-    const weight = norm.weight ? this.weights.read(norm.weight).data : new Float32Array(this.architecture.dModel).fill(1);
+    const weight = norm.weight ? this.weights.vector(norm.weight, this.architecture.dModel) : new Float32Array(this.architecture.dModel).fill(1);
     return norm.weight && norm.unitOffset ? weight.map(value => value + 1) : weight;
   }
 

@@ -1,22 +1,37 @@
 import type { Linear, Norm, WeightRef } from "../model/architecture";
 import type { AttributeValue, ElementType, Graph, Initializer, Node, OperatorSets, Value } from "./onnx";
+import { BLOCK } from "./precision";
 
-/** A weight matrix as a graph can use it. */
-export interface MatrixContent {
-  /** float16 and bfloat16 are cast to float32 when the graph runs. */
+/** A weight matrix as it lies in the file; float16 and bfloat16 are cast to float32 when the graph runs. */
+export interface DenseContent {
+  readonly kind: "dense";
   readonly type: "float32" | "float16" | "bfloat16";
   readonly content: Initializer["content"];
 }
 
+/** A weight matrix in blocks: see `Blocks` in precision.ts. */
+export interface BlockContent {
+  readonly kind: "blocks";
+  readonly bits: 4 | 8;
+  readonly codes: Initializer["content"];
+  readonly scales: Initializer["content"];
+  readonly shifts?: Initializer["content"];
+}
+
 /** Where a graph's weights come from: the builder says what it needs, the source decides how it is held. */
 export interface ParameterSource {
-  /** `rows` × `columns` as they lie in the file. Throws where the file's tensor has another size. */
-  matrix(ref: WeightRef, rows: number, columns: number): MatrixContent;
+  /** Throws where the file's tensor has another size. */
+  matrix(linear: Linear, inputs: number, outputs: number): DenseContent | BlockContent;
+  /** The same matrix for a graph that takes it apart. */
+  dense(linear: Linear, inputs: number, outputs: number): DenseContent;
   /** Values of a short tensor (bias, scale of a norm). Throws where the file's tensor has another length. */
   vector(ref: WeightRef, length: number): Float32Array;
 }
 
 const CONTRIBUTED = "com.microsoft";
+
+/** MatMulNBits' `accuracy_level`: activations stay float32; others round them to 8 bits. */
+const FLOAT32_ACCURACY = 1;
 
 /**
  * Collects the nodes of one graph. Every method takes and gives names of tensors. The names of operators and attributes
@@ -86,19 +101,41 @@ export class GraphBuilder {
 
   /** The matrix of a linear layer as it lies in the file, float32. */
   weight(linear: Linear, inputs: number, outputs: number): string {
-    const [rows, columns] = linear.layout === "out-in" ? [outputs, inputs] : [inputs, outputs];
-    const { type, content } = this.parameters.matrix(linear.weight, rows, columns);
-    const stored = this.fresh("weight");
-    this.initializers.push({ name: stored, type, dims: [rows, columns], content });
-    return type === "float32" ? stored : this.node("Cast", [stored], { to: 1 });
+    return this.dense(this.parameters.dense(linear, inputs, outputs), linear, inputs, outputs);
   }
 
   /** x [n, inputs] → [n, outputs], with the layer's bias or with `bias` in its place (null: none). */
   linear(x: string, linear: Linear, inputs: number, outputs: number, bias?: Float32Array | null): string {
-    const weight = this.weight(linear, inputs, outputs);
     const values = bias === undefined ? this.bias(linear, outputs) : bias;
-    const operands = values ? [x, weight, this.floats(values)] : [x, weight];
-    return this.node("Gemm", operands, { transB: linear.layout === "out-in" ? 1 : 0 });
+    const matrix = this.parameters.matrix(linear, inputs, outputs);
+    if (matrix.kind === "dense") {
+      const weight = this.dense(matrix, linear, inputs, outputs);
+      return this.node("Gemm", values ? [x, weight, this.floats(values)] : [x, weight], { transB: linear.layout === "out-in" ? 1 : 0 });
+    }
+    const product = this.blocks(x, matrix, inputs, outputs);
+    return values ? this.node("Add", [product, this.floats(values)]) : product;
+  }
+
+  private dense({ type, content }: DenseContent, { layout }: Linear, inputs: number, outputs: number): string {
+    const stored = this.fresh("weight");
+    this.initializers.push({ name: stored, type, dims: layout === "out-in" ? [outputs, inputs] : [inputs, outputs], content });
+    return type === "float32" ? stored : this.node("Cast", [stored], { to: 1 });
+  }
+
+  private blocks(x: string, { bits, codes, scales, shifts }: BlockContent, inputs: number, outputs: number): string {
+    const count = Math.ceil(inputs / BLOCK);
+    const held = (stem: string, type: ElementType, dims: readonly number[], content: Initializer["content"]) => {
+      const name = this.fresh(stem);
+      this.initializers.push({ name, type, dims, content });
+      return name;
+    };
+    const operands = [x, held("codes", "uint8", [outputs, count, (BLOCK * bits) / 8], codes), held("scales", "float32", [outputs * count], scales)];
+    const product = this.node("MatMulNBits", operands, { K: inputs, N: outputs, bits, block_size: BLOCK, accuracy_level: FLOAT32_ACCURACY }, undefined, CONTRIBUTED);
+    if (!shifts) return product;
+    // A block's shift is added to each of its weights: it multiplies the sum of the block's inputs.
+    const sums = this.node("ReduceSum", [this.reshape(x, [0, count, BLOCK]), this.integers([-1])], { keepdims: 0 });
+    const shift = this.node("Gemm", [sums, held("shifts", "float32", [outputs, count], shifts)], { transB: 1 });
+    return this.node("Add", [product, shift]);
   }
 
   /** Values of a linear layer's bias, undefined without one. */

@@ -4,9 +4,12 @@ process.env.ORT_DISABLE_TELEMETRY = "1";
 import * as path from "node:path";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { Architecture, Rotary } from "../model/architecture";
+import { list } from "../model/errors";
 import type { ProgressListener, Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
 import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
+import { availableMemory, forwardBytes, longestPrompt } from "./memory";
+import { type Dtype, dtypes } from "./precision";
 import { Reclaimer } from "./reclaim";
 import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, Pass } from "./types";
 
@@ -21,6 +24,8 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Most bytes of layer tensors that a pass keeps for `keep`; beyond it they are computed again on asking. Default 128 MiB. */
   readonly keepBytes?: number;
+  /** Bytes that weights and runs may take. Default: most of what is free when it is asked. */
+  readonly memoryBytes?: number;
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
 }
@@ -29,6 +34,8 @@ export interface EngineOptions {
 export interface EngineFiles {
   readonly architecture: Architecture;
   readonly weights: Pick<WeightSource, "entries">;
+  /** What most weights are stored in; "auto" computes with that. */
+  readonly storedType?: string;
 }
 
 /**
@@ -39,16 +46,26 @@ export async function createEngine(files: EngineFiles, options: EngineOptions = 
   options.signal?.throwIfAborted();
   checkArchitecture(files.architecture);
   const { plain, rotaries } = withoutFunctions(files.architecture);
-  const settings: ComputeSettings = { device: "cpu", threads: options.threads };
+  const dtype = (options.dtype ?? "auto") as Dtype;
+  if (!dtypes.includes(dtype)) throw new Error(`There is no dtype "${dtype}"; there are ${list(dtypes.map(name => `"${name}"`))}.`);
+  const settings: ComputeSettings = {
+    device: options.device ?? "auto",
+    dtype,
+    threads: options.threads,
+    // The rest is for runs, attribution and the reader's own program.
+    memoryBytes: options.memoryBytes ?? 0.7 * availableMemory(),
+  };
   const thread = new Thread({ architecture: plain, entries: [...files.weights.entries.values()], settings });
   try {
     const onProgress = options.onProgress && progressOf("load", options.onProgress);
-    await thread.ask("open", {}, { signal: options.signal, onProgress });
+    const { device, heldBytes } = await thread.ask("open", {}, { signal: options.signal, onProgress });
+    const computed = dtype === "auto" ? (files.storedType ?? "float32") : dtype;
+    const freeBytes = () => (options.memoryBytes === undefined ? 0.8 * availableMemory() : options.memoryBytes - heldBytes);
+    return new WorkerEngine(files.architecture, rotaries, thread, device, computed, options.keepBytes ?? 128 << 20, freeBytes);
   } catch (error) {
     await thread.leave();
     throw error;
   }
-  return new WorkerEngine(files.architecture, rotaries, thread, settings.device, "float32", options.keepBytes ?? 128 << 20);
 }
 
 function progressOf(stage: string, listener: ProgressListener): (done: number, total: number) => void {
@@ -206,6 +223,7 @@ class WorkerEngine implements Engine {
     readonly device: string,
     readonly dtype: string,
     private readonly keepBytes: number,
+    private readonly freeBytes: () => number,
   ) {}
 
   async forward(tokenIds: readonly number[], options: ForwardOptions = {}): Promise<Pass> {
@@ -216,6 +234,10 @@ class WorkerEngine implements Engine {
     tokenIds.forEach((id, position) => {
       if (!Number.isInteger(id) || id < 0 || id >= dVocab) throw new RangeError(`Token id ${id} at position ${position} does not exist: ids are 0 to ${dVocab - 1}.`);
     });
+    const free = this.freeBytes();
+    if (forwardBytes(this.architecture, nTokens) > free) {
+      throw new RangeError(`The prompt has ${nTokens} tokens; the free memory (${(Math.max(0, free) / 2 ** 30).toFixed(1)} GB) is enough for ${longestPrompt(this.architecture, free)}.`);
+    }
     const positions = this.positions(nTokens);
     const wanted = options.keep ?? [];
     const bytes = nLayers * wanted.reduce((sum, name) => sum + this.tensorBytes(name, nTokens), 0);

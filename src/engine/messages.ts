@@ -2,7 +2,9 @@
 import type { Architecture } from "../model/architecture";
 import type { Tensor } from "../model/types";
 import type { WeightEntry } from "../model/weights";
+import type { Residence } from "./compute-weights";
 import type { GraphLayer } from "./layer-graph";
+import type { Dtype } from "./precision";
 import type { LayerConstants, LayerTensorName } from "./types";
 
 /** An architecture without its functions: a layer's rotary embedding is `rotaryIndex` in a list that the main thread keeps. */
@@ -20,8 +22,12 @@ export interface WorkerData {
 }
 
 export interface ComputeSettings {
-  /** Execution provider, by onnxruntime's name. */
+  /** Name of an execution provider, "auto", "cpu" or "gpu". */
   readonly device: string;
+  /** What weights are rounded to. */
+  readonly dtype: Dtype;
+  /** Bytes that weights may take. */
+  readonly memoryBytes: number;
   /** Threads of one operator; left out: onnxruntime's choice, one a physical core. */
   readonly threads?: number;
 }
@@ -37,7 +43,11 @@ export interface Positions {
 
 /** Requests and their answers, by kind. */
 export interface Requests {
-  readonly open: { readonly question: Record<never, never>; readonly answer: Record<never, never> };
+  readonly open: {
+    readonly question: Record<never, never>;
+    /** Execution provider in use; bytes of weights in memory; how they are held; layers that are loaded anew in every run. */
+    readonly answer: { readonly device: string; readonly heldBytes: number; readonly residence: Residence; readonly nStreamed: number };
+  };
   readonly forward: {
     readonly question: Positions & { readonly tokenIds: readonly number[]; readonly keep: readonly LayerTensorName[] };
     /** `states` [L + 1, T, d]: the residual stream before each layer, and after the last. */

@@ -1,59 +1,55 @@
-import * as path from "node:path";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import type { WeightRef } from "../model/architecture";
-import type { WeightEntry, WeightSource } from "../model/weights";
-import type { MatrixContent, ParameterSource } from "./graph-builder";
+import type { Linear, WeightRef } from "../model/architecture";
+import type { ComputeWeights, Role, StoredMatrix } from "./compute-weights";
+import type { BlockContent, DenseContent, ParameterSource } from "./graph-builder";
 import type { BuiltGraph } from "./layer-graph";
-import { encodeModel } from "./onnx";
+import { encodeModel, type Graph, type Initializer } from "./onnx";
 import type { Reclaimer } from "./reclaim";
-import { type ComputeSettings, controlFields } from "./messages";
+import { controlFields } from "./messages";
 
 type Runtime = typeof import("onnxruntime-node");
 
-/** Data type and bytes in place, for the types that onnxruntime reads straight from a file. */
-const storedTypes: Readonly<Partial<Record<WeightEntry["type"], MatrixContent["type"]>>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
-
 /**
  * The weights of one graph. Matrices that lie in a file as the graph needs them stay there (external data: mapped, not
- * read); all others are read, as float32, and copied by the session.
+ * read); all others are given to the session in memory, which copies them.
  */
 class GraphParameters implements ParameterSource {
-  /** Matrices in memory, by the location that the graph knows them by. */
+  /** What is in memory, by the location that the graph knows it by. */
   readonly read: { readonly path: string; readonly data: Uint8Array }[] = [];
 
-  constructor(private readonly weights: WeightSource, private readonly folder: string | undefined) {}
+  hasBlocks = false;
 
-  matrix(ref: WeightRef, rows: number, columns: number): MatrixContent {
-    const entry = checkedEntry(this.weights, ref, rows * columns, `${rows} × ${columns}`);
-    const type = storedTypes[entry.type];
-    const asStored = type !== undefined && ref.unpermuteHeads === undefined && !ref.stack && !ref.add;
-    if (asStored && path.dirname(entry.file) === this.folder) {
-      const byteLength = rows * columns * (type === "float32" ? 4 : 2);
-      const rowBytes = entry.byteLength / (entry.dims[0] ?? 1);
-      const offset = entry.offset + (ref.rows?.[0] ?? 0) * rowBytes;
-      return { type, content: { kind: "external", location: path.basename(entry.file), offset, byteLength } };
-    }
-    const { data } = this.weights.read(ref);
-    const location = `memory-${this.read.length}`;
-    this.read.push({ path: location, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) });
-    return { type: "float32", content: { kind: "external", location, offset: 0, byteLength: data.byteLength } };
+  constructor(private readonly weights: ComputeWeights, private readonly role: Role) {}
+
+  matrix(linear: Linear, inputs: number, outputs: number): DenseContent | BlockContent {
+    const stored = this.weights.matrix(linear, inputs, outputs, this.role);
+    if (stored.kind !== "blocks") return this.place(stored);
+    this.hasBlocks = true;
+    const { bits, codes, scales, shifts } = stored.blocks;
+    return { kind: "blocks", bits, codes: this.hold(codes), scales: this.hold(scales), shifts: shifts && this.hold(shifts) };
+  }
+
+  dense(linear: Linear, inputs: number, outputs: number): DenseContent {
+    const stored = this.weights.matrix(linear, inputs, outputs, this.role);
+    if (stored.kind !== "blocks") return this.place(stored);
+    return { kind: "dense", type: "float32", content: this.hold(this.weights.values(linear, inputs, outputs, this.role)) };
   }
 
   vector(ref: WeightRef, length: number): Float32Array {
-    checkedEntry(this.weights, ref, length, String(length));
-    return this.weights.read(ref).data;
+    return this.weights.vector(ref, length);
   }
-}
 
-/** The entry of `ref`; throws where it is missing or holds another number of values than the architecture says. */
-export function checkedEntry(weights: WeightSource, ref: WeightRef, length: number, shape: string): WeightEntry {
-  const entry = weights.entries.get(ref.name);
-  if (!entry) throw new Error(`The model's files have no tensor "${ref.name}".`);
-  const rows = ref.rows ? [ref.rows[1] - ref.rows[0], ...entry.dims.slice(1)] : entry.dims;
-  const dims = ref.stack ? [1 + ref.stack.length, ...rows] : rows;
-  const found = dims.reduce((product, dim) => product * dim, 1);
-  if (found !== length) throw new Error(`Tensor "${ref.name}" is ${dims.join(" × ")}, but the model's configuration makes it ${shape}.`);
-  return entry;
+  private place(stored: Exclude<StoredMatrix, { kind: "blocks" }>): DenseContent {
+    const { type } = stored;
+    if (stored.kind === "read") return { kind: "dense", type, content: this.hold(stored.bytes) };
+    return { kind: "dense", type, content: { kind: "external", location: stored.file, offset: stored.offset, byteLength: stored.byteLength } };
+  }
+
+  private hold(values: Uint8Array | Float32Array): Initializer["content"] {
+    const location = `memory-${this.read.length}`;
+    this.read.push({ path: location, data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) });
+    return { kind: "external", location, offset: 0, byteLength: values.byteLength };
+  }
 }
 
 /** A float32 tensor in this thread's own memory: onnxruntime takes no shared memory. */
@@ -80,45 +76,53 @@ export class StoppedError extends Error {
 
 /** Makes sessions and runs them. */
 export class Sessions {
-  private readonly folder: string | undefined;
-
   constructor(
     private readonly runtime: Runtime,
-    readonly weights: WeightSource,
-    private readonly settings: ComputeSettings,
+    private readonly weights: ComputeWeights,
+    private readonly provider: string,
+    /** Threads of one operator; left out: onnxruntime's choice. */
+    private readonly threads: number | undefined,
     private readonly control: Int32Array,
     private readonly reclaimer: Reclaimer,
-  ) {
-    this.folder = commonFolder(weights);
+  ) {}
+
+  /** Throws where the provider cannot be started. */
+  async probe(): Promise<void> {
+    const value = (name: string) => ({ name, type: "float32" as const, dims: [1] });
+    const graph: Graph = { name: "probe", nodes: [{ operator: "Relu", inputs: ["x"], outputs: ["y"] }], initializers: [], inputs: [value("x")], outputs: [value("y")] };
+    const native = await this.native(`start ${this.provider}`, () => this.runtime.InferenceSession.create(encodeModel(graph), { executionProviders: [this.provider], logSeverityLevel: 4 }));
+    await native.release();
   }
 
-  /** Builds and loads a graph. `what` names it in errors. */
-  async create(what: string, build: (parameters: ParameterSource) => BuiltGraph): Promise<Session> {
-    const { native, inPlace } = await this.load(what, build);
+  /** Builds and loads a graph. `what` names it in errors; `once`: it is run once and released. */
+  async create(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once = false): Promise<Session> {
+    const { native, inPlace } = await this.load(what, role, build, once);
     return { run: (inputs, outputs) => this.run(what, native, inputs, outputs), release: () => native.release(), inPlace };
   }
 
   /** Apart from `create`, whose closures would keep the graph's bytes and matrices alive as long as the session. */
-  private async load(what: string, build: (parameters: ParameterSource) => BuiltGraph): Promise<{ readonly native: InferenceSession; readonly inPlace: boolean }> {
-    const parameters = new GraphParameters(this.weights, this.folder);
+  private async load(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once: boolean): Promise<{ readonly native: InferenceSession; readonly inPlace: boolean }> {
+    const parameters = new GraphParameters(this.weights, role);
     const { graph, operatorSets } = build(parameters);
     const bytes = encodeModel(graph, operatorSets);
     const inPlace = parameters.read.length === 0;
+    const { folder } = this.weights;
     const options: InferenceSession.SessionOptions = {
-      executionProviders: [this.settings.device],
+      executionProviders: [this.provider],
       // A pattern would reserve one block as large as everything that the session ever allocates.
       enableMemPattern: false,
       // Each session would keep an arena of its own; freed memory serves the next layer instead.
       enableCpuMemArena: false,
-      intraOpNumThreads: this.settings.threads ?? 0,
+      intraOpNumThreads: this.threads ?? 0,
       logSeverityLevel: 3,
       externalData: inPlace ? undefined : parameters.read,
       extra: {
         session: {
-          // Packing makes runs faster, but its result is memory of our own: worth it only where the weights are that already.
-          disable_prepacking: inPlace ? "1" : "0",
+          // Packing makes runs faster, but its result is memory of our own: worth it only where the weights are that
+          // already. Blocks of weights without it are unpacked value by value.
+          disable_prepacking: inPlace || (once && !parameters.hasBlocks) ? "1" : "0",
           intra_op: { allow_spinning: "0" },
-          ...(this.folder !== undefined ? { model_external_initializers_file_folder_path: this.folder } : {}),
+          ...(folder !== undefined ? { model_external_initializers_file_folder_path: folder } : {}),
         },
         // Folding the casts of half-precision weights would hold them as float32.
         optimization: { disable_specified_optimizers: "ConstantFolding" },
@@ -156,14 +160,4 @@ export class Sessions {
       Atomics.notify(this.control, controlFields.busy);
     }
   }
-}
-
-/** The folder that holds most of the weights: onnxruntime reads in place from one. */
-function commonFolder(weights: WeightSource): string | undefined {
-  const bytes = new Map<string, number>();
-  for (const entry of weights.entries.values()) {
-    const folder = path.dirname(entry.file);
-    bytes.set(folder, (bytes.get(folder) ?? 0) + entry.byteLength);
-  }
-  return [...bytes].sort((a, b) => b[1] - a[1])[0]?.[0];
 }

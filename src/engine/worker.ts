@@ -5,31 +5,58 @@ import { parentPort, workerData } from "node:worker_threads";
 process.env.ORT_DISABLE_TELEMETRY = "1";
 
 import { createWeightSource } from "../model/weight-source";
+import { ComputeWeights } from "./compute-weights";
 import { Computer, type Step } from "./computer";
+import { deviceFailure, providersFor } from "./devices";
 import type { Answer, FromWorker, Question, RequestKind, ToWorker, WorkerData } from "./messages";
 import { Reclaimer } from "./reclaim";
-import { Sessions } from "./sessions";
+import { Sessions, StoppedError } from "./sessions";
 
 const port = parentPort!;
 const { architecture, entries, control, settings } = workerData as WorkerData;
-// eslint-disable-next-line @typescript-eslint/no-require-imports -- after the environment is set
-const runtime = require("onnxruntime-node") as typeof import("onnxruntime-node");
-const weights = createWeightSource(entries);
-const reclaimer = new Reclaimer(64 << 20);
-const computer = new Computer(architecture, weights, new Sessions(runtime, weights, settings, control, reclaimer), reclaimer);
+
+let opened: Computer | undefined;
+const computer = (): Computer => {
+  if (!opened) throw new Error("The model is not open.");
+  return opened;
+};
+
+/** Finds the device, plans the memory, and loads the layers. */
+async function open(step: Step): Promise<Answer<"open">> {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- after the environment is set
+  const runtime = require("onnxruntime-node") as typeof import("onnxruntime-node");
+  // Its errors reach us as exceptions; on the terminal they would be lines of source paths.
+  runtime.env.logLevel = "fatal";
+  const weights = new ComputeWeights(createWeightSource(entries), settings.dtype);
+  const reclaimer = new Reclaimer(64 << 20);
+  const failures: string[] = [];
+  for (const provider of providersFor(settings.device, runtime.listSupportedBackends())) {
+    const sessions = new Sessions(runtime, weights, provider, settings.threads, control, reclaimer);
+    try {
+      await sessions.probe();
+    } catch (error) {
+      if (error instanceof StoppedError) throw error;
+      failures.push(deviceFailure(provider, error instanceof Error ? error.message : String(error)));
+      continue;
+    }
+    opened = new Computer(architecture, weights, sessions, reclaimer, settings.memoryBytes);
+    return { device: provider, ...(await opened.open(step)) };
+  }
+  throw new Error(failures.join(" "));
+}
 
 const post = (message: FromWorker) => port.postMessage(message);
 
 type Handlers = { [K in RequestKind]: (question: Question<K>, step: Step) => Answer<K> | Promise<Answer<K>> };
 
 const handlers: Handlers = {
-  open: (_, step) => computer.open(step),
-  forward: (question, step) => computer.forward(question, step),
-  layer: question => computer.layer(question),
-  neuronProximities: question => computer.neuronProximities(question),
-  constants: question => computer.constants(question),
-  neuronOutput: question => computer.neuronOutput(question),
-  unembed: (question, step) => computer.unembed(question, step),
+  open: (_, step) => open(step),
+  forward: (question, step) => computer().forward(question, step),
+  layer: question => computer().layer(question),
+  neuronProximities: question => computer().neuronProximities(question),
+  constants: question => computer().constants(question),
+  neuronOutput: question => computer().neuronOutput(question),
+  unembed: (question, step) => computer().unembed(question, step),
 };
 
 class CancelledError extends Error {}
@@ -56,7 +83,7 @@ port.on("message", (message: ToWorker) => {
   if (message.type === "leave") {
     // Whatever runs fails at its next native call; then nothing holds the thread.
     void Promise.all(pending)
-      .then(() => computer.close())
+      .then(() => opened?.close())
       .finally(() => port.close());
     return;
   }
