@@ -51,6 +51,9 @@ const ABORT_WINDOW_MS = 20;
 /** How long the listeners of `onShutdown` may take. */
 const SHUTDOWN_MS = 2000;
 
+/** Time for the last messages to leave the process. */
+const LINGER_MS = 100;
+
 const PACKAGE_ROOT = join(__dirname, "..", "..");
 
 /**
@@ -531,6 +534,8 @@ export class Kernel {
     this.reply(channel, message, "shutdown_reply", { status: "ok", restart });
     this.publish("shutdown_reply", { status: "ok", restart }, message.header);
     this.idle(message.header);
+    // zeromq's own thread reads the frames from this process' heap: it must be done with them before any heap is torn down.
+    await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
     const { control } = this;
     const ended = control === undefined ? undefined : new Promise((resolve) => control.once("exit", resolve));
     this.tellControl({ type: "close" });
@@ -538,8 +543,8 @@ export class Kernel {
     this.iopub.close();
     this.shell.close();
     this.stdin.close();
-    // The reply leaves through the thread's socket: it must have been sent.
-    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
+    // A process that ends while its threads tear down native code may abort.
+    await Promise.race([Promise.all([ended, this.typescript.close()]), new Promise((resolve) => setTimeout(resolve, 1000))]);
     process.exit(0);
   }
 }

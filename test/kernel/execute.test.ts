@@ -4,7 +4,7 @@ let kernel: KernelClient;
 beforeAll(async () => {
   kernel = await KernelClient.start();
 });
-afterAll(() => kernel.close());
+afterAll(() => KernelClient.closeAll());
 
 /** A traceback without its colours. */
 function plain(lines: readonly string[] | undefined): string {

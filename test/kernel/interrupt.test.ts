@@ -5,7 +5,7 @@ beforeAll(async () => {
   kernel = await KernelClient.start();
   await kernel.execute("0");
 });
-afterAll(() => kernel.close());
+afterAll(() => KernelClient.closeAll());
 
 /** Both ways in which Jupyter interrupts. */
 const ways: [string, () => void][] = [

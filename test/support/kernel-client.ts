@@ -59,8 +59,16 @@ export class KernelClient {
   private folder = "";
   exited: Promise<number | null> = Promise.resolve(null);
 
+  private static readonly open = new Set<KernelClient>();
+
+  /** Closes every client that a test has left open, because it failed before its end. */
+  static async closeAll(): Promise<void> {
+    await Promise.all([...KernelClient.open].map((client) => client.close()));
+  }
+
   static async start(options: StartOptions = {}): Promise<KernelClient> {
     const client = new KernelClient();
+    KernelClient.open.add(client);
     await client.begin(options);
     return client;
   }
@@ -206,6 +214,7 @@ export class KernelClient {
 
   /** Shuts the kernel down, by force where it does not listen, and removes what was made for it. */
   async close(): Promise<void> {
+    if (!KernelClient.open.delete(this)) return;
     if (this.process.exitCode === null && this.process.signalCode === null) {
       this.send("control", "shutdown_request", { restart: false });
       const killed = setTimeout(() => this.process.kill("SIGKILL"), 5000);
