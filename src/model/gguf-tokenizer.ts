@@ -5,7 +5,7 @@
 import type { GgufMetadata } from "./gguf-metadata";
 import type { Tokenizer } from "./files";
 import { ModelFileError, list } from "./errors";
-import { byteOfStandIn, createTokenizer } from "./tokenizer";
+import { aroundText, byteOfStandIn, createTokenizer } from "./tokenizer";
 
 /** llama.cpp's token types. */
 const UNKNOWN = 2;
@@ -44,7 +44,10 @@ const PRE_TOKENIZERS: readonly PreTokenizer[] = [
   { names: ["gpt-2", "gpt2", "phi-2", "default", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0", "mellum", "mpt", "trillion", "granite-docling", "jais", "roberta-bpe"], steps: byteLevel(true) },
   // GPT-NeoX's vocabulary (Pythia, OLMo, StableLM 3B) normalises to NFC first.
   { names: ["olmo", "gptneox"], steps: byteLevel(true), normalizer: { type: "NFC" } },
-  { names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"], steps: steps({ type: "Digits", individual_digits: true }, byteLevel(true)) },
+  // transformers splits no digits when it reads SmolLM2's GGUF file, the model's own tokenizer every numeral. No token of
+  // the vocabulary holds two ASCII digits, so that with these alone split ids equal both; ² and ① follow transformers.
+  { names: ["smollm"], steps: steps(split("[0-9]"), byteLevel(true)) },
+  { names: ["starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"], steps: steps({ type: "Digits", individual_digits: true }, byteLevel(true)) },
   { names: ["llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"], steps: steps(split(LLAMA3_SPLIT), byteLevel(false)), ignoreMerges: true, bos: true },
   { names: ["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], steps: steps(split(LLAMA3_SPLIT), byteLevel(false)) },
   { names: ["qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"], steps: steps(split(QWEN2_SPLIT), byteLevel(false)), normalizer: { type: "NFC" } },
@@ -199,12 +202,8 @@ function specialTokens(metadata: GgufMetadata, tokens: readonly string[]): Json 
 }
 
 /** What is put around a text: BOS and EOS, as the file says or as is usual for its kind of vocabulary. */
-function beginning(metadata: GgufMetadata, tokens: readonly string[], bosByDefault: boolean): Json {
+function beginning(metadata: GgufMetadata, tokens: readonly string[], bosByDefault: boolean): unknown {
   const bos = metadata.flag("tokenizer.ggml.add_bos_token", bosByDefault) ? tokens[metadata.number("tokenizer.ggml.bos_token_id", -1)] : undefined;
   const eos = metadata.flag("tokenizer.ggml.add_eos_token", false) ? tokens[metadata.number("tokenizer.ggml.eos_token_id", -1)] : undefined;
-  const special = (token: string): Json => ({ SpecialToken: { id: token, type_id: 0 } });
-  const single = [...(bos === undefined ? [] : [special(bos)]), { Sequence: { id: "A", type_id: 0 } }, ...(eos === undefined ? [] : [special(eos)])];
-  const used = [bos, eos].filter((token) => token !== undefined);
-  const ids = Object.fromEntries(used.map((token) => [token, { id: token, ids: [tokens.indexOf(token)], tokens: [token] }]));
-  return { type: "TemplateProcessing", single, pair: single, special_tokens: ids };
+  return aroundText(bos, eos);
 }

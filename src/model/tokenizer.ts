@@ -1,7 +1,7 @@
 import { Tokenizer as Encoder } from "@huggingface/tokenizers";
 import type { Tokenizer } from "./files";
 import type { Token } from "./types";
-import { ModelFileError } from "./errors";
+import { ModelFileError, list } from "./errors";
 
 /** The parts of a tokenizer.json that decide how a token's text is read. */
 export interface TokenizerJson {
@@ -10,23 +10,90 @@ export interface TokenizerJson {
   readonly normalizer?: unknown;
   readonly pre_tokenizer?: unknown;
   readonly decoder?: unknown;
+  readonly post_processor?: unknown;
 }
 
 /** How vocabulary strings spell text: GPT-2's printable stand-ins for bytes, SentencePiece's ▁ and <0xE2>, or plainly. */
 type Spelling = "bytes" | "sentencepiece" | "plain";
+
+/** Kinds of tokenizer models that can be used. */
+const KINDS: readonly string[] = ["BPE", "Unigram", "WordPiece"];
 
 /** A tokenizer from the two files of the hub's layout. Throws `ModelFileError`. */
 export function createTokenizer(origin: string, json: unknown, config: unknown): Tokenizer {
   if (typeof json !== "object" || json === null || !("model" in json)) {
     throw new ModelFileError(`${origin} is not a tokenizer file: it has no "model".`);
   }
+  const { type = "BPE" } = (json as TokenizerJson).model ?? {};
+  if (!KINDS.includes(type)) throw new ModelFileError(`${origin}: tokenizer model "${type}" is not supported; ${list(KINDS)} are.`);
+  const settings = (typeof config === "object" && config !== null ? config : {}) as TokenizerConfig;
+  const complete = withEnds(
+    { normalizer: null, post_processor: null, decoder: null, added_tokens: [], ...json, pre_tokenizer: exactSplits((json as TokenizerJson).pre_tokenizer ?? null) } as TokenizerJson,
+    settings,
+  );
   let encoder: Encoder;
   try {
-    encoder = new Encoder(json, (config ?? {}) as object);
+    encoder = new Encoder(complete, settings);
   } catch (error) {
     throw new ModelFileError(`${origin} cannot be used: ${error instanceof Error ? error.message : String(error)}.`);
   }
-  return new HubTokenizer(encoder, json as TokenizerJson);
+  return new HubTokenizer(encoder, complete);
+}
+
+/** The parts of a tokenizer_config.json that change what a text's ids are. */
+interface TokenizerConfig {
+  readonly add_bos_token?: unknown;
+  readonly add_eos_token?: unknown;
+  readonly bos_token?: unknown;
+  readonly eos_token?: unknown;
+}
+
+/**
+ * tokenizer_config.json can ask for BOS and EOS in its own words; where it does, that replaces what tokenizer.json says,
+ * as in transformers.
+ */
+function withEnds(json: TokenizerJson, config: TokenizerConfig): TokenizerJson {
+  if (config.add_bos_token === undefined && config.add_eos_token === undefined) return json;
+  const content = (token: unknown): string | undefined =>
+    typeof token === "string" ? token : typeof token === "object" && token !== null && "content" in token ? String(token.content) : undefined;
+  const bos = config.add_bos_token === true ? content(config.bos_token) : undefined;
+  const eos = config.add_eos_token === true ? content(config.eos_token) : undefined;
+  return { ...json, post_processor: aroundText(bos, eos) };
+}
+
+/** A post-processor that puts these tokens before and behind a text. */
+export function aroundText(bos: string | undefined, eos: string | undefined): unknown {
+  const special = (token: string | undefined): unknown[] => (token === undefined ? [] : [{ SpecialToken: { id: token, type_id: 0 } }]);
+  const single = [...special(bos), { Sequence: { id: "A", type_id: 0 } }, ...special(eos)];
+  return { type: "TemplateProcessing", single, pair: single, special_tokens: {} };
+}
+
+const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+
+const split = (regex: string): Step => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
+
+/**
+ * The same splits in words that `@huggingface/tokenizers` follows exactly: it takes digits and blanks for JavaScript's
+ * instead of Unicode's in some steps, and does not cut at ▁ where Metaspace says so.
+ */
+function exactSplits(component: unknown): unknown {
+  if (typeof component !== "object" || component === null) return component;
+  const step = component as Step & { readonly pretokenizers?: unknown[]; readonly individual_digits?: boolean; readonly use_regex?: boolean; readonly add_prefix_space?: boolean; readonly split?: boolean; readonly replacement?: string };
+  const sequence = (...pretokenizers: unknown[]): unknown => ({ type: "Sequence", pretokenizers });
+  switch (step.type) {
+    case "Sequence":
+      return { ...step, pretokenizers: (step.pretokenizers ?? []).map(exactSplits) };
+    case "Digits":
+      return split(step.individual_digits ? "\\p{N}" : "\\p{N}+");
+    case "ByteLevel":
+      return (step.use_regex ?? true) && !step.add_prefix_space ? sequence(split(GPT2_SPLIT), { ...step, use_regex: false }) : step;
+    case "Metaspace": {
+      const blank = step.replacement ?? "\u2581";
+      return (step.split ?? true) ? sequence(step, split(`${blank}[^${blank}]*|[^${blank}]+`)) : step;
+    }
+    default:
+      return step;
+  }
 }
 
 class HubTokenizer implements Tokenizer {
@@ -67,6 +134,7 @@ function spellingOf(json: TokenizerJson): Spelling {
 
 interface Step {
   readonly type?: string;
+  readonly [key: string]: unknown;
 }
 
 /** The steps of a component, sequences opened. */

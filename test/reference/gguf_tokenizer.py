@@ -1,4 +1,4 @@
-"""Reference token ids of a GGUF file, by transformers reading the same file.
+"""Reference token ids of a GGUF file without special tokens, by transformers reading the same file.
 
 python gguf_tokenizer.py model.gguf out.json    (transformers 5.18.0, gguf 0.19)
 """
@@ -34,5 +34,5 @@ PROMPTS = [
 
 path = pathlib.Path(sys.argv[1]).resolve()
 tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-cases = [{"text": text, "ids": tokenizer(text)["input_ids"]} for text in PROMPTS]
+cases = [{"text": text, "ids": tokenizer(text, add_special_tokens=False)["input_ids"]} for text in PROMPTS]
 pathlib.Path(sys.argv[2]).write_text(json.dumps({"file": path.name, "cases": cases}, ensure_ascii=True, indent=0) + "\n")
