@@ -48,7 +48,6 @@ export class AttributionPool {
     if (this.workers.length > 0) return;
     for (let i = 0; i < this.size; i++) {
       const worker = new Worker(join(__dirname, "worker.js"));
-      worker.unref();
       worker.on("message", (answer: JobAnswer) => {
         const pending = this.settle(answer.id);
         if (answer.error === undefined) pending?.resolve();
@@ -57,6 +56,8 @@ export class AttributionPool {
       const lost = (why: string): void => this.fail(worker, new Error(`A thread that computes contributions ended: ${why}. Asking again starts new ones.`));
       worker.on("error", error => lost(error.message));
       worker.on("exit", code => lost(`exit code ${code}`));
+      // After the listeners: listening to messages keeps the process alive again.
+      worker.unref();
       this.workers.push(worker);
     }
   }

@@ -1,0 +1,79 @@
+import { parseArgs } from "node:util";
+import type { Progress } from "../model/types";
+
+/** One word after `lm-transparency`. */
+export interface Command {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What `--help` prints. */
+  readonly usage: string;
+  /** Resolves when done; throws `UsageError` where the arguments are wrong. */
+  run(args: readonly string[], context: Context): Promise<void>;
+}
+
+/** What a command has to do with the outside. */
+export interface Context {
+  readonly signal: AbortSignal;
+  /** Writes to standard output; resolves when it was taken. */
+  write(text: string): Promise<void>;
+  /** Shows progress on standard error, where that is a terminal. */
+  progress(progress: Progress): void;
+}
+
+/** Wrong arguments: exit code 2. */
+export class UsageError extends Error {}
+
+/** An option of a command: `--name VALUE`, or `--name` alone. */
+export type OptionTypes = Readonly<Record<string, { readonly type: "string"; readonly default?: string } | { readonly type: "boolean" }>>;
+
+/** Values by option; one without a default may be missing. */
+export type OptionValues<T extends OptionTypes> = {
+  -readonly [K in keyof T]: T[K] extends { readonly type: "boolean" } ? boolean | undefined : T[K] extends { readonly default: string } ? string : string | undefined;
+};
+
+/** Parses arguments strictly; every problem is a `UsageError` of one sentence. */
+export function parseOptions<const T extends OptionTypes>(args: readonly string[], options: T): OptionValues<T> {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
+    if (positionals.length > 0) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[0])}`);
+    // Strict parsing gives exactly this; the library's own type of it cannot be named.
+    return values as unknown as OptionValues<T>;
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    // The parser adds advice about arguments of other shapes: only its first sentence is about this one.
+    throw new UsageError(error instanceof Error ? error.message.split(/\. |\n/)[0] : String(error));
+  }
+}
+
+/** A number option in a range. */
+export function numberOption(name: string, text: string, min: number, max: number, integer = false): number {
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (!(value >= min && value <= max) || (integer && !Number.isInteger(value))) {
+    const range = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new UsageError(`--${name} is ${JSON.stringify(text)}: it must be ${integer ? "an integer" : "a number"} ${range}`);
+  }
+  return value;
+}
+
+/** An option with few values. */
+export function choiceOption<T extends string>(name: string, text: string, choices: readonly T[]): T {
+  const found = choices.find(choice => choice === text);
+  if (found === undefined) throw new UsageError(`--${name} is ${JSON.stringify(text)}: it must be ${choices.join(" or ")}`);
+  return found;
+}
+
+/** Options that every command that loads a model has. */
+export const MODEL_OPTIONS = {
+  model: { type: "string" },
+  revision: { type: "string" },
+  "cache-dir": { type: "string" },
+  device: { type: "string" },
+  dtype: { type: "string" },
+} as const;
+
+export const MODEL_USAGE = `  --model M            a hub id (owner/name or owner/name@revision), a folder, a .gguf file, or "default"
+  --revision R         branch, tag or commit of a hub repository
+  --cache-dir DIR      folder for downloads instead of the standard cache
+  --device D           auto (default), cpu, gpu, or an execution provider
+  --dtype T            auto (default), float32, float16, bfloat16, q8 or q4`;

@@ -1,0 +1,86 @@
+#!/usr/bin/env node
+/** The command line. Errors are one line on standard error; exit code 2 where the arguments are wrong, 130 after an interrupt. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Progress } from "../model/types";
+import { UsageError, type Command, type Context } from "./command";
+import { trace } from "./trace";
+
+const COMMANDS: readonly Command[] = [trace];
+
+const overview = (): string => `lm-transparency <command> [options]
+
+${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(11)}${summary}`).join("\n")}
+
+  lm-transparency <command> --help says what a command takes; --version prints the version.
+`;
+
+function version(): string {
+  const { version: text } = JSON.parse(readFileSync(join(__dirname, "../../package.json"), "utf8")) as { readonly version: string };
+  return text;
+}
+
+function write(text: string): Promise<void> {
+  return new Promise((resolve, reject) => process.stdout.write(text, error => (error ? reject(error) : resolve())));
+}
+
+let shown = false;
+
+function progress({ stage, done, total, unit }: Progress): void {
+  if (!process.stderr.isTTY) return;
+  const amount = unit === "bytes" ? `${(done / 1e6).toFixed(1)}${total ? ` of ${(total / 1e6).toFixed(1)}` : ""} MB` : `${done}${total ? ` of ${total}` : ""} ${unit}`;
+  process.stderr.write(`\r\x1b[K${stage}: ${amount}`);
+  shown = true;
+}
+
+function clearProgress(): void {
+  if (shown) process.stderr.write("\r\x1b[K");
+  shown = false;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === "--version") {
+    await write(`${version()}\n`);
+    return 0;
+  }
+  if (name === "--help" || name === "help") {
+    await write(overview());
+    return 0;
+  }
+  const interrupt = new AbortController();
+  const onInterrupt = (): void => interrupt.abort(new Error("interrupted"));
+  process.once("SIGINT", onInterrupt);
+  process.once("SIGTERM", onInterrupt);
+  try {
+    const command = COMMANDS.find(candidate => candidate.name === name);
+    if (!command) {
+      const known = COMMANDS.map(candidate => candidate.name).join(", ");
+      throw new UsageError(name === undefined ? `which command? There are ${known}` : `there is no command ${JSON.stringify(name)}: there are ${known}`);
+    }
+    if (rest.includes("--help")) {
+      await write(`${command.usage}\n`);
+      return 0;
+    }
+    const context: Context = { signal: interrupt.signal, write, progress };
+    await command.run(rest, context);
+    clearProgress();
+    return 0;
+  } catch (error) {
+    clearProgress();
+    // The reader of a pipe went away: nothing to say, and nobody to say it to.
+    if ((error as NodeJS.ErrnoException).code === "EPIPE") return 0;
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`lm-transparency: ${message.replace(/\s*\n\s*/g, " ")}\n`);
+    if (interrupt.signal.aborted) return 130;
+    return error instanceof UsageError || error instanceof RangeError ? 2 : 1;
+  } finally {
+    process.off("SIGINT", onInterrupt);
+    process.off("SIGTERM", onInterrupt);
+  }
+}
+
+process.stdout.on("error", () => undefined);
+void main(process.argv.slice(2)).then(code => {
+  process.exitCode = code;
+});

@@ -1,0 +1,122 @@
+import { writeFile } from "node:fs/promises";
+import { topIds, probabilities } from "../lens/vocabulary";
+import type { ModelInfo, NodeName, RouteEdge, Run, Token, TransparentModel } from "../model/types";
+import { loadModel } from "../runtime/load";
+import { choiceOption, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
+
+/** What `trace` prints. */
+export interface TraceOutput {
+  readonly schema: "lm-transparency/trace@1";
+  readonly model: ModelInfo;
+  readonly tokens: readonly Token[];
+  /** Best predictions of the last token first. */
+  readonly predictions: readonly (Token & { readonly logit: number; readonly probability: number })[];
+  readonly routes: readonly { readonly from: number; readonly nodes: readonly NodeName[]; readonly edges: readonly RouteEdge[] }[];
+}
+
+const usage = `lm-transparency trace --model M (--text T | --token-ids 1,2,3) [options]
+Runs a prompt and prints, as JSON, its predictions and the routes by which information reached its tokens.
+
+${MODEL_USAGE}
+  --text T             the prompt
+  --token-ids IDS      the prompt as token ids with commas between them, used exactly as given
+  --no-special-tokens  do not put the tokenizer's special tokens before the text
+  --from F             last (default), all, or the number of a token, counted from 0
+  --threshold X        parts that contribute no more than this are dropped; default 0.04
+  --no-renormalize     do not scale to sum 1 what is left of each whole
+  --value-bias V       output (default) or term: where the biases of the values belong
+  --include-bias       the output bias is a part of its own
+  --top-k N            number of predictions; default 10
+  --json FILE          write to a file instead of standard output ("-")`;
+
+interface TraceArguments {
+  readonly prompt: string | readonly number[];
+  readonly from: "last" | "all" | number;
+  readonly threshold: number;
+  readonly topK: number;
+}
+
+/** Token ids out of `1,2,3`. */
+export function parseTokenIds(text: string): number[] {
+  return text.split(",").map(part => {
+    if (!/^\s*\d+\s*$/.test(part)) throw new UsageError(`--token-ids is ${JSON.stringify(text)}: it must be integers with commas between them, such as 1,2,3`);
+    return Number(part);
+  });
+}
+
+function readFrom(text: string): "last" | "all" | number {
+  if (text === "last" || text === "all") return text;
+  if (!/^\d+$/.test(text)) throw new UsageError(`--from is ${JSON.stringify(text)}: it must be last, all, or the number of a token`);
+  return Number(text);
+}
+
+async function predictions(run: Run, model: TransparentModel, topK: number): Promise<TraceOutput["predictions"]> {
+  const { data } = await run.logits({ position: run.tokens.length - 1 });
+  const ids = topIds(data, topK);
+  const p = probabilities(data, ids);
+  return ids.map((id, i) => ({ ...model.token(id), logit: data[id], probability: p[i] }));
+}
+
+export const trace: Command = {
+  name: "trace",
+  summary: "routes of one prompt as JSON",
+  usage,
+  async run(args: readonly string[], context: Context): Promise<void> {
+    const values = parseOptions(args, {
+      ...MODEL_OPTIONS,
+      text: { type: "string" },
+      "token-ids": { type: "string" },
+      "no-special-tokens": { type: "boolean" },
+      from: { type: "string", default: "last" },
+      threshold: { type: "string", default: "0.04" },
+      "no-renormalize": { type: "boolean" },
+      "value-bias": { type: "string", default: "output" },
+      "include-bias": { type: "boolean" },
+      "top-k": { type: "string", default: "10" },
+      json: { type: "string", default: "-" },
+    });
+    if (values.model === undefined) throw new UsageError("--model is missing: name a hub id, a folder, a .gguf file, or default");
+    if ((values.text === undefined) === (values["token-ids"] === undefined)) throw new UsageError("give the prompt either by --text or by --token-ids");
+    const parsed: TraceArguments = {
+      prompt: values.text ?? parseTokenIds(values["token-ids"] as string),
+      from: readFrom(values.from),
+      threshold: numberOption("threshold", values.threshold, 0, 1),
+      topK: numberOption("top-k", values["top-k"], 1, Infinity, true),
+    };
+    const routeOptions = {
+      threshold: parsed.threshold,
+      renormalize: !values["no-renormalize"],
+      valueBias: choiceOption("value-bias", values["value-bias"], ["output", "term"]),
+      includeBias: values["include-bias"] ?? false,
+      signal: context.signal,
+      onProgress: context.progress,
+    };
+    const { signal } = context;
+    const { revision, "cache-dir": cacheDir, device, dtype } = values;
+    const model = await loadModel(values.model, { revision, cacheDir, device, dtype, signal, onProgress: context.progress });
+    try {
+      const runOptions = { signal, onProgress: context.progress, addSpecialTokens: !values["no-special-tokens"] };
+      const run = typeof parsed.prompt === "string" ? await model.run(parsed.prompt, runOptions) : await model.run(parsed.prompt, runOptions);
+      const last = run.tokens.length - 1;
+      if (typeof parsed.from === "number" && parsed.from > last) throw new UsageError(`--from is ${parsed.from}: the tokens of this prompt are numbered 0 to ${last}`);
+      const starts = parsed.from === "all" ? run.tokens.map((_, t) => t) : [parsed.from === "last" ? last : parsed.from];
+      const routes: TraceOutput["routes"][number][] = [];
+      for (const from of starts) {
+        const { nodes, edges } = await run.routes({ ...routeOptions, from });
+        routes.push({ from, nodes: nodes.map(({ name }) => name), edges });
+      }
+      const output: TraceOutput = {
+        schema: "lm-transparency/trace@1",
+        model: model.info,
+        tokens: run.tokens,
+        predictions: await predictions(run, model, parsed.topK),
+        routes,
+      };
+      const text = `${JSON.stringify(output)}\n`;
+      if (values.json === "-") await context.write(text);
+      else await writeFile(values.json, text);
+    } finally {
+      await model.dispose();
+    }
+  },
+};
