@@ -1,15 +1,14 @@
-import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { Config } from "./config";
 import { DEFAULT_MODEL, defaultModel } from "./default-model";
-import { ModelFileError, list } from "./errors";
+import { ModelFileError } from "./errors";
 import type { Architecture } from "./architecture";
 import { familyOf, familyOfGguf } from "./families";
 import type { ModelFiles, Tokenizer } from "./files";
+import { layoutOf, listWeights, namesIn, readConfig, readTokenizer } from "./folder";
 import { ggufName, readGguf } from "./gguf";
 import { ggufTokenizer } from "./gguf-tokenizer";
-import { parseJson, readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
-import { createTokenizer } from "./tokenizer";
 import type { ProgressListener } from "./types";
 import { WeightMap } from "./weight-map";
 import { createWeightSource } from "./weight-source";
@@ -51,51 +50,20 @@ export async function openGguf(path: string, name?: string): Promise<ModelFiles>
   return assemble(name ?? ggufName(path, metadata), family.describe(config, weights), weights, ggufTokenizer(metadata));
 }
 
-/** Opens a folder in the hub's layout: config.json, safetensors, tokenizer.json. */
+/** Opens a folder in the hub's layout: config.json, safetensors, tokenizer.json; or one with a single GGUF file. */
 export async function openFolder(folder: string, name = basename(folder)): Promise<ModelFiles> {
-  const names = new Set(await readdir(folder));
-  if (!names.has("config.json")) throw new ModelFileError(`${folder} has no config.json, so it is no model folder.`);
-  const config = await readConfig(join(folder, "config.json"));
+  const layout = layoutOf(folder, await namesIn(folder));
+  if (layout.kind === "gguf") return openGguf(join(folder, layout.file), name);
+  const config = await readConfig(folder);
   const family = familyOf(config);
-  const listing = listWeights(await realpath(folder), names);
-  const weights = new WeightMap(listing, { origin: folder, prefixes: family.prefixes });
+  const weights = new WeightMap(await listWeights(folder, layout), { origin: folder, prefixes: family.prefixes });
   const architecture = family.describe(config, weights);
-  const tokenizer = createTokenizer(
-    join(folder, "tokenizer.json"),
-    await readJson(join(folder, "tokenizer.json")),
-    names.has("tokenizer_config.json") ? await readJson(join(folder, "tokenizer_config.json")) : {},
-  );
-  return assemble(name, architecture, weights, tokenizer);
+  return assemble(name, architecture, weights, await readTokenizer(folder, config.string("model_type")));
 }
 
 function assemble(name: string, architecture: Architecture, weights: WeightMap, tokenizer: Tokenizer): ModelFiles {
   const { entries, scalars } = weights.summary();
   return { name, architecture, weights: createWeightSource(entries), tokenizer, nParams: scalars, storedType: storedTypeOf(entries) };
-}
-
-async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new ModelFileError(error.code === "ENOENT" ? `${path} is missing.` : `${path} cannot be read: ${error.message}.`);
-  });
-  return parseJson(path, text);
-}
-
-async function readConfig(path: string): Promise<Config> {
-  const value = await readJson(path);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new ModelFileError(`${path} is not a JSON object.`);
-  return new Config(path, value as Record<string, unknown>);
-}
-
-function listWeights(folder: string, names: ReadonlySet<string>): WeightListing {
-  if (names.has("model.safetensors")) return readSafetensors(join(folder, "model.safetensors"));
-  if (names.has("model.safetensors.index.json")) return readSafetensorsIndex(folder, "model.safetensors.index.json");
-  const others = [...names].filter((name) => name.endsWith(".safetensors") && !name.startsWith("adapter_"));
-  if (others.length === 1) return readSafetensors(join(folder, others[0]));
-  throw new ModelFileError(
-    others.length === 0
-      ? `${folder} has no .safetensors file.`
-      : `${folder} has ${others.length} .safetensors files (${list(others)}) but neither model.safetensors nor model.safetensors.index.json, so it is unclear which belong together.`,
-  );
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16", F64: "float64" };
