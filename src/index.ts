@@ -6,3 +6,7 @@ export { ModelFileError } from "./model/errors";
 export { BaseModel } from "./runtime/base-model";
 export { BaseRun, type AttentionConstants } from "./runtime/base-run";
 export * from "./notebook";
+export { Explore, explore, ModelPanel, modelPanel, PromptBar, promptBar, type ExploreOptions, type ExploreSource } from "./notebook/explore";
+export { ExploreSession } from "./notebook/explore-session";
+export { LensGrid, lensGrid } from "./notebook/lens-grid";
+export { ConfigError, loadConfig, readConfig, type ExplorerConfig, type ExplorerSettings } from "./config";

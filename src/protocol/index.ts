@@ -8,3 +8,4 @@ export * from "./questions";
 export * from "./messages";
 export * from "./flow-layout";
 export * from "./state";
+export * from "./controls";

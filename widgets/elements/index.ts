@@ -11,3 +11,8 @@ export * from "./token-table";
 export * from "./follow-chart";
 export * from "./lens-grid";
 export * from "./token-matrix";
+export * from "./explorer";
+export * from "./control-status";
+export * from "./explore";
+export * from "./model-panel";
+export * from "./prompt-bar";

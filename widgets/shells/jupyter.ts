@@ -131,3 +131,4 @@ export class PictureView extends DOMWidgetView {
     }
   }
 }
+export { ControlModel, ControlView, SessionModel } from "./controls";

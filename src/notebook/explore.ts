@@ -1,0 +1,173 @@
+import type { MimeBundle } from "../protocol/comm-host";
+import { JUPYTER_DISPLAY } from "../protocol/comm-host";
+import { Widget } from "../ipywidgets/widget";
+import type { ExplorerConfig, ExplorerSettings } from "../config";
+import { loadConfig, readConfig } from "../config";
+import type { Run, TransparentModel } from "../model/types";
+import type { Choice, Selection } from "../protocol";
+import { visibleText, WIDGET_MODULE } from "../protocol";
+import { ExploreSession } from "./explore-session";
+import { escapeXml } from "./static-picture";
+import { PACKAGE_VERSION } from "./version";
+
+/** Parts of the controls: each is an element, and a class here. */
+export type ControlPart = "model-panel" | "prompt-bar" | "explore";
+
+interface ControlState {
+  session: ExploreSession;
+  part: ControlPart;
+}
+
+interface ControlEvents {
+  model: TransparentModel;
+  run: Run;
+  select: Selection;
+}
+
+export interface ExploreOptions {
+  /** Prompts to choose from, instead of the configuration's; the last one is looked at first. */
+  readonly prompts?: readonly string[];
+  /** One prompt; the same as `prompts: [prompt]`. */
+  readonly prompt?: string;
+}
+
+/** Where the controls' model comes from: a loaded model, a name for `loadModel`, a configuration or the `.json` file of one, or other controls to share with. */
+export type ExploreSource = TransparentModel | string | ExplorerConfig | ExplorerSettings | ExploreSession | SessionControl;
+
+function sessionOf(source: ExploreSource | undefined, options: ExploreOptions): ExploreSession {
+  const prompts = options.prompts ?? (options.prompt === undefined ? undefined : [options.prompt]);
+  if (source instanceof ExploreSession) return source;
+  if (source instanceof SessionControl) return source.session;
+  if (source === undefined) return new ExploreSession(undefined, { prompts });
+  if (typeof source === "string") {
+    const settings = source.endsWith(".json") ? loadConfig(source) : readConfig({ models: { [source]: null }, default_model: source });
+    return new ExploreSession(settings, { prompts });
+  }
+  if (typeof source !== "object" || source === null) throw new TypeError("explore() takes a loaded model, a model's name, a configuration or the .json file of one.");
+  if ("info" in source) return new ExploreSession(source, { prompts });
+  return new ExploreSession("maxPromptLength" in source ? (source as ExplorerSettings) : readConfig(source), { prompts });
+}
+
+/** A control of a session, shown alone. Several of one session follow each other. */
+export class SessionControl extends Widget<ControlState, ControlEvents> {
+  #following: (() => void) | undefined;
+
+  constructor(part: ControlPart, source?: ExploreSource, options: ExploreOptions = {}) {
+    super(
+      {
+        modelName: "ControlModel",
+        modelModule: WIDGET_MODULE,
+        modelModuleVersion: PACKAGE_VERSION,
+        viewName: "ControlView",
+        viewModule: WIDGET_MODULE,
+        viewModuleVersion: PACKAGE_VERSION,
+        references: ["session"],
+      },
+      { session: sessionOf(source, options), part },
+    );
+    const ended = new AbortController();
+    this.session.on("model", (model) => this.emit("model", model), { signal: ended.signal });
+    this.session.on("run", (run) => this.emit("run", run), { signal: ended.signal });
+    this.session.observe(
+      "picture",
+      ({ new: picture }) => {
+        this.#following?.();
+        this.#following = picture?.on("select", (selection) => this.emit("select", selection));
+      },
+      { signal: ended.signal },
+    );
+    this.on("close", () => {
+      ended.abort();
+      this.#following?.();
+    });
+  }
+
+  /** What the controls share. */
+  get session(): ExploreSession {
+    return this.get("session");
+  }
+
+  /** The loaded model; undefined while none is. */
+  get model(): TransparentModel | undefined {
+    return this.session.model;
+  }
+
+  /** The run that is looked at; undefined while there is none. */
+  get run(): Run | undefined {
+    return this.session.run;
+  }
+
+  /** What is selected in the picture; undefined while there is none. */
+  get selection(): Selection | undefined {
+    return this.session.picture?.selection;
+  }
+
+  /** Changes parts of the selection. Throws where nothing is shown yet. */
+  select(change: Partial<Selection>): void {
+    const { picture } = this.session;
+    if (!picture) throw new Error("There is no picture yet to select in: await choose({ prompt }) first.");
+    picture.select(change);
+  }
+
+  /** Chooses a model, device, precision or prompt as the controls do; resolves with the run. */
+  choose(choice: Choice): Promise<Run | undefined> {
+    return this.session.choose(choice);
+  }
+
+  override async [JUPYTER_DISPLAY](): Promise<MimeBundle> {
+    // Shown at once, with its progress; a model that is there already is not worth a first view without a picture.
+    this.session.start();
+    if (this.get("part") === "explore" && this.model) await this.session.settled();
+    const bundle = await super[JUPYTER_DISPLAY]();
+    const { picture } = this.session;
+    const shown = this.get("part") === "explore" && picture ? await picture[JUPYTER_DISPLAY]() : undefined;
+    return { ...bundle, "text/plain": this.toString(), "text/html": shown?.["text/html"] ?? `<p>${escapeXml(this.toString())}</p>` };
+  }
+
+  override toString(): string {
+    const { current, status } = this.session.state;
+    const name = { "model-panel": "ModelPanel", "prompt-bar": "PromptBar", explore: "Explore" }[this.get("part")];
+    const doing = status.phase === "error" ? `; ${status.message}` : status.phase === "idle" ? "" : `; ${status.phase}`;
+    return `${name} of ${current.model || "no model"}${current.prompt ? `, ${JSON.stringify(visibleText(current.prompt).replaceAll("·", " "))}` : ""}${doing}`;
+  }
+}
+
+/** Model, device and precision. */
+export class ModelPanel extends SessionControl {
+  constructor(source?: ExploreSource, options?: ExploreOptions) {
+    super("model-panel", source, options);
+  }
+}
+
+/** Prompts, a prompt of one's own, threshold and normalisation. */
+export class PromptBar extends SessionControl {
+  constructor(source?: ExploreSource, options?: ExploreOptions) {
+    super("prompt-bar", source, options);
+  }
+}
+
+/** All controls, and the Explorer of what they chose. */
+export class Explore extends SessionControl {
+  constructor(source?: ExploreSource, options?: ExploreOptions) {
+    super("explore", source, options);
+  }
+}
+
+/**
+ * The whole tool in a cell: controls for model and prompt, and below them the Explorer of the run.
+ *
+ * @param source a loaded model; a name for `loadModel`; a configuration, or the path of its `.json` file; or controls to share with.
+ *   Default: the default model and a few prompts.
+ * @throws ConfigError where a configuration is wrong.
+ */
+export function explore(source?: ExploreSource, options?: ExploreOptions): Explore {
+  return new Explore(source, options);
+}
+
+export function modelPanel(source?: ExploreSource, options?: ExploreOptions): ModelPanel {
+  return new ModelPanel(source, options);
+}
+
+export function promptBar(source?: ExploreSource, options?: ExploreOptions): PromptBar {
+  return new PromptBar(source, options);
+}
