@@ -1,3 +1,4 @@
+import type { AttentionRow } from "./attention-row";
 import { CONTROL } from "./jobs";
 import { sharedPool } from "./pool";
 
@@ -27,17 +28,7 @@ export interface AttentionBlock {
   readonly ffn?: Float32Array;
 }
 
-/** Contributions at one query position; all of them sum to 1. */
-export interface AttentionRow {
-  readonly position: number;
-  /** [position + 1, H]: key, head. */
-  readonly terms: Float32Array;
-  readonly residual: number;
-  /** 0 where the bias is no part. */
-  readonly bias: number;
-  /** 0 where blocks are not parallel. */
-  readonly ffn: number;
-}
+export type { AttentionRow } from "./attention-row";
 
 /** Bytes of prepared wholes a thread holds at a time (8 bytes a value). */
 const WHOLES_BYTES = 8 << 20;

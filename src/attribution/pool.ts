@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { Reclaimer } from "../engine/reclaim";
 import { CONTROL, type AttentionJob, type JobAnswer } from "./jobs";
 
 interface Pending {
@@ -16,6 +17,7 @@ export class AttributionPool {
   private workers: Worker[] = [];
   private readonly pending = new Map<number, Pending>();
   private lastId = 0;
+  private readonly reclaimer = new Reclaimer(256 << 20);
 
   /** @param size number of threads. Default: one a core, at most 8. */
   constructor(private readonly size = Math.min(availableParallelism(), 8)) {}
@@ -24,6 +26,7 @@ export class AttributionPool {
   run(job: Omit<AttentionJob, "id">, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     this.start();
+    this.reclaimer.note(job.terms.byteLength);
     const id = ++this.lastId;
     return new Promise<void>((resolve, reject) => {
       const abort = (): void => {

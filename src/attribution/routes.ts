@@ -1,5 +1,5 @@
 import type { EdgeKind, NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
-import type { AttentionRow } from "./attention";
+import type { AttentionRow } from "./attention-row";
 import { compareNodes } from "./names";
 
 /** Where a trace gets contributions from: it asks for the rows of a layer when it reaches them, and for no others. */
@@ -24,6 +24,12 @@ export interface TraceOptions {
 
 /** The event loop gets its turn after this many milliseconds of work. */
 const SLICE_MS = 8;
+
+/** Lets other events run. Browsers, where stored contributions are traced, have no `setImmediate`. */
+function nextTurn(): Promise<void> {
+  const { setImmediate = setTimeout } = globalThis as { setImmediate?: (callback: () => void) => unknown };
+  return new Promise(resolve => void setImmediate(resolve));
+}
 
 /**
  * Walks down from the start nodes over the edges that pass the threshold.
@@ -59,7 +65,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
   let sliceEnd = performance.now() + SLICE_MS;
   const breathe = async (): Promise<void> => {
     if (performance.now() < sliceEnd) return;
-    await new Promise<void>(resolve => setImmediate(resolve));
+    await nextTurn();
     options.signal?.throwIfAborted();
     sliceEnd = performance.now() + SLICE_MS;
   };

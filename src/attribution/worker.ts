@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
+import { Reclaimer } from "../engine/reclaim";
 import { CONTROL, EPSILON, type AttentionJob, type JobAnswer } from "./jobs";
 
 interface KernelExports {
@@ -175,7 +176,9 @@ function work(job: AttentionJob): boolean {
 
 const port = parentPort;
 if (!port) throw new Error("This file is a worker thread's: it is started by pool.ts.");
+const reclaimer = new Reclaimer(64 << 20);
 port.on("message", (job: AttentionJob) => {
+  for (const value of Object.values(job) as unknown[]) if (ArrayBuffer.isView(value)) reclaimer.note(value.byteLength);
   try {
     if (!work(job)) return;
     if (Atomics.load(job.control, CONTROL.cancelled) === 0) finish(job);

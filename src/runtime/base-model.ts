@@ -1,4 +1,5 @@
-import type { ModelInfo, Run, RunOptions, Tensor, Token, TransparentModel } from "../model/types";
+import type { ModelInfo, RunOptions, Tensor, Token, TransparentModel } from "../model/types";
+import type { BaseRun } from "./base-run";
 import { checkTokenIds } from "./check";
 
 /** A prompt as it was given: a text, or token ids that are used exactly as they are. */
@@ -16,17 +17,17 @@ export abstract class BaseModel implements TransparentModel {
   abstract neuronOutput(layer: number, neuron: number): Promise<Tensor>;
 
   /** One forward pass over checked token ids. */
-  protected abstract forward(tokens: readonly Token[], options: RunOptions): Promise<Run>;
+  protected abstract forward(tokens: readonly Token[], options: RunOptions): Promise<BaseRun>;
 
   async dispose(): Promise<void> {}
 
-  run(prompt: Prompt, options?: RunOptions): Promise<Run>;
-  run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<Run[]>;
-  async run(input: Prompt | readonly string[] | readonly (readonly number[])[], options: RunOptions = {}): Promise<Run | Run[]> {
+  run(prompt: Prompt, options?: RunOptions): Promise<BaseRun>;
+  run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<BaseRun[]>;
+  async run(input: Prompt | readonly string[] | readonly (readonly number[])[], options: RunOptions = {}): Promise<BaseRun | BaseRun[]> {
     const batch = Array.isArray(input) && input.length > 0 && typeof input[0] !== "number";
     if (!batch) return this.runOne(input as Prompt, options, "The prompt");
     const prompts = (input as readonly Prompt[]).map((prompt, i) => this.read(prompt, options, `Prompt ${i}`));
-    const runs: Run[] = [];
+    const runs: BaseRun[] = [];
     try {
       for (const tokens of prompts) {
         runs.push(await this.forward(tokens, options));
@@ -39,7 +40,7 @@ export abstract class BaseModel implements TransparentModel {
     return runs;
   }
 
-  private async runOne(prompt: Prompt, options: RunOptions, what: string): Promise<Run> {
+  private async runOne(prompt: Prompt, options: RunOptions, what: string): Promise<BaseRun> {
     return this.forward(this.read(prompt, options, what), options);
   }
 

@@ -1,6 +1,7 @@
 import { createEngine } from "../engine";
 import { openModel } from "../model/open";
 import type { LoadOptions, TransparentModel } from "../model/types";
+import type { BaseModel } from "./base-model";
 import { LocalModel } from "./local-model";
 
 /** What `loadModel` takes where it takes no name. */
@@ -19,6 +20,9 @@ const METHODS = ["tokenize", "token", "run", "unembed", "neuronOutput", "dispose
  * @throws TypeError where an object lacks methods of the interface; ModelFileError where files are missing, damaged or of an
  *   architecture that is not known; RangeError for an unknown device or dtype.
  */
+export function loadModel(source?: string, options?: LoadOptions): Promise<BaseModel>;
+export function loadModel<M extends TransparentModel>(source: M, options?: LoadOptions): Promise<M>;
+export function loadModel(source?: string | TransparentModel, options?: LoadOptions): Promise<TransparentModel>;
 export async function loadModel(source: string | TransparentModel = DEFAULT_MODEL, options: LoadOptions = {}): Promise<TransparentModel> {
   options.signal?.throwIfAborted();
   if (typeof source === "object" && source !== null) {

@@ -3,14 +3,20 @@ import type { Engine, LayerConstants } from "../engine/types";
 import type { ModelFiles } from "../model/files";
 import type { ModelInfo, RunOptions, Tensor, Token } from "../model/types";
 import { BaseModel } from "./base-model";
+import { Batch } from "./batch";
 import { checkIndex } from "./check";
 import { keptTensors, LocalRun } from "./local-run";
+
+/** Most vectors of one pass over the unembedding: their logits are held at once. */
+const UNEMBED_ROWS = 64;
 
 /** A model computed on this machine, from its files. */
 export class LocalModel extends BaseModel {
   readonly info: ModelInfo;
   private disposed = false;
   private readonly runs = new Set<LocalRun>();
+  private readonly normalized: Batch;
+  private readonly raw: Batch;
 
   constructor(
     private readonly files: ModelFiles,
@@ -19,6 +25,9 @@ export class LocalModel extends BaseModel {
     super();
     sharedPool().start();
     const { architecture } = files;
+    const unembed = (normalize: boolean) => (vectors: readonly Float32Array[]) => this.unembedTogether(vectors, normalize);
+    this.normalized = new Batch(unembed(true), UNEMBED_ROWS);
+    this.raw = new Batch(unembed(false), UNEMBED_ROWS);
     this.info = Object.freeze({
       name: files.name,
       family: architecture.family,
@@ -57,8 +66,10 @@ export class LocalModel extends BaseModel {
 
   async unembed(vector: Float32Array, options: { readonly normalize?: boolean } = {}): Promise<Tensor> {
     this.check();
-    if (!(vector instanceof Float32Array) || vector.length !== this.info.dModel) {
-      throw new RangeError(`A vector to unembed is a Float32Array of ${this.info.dModel} numbers${vector instanceof Float32Array ? `, not ${vector.length}` : ""}.`);
+    // Not `instanceof`: arrays of a cell or a test come from another realm.
+    const isVector = ArrayBuffer.isView(vector) && vector[Symbol.toStringTag] === "Float32Array";
+    if (!isVector || vector.length !== this.info.dModel) {
+      throw new RangeError(`A vector to unembed is a Float32Array of ${this.info.dModel} numbers${isVector ? `, not ${vector.length}` : ""}.`);
     }
     const [data] = await this.unembedAll([vector], options.normalize ?? true);
     return { data, dims: [this.info.dVocab] };
@@ -82,13 +93,9 @@ export class LocalModel extends BaseModel {
 
   // For the runs.
 
-  /** [V] for each vector [d]; one pass over the unembedding for all. */
-  async unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
-    const { dModel, dVocab } = this.info;
-    const all = new Float32Array(vectors.length * dModel);
-    vectors.forEach((vector, i) => all.set(vector, i * dModel));
-    const { data } = await this.engine.unembed(all, { normalize });
-    return vectors.map((_, i) => data.subarray(i * dVocab, (i + 1) * dVocab));
+  /** [V] for each vector [d]. What is asked at once, or while the engine is busy with the last, is one pass over the unembedding. */
+  unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
+    return (normalize ? this.normalized : this.raw).add(vectors);
   }
 
   constants(layer: number): Promise<LayerConstants> {
@@ -101,6 +108,15 @@ export class LocalModel extends BaseModel {
 
   hasPostFfnNorm(layer: number): boolean {
     return this.files.architecture.layers[layer].postFfnNorm !== undefined;
+  }
+
+  private async unembedTogether(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
+    const { dModel, dVocab } = this.info;
+    const all = new Float32Array(vectors.length * dModel);
+    vectors.forEach((vector, i) => all.set(vector, i * dModel));
+    const { data } = await this.engine.unembed(all, { normalize });
+    // Copies: who remembers one row must not hold all of them.
+    return vectors.map((_, i) => data.slice(i * dVocab, (i + 1) * dVocab));
   }
 
   private check(): void {

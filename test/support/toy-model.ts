@@ -1,4 +1,4 @@
-import { BaseModel, BaseRun, type AttentionConstants, type ModelInfo, type ResidualPoint, type Run, type Tensor, type Token } from "../../src/index";
+import { BaseModel, BaseRun, type AttentionConstants, type ModelInfo, type ResidualPoint, type Tensor, type Token } from "../../src/index";
 
 export interface ToyShape {
   readonly nLayers: number;
@@ -88,7 +88,7 @@ export class ToyModel extends BaseModel {
     return { data: Float32Array.from(this.layers[layer].ffnOutput[neuron]), dims: [this.info.dModel] };
   }
 
-  protected async forward(tokens: readonly Token[]): Promise<Run> {
+  protected async forward(tokens: readonly Token[]): Promise<ToyRun> {
     return new ToyRun(this, tokens);
   }
 }
