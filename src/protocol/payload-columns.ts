@@ -1,0 +1,124 @@
+import { ProtocolError } from "./version";
+
+/**
+ * Columns of numbers in one run of bytes. Bytes of equal weight lie together (all low bytes, then the next), because that is what a
+ * compressor finds patterns in.
+ *
+ * `f24` is a float32 without its lowest 8 mantissa bits, rounded: relative error up to 2^-17. `delta` columns hold differences.
+ */
+export type ColumnType = "u8" | "u16" | "u32" | "f24" | "f32";
+
+/** Where a column lies. Bytes `at` to `at + n * width`. */
+export interface ColumnPlace {
+  readonly t: ColumnType;
+  readonly at: number;
+  readonly n: number;
+  readonly d?: 1;
+}
+
+const WIDTH: Readonly<Record<ColumnType, number>> = { u8: 1, u16: 2, u32: 4, f24: 3, f32: 4 };
+const LIMIT: Readonly<Record<ColumnType, number>> = { u8: 0xff, u16: 0xffff, u32: 0xffffffff, f24: 0, f32: 0 };
+
+/** No honest column is longer; a claim of more would only fill memory. */
+const MAX_VALUES = 8e6;
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+function bitsOfFloat(value: number): number {
+  scratch.setFloat32(0, value);
+  return scratch.getUint32(0);
+}
+
+function floatOfBits(bits: number): number {
+  scratch.setUint32(0, bits);
+  return scratch.getFloat32(0);
+}
+
+/** `value` as it is read back from an `f24` column. Infinities and NaN stay what they are. */
+export function roundToF24(value: number): number {
+  const bits = bitsOfFloat(value);
+  if ((bits & 0x7f800000) === 0x7f800000) return value;
+  return floatOfBits((bits + 0x80) & ~0xff);
+}
+
+/** Gathers columns; their places go into the JSON beside. */
+export class ColumnWriter {
+  readonly #parts: Uint8Array[] = [];
+  #length = 0;
+
+  /** Throws a `RangeError` for a value that the type does not hold. */
+  add(type: ColumnType, values: ArrayLike<number>, options: { readonly delta?: boolean } = {}): ColumnPlace {
+    const width = WIDTH[type];
+    const n = values.length;
+    const bytes = new Uint8Array(n * width);
+    const modulus = LIMIT[type] + 1;
+    let last = 0;
+    for (let i = 0; i < n; i++) {
+      const value = values[i];
+      let bits: number;
+      if (type === "f32" || type === "f24") {
+        bits = bitsOfFloat(type === "f24" ? roundToF24(value) : value);
+        if (type === "f24") bits >>>= 8;
+      } else {
+        if (!Number.isInteger(value) || value < 0 || value >= modulus) throw new RangeError(`${value} does not fit a ${type} column.`);
+        bits = options.delta ? (value - last + modulus) % modulus : value;
+        last = value;
+      }
+      for (let b = 0; b < width; b++) bytes[b * n + i] = (bits >>> (8 * b)) & 0xff;
+    }
+    this.#parts.push(bytes);
+    const place: ColumnPlace = { t: type, at: this.#length, n, ...(options.delta ? { d: 1 as const } : {}) };
+    this.#length += bytes.length;
+    return place;
+  }
+
+  /** The narrowest column of whole numbers that holds all of `values`. */
+  addWhole(values: ArrayLike<number>, options: { readonly delta?: boolean } = {}): ColumnPlace {
+    let largest = 0;
+    for (let i = 0; i < values.length; i++) if (values[i] > largest) largest = values[i];
+    return this.add(largest <= LIMIT.u8 ? "u8" : largest <= LIMIT.u16 ? "u16" : "u32", values, options);
+  }
+
+  bytes(): Uint8Array {
+    const all = new Uint8Array(this.#length);
+    let at = 0;
+    for (const part of this.#parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+}
+
+const malformed = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}.`);
+
+/** Reads columns that someone else wrote: every place is checked against the bytes that are there. */
+export class ColumnReader {
+  constructor(private readonly bytes: Uint8Array) {}
+
+  /** `n`: how many values there have to be, where that is known. */
+  read(place: unknown, n?: number): Float64Array {
+    const { t, at, n: count, d } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
+    if (typeof t !== "string" || !Object.hasOwn(WIDTH, t)) throw malformed(`a column has the type ${JSON.stringify(t) ?? "nothing"}`);
+    const type = t as ColumnType;
+    const width = WIDTH[type];
+    if (!isCount(at) || !isCount(count) || at + count * width > this.bytes.length) throw malformed("a column lies outside of it");
+    if (count > MAX_VALUES) throw malformed("a column is too long");
+    if (n !== undefined && count !== n) throw malformed(`a column has ${count} values instead of ${n}`);
+    const values = new Float64Array(count);
+    const modulus = LIMIT[type] + 1;
+    let last = 0;
+    for (let i = 0; i < count; i++) {
+      let bits = 0;
+      for (let b = width - 1; b >= 0; b--) bits = bits * 256 + this.bytes[at + b * count + i];
+      if (type === "f32") values[i] = floatOfBits(bits);
+      else if (type === "f24") values[i] = floatOfBits(bits * 256);
+      else values[i] = last = d === 1 ? (last + bits) % modulus : bits;
+    }
+    return values;
+  }
+}
+
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

@@ -1,0 +1,179 @@
+import { trace } from "../attribution/routes";
+import type { ContributionSource } from "../attribution/routes";
+import type { Answer, RoutesAnswer } from "./questions";
+import { EDGE_KINDS } from "./questions";
+import { tensor } from "./codec";
+import type { ModelFacts } from "./state";
+import { ProtocolError } from "./version";
+
+/** A row of an attention block that a route may pass: contributions of a query's parts. H heads. */
+export interface StoredWhole {
+  readonly layer: number;
+  readonly query: number;
+  readonly residual: number;
+  /** 0 where blocks are not parallel. */
+  readonly ffn: number;
+  readonly bias: number;
+  /** Ascending. */
+  readonly keys: readonly number[];
+  /** [keys, H] */
+  readonly terms: ArrayLike<number>;
+  /** [keys, H]: attention weights. */
+  readonly weights: ArrayLike<number>;
+}
+
+/** The two parts of the state after a feed-forward block. */
+export interface StoredPair {
+  readonly layer: number;
+  readonly position: number;
+  readonly ffn: number;
+  readonly residual: number;
+}
+
+interface GraphParts {
+  readonly from: readonly string[];
+  readonly threshold: number;
+  readonly renormalize: boolean;
+  readonly nodes: readonly { readonly name: string }[];
+  readonly edges: readonly { readonly source: string; readonly target: string; readonly kind: string; readonly weight: number; readonly heads?: Readonly<Record<number, number>> }[];
+}
+
+/** A route graph as the answer to a question about it. */
+export function routesAnswer(graph: GraphParts): RoutesAnswer {
+  const nodes = graph.nodes.map((node) => node.name);
+  const index = new Map(nodes.map((name, i) => [name, i]));
+  const count = graph.edges.length;
+  const sources = new Uint32Array(count);
+  const targets = new Uint32Array(count);
+  const kinds = new Uint8Array(count);
+  const weights = new Float32Array(count);
+  const headStarts = new Uint32Array(count + 1);
+  const heads: number[] = [];
+  const headWeights: number[] = [];
+  graph.edges.forEach((edge, e) => {
+    sources[e] = index.get(edge.source)!;
+    targets[e] = index.get(edge.target)!;
+    kinds[e] = (EDGE_KINDS as readonly string[]).indexOf(edge.kind);
+    weights[e] = edge.weight;
+    for (const [head, weight] of Object.entries(edge.heads ?? {})) {
+      heads.push(Number(head));
+      headWeights.push(weight);
+    }
+    headStarts[e + 1] = heads.length;
+  });
+  return {
+    from: graph.from,
+    threshold: graph.threshold,
+    renormalize: graph.renormalize,
+    nodes,
+    sources: tensor(sources),
+    targets: tensor(targets),
+    kinds: tensor(kinds),
+    weights: tensor(weights),
+    headStarts: tensor(headStarts),
+    heads: tensor(Uint16Array.from(heads)),
+    headWeights: tensor(Float32Array.from(headWeights)),
+  };
+}
+
+/** The keys of a row that a route can pass at `threshold` or above, with renormalisation or without: all others are below it even in sum. */
+export function passingKeys(terms: ArrayLike<number>, nKeys: number, nHeads: number, rest: readonly number[], threshold: number): number[] {
+  const keys: number[] = [];
+  let best = -1;
+  let largest = 0;
+  for (let key = 0; key < nKeys; key++) {
+    let sum = 0;
+    for (let head = 0; head < nHeads; head++) {
+      const c = terms[key * nHeads + head];
+      sum += c;
+      if (c > largest) {
+        largest = c;
+        best = key;
+      }
+    }
+    if (sum > threshold) keys.push(key);
+  }
+  // Where nothing passes, the largest part stays.
+  if (largest <= threshold && largest > Math.max(...rest) && !keys.includes(best)) keys.push(best);
+  return keys.sort((a, b) => a - b);
+}
+
+const notStored = (): ProtocolError =>
+  new ProtocolError("unavailable", "These routes are not stored in this notebook: only those at the thresholds it was saved for are. Run the cell again to see them.");
+
+/** Contributions that are stored, as the route tracer wants them. A row that is not stored is refused with a sentence. */
+class StoredContributions implements ContributionSource {
+  readonly nHeads: number;
+  readonly nLayers: number;
+  readonly parallelBlocks: boolean;
+  readonly #wholes = new Map<number, StoredWhole>();
+  readonly #pairs = new Map<number, StoredPair>();
+
+  constructor(
+    model: Pick<ModelFacts, "nHeads" | "nLayers" | "parallelBlocks">,
+    readonly nTokens: number,
+    wholes: Iterable<StoredWhole>,
+    pairs: Iterable<StoredPair>,
+  ) {
+    ({ nHeads: this.nHeads, nLayers: this.nLayers, parallelBlocks: this.parallelBlocks } = model);
+    for (const whole of wholes) this.#wholes.set(whole.layer * nTokens + whole.query, whole);
+    for (const pair of pairs) this.#pairs.set(pair.layer * nTokens + pair.position, pair);
+  }
+
+  whole(layer: number, query: number): StoredWhole | undefined {
+    return this.#wholes.get(layer * this.nTokens + query);
+  }
+
+  async attention(layer: number, positions: readonly number[]): Promise<{ position: number; terms: Float32Array; residual: number; ffn: number; bias: number }[]> {
+    return positions.map((position) => {
+      const whole = this.whole(layer, position);
+      if (!whole) throw notStored();
+      const terms = new Float32Array((position + 1) * this.nHeads);
+      whole.keys.forEach((key, i) => {
+        for (let head = 0; head < this.nHeads; head++) terms[key * this.nHeads + head] = whole.terms[i * this.nHeads + head];
+      });
+      return { position, terms, residual: whole.residual, ffn: whole.ffn, bias: whole.bias };
+    });
+  }
+
+  async ffn(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
+    return positions.map((position) => {
+      const pair = this.#pairs.get(layer * this.nTokens + position);
+      if (!pair) throw notStored();
+      return [pair.ffn, pair.residual] as const;
+    });
+  }
+}
+
+/** The questions that contributions alone answer. */
+export class StoredRoutes {
+  readonly #source: StoredContributions;
+
+  /** `threshold`: the lowest that the stored rows are complete for. */
+  constructor(
+    private readonly model: Pick<ModelFacts, "nHeads" | "nLayers" | "parallelBlocks">,
+    nTokens: number,
+    wholes: Iterable<StoredWhole>,
+    pairs: Iterable<StoredPair>,
+    readonly threshold: number,
+  ) {
+    this.#source = new StoredContributions(model, nTokens, wholes, pairs);
+  }
+
+  /** Rejects with a `ProtocolError` where rows are missing. */
+  async routes(from: number, threshold: number, renormalize: boolean, signal?: AbortSignal): Promise<RoutesAnswer> {
+    if (threshold < this.threshold) throw notStored();
+    const layer = this.model.nLayers - 1;
+    const start = { name: `I${layer}_${from}`, kind: "I" as const, layer, position: from };
+    const { nodes, edges } = await trace(this.#source, { from: [start], threshold, renormalize, signal });
+    return routesAnswer({ from: [start.name], threshold, renormalize, nodes, edges });
+  }
+
+  heads(layer: number, query: number, key: number): Answer<"heads"> | undefined {
+    const whole = this.#source.whole(layer, query);
+    const at = whole ? whole.keys.indexOf(key) : -1;
+    if (!whole || at < 0) return undefined;
+    const pick = (values: ArrayLike<number>): Float32Array => Float32Array.from({ length: this.model.nHeads }, (_, head) => values[at * this.model.nHeads + head]);
+    return { contributions: tensor(pick(whole.terms)), weights: tensor(pick(whole.weights)) };
+  }
+}
