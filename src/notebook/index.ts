@@ -1,6 +1,10 @@
 /** Pictures of runs for notebooks. */
+import "./methods";
 export { FlowGraph, flowGraph, type FlowGraphOptions } from "./flow-graph";
 export { Picture, type PictureOptions } from "./picture";
 export { PredictionTable, topPredictions, type PredictionOptions } from "./predictions";
 export { SharedSelection, selectionOf } from "./selection";
 export { staticSvg } from "./static-picture";
+export {
+  Explorer, explorer, HeadBars, headBars, NeuronBars, neuronBars, TokenMatrix, tokenMatrix, TokenTable, tokenTable, type TokenMatrixOptions, type TokenTableOptions,
+} from "./parts";

@@ -17,6 +17,7 @@ beforeAll(async () => {
   });
   notebook = await jupyter.open("walk.ipynb", { width: 1500, height: 1300 });
   await notebook.run(0);
+  expect((await notebook.outputData(0)).map((output) => output.evalue).filter(Boolean)).toEqual([]);
 }, 240_000);
 afterAll(() => jupyter?.stop(), 30_000);
 

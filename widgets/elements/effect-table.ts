@@ -50,10 +50,10 @@ export class EffectTableElement extends LmtElement {
         table-layout: fixed;
       }
       th.n {
-        width: 72px;
+        width: 64px;
       }
       td.bar {
-        min-width: 56px;
+        min-width: 48px;
       }
       .promoted td.bar {
         --bar: var(--_up);

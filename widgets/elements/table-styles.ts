@@ -13,6 +13,12 @@ export const tableStyles = css`
     min-height: 28px;
     padding-bottom: 4px;
   }
+  header > :last-child {
+    display: inline-flex;
+    flex: none;
+    gap: 5px;
+    align-self: flex-start;
+  }
   .scroll {
     max-height: var(--lmt-table-height, 420px);
     overflow: auto;

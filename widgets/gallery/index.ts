@@ -29,6 +29,8 @@ interface Case {
 
 const panel: Case["show"] = (source, selection) => html`<lmt-flow-panel .source=${source} .selection=${selection}></lmt-flow-panel>`;
 const graph: Case["show"] = (source, selection) => html`<lmt-flow-graph .source=${source} .selection=${selection}></lmt-flow-graph>`;
+const matrix: Case["show"] = (source, selection) => html`<lmt-token-matrix .source=${source} .selection=${selection}></lmt-token-matrix>`;
+const explorer: Case["show"] = (source, selection) => html`<lmt-explorer .source=${source} .selection=${selection}></lmt-explorer>`;
 
 export const CASES: readonly Case[] = [
   { name: "panel", options: deep, show: panel },
@@ -46,6 +48,16 @@ export const CASES: readonly Case[] = [
   { name: "panel-error", options: { ...small, error: "The kernel was restarted: run the cell again to ask it." }, selection: { focus: { kind: "node", node: "I8_4" } }, show: panel },
   { name: "graph-128", options: { tokens: long(128), nLayers: 12, nHeads: 12 }, show: graph },
   { name: "graph-huge", options: { tokens: long(256), nLayers: 32, nHeads: 32 }, selection: { threshold: 0.02 }, show: graph },
+  { name: "matrix", options: small, selection: { focus: { kind: "edge", source: "I10_4", target: "A11_5" }, head: { layer: 11, head: 3 } }, show: matrix },
+  { name: "matrix-400", width: 400, options: { ...small, tokens: STRANGE }, selection: { focus: { kind: "edge", source: "I10_4", target: "A11_5" } }, show: matrix },
+  { name: "matrix-huge", options: { ...small, tokens: long(256) }, selection: { focus: { kind: "edge", source: "I10_40", target: "A11_50" } }, show: matrix },
+  { name: "matrix-1024", options: { ...small, tokens: long(1024) }, selection: { focus: { kind: "edge", source: "I10_40", target: "A11_500" } }, show: matrix },
+  { name: "matrix-multiples", options: small, selection: { head: { layer: 11, head: 3 } }, show: (source, selection) => html`<lmt-token-matrix multiples .source=${source} .selection=${selection}></lmt-token-matrix>` },
+  { name: "matrix-empty", options: small, show: matrix },
+  { name: "follow", options: deep, selection: { token: 0, focus: { kind: "node", node: "I20_4" } }, show: (source, selection) => html`<lmt-follow-chart .source=${source} .selection=${selection}></lmt-follow-chart>` },
+  { name: "explorer", options: small, selection: { focus: { kind: "edge", source: "I10_4", target: "A11_5" }, head: { layer: 11, head: 3 }, token: 0 }, show: explorer },
+  { name: "explorer-wide", width: 1880, options: small, selection: { focus: { kind: "edge", source: "I10_4", target: "A11_5" }, head: { layer: 11, head: 3 }, token: 0 }, show: explorer },
+  { name: "explorer-400", width: 400, options: small, selection: { focus: { kind: "ffn", layer: 11, position: 5 } }, show: explorer },
 ];
 
 const query = new URLSearchParams(location.search);

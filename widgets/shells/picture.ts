@@ -18,10 +18,17 @@ const ELEMENTS: Readonly<Record<PictureName, string>> = {
 };
 
 /** Options of pictures by name, and the element's property that each one sets. Others are ignored. */
-const OPTIONS: Readonly<Record<string, { readonly property: string; readonly type: "boolean" | "number" }>> = {
+const OPTIONS: Readonly<Record<string, { readonly property: string; readonly type: "boolean" | "number" | "string" }>> = {
   detail: { property: "detail", type: "boolean" },
   bare: { property: "bare", type: "boolean" },
   topK: { property: "topK", type: "number" },
+  node: { property: "node", type: "string" },
+  layer: { property: "layer", type: "number" },
+  head: { property: "head", type: "number" },
+  together: { property: "together", type: "boolean" },
+  multiples: { property: "multiples", type: "boolean" },
+  sorted: { property: "sorted", type: "boolean" },
+  by: { property: "by", type: "string" },
 };
 
 export interface PictureParts {

@@ -1,0 +1,63 @@
+/** The Explorer in a real JupyterLab on a GPT-2: one line shows the whole tool, and everything follows every click. */
+import { modelFolder } from "../support/fixtures";
+import { type Jupyter, type NotebookPage, makeNotebook, startJupyter } from "../support/jupyter";
+
+let jupyter: Jupyter;
+let notebook: NotebookPage;
+
+beforeAll(async () => {
+  jupyter = await startJupyter({
+    files: {
+      "explorer.ipynb": makeNotebook([
+        `import { BaseRun, explorer, loadModel, tokenMatrix } from "lm-transparency";\nconst model = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});\nconst run = await model.run("The war lasted from the year 1732");\nconst tool = explorer(run);\ntool`,
+        "tokenMatrix(run)",
+        "tool.selection",
+      ]),
+    },
+  });
+  notebook = await jupyter.open("explorer.ipynb", { width: 1500, height: 1500 });
+  await notebook.run(0);
+  expect((await notebook.outputData(0)).map((output) => output.evalue).filter(Boolean)).toEqual([]);
+}, 240_000);
+afterAll(() => jupyter?.stop(), 30_000);
+
+const tool = () => notebook.outputs(0).locator("lmt-explorer");
+
+test("edge, heads, maps, a head's tokens, and a second picture that follows", async () => {
+  await notebook.run(1);
+  await tool().locator("[data-edge][data-kind=attention]").first().waitFor({ timeout: 30_000 });
+  await tool().locator("[data-edge][data-kind=attention]").last().dispatchEvent("click");
+  await tool().locator("lmt-head-bars [data-head='1']").click();
+  await tool().locator("lmt-effect-table").getByText(/head 1 of layer/).waitFor();
+  await tool().locator("lmt-token-matrix canvas.map").nth(1).waitFor();
+  const other = notebook.outputs(1).locator("lmt-token-matrix");
+  await other.getByText(/Head 1 of layer/).waitFor();
+  await notebook.screenshot("explorer-1-edge");
+}, 60_000);
+
+test("a token is pinned and followed; the state of a point is selected", async () => {
+  await tool().locator("lmt-token-table tbody button").first().click();
+  const chart = tool().locator("lmt-follow-chart");
+  // What is out of view asks nothing.
+  await chart.scrollIntoViewIfNeeded();
+  await chart.locator("circle.point").first().waitFor();
+  await chart.locator("circle.hit").first().click();
+  await tool().locator("lmt-token-table").getByText(/X0_\d+/).waitFor();
+  await notebook.run(2);
+  const [output] = await notebook.outputData(2);
+  expect(String(output.data?.["text/plain"])).toMatch(/node: 'X0_\d+'/);
+  await notebook.screenshot("explorer-2-follow");
+}, 60_000);
+
+test("after a reload with the kernel alive everything is there as it was", async () => {
+  await notebook.save();
+  const again = await jupyter.open("explorer.ipynb", { width: 1500, height: 1500 });
+  const there = again.outputs(0).locator("lmt-explorer");
+  await there.locator("lmt-token-table").getByText(/X0_\d+/).waitFor({ timeout: 30_000 });
+  await there.locator("[data-ffn]").first().dispatchEvent("click");
+  await there.locator("lmt-neuron-bars [data-neuron]").first().waitFor();
+  // The first page follows the second: they show one selection.
+  await tool().locator("lmt-neuron-bars").scrollIntoViewIfNeeded();
+  await tool().locator("lmt-neuron-bars [data-neuron]").first().waitFor();
+  await again.close();
+}, 60_000);
