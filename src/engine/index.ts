@@ -8,7 +8,7 @@ import { list } from "../model/errors";
 import type { ProgressListener, Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
 import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
-import { availableMemory, forwardBytes, longestPrompt } from "./memory";
+import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./memory";
 import { type Dtype, dtypes } from "./precision";
 import { Reclaimer } from "./reclaim";
 import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, Pass } from "./types";
@@ -53,7 +53,7 @@ export async function createEngine(files: EngineFiles, options: EngineOptions = 
     dtype,
     threads: options.threads,
     // The rest is for runs, attribution and the reader's own program.
-    memoryBytes: options.memoryBytes ?? 0.7 * availableMemory(),
+    memoryBytes: 0.7 * (options.memoryBytes ?? availableMemory()),
   };
   const thread = new Thread({ architecture: plain, entries: [...files.weights.entries.values()], settings });
   try {
@@ -236,7 +236,7 @@ class WorkerEngine implements Engine {
     });
     const free = this.freeBytes();
     if (forwardBytes(this.architecture, nTokens) > free) {
-      throw new RangeError(`The prompt has ${nTokens} tokens; the free memory (${(Math.max(0, free) / 2 ** 30).toFixed(1)} GB) is enough for ${longestPrompt(this.architecture, free)}.`);
+      throw new RangeError(`The prompt has ${nTokens} tokens; the free memory (${formatBytes(free)}) is enough for ${longestPrompt(this.architecture, free)}.`);
     }
     const positions = this.positions(nTokens);
     const wanted = options.keep ?? [];

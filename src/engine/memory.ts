@@ -40,3 +40,7 @@ export function longestPrompt(sizes: Sizes, bytes: number): number {
   }
   return fits;
 }
+
+export function formatBytes(bytes: number): string {
+  return bytes < 1e9 ? `${Math.max(0, Math.round(bytes / 1e6))} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}

@@ -10,34 +10,6 @@ export type Dtype = (typeof dtypes)[number];
 /** Inputs that share a scale. */
 export const BLOCK = 32;
 
-const bits = new Uint32Array(1);
-const number = new Float32Array(bits.buffer);
-
-/** bfloat16 bits of a float32 value, rounded to nearest, ties to even. */
-export function bfloat16Bits(value: number): number {
-  number[0] = value;
-  if (Number.isNaN(value)) return 0x7fc0;
-  return ((bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) >>> 16) & 0xffff;
-}
-
-/** float16 bits of a float32 value, rounded to nearest, ties to even. */
-export function float16Bits(value: number): number {
-  number[0] = value;
-  const sign = (bits[0] >>> 16) & 0x8000;
-  const magnitude = bits[0] & 0x7fffffff;
-  if (magnitude > 0x7f800000) return sign | 0x7e00;
-  if (magnitude >= 0x477ff000) return sign | 0x7c00;
-  if (magnitude < 0x38800000) {
-    // Subnormal: a whole number of 2⁻²⁴.
-    const scaled = Math.abs(value) * 2 ** 24;
-    const floor = Math.floor(scaled);
-    const rest = scaled - floor;
-    return sign | (floor + (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? 1 : 0));
-  }
-  const rebased = magnitude - 0x38000000;
-  return sign | ((rebased + 0xfff + ((rebased >>> 13) & 1)) >>> 13);
-}
-
 /** The value of float16 bits. */
 export function fromFloat16Bits(half: number): number {
   const exponent = (half >>> 10) & 0x1f;
@@ -48,26 +20,49 @@ export function fromFloat16Bits(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** The value of bfloat16 bits. */
-export function fromBfloat16Bits(half: number): number {
-  bits[0] = half << 16;
-  return number[0];
-}
-
-/** 16-bit patterns of all values. */
-export function toHalfBits(values: Float32Array, type: "float16" | "bfloat16"): Uint16Array {
-  const convert = type === "float16" ? float16Bits : bfloat16Bits;
-  const result = new Uint16Array(values.length);
-  for (let i = 0; i < values.length; i++) result[i] = convert(values[i]);
-  return result;
-}
-
-/** Rounds all values in place to what 16 bits can hold. */
+/** Rounds all values in place to what 16 bits can hold: to nearest, ties to even. */
 export function roundToHalf(values: Float32Array, type: "float16" | "bfloat16"): Float32Array {
-  const halves = toHalfBits(values, type);
-  const back = type === "float16" ? fromFloat16Bits : fromBfloat16Bits;
-  for (let i = 0; i < values.length; i++) values[i] = back(halves[i]);
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  if (type === "bfloat16") {
+    for (let i = 0; i < bits.length; i++) {
+      const value = bits[i];
+      // Above infinity: not a number, which adding could carry over to another.
+      if ((value & 0x7fffffff) > 0x7f800000) bits[i] = 0x7fc00000;
+      else bits[i] = (value + 0x7fff + ((value >>> 16) & 1)) & 0xffff0000;
+    }
+    return values;
+  }
+  for (let i = 0; i < bits.length; i++) {
+    const value = bits[i];
+    const magnitude = value & 0x7fffffff;
+    if (magnitude > 0x7f800000) bits[i] = 0x7fc00000;
+    // From 65520 on.
+    else if (magnitude >= 0x477ff000) bits[i] = (value & 0x80000000) | 0x7f800000;
+    else if (magnitude >= 0x38800000) bits[i] = (value + 0xfff + ((value >>> 13) & 1)) & 0xffffe000;
+    // Subnormal, whole multiples of 2⁻²⁴: float32 numbers near 0.75 have just that distance.
+    else if (value & 0x80000000) values[i] = -(Math.fround(-values[i] + 0.75) - 0.75);
+    else values[i] = Math.fround(values[i] + 0.75) - 0.75;
+  }
   return values;
+}
+
+/** 16-bit patterns of the values, which are rounded in place. */
+export function toHalfBits(values: Float32Array, type: "float16" | "bfloat16"): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  roundToHalf(values, type);
+  const result = new Uint16Array(values.length);
+  if (type === "bfloat16") {
+    for (let i = 0; i < bits.length; i++) result[i] = bits[i] >>> 16;
+    return result;
+  }
+  for (let i = 0; i < bits.length; i++) {
+    const sign = (bits[i] >>> 16) & 0x8000;
+    const magnitude = bits[i] & 0x7fffffff;
+    if (magnitude >= 0x7f800000) result[i] = sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00);
+    else if (magnitude >= 0x38800000) result[i] = sign | ((magnitude - 0x38000000) >>> 13);
+    else result[i] = sign | (Math.abs(values[i]) * 2 ** 24);
+  }
+  return result;
 }
 
 /** A matrix [outputs, inputs] in blocks of `BLOCK` inputs: `scale * (code - 2^(bits - 1))`, with `shift` added where it is there. */
@@ -107,22 +102,29 @@ export function quantize(values: Float32Array, places: Strides, bitsPerCode: 4 |
   const scales = new Float32Array(outputs * blocks);
   for (let output = 0; output < outputs; output++) {
     for (let block = 0; block < blocks; block++) {
-      const first = block * BLOCK;
-      const end = Math.min(inputs, first + BLOCK);
+      const length = Math.min(BLOCK, inputs - block * BLOCK);
+      const from = output * outputStride + block * BLOCK * inputStride;
       let largest = 0;
-      for (let input = first; input < end; input++) {
-        const value = values[output * outputStride + input * inputStride];
-        if (Math.abs(value) > Math.abs(largest)) largest = value;
+      let size = 0;
+      for (let i = 0; i < length; i++) {
+        const value = values[from + i * inputStride];
+        const absolute = Math.abs(value);
+        if (absolute > size) {
+          size = absolute;
+          largest = value;
+        }
       }
-      const scale = Math.fround(bitsPerCode === 4 ? largest / -8 : Math.abs(largest) / 127);
+      const scale = Math.fround(bitsPerCode === 4 ? largest / -8 : size / 127);
       const at = output * blocks + block;
       scales[at] = scale;
       if (scale === 0) continue;
-      for (let input = first; input < end; input++) {
-        const code = Math.min(2 * zero - 1, Math.max(0, Math.round(values[output * outputStride + input * inputStride] / scale) + zero));
-        const place = input - first;
-        if (bitsPerCode === 8) codes[at * codeBytes + place] = code;
-        else codes[at * codeBytes + (place >> 1)] = place & 1 ? (codes[at * codeBytes + (place >> 1)] & 0x0f) | (code << 4) : (codes[at * codeBytes + (place >> 1)] & 0xf0) | code;
+      const inverse = 1 / scale;
+      const to = at * codeBytes;
+      for (let i = 0; i < length; i++) {
+        const code = Math.min(2 * zero - 1, Math.max(0, Math.round(values[from + i * inputStride] * inverse) + zero));
+        if (bitsPerCode === 8) codes[to + i] = code;
+        else if (i & 1) codes[to + (i >> 1)] = (codes[to + (i >> 1)] & 0x0f) | (code << 4);
+        else codes[to + (i >> 1)] = (codes[to + (i >> 1)] & 0xf0) | code;
       }
     }
   }
@@ -137,11 +139,16 @@ export function dequantize(blocked: Blocks, values: Float32Array, places: Stride
   const codeBytes = (BLOCK * bitsPerCode) / 8;
   const zero = 1 << (bitsPerCode - 1);
   for (let output = 0; output < outputs; output++) {
-    for (let input = 0; input < inputs; input++) {
-      const at = output * blocks + Math.floor(input / BLOCK);
-      const place = input % BLOCK;
-      const code = bitsPerCode === 8 ? codes[at * codeBytes + place] : (codes[at * codeBytes + (place >> 1)] >> (place & 1 ? 4 : 0)) & 0x0f;
-      values[output * outputStride + input * inputStride] = scales[at] * (code - zero) + (shifts?.[at] ?? 0);
+    for (let block = 0; block < blocks; block++) {
+      const length = Math.min(BLOCK, inputs - block * BLOCK);
+      const to = output * outputStride + block * BLOCK * inputStride;
+      const at = output * blocks + block;
+      const scale = scales[at];
+      const shift = shifts ? shifts[at] : 0;
+      for (let i = 0; i < length; i++) {
+        const code = bitsPerCode === 8 ? codes[at * codeBytes + i] : (codes[at * codeBytes + (i >> 1)] >> (i & 1 ? 4 : 0)) & 0x0f;
+        values[to + i * inputStride] = scale * (code - zero) + shift;
+      }
     }
   }
   return values;

@@ -14,10 +14,9 @@ type Runtime = typeof import("onnxruntime-node");
  * read); all others are given to the session in memory, which copies them.
  */
 class GraphParameters implements ParameterSource {
-  /** What is in memory, by the location that the graph knows it by. */
-  readonly read: { readonly path: string; readonly data: Uint8Array }[] = [];
-
+  usesFile = false;
   hasBlocks = false;
+  heldBytes = 0;
 
   constructor(private readonly weights: ComputeWeights, private readonly role: Role) {}
 
@@ -42,15 +41,32 @@ class GraphParameters implements ParameterSource {
   private place(stored: Exclude<StoredMatrix, { kind: "blocks" }>): DenseContent {
     const { type } = stored;
     if (stored.kind === "read") return { kind: "dense", type, content: this.hold(stored.bytes) };
+    this.usesFile = true;
     return { kind: "dense", type, content: { kind: "external", location: stored.file, offset: stored.offset, byteLength: stored.byteLength } };
   }
 
   private hold(values: Uint8Array | Float32Array): Initializer["content"] {
-    const location = `memory-${this.read.length}`;
-    this.read.push({ path: location, data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) });
-    return { kind: "external", location, offset: 0, byteLength: values.byteLength };
+    this.heldBytes += values.byteLength;
+    return { kind: "inline", bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
   }
 }
+
+/**
+ * Large constants beside the model's bytes instead of inside: one copy less, and no limit of 2 GB. Only where the graph
+ * uses no file: onnxruntime takes external data from files or from memory, not from both.
+ */
+function outside(graph: Graph): { readonly graph: Graph; readonly externalData: { readonly path: string; readonly data: Uint8Array }[] } {
+  const externalData: { path: string; data: Uint8Array }[] = [];
+  const initializers = graph.initializers.map(initializer => {
+    const { content, name } = initializer;
+    if (content.kind === "external" || content.bytes.length < LARGE) return initializer;
+    externalData.push({ path: name, data: content.bytes });
+    return { ...initializer, content: { kind: "external" as const, location: name, offset: 0, byteLength: content.bytes.length } };
+  });
+  return { graph: { ...graph, initializers }, externalData };
+}
+
+const LARGE = 1 << 16;
 
 /** A float32 tensor in this thread's own memory: onnxruntime takes no shared memory. */
 export interface Array32 {
@@ -103,9 +119,10 @@ export class Sessions {
   /** Apart from `create`, whose closures would keep the graph's bytes and matrices alive as long as the session. */
   private async load(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once: boolean): Promise<{ readonly native: InferenceSession; readonly inPlace: boolean }> {
     const parameters = new GraphParameters(this.weights, role);
-    const { graph, operatorSets } = build(parameters);
-    const bytes = encodeModel(graph, operatorSets);
-    const inPlace = parameters.read.length === 0;
+    const built = build(parameters);
+    const { graph, externalData } = parameters.usesFile ? { graph: built.graph, externalData: [] } : outside(built.graph);
+    const bytes = encodeModel(graph, built.operatorSets);
+    const inPlace = parameters.heldBytes === 0;
     const { folder } = this.weights;
     const options: InferenceSession.SessionOptions = {
       executionProviders: [this.provider],
@@ -115,12 +132,12 @@ export class Sessions {
       enableCpuMemArena: false,
       intraOpNumThreads: this.threads ?? 0,
       logSeverityLevel: 3,
-      externalData: inPlace ? undefined : parameters.read,
+      externalData: externalData.length > 0 ? externalData : undefined,
       extra: {
         session: {
           // Packing makes runs faster, but its result is memory of our own: worth it only where the weights are that
           // already. Blocks of weights without it are unpacked value by value.
-          disable_prepacking: inPlace || (once && !parameters.hasBlocks) ? "1" : "0",
+          disable_prepacking: (parameters.usesFile || once) && !parameters.hasBlocks ? "1" : "0",
           intra_op: { allow_spinning: "0" },
           ...(folder !== undefined ? { model_external_initializers_file_folder_path: folder } : {}),
         },
@@ -130,7 +147,7 @@ export class Sessions {
     };
     const native = await this.native(`load ${what}`, () => this.runtime.InferenceSession.create(bytes, options));
     // The session has copied what was read.
-    for (const { data } of parameters.read) this.reclaimer.note(data.byteLength);
+    this.reclaimer.note(parameters.heldBytes);
     return { native, inPlace };
   }
 
