@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { commHost, JUPYTER_DISPLAY, type DisplayOptions, type Displayable, type MimeBundle } from "../protocol/comm-host";
+import { commHost, DISPLAY_ID, DISPLAYED, isLasting, JUPYTER_DISPLAY, type DisplayOptions, type Displayable, type MimeBundle } from "../protocol/comm-host";
 
 function isDisplayable(value: unknown): value is Displayable {
   return (typeof value === "object" || typeof value === "function") && value !== null && typeof (value as Partial<Displayable>)[JUPYTER_DISPLAY] === "function";
@@ -26,7 +26,10 @@ function encodeBinary(bundle: MimeBundle): MimeBundle {
 
 /** Shows a value under the running cell, as the last expression of a cell is shown. */
 export async function display(value: unknown, options: DisplayOptions = {}): Promise<void> {
-  commHost().display(await mimeBundle(value), options);
+  const lasting = isLasting(value);
+  commHost().display(await mimeBundle(value), { ...options, displayId: options.displayId ?? (lasting ? value[DISPLAY_ID] : undefined) });
+  // Without a kernel nobody sees what would come.
+  if (lasting && commHost().live) await value[DISPLAYED]();
 }
 
 /** Shows a value in place of what was displayed with `displayId`. */

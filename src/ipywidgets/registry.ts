@@ -21,6 +21,13 @@ export function openWidgets(): Map<string, RegisteredWidget> {
   return (holder[WIDGETS] ??= new Map());
 }
 
+const FRONT_END = Symbol.for("lm-transparency.front-end");
+
+/** Whether a front end that shows widgets has asked for them: false in headless runs. */
+export function frontEndSeen(): boolean {
+  return (globalThis as { [FRONT_END]?: boolean })[FRONT_END] === true;
+}
+
 /** Target name of the comm over which a front end asks for all widgets at once (ipywidgets ≥ 7.7). */
 export const CONTROL_TARGET = "jupyter.widget.control";
 
@@ -36,6 +43,7 @@ export function serveWidgetControl(host: CommHost = commHost()): void {
 
 function answer(comm: Comm, message: CommMessage): void {
   if (message.data["method"] !== "request_states") return;
+  (globalThis as { [FRONT_END]?: boolean })[FRONT_END] = true;
   const states: JsonObject = {};
   for (const widget of openWidgets().values()) {
     states[widget.modelId] = {

@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import { Publisher, Router } from "zeromq";
 import { mimeBundle } from "../ipywidgets/mime";
 import { flushWidgets, serveWidgetControl } from "../ipywidgets/registry";
-import { COMM_HOST, type CommHost, type JsonObject, type MimeBundle } from "../protocol/comm-host";
+import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonObject, type MimeBundle } from "../protocol/comm-host";
 import { Cells } from "./cells";
 import { CommManager } from "./comms";
 import type { ControlThreadData, FromControlThread, ToControlThread } from "./control-thread";
@@ -367,8 +367,13 @@ export class Kernel {
       flushWidgets();
       this.outputs.flush();
       if (bundle !== undefined) {
-        this.publish("execute_result", { execution_count: count, data: bundle, metadata: {} }, message.header);
+        if (isLasting(value)) this.outputs.display(bundle, {}, value[DISPLAY_ID]);
+        else this.publish("execute_result", { execution_count: count, data: bundle, metadata: {} }, message.header);
         if (store) this.history.setOutput(count, String(bundle["text/plain"] ?? ""));
+        if (isLasting(value)) {
+          await Promise.race([value[DISPLAYED](), cell.interrupted]);
+          this.outputs.flush();
+        }
       }
       cell.reply = () => this.reply("shell", message, "execute_reply", { status: "ok", execution_count: count, user_expressions: expressions, payload: [] });
       return false;

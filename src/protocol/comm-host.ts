@@ -121,6 +121,25 @@ export interface Displayable {
   [JUPYTER_DISPLAY](): MimeBundle | Promise<MimeBundle>;
 }
 
+/**
+ * Name under which a value is displayed, so that it can change its display later (`CommHost.updateDisplay`). As the last expression of a
+ * cell it is then published as `display_data`: front ends update nothing else.
+ */
+export const DISPLAY_ID: unique symbol = Symbol.for("lm-transparency.display-id") as never;
+
+/** Method that is called after a value was shown; the cell ends when its promise does. */
+export const DISPLAYED: unique symbol = Symbol.for("lm-transparency.displayed") as never;
+
+/** A value that goes on after it was shown. */
+export interface LastingDisplayable extends Displayable {
+  readonly [DISPLAY_ID]: string;
+  [DISPLAYED](): Promise<void>;
+}
+
+export function isLasting(value: unknown): value is LastingDisplayable {
+  return typeof value === "object" && value !== null && typeof (value as Partial<LastingDisplayable>)[DISPLAY_ID] === "string";
+}
+
 /** The kernel's host, or the headless one where no kernel is. */
 export function commHost(): CommHost {
   const host = (globalThis as { [COMM_HOST]?: CommHost })[COMM_HOST];
