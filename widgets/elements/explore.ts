@@ -61,7 +61,7 @@ export class ExploreElement extends ControlElement {
     return html`
       <div class="controls ${this.width >= 760 ? "wide" : ""}">
         <lmt-model-panel .hideStatus=${true} .controls=${parts.controls} .selection=${parts.selection}></lmt-model-panel>
-        <lmt-prompt-bar .hideStatus=${true} .controls=${parts.controls} .selection=${parts.selection}></lmt-prompt-bar>
+        <lmt-prompt-bar .hideStatus=${true} .hideSettings=${true} .controls=${parts.controls} .selection=${parts.selection}></lmt-prompt-bar>
       </div>
       <lmt-control-status .controls=${controls} .selection=${this.store}></lmt-control-status>
       ${this.source

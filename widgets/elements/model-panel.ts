@@ -83,7 +83,7 @@ export class ModelPanelElement extends ControlElement {
     const fact = (value: string, name: string): TemplateResult => html`<span><b>${value}</b> ${name}</span>`;
     const heads = card.nKeyValueHeads > 0 && card.nKeyValueHeads !== card.nHeads ? `heads (${card.nKeyValueHeads} key/value)` : "heads";
     return html`<div class="facts" aria-label="Facts of the model" role="group">
-      ${fact(card.family, "family")} ${fact(params, "parameters")} ${fact(whole(card.nLayers), "layers")} ${fact(whole(card.nHeads), heads)} ${fact(whole(card.dModel), "wide")}
+      ${card.name === "" ? nothing : html`<span><b>${card.name}</b></span>`} ${fact(card.family, "family")} ${fact(params, "parameters")} ${fact(whole(card.nLayers), "layers")} ${fact(whole(card.nHeads), heads)} ${fact(whole(card.dModel), "wide")}
       ${fact(whole(card.dFfn), "neurons a layer")} ${fact(whole(card.dVocab), "tokens known")} ${fact(card.dtype, `on ${card.device}`)}
     </div>`;
   }

@@ -66,16 +66,19 @@ export class PromptBarElement extends ControlElement {
       }
     `,
   ];
-  static override properties = { ...ControlElement.properties, hideStatus: { type: Boolean, attribute: "hide-status" }, typed: { state: true } };
+  static override properties = { ...ControlElement.properties, hideStatus: { type: Boolean, attribute: "hide-status" }, hideSettings: { type: Boolean, attribute: "hide-settings" }, typed: { state: true } };
 
   /** Do not show what is under way: a surrounding element does. */
   declare hideStatus: boolean;
+  /** Do not show threshold and normalisation: a surrounding element does. */
+  declare hideSettings: boolean;
   /** What is in the field; undefined where it follows the prompt that was run. */
   declare protected typed: string | undefined;
 
   constructor() {
     super();
     this.hideStatus = false;
+    this.hideSettings = false;
     this.typed = undefined;
   }
 
@@ -94,7 +97,7 @@ export class PromptBarElement extends ControlElement {
         >
         ${choices.ownPrompts ? this.#renderOwn(choices.maxPromptLength, current.model === "") : nothing}
       </div>
-      ${this.#renderSettings()} ${choices.datasets ? this.#renderDataset(choices.dataset) : nothing}
+      ${this.hideSettings ? nothing : this.#renderSettings()} ${choices.datasets ? this.#renderDataset(choices.dataset) : nothing}
       ${choices.ownPrompts ? nothing : html`<p class="soft">Only these prompts are offered here (demo mode).</p>`}
       ${this.refused ? html`<p class="refused" role="alert">${this.refused}</p>` : nothing}
       ${!this.hideStatus ? html`<lmt-control-status .controls=${controls} .selection=${this.store}></lmt-control-status>` : nothing}
