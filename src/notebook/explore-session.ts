@@ -217,8 +217,9 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
   }
 
   async #do(signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.closed) return;
+    if (this.closed) return;
     try {
+      signal.throwIfAborted();
       const model = await this.#load(signal);
       const { prompt } = this.get("current");
       if (model && prompt !== "") await this.#look(model, prompt, signal);
