@@ -33,10 +33,14 @@ export async function startYardstick(folder) {
   const about = await next();
   return {
     about,
+    /** Peak memory of its process so far; undefined before the first forward. */
+    peakBytes: undefined,
     /** Milliseconds of `repeats` forwards of `tokens` tokens. */
     async forward(tokens, repeats) {
       child.stdin.write(`${tokens} ${repeats}\n`);
-      return (await next()).ms;
+      const { ms, peak_kb } = await next();
+      this.peakBytes = peak_kb * 1024;
+      return ms;
     },
     stop: () => child.stdin.end(),
   };
