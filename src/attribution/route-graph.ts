@@ -10,13 +10,14 @@ export interface RouteGraphJson {
   readonly from: readonly NodeName[];
   readonly threshold: number;
   readonly renormalize: boolean;
+  readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
 }
 
 /** A route graph from its data. */
 export function routeGraph(data: Omit<RouteGraphJson, "schema">): RouteGraph {
-  const { model, tokens, from, threshold, renormalize, nodes, edges } = data;
-  const fields = { model, tokens, from, threshold, renormalize, nodes, edges };
+  const { model, tokens, from, threshold, renormalize, contrast, nodes, edges } = data;
+  const fields = { model, tokens, from, threshold, renormalize, ...(contrast ? { contrast } : {}), nodes, edges };
   return { ...fields, toJSON: (): RouteGraphJson => ({ schema: ROUTE_GRAPH_SCHEMA, ...fields }) };
 }

@@ -76,10 +76,10 @@ export type ResidualPoint = "pre" | "mid" | "post";
  */
 export type NodeName = string;
 
-/** A block, head or neuron whose update can be read in the vocabulary. */
+/** A block, head or neuron whose update can be read in the vocabulary; with `key`, the part that a head wrote from one token. */
 export type Component =
   | { readonly kind: "attention" | "ffn"; readonly layer: number; readonly position: number }
-  | { readonly kind: "attention"; readonly layer: number; readonly position: number; readonly head: number }
+  | { readonly kind: "attention"; readonly layer: number; readonly position: number; readonly head: number; readonly key?: number }
   | { readonly kind: "ffn"; readonly layer: number; readonly position: number; readonly neuron: number };
 
 /**
@@ -131,7 +131,19 @@ export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
   readonly threshold?: number;
   /** Scale what passed the threshold to sum 1 within each whole. Default true. */
   readonly renormalize?: boolean;
+  /**
+   * Trace what speaks for one token rather than another: at the start token, the states and updates are measured along the
+   * direction in which their logits differ. `from` is then one token. `docs/method.md` has the definition.
+   */
+  readonly contrast?: Contrast;
   readonly onProgress?: ProgressListener;
+}
+
+/** A token, or two whose logits are compared. By id, or by a text that is exactly one token. */
+export interface Contrast {
+  /** Default: the best prediction. */
+  readonly token?: number | string;
+  readonly versus?: number | string;
 }
 
 export type EdgeKind = "attention" | "residual" | "ffn-in" | "ffn-out";
@@ -160,9 +172,37 @@ export interface RouteGraph {
   readonly from: readonly NodeName[];
   readonly threshold: number;
   readonly renormalize: boolean;
+  /** Where the trace was one of a contrast. */
+  readonly contrast?: { readonly token: Token; readonly versus?: Token };
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
   toJSON(): unknown;
+}
+
+export interface LogitAttributionOptions extends Contrast {
+  /** Default: the last token. */
+  readonly position?: number;
+  readonly valueBias?: ValueBias;
+  readonly signal?: AbortSignal;
+}
+
+/** What one component adds to a logit, or to the difference of two. */
+export interface LogitPart {
+  /** "attention-bias": the output bias of an attention block; "constant": biases of the final norm and the unembedding. */
+  readonly kind: "embedding" | "head" | "attention-bias" | "ffn" | "constant";
+  readonly layer?: number;
+  readonly head?: number;
+  readonly logit: number;
+}
+
+/** Direct logit attribution at one position. The parts, bottom layer first, sum to `logit`. */
+export interface LogitAttribution {
+  readonly position: number;
+  readonly token: Token;
+  readonly versus?: Token;
+  /** The logit of `token`, less that of `versus`. */
+  readonly logit: number;
+  readonly parts: readonly LogitPart[];
 }
 
 export interface VocabularyOptions {

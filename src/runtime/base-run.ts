@@ -1,11 +1,14 @@
 import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
 import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
+import { attentionRowAlong, difference as readoutDifference, dot, pairAlong, type Readout } from "../attribution/readout";
 import { requireNode } from "../attribution/names";
 import { routeGraph } from "../attribution/route-graph";
 import { trace, type ContributionSource } from "../attribution/routes";
 import { effectTokens, lensTokens } from "../lens/lens";
+import { topIds } from "../lens/vocabulary";
 import type {
-  AttentionContributions, Component, ContributionOptions, Effect, FfnContributions, LensToken, ModelInfo, NeuronContribution, NodeName,
+  AttentionContributions, Component, ContributionOptions, Contrast, Effect, FfnContributions, LensToken, LogitAttribution,
+  LogitAttributionOptions, LogitPart, ModelInfo, NeuronContribution, NodeName,
   ResidualPoint, RouteGraph, RouteNode, RouteOptions, Run, Tensor, Token, TransparentModel, ValueBias, VocabularyOptions,
 } from "../model/types";
 import { ByteCache } from "./byte-cache";
@@ -26,6 +29,9 @@ export type AttentionInputs = Pick<AttentionBlock, "pattern" | "valueOut" | "ter
 const CACHE_BYTES = 256 << 20;
 /** The event loop gets its turn after this many multiplications. */
 const SLICE_STEPS = 4 << 20;
+
+/** Axes that are unembedded together where a readout has to be found. */
+const AXES = 64;
 
 const yieldToEvents = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
@@ -120,6 +126,32 @@ export abstract class BaseRun implements Run {
         ? { whole: await this.state(layer, "post"), ffn: (await this.ffnOut(layer)).data }
         : { whole: await this.state(layer, "mid") }),
     };
+  }
+
+  /**
+   * How the logit of each token is read out of the last state at a position, the final norm's statistic fixed. Default: found by
+   * asking `unembed` about every axis, which holds for a LayerNorm, an RMSNorm or none before a linear unembedding; better given.
+   */
+  protected async readReadouts(position: number, ids: readonly number[]): Promise<Readout[]> {
+    const { dModel } = this.info;
+    const state = await this.vector(this.topNode(position));
+    const ask = async (vectors: readonly Float32Array[]): Promise<number[][]> => (await this.unembedAll(vectors, true)).map(logits => ids.map(id => logits[id]));
+    const [zero, here] = await ask([new Float32Array(dModel), state]);
+    const directions = ids.map(() => new Float64Array(dModel));
+    for (let begin = 0; begin < dModel; begin += AXES) {
+      const axes = Array.from({ length: Math.min(AXES, dModel - begin) }, (_, i) => {
+        const axis = new Float32Array(dModel);
+        // Large, so that the norm's epsilon does not count.
+        axis[begin + i] = 1e4;
+        return axis;
+      });
+      (await ask(axes)).forEach((logits, i) => logits.forEach((logit, n) => { directions[n][begin + i] = logit - zero[n]; }));
+    }
+    // Every axis has the same statistic; what that of this state is shows in its logits.
+    const along = directions.map(direction => dot(direction, state, 0));
+    const best = along.reduce((largest, x, n) => (Math.abs(x) > Math.abs(along[largest]) ? n : largest), 0);
+    const factor = along[best] === 0 ? 1 : (here[best] - zero[best]) / along[best];
+    return directions.map((direction, n) => ({ direction: direction.map(x => x * factor), constant: zero[n] }));
   }
 
   // Answers.
@@ -248,13 +280,53 @@ export abstract class BaseRun implements Run {
     checkValueBias(options.valueBias);
     const from = startNodes(options.from, this.info, this.nTokens);
     const { nLayers, nHeads, parallelBlocks } = this.info;
-    const source: ContributionSource = {
+    let source: ContributionSource = {
       nTokens: this.nTokens, nLayers, nHeads, parallelBlocks,
       attention: (layer, positions) => this.attentionRows(layer, positions, options),
       ffn: (layer, positions) => this.ffnPairs(layer, positions),
     };
+    let contrast: RouteGraph["contrast"];
+    if (options.contrast) {
+      const [start] = from;
+      if (from.length > 1 || start.kind !== "I" || start.layer !== nLayers - 1) {
+        throw new RangeError(`A contrast is traced from one token: give from as a number from 0 to ${this.nTokens - 1}.`);
+      }
+      const { readout, ...tokens } = await this.readContrast(start.position, options.contrast);
+      contrast = tokens;
+      source = this.along(source, readout.direction, start.position, options);
+    }
     const { nodes, edges } = await trace(source, { from, threshold, renormalize, signal, onProgress });
-    return routeGraph({ model: this.info, tokens: this.tokens, from: from.map(({ name }) => name), threshold, renormalize, nodes, edges });
+    return routeGraph({ model: this.info, tokens: this.tokens, from: from.map(({ name }) => name), threshold, renormalize, contrast, nodes, edges });
+  }
+
+  /**
+   * Direct logit attribution (nostalgebraist 2020; Elhage et al. 2021): what the embedding, each head, each attention block's
+   * output bias and each FFN add to the logit of a token, or to the difference of two, with the final norm's statistic fixed.
+   */
+  async logitAttribution(options: LogitAttributionOptions = {}): Promise<LogitAttribution> {
+    const { position = this.nTokens - 1, valueBias, signal } = options;
+    this.check(undefined, position);
+    checkValueBias(valueBias);
+    const { nLayers, nHeads, dModel } = this.info;
+    const { token, versus, readout } = await this.readContrast(position, options);
+    const at = position * dModel;
+    const read = (rows: Float32Array, offset: number): number => dot(readout.direction, rows, offset);
+    const parts: LogitPart[] = [{ kind: "embedding", logit: read(await this.state(0, "pre"), at) }];
+    for (let layer = 0; layer < nLayers; layer++) {
+      signal?.throwIfAborted();
+      const heads = (await this.headOut(layer, position, { valueBias })).data;
+      let rest = read((await this.attentionOut(layer)).data, at);
+      for (let head = 0; head < nHeads; head++) {
+        const logit = read(heads, head * dModel);
+        rest -= logit;
+        parts.push({ kind: "head", layer, head, logit });
+      }
+      parts.push({ kind: "attention-bias", layer, logit: rest });
+      parts.push({ kind: "ffn", layer, logit: read((await this.ffnOut(layer)).data, at) });
+    }
+    parts.push({ kind: "constant", logit: readout.constant });
+    const logits = (await this.logits({ position })).data;
+    return { position, token, ...(versus ? { versus } : {}), logit: logits[token.id] - (versus ? logits[versus.id] : 0), parts };
   }
 
   async lens(node: NodeName, options: VocabularyOptions = {}): Promise<readonly LensToken[]> {
@@ -312,6 +384,7 @@ export abstract class BaseRun implements Run {
     if (kind === "attention") {
       if (!("head" in component)) return row(await this.attentionOut(layer), position);
       checkIndex("head", component.head, nHeads);
+      if (component.key !== undefined) return this.headKeyUpdate(component, component.key, valueBias);
       return row(await this.headOut(layer, position, { valueBias }), component.head);
     }
     if (!("neuron" in component)) return row(await this.ffnOut(layer), position);
@@ -320,6 +393,61 @@ export abstract class BaseRun implements Run {
     const activation = (await this.neuronActivations(layer, position, "post")).data[component.neuron];
     const scale = (await this.readFfnScale(layer))?.[position] ?? 1;
     return data.map(w => w * activation * scale);
+  }
+
+  /** [d]: what a head wrote at a query out of one key. */
+  private async headKeyUpdate({ layer, position, head }: { readonly layer: number; readonly position: number; readonly head: number }, key: number, valueBias?: ValueBias): Promise<Float32Array> {
+    if (!Number.isInteger(key) || key < 0 || key > position) throw new RangeError(`There is no key ${key} for the query at ${position}: keys go from 0 to ${position}.`);
+    const { dModel, nHeads } = this.info;
+    const { pattern, valueOut, termScale } = await this.readAttentionInputs(layer);
+    const bias = valueBias === "term" ? (await this.constants(layer)).valueBiasOut : undefined;
+    const factor = pattern[(head * this.nTokens + position) * this.nTokens + key] * (termScale ? termScale[position] : 1);
+    const at = (key * nHeads + head) * dModel;
+    return Float32Array.from({ length: dModel }, (_, i) => factor * (valueOut[at + i] + (bias ? bias[head * dModel + i] : 0)));
+  }
+
+  /** The tokens of a contrast, and how the difference of their logits is read out. */
+  private async readContrast(position: number, contrast: Contrast): Promise<{ readonly token: Token; readonly versus?: Token; readonly readout: Readout }> {
+    const token = contrast.token === undefined ? this.model.token(topIds((await this.logits({ position })).data, 1)[0]) : this.oneToken(contrast.token);
+    if (contrast.versus === undefined) {
+      const [readout] = await this.readReadouts(position, [token.id]);
+      return { token, readout };
+    }
+    const versus = this.oneToken(contrast.versus);
+    if (versus.id === token.id) throw new RangeError(`Both tokens of the contrast are ${JSON.stringify(token.text)} (${token.id}): their logits do not differ.`);
+    const [a, b] = await this.readReadouts(position, [token.id, versus.id]);
+    return { token, versus, readout: readoutDifference(a, b) };
+  }
+
+  private oneToken(token: number | string): Token {
+    if (typeof token === "number") {
+      checkIndex("token id", token, this.info.dVocab);
+      return this.model.token(token);
+    }
+    const tokens = this.model.tokenize(token, { addSpecialTokens: false });
+    if (tokens.length !== 1) {
+      throw new RangeError(`${JSON.stringify(token)} is ${tokens.length} tokens (${tokens.map(({ text }) => JSON.stringify(text)).join(", ")}): give a text that is exactly one, or a token id.`);
+    }
+    return tokens[0];
+  }
+
+  /** Contributions that are measured along a direction at one position, and as ever at the others. */
+  private along(source: ContributionSource, direction: Float64Array, position: number, options: ContributionOptions): ContributionSource {
+    return {
+      ...source,
+      attention: async (layer, positions) => {
+        if (!positions.includes(position)) return source.attention(layer, positions);
+        const own = attentionRowAlong(direction, await this.attentionBlock(layer, options), position);
+        const others = new Map((await source.attention(layer, positions.filter(t => t !== position))).map(row => [row.position, row]));
+        return positions.map(t => others.get(t) ?? own);
+      },
+      ffn: async (layer, positions) => {
+        const pairs = await source.ffn(layer, positions);
+        if (!positions.includes(position)) return pairs;
+        const own = pairAlong(direction, (await this.ffnOut(layer)).data, await this.besideFfn(layer), await this.state(layer, "post"), position);
+        return pairs.map((pair, i) => (positions[i] === position ? own : pair));
+      },
+    };
   }
 
   private topNode(position: number): RouteNode {
@@ -402,16 +530,7 @@ export abstract class BaseRun implements Run {
       const rows = await this.cache.get(key, async () => new Map<number, AttentionRow>(), () => 0);
       const missing = positions.filter(position => !rows.has(position));
       if (missing.length > 0) {
-        const inputs = await this.readAttentionInputs(layer);
-        const constants = inTerms || includeBias ? await this.constants(layer) : {};
-        const block: AttentionBlock = {
-          nTokens: this.nTokens,
-          nHeads: this.info.nHeads,
-          dModel: this.info.dModel,
-          ...inputs,
-          valueBiasOut: inTerms ? constants.valueBiasOut : undefined,
-          bias: includeBias ? outputBias(constants, inTerms, this.info.nHeads, this.info.dModel) : undefined,
-        };
+        const block = await this.attentionBlock(layer, options);
         for (const row of await attentionRows(block, missing, options.signal)) rows.set(row.position, row);
         let bytes = 0;
         for (const row of rows.values()) bytes += row.terms.byteLength;
@@ -419,6 +538,21 @@ export abstract class BaseRun implements Run {
       }
       return positions.map(position => rows.get(position) as AttentionRow);
     });
+  }
+
+  /** A layer's attention block as a sum of the parts that the options ask for. */
+  private async attentionBlock(layer: number, { valueBias, includeBias = false }: ContributionOptions): Promise<AttentionBlock> {
+    const { nHeads, dModel } = this.info;
+    const inTerms = valueBias === "term";
+    const constants = inTerms || includeBias ? await this.constants(layer) : {};
+    return {
+      nTokens: this.nTokens,
+      nHeads,
+      dModel,
+      ...(await this.readAttentionInputs(layer)),
+      valueBiasOut: inTerms ? constants.valueBiasOut : undefined,
+      bias: includeBias ? outputBias(constants, inTerms, nHeads, dModel) : undefined,
+    };
   }
 
   private constants(layer: number): Promise<AttentionConstants> {

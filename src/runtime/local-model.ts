@@ -1,4 +1,5 @@
 import { sharedPool } from "../attribution/pool";
+import { readoutOf, type Readout } from "../attribution/readout";
 import type { Engine, LayerConstants } from "../engine/types";
 import type { ModelFiles } from "../model/files";
 import type { ModelInfo, RunOptions, Tensor, Token } from "../model/types";
@@ -96,6 +97,25 @@ export class LocalModel extends BaseModel {
   /** [V] for each vector [d]. What is asked at once, or while the engine is busy with the last, is one pass over the unembedding. */
   unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
     return (normalize ? this.normalized : this.raw).add(vectors);
+  }
+
+  /** How the logits of `ids` are read out of the last state [d], the final norm's statistic fixed. */
+  readouts(state: Float32Array, ids: readonly number[]): Readout[] {
+    const { architecture, weights } = this.files;
+    const { finalNorm, unembedding, logitScale, logitSoftcap } = architecture;
+    const norm = finalNorm && {
+      kind: finalNorm.kind,
+      epsilon: finalNorm.epsilon,
+      weight: finalNorm.weight && weights.read(finalNorm.weight).data.map(w => (finalNorm.unitOffset ? w + 1 : w)),
+      bias: finalNorm.bias && weights.read(finalNorm.bias).data,
+    };
+    const bias = unembedding.bias && weights.read(unembedding.bias).data;
+    const { dModel, dVocab } = this.info;
+    const whole = unembedding.layout === "in-out" ? weights.read(unembedding.weight).data : undefined;
+    const rows = whole
+      ? ids.map(id => Float32Array.from({ length: dModel }, (_, i) => whole[i * dVocab + id]))
+      : ids.map(id => weights.readRows(unembedding.weight, [id]));
+    return ids.map((id, n) => readoutOf(state, rows[n], bias?.[id] ?? 0, norm, logitScale, logitSoftcap));
   }
 
   constants(layer: number): Promise<LayerConstants> {

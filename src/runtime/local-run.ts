@@ -1,3 +1,4 @@
+import type { Readout } from "../attribution/readout";
 import type { LayerConstants, LayerTensorName, Pass } from "../engine/types";
 import type { ResidualPoint, Token } from "../model/types";
 import { BaseRun, type AttentionInputs } from "./base-run";
@@ -67,6 +68,12 @@ export class LocalRun extends BaseRun {
 
   protected override unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
     return this.model.unembedAll(vectors, normalize);
+  }
+
+  protected override async readReadouts(position: number, ids: readonly number[]): Promise<Readout[]> {
+    const { nLayers, dModel } = this.info;
+    const { data } = await this.residual(nLayers - 1, "post");
+    return this.model.readouts(data.slice(position * dModel, (position + 1) * dModel), ids);
   }
 
   protected override readNeuronProximities(layer: number, position: number): Promise<Float32Array> {
