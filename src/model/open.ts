@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { basename, isAbsolute, join, resolve } from "node:path";
 import { Config } from "./config";
 import { DEFAULT_MODEL, defaultModel } from "./default-model";
 import { ModelFileError } from "./errors";
@@ -9,6 +9,7 @@ import type { ModelFiles, Tokenizer } from "./files";
 import { layoutOf, listWeights, namesIn, readConfig, readTokenizer } from "./folder";
 import { ggufName, readGguf } from "./gguf";
 import { ggufTokenizer } from "./gguf-tokenizer";
+import { fetchFromHub, parseHubName } from "./hub";
 import type { ProgressListener } from "./types";
 import { WeightMap } from "./weight-map";
 import { createWeightSource } from "./weight-source";
@@ -23,20 +24,29 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a model's files: a folder in the hub's layout, a `.gguf` file, or "default" (`default-model.ts`). Only headers, config and tokenizer are read; weights are read as
- * they are needed. Rejects with a `ModelFileError` whose message is one sentence.
+ * Opens a model's files: a folder in the hub's layout, a `.gguf` file, "default" (`default-model.ts`), or a name on the hub
+ * (`gpt2`, `org/name`, `org/name@revision`, `org/name/file.gguf`). What lies at a path of that name goes first. Only headers,
+ * config and tokenizer are read; weights are read as they are needed. Rejects with a `ModelFileError` whose message is one sentence.
  */
 export async function openModel(source = "default", options: OpenOptions = {}): Promise<ModelFiles> {
   options.signal?.throwIfAborted();
   if (source === "default") return openGguf(await defaultModel(options), DEFAULT_MODEL.name);
   const path = resolve(source);
-  const info = await stat(path).catch(() => undefined);
+  const info = source.trim() === "" ? undefined : await stat(path).catch(() => undefined);
   if (info?.isDirectory()) return openFolder(path);
   if (info?.isFile()) {
     if (path.endsWith(".safetensors")) throw new ModelFileError(`${source} holds weights alone; open the folder that has its config.json and tokenizer.json.`);
     return openGguf(path);
   }
-  throw new ModelFileError(`There is no folder or file "${source}".`);
+  const name = isPath(source) ? undefined : parseHubName(source);
+  if (name === undefined) throw new ModelFileError(`There is no folder or file "${source}"; a model is named by a folder, a .gguf file, or its name on the hub (gpt2, org/name, org/name@revision).`);
+  const { folder, layout } = await fetchFromHub(name, options);
+  return layout.kind === "gguf" ? openGguf(join(folder, layout.file), name.id) : openFolder(folder, name.id);
+}
+
+/** What is written like a path is none of the hub's names, even where nothing lies there. */
+function isPath(source: string): boolean {
+  return source.startsWith(".") || source.startsWith("~") || isAbsolute(source) || source.includes("\\");
 }
 
 /** Opens a GGUF file: config, vocabulary and weights in one. */

@@ -1,0 +1,101 @@
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface Repo {
+  readonly files: Record<string, Buffer>;
+  /** Branches and tags → commits. */
+  readonly refs: Record<string, string>;
+  /** Token that may read it. */
+  readonly token?: string;
+  readonly gated?: boolean;
+}
+
+export interface Fault {
+  /** Close the connection after so many bytes of the body. */
+  readonly cutAfter?: number;
+  /** Answer without the bytes that were asked for. */
+  readonly corrupt?: boolean;
+  readonly status?: number;
+  readonly ignoreRange?: boolean;
+  /** Milliseconds between pieces of 16 KiB. */
+  readonly slow?: number;
+}
+
+/** A server on 127.0.0.1 that speaks the hub's protocol, with faults to order. */
+export class HubServer {
+  readonly repos = new Map<string, Repo>();
+  /** `METHOD path range` of each request. */
+  readonly requests: string[] = [];
+  /** Faults of the next requests of a file, first come first. */
+  readonly faults = new Map<string, Fault[]>();
+  private readonly server = createServer((request, response) => {
+    this.answer(request, response).catch(() => response.destroy());
+  });
+
+  async start(): Promise<string> {
+    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+  }
+
+  /** Requests of files, as `path range`. */
+  downloads(): string[] {
+    return this.requests.filter((request) => request.includes("/resolve/")).map((request) => request.replace(/^.*\/resolve\/[0-9a-f]{40}\//, "").trim());
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://hub");
+    const range = request.headers.range ?? "";
+    this.requests.push(`${request.method} ${url.pathname} ${range}`);
+    const refuse = (status: number, code: string): void => {
+      response.writeHead(status, { "x-error-code": code, "content-type": "application/json" }).end(JSON.stringify({ error: code }));
+    };
+    const api = /^\/api\/models\/(.+?)\/(revision|tree)\/([^/]+)$/.exec(url.pathname);
+    const file = /^\/(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
+    const repo = this.repos.get(api?.[1] ?? file?.[1] ?? "");
+    const token = request.headers.authorization?.replace("Bearer ", "");
+    if (repo === undefined || (repo.token !== undefined && !repo.gated && repo.token !== token)) return refuse(401, "RepoNotFound");
+    const revision = decodeURIComponent(api?.[3] ?? file?.[2] ?? "");
+    const commit = Object.values(repo.refs).includes(revision) ? revision : repo.refs[revision];
+    if (commit === undefined) return refuse(404, "RevisionNotFound");
+    if (api !== null) {
+      const body = api[2] === "revision"
+        ? { _id: "1", id: api[1], sha: commit, private: false, downloads: 0, likes: 0, gated: repo.gated ? "manual" : false, lastModified: "2024-01-01T00:00:00.000Z" }
+        : Object.entries(repo.files)
+            .filter(([path]) => url.searchParams.get("recursive") === "true" || !path.includes("/"))
+            .map(([path, bytes]) => ({ type: "file", path, size: bytes.length, oid: gitSha(bytes), ...(isLarge(path) && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } }) }));
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+      return;
+    }
+    if (repo.gated && repo.token !== token) return refuse(token === undefined ? 401 : 403, "GatedRepo");
+    const path = decodeURIComponent(file?.[3] ?? "");
+    const bytes = repo.files[path];
+    if (bytes === undefined) return refuse(404, "EntryNotFound");
+    const fault = this.faults.get(path)?.shift() ?? {};
+    if (fault.status !== undefined) return refuse(fault.status, "");
+    const start = fault.ignoreRange ? 0 : Number(/^bytes=(\d+)-$/.exec(range)?.[1] ?? 0);
+    if (start >= bytes.length && start > 0) {
+      response.writeHead(416).end();
+      return;
+    }
+    const body = fault.corrupt ? Buffer.alloc(bytes.length - start, 7) : bytes.subarray(start);
+    response.writeHead(start > 0 ? 206 : 200, { "content-length": body.length, etag: `"${isLarge(path) ? sha256(bytes) : gitSha(bytes)}"` });
+    const end = Math.min(body.length, fault.cutAfter ?? body.length);
+    for (let i = 0; i < end; i += 16384) {
+      if (response.destroyed) return;
+      response.write(body.subarray(i, Math.min(i + 16384, end)));
+      await new Promise((resolve) => setTimeout(resolve, fault.slow ?? 0));
+    }
+    if (end < body.length) response.destroy();
+    else response.end();
+  }
+}
+
+const isLarge = (path: string): boolean => /\.(safetensors|gguf)$/.test(path);
+export const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
+export const gitSha = (bytes: Buffer): string => createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
