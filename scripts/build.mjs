@@ -94,7 +94,7 @@ const STEPS = [
     name: "widgets",
     inputs: () => ["webpack.config.js", "package.json", "package-lock.json", ...filesUnder(ROOT, ["widgets", "labextension", "src/protocol"])],
     made: () => filesUnder(ROOT, ["share/jupyter/labextensions", "share/jupyter/nbextensions", "dist/static"]),
-    run: () => node("widgets", "node_modules/webpack-cli/bin/cli.js", ["--config", "webpack.config.js", "--mode", "production"]),
+    run: () => node("widgets", "scripts/lib/webpack.mjs", ["webpack.config.js"]),
   },
 ];
 

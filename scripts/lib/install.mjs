@@ -82,6 +82,12 @@ export async function findPython() {
   throw new StepError(`no Python found on the PATH: Python 3.10 or newer is needed for JupyterLab; ${advice}, or set LM_TRANSPARENCY_PYTHON to its path, then call the command again.`);
 }
 
+/** npm's own error lines, the first ones: the cause comes first, then pages of help. */
+function errorLines(output) {
+  const lines = output.split("\n").filter((line) => /^npm (error|ERR!)/.test(line));
+  return lines.length > 0 ? lines.slice(0, 15).join("\n") : lastLines(output);
+}
+
 /** Node's version is checked before this file is loaded (start.mjs, test.mjs). */
 function npmCommand() {
   const script = process.env.npm_execpath;
@@ -156,7 +162,7 @@ export async function installDependencies(note = () => {}) {
   const { code, signal, output, error } = result;
   if (code !== 0) {
     const cause = unreachable ?? causeOf(output, "npm") ?? error?.message ?? `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`;
-    throw new StepError(`"npm ci" failed: ${cause}.`, { detail: lastLines(unreachable === undefined ? output : probe.output) });
+    throw new StepError(`"npm ci" failed: ${cause}.`, { detail: errorLines(unreachable === undefined ? output : probe.output) });
   }
   if (!dependenciesAreInstalled()) throw new StepError(`"npm ci" ended well but node_modules is not what package-lock.json says: remove node_modules and call the command again.`);
   return `${fs.readdirSync(at("node_modules")).length} packages installed`;

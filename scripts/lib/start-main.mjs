@@ -2,20 +2,25 @@
 import fs from "node:fs";
 import path from "node:path";
 import { JUPYTER_HOME, ROOT, VENV, VENV_PYTHON, findPython, installDefaultModel, installDependencies, installVenv } from "./install.mjs";
+import { checkConfig, runOnOpen, writeExplorerNotebook } from "./explorer.mjs";
 import { choosePort, startLab } from "./lab.mjs";
 import { withLock } from "./lock.mjs";
 import { StepError, Steps, causeOf } from "./steps.mjs";
 
-const HELP = `npm start -- [--no-browser] [--port N] [--no-model] [notebook]
+const HELP = `npm start -- [--no-browser] [--port N] [--no-model] [--config FILE | notebook]
 
 Installs what is missing, builds what changed, and opens JupyterLab with our kernel on 127.0.0.1.
 
   --no-browser   print the address instead of opening a browser (for servers)
   --port N       use this port; without it the first free one from 8888 on
   --no-model     do not fetch the default model now
+  --config FILE  open the Explorer with this configuration (docs/configuration.md)
   notebook       what to open; notebooks/01-first-look.ipynb without it
 
 Environment: LM_TRANSPARENCY_PYTHON is the Python to make .venv with.`;
+
+/** npm runs scripts in the package's folder and says where it was called. */
+const calledFrom = () => (process.env.npm_lifecycle_event === "start" && process.env.INIT_CWD ? process.env.INIT_CWD : process.cwd());
 
 function parse(args) {
   const options = { browser: true, port: undefined, model: true, show: path.join("notebooks", "01-first-look.ipynb") };
@@ -24,19 +29,23 @@ function parse(args) {
     const arg = rest.shift();
     if (arg === "--no-browser") options.browser = false;
     else if (arg === "--no-model") options.model = false;
-    else if (arg === "--help" || arg === "-h") options.help = true;
+    else if (arg === "--config" || arg.startsWith("--config=")) {
+      const value = arg === "--config" ? rest.shift() : arg.slice("--config=".length);
+      if (!value) throw new StepError("--config needs the path of a JSON file.", { exitCode: 2 });
+      options.config = path.resolve(calledFrom(), value);
+      if (!fs.existsSync(options.config)) throw new StepError(`${value} does not exist.`, { exitCode: 2 });
+    } else if (arg === "--help" || arg === "-h") options.help = true;
     else if (arg === "--port" || arg.startsWith("--port=")) {
       const value = arg === "--port" ? rest.shift() : arg.slice("--port=".length);
       const port = Number(value);
       if (!/^\d+$/.test(value ?? "") || port < 1 || port > 65535) throw new StepError(`--port must be a number from 1 to 65535, not ${JSON.stringify(value ?? "")}.`, { exitCode: 2 });
       options.port = port;
     } else if (!arg.startsWith("-")) {
-      // npm runs scripts in the package's folder and says where it was called.
-      const file = path.relative(ROOT, path.resolve(process.env.npm_lifecycle_event === "start" && process.env.INIT_CWD ? process.env.INIT_CWD : process.cwd(), arg));
+      const file = path.relative(ROOT, path.resolve(calledFrom(), arg));
       if (file.startsWith("..") || path.isAbsolute(file)) throw new StepError(`${arg} lies outside ${ROOT}: copy it into the clone, or call jupyter yourself (docs/start.md).`, { exitCode: 2 });
       if (!fs.existsSync(path.join(ROOT, file))) throw new StepError(`${arg} does not exist.`, { exitCode: 2 });
       options.show = file;
-    } else throw new StepError(`unknown option ${arg}; allowed are --no-browser, --port N, --no-model and --help.`, { exitCode: 2 });
+    } else throw new StepError(`unknown option ${arg}; allowed are --no-browser, --port N, --no-model, --config FILE and --help.`, { exitCode: 2 });
   }
   return options;
 }
@@ -90,11 +99,14 @@ export async function main(args) {
             throw error;
           }
         });
+        if (options.config) checkConfig(ROOT, options.config, calledFrom());
         if (options.model) await steps.run("default model", installDefaultModel);
         await steps.run("JupyterLab", async () => {
           const port = await choosePort(options.port);
           const browser = options.browser && hasDisplay();
-          lab = await startLab({ port, home: JUPYTER_HOME, show: options.show, browser });
+          const show = options.config ? writeExplorerNotebook(ROOT, options.config, calledFrom()) : options.show;
+          const env = options.config ? { JUPYTER_CONFIG_PATH: runOnOpen(path.join(ROOT, ".cache", "explorer", path.basename(show)), show) } : {};
+          lab = await startLab({ port, home: JUPYTER_HOME, show, browser, env });
           return `port ${port}`;
         });
       },

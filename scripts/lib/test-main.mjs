@@ -91,7 +91,7 @@ async function jest(part, env, patterns) {
   const file = path.join(os.tmpdir(), `lmt-jest-${process.pid}-${part}.json`);
   // Browser and kernel tests start servers of several processes: one file at a time.
   const workers = part === "unit" || part === "conformance" ? ["--maxWorkers=2"] : ["--runInBand"];
-  const code = await show(["node_modules/jest/bin/jest.js", ...folders, ...workers, "--forceExit", "--json", `--outputFile=${file}`], env);
+  const code = await show(["node_modules/jest/bin/jest.js", ...folders, ...workers, "--forceExit", "--reporters=default", "--reporters=<rootDir>/scripts/lib/jest-counts.cjs"], { ...env, LM_TRANSPARENCY_COUNTS: file });
   let result;
   try {
     result = JSON.parse(fs.readFileSync(file, "utf8"));

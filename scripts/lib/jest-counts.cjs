@@ -1,0 +1,9 @@
+/** A reporter of jest that writes only its counts, to the file in LM_TRANSPARENCY_COUNTS. */
+const fs = require("node:fs");
+
+module.exports = class {
+  onRunComplete(_contexts, results) {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, numTotalTests, numRuntimeErrorTestSuites } = results;
+    fs.writeFileSync(process.env.LM_TRANSPARENCY_COUNTS, JSON.stringify({ numPassedTests, numFailedTests, numPendingTests, numTodoTests, numTotalTests, numRuntimeErrorTestSuites }));
+  }
+};
