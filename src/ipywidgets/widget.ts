@@ -216,13 +216,21 @@ export class Widget<State extends object, Events extends object = object> implem
     return value;
   }
 
+  /**
+   * Called with the state that is about to be; returns further changes that follow from it (a value moved into new bounds), or throws
+   * to refuse all. `changed` are the keys that were set.
+   */
+  protected reconcile(_next: State, _changed: ReadonlySet<string>): Partial<State> {
+    return {};
+  }
+
   /** Sends keys whose value was changed in place (an array's item, an object's key). */
   resend(...names: (keyof State & string)[]): void {
     this.sendSoon(names);
   }
 
   /** Calls `listener` for every change of the named key(s). Ends with the signal, or by the returned function. */
-  observe<K extends keyof State & string>(names: K | readonly K[], listener: (change: Change<State, K>) => void | Promise<void>, options: ListenOptions = {}): () => void {
+  observe<K extends keyof State & string>(names: K | readonly K[], listener: (change: Change<State, K>) => unknown, options: ListenOptions = {}): () => void {
     const wanted = new Set<string>(typeof names === "string" ? [names] : names);
     for (const name of wanted) this.checkName(name);
     return this.on(
@@ -262,7 +270,7 @@ export class Widget<State extends object, Events extends object = object> implem
   /** Calls `listener` for each event of this name. Ends with the signal, or by the returned function. */
   on<E extends keyof (BaseEvents<State> & Events) & string>(
     event: E,
-    listener: (detail: (BaseEvents<State> & Events)[E]) => void | Promise<void>,
+    listener: (detail: (BaseEvents<State> & Events)[E]) => unknown,
     options: ListenOptions = {},
   ): () => void {
     let set = this.listeners.get(event);
@@ -415,8 +423,10 @@ export class Widget<State extends object, Events extends object = object> implem
       // All are checked before any is taken, so that a refused one leaves the state as it was.
       accepted.push([name, this.validate(name, changes[name] as State[keyof State & string])]);
     }
+    const next = { ...this.values, ...(Object.fromEntries(accepted) as Partial<State>) };
+    const further = this.reconcile(next, new Set(accepted.map(([name]) => name)));
     const events: Change<State>[] = [];
-    for (const [name, value] of accepted) {
+    for (const [name, value] of Object.entries({ ...Object.fromEntries(accepted), ...further }) as typeof accepted) {
       const old = this.values[name];
       if (same(old, value)) continue;
       this.values[name] = value;
@@ -466,24 +476,28 @@ export class Widget<State extends object, Events extends object = object> implem
     // Other front ends learn of it by the echo; it comes before any correction, which then wins.
     this.sendUpdate("echo_update", Object.fromEntries(known.map((name) => [name, state[name]])));
     const changes: Partial<State> = {};
-    const wrong: (keyof State & string)[] = [];
+    const wrong = new Set<keyof State & string>();
+    const further: (keyof State & string)[] = [];
     this.held = true;
     try {
       for (const name of known) {
         try {
-          const value = this.fromWire(name, state[name]);
-          changes[name] = this.validate(name, value);
-          if (!same(changes[name], value)) wrong.push(name);
+          changes[name] = this.fromWire(name, state[name]);
+          this.validate(name, changes[name] as State[typeof name]);
         } catch (error) {
           delete changes[name];
-          wrong.push(name);
+          wrong.add(name);
           this.host.showError(error);
         }
       }
-      this.assign(changes, "frontend");
+      further.push(...this.assign(changes, "frontend").filter((name) => !known.includes(name)));
+    } catch (error) {
+      this.host.showError(error);
     } finally {
       this.held = false;
-      if (wrong.length > 0 || this.dirty.size > 0) this.sendSoon(wrong);
+      // What was refused, corrected or changed again by a listener is not what the front end shows.
+      for (const name of known) if (!Object.hasOwn(changes, name) || !same(this.values[name], changes[name])) wrong.add(name);
+      this.sendSoon([...wrong, ...further]);
     }
   }
 
@@ -540,7 +554,7 @@ export class Widget<State extends object, Events extends object = object> implem
   }
 
   /** Runs a listener so that what it throws, or rejects with, is shown and nothing else breaks. */
-  private guard(fn: () => void | Promise<void>): void {
+  private guard(fn: () => unknown): void {
     try {
       const result = fn();
       if (result instanceof Promise) result.catch((error: unknown) => this.host.showError(error));

@@ -16,9 +16,9 @@ interface ModuleInternals {
 
 export interface CellsOptions {
   readonly cwd: string;
-  /** Name and main file of the package that cells can import from any folder. */
+  /** Name and root folder of the package that cells can import from any folder. */
   readonly packageName: string;
-  readonly packageMain: string;
+  readonly packageRoot: string;
   readonly typescript: TypescriptService;
   readonly sources: CellSources;
   /** Gives the module for `import … from "tslab"`. */
@@ -107,9 +107,14 @@ export class Cells {
     try {
       return require.resolve(id);
     } catch (error) {
-      if (id === this.options.packageName && (error as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND") return this.options.packageMain;
-      throw error;
+      if (!this.isOwn(id) || (error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+      // From its own root a package can be resolved by its own name.
+      return createRequire(join(this.options.packageRoot, "package.json")).resolve(id);
     }
+  }
+
+  private isOwn(id: string): boolean {
+    return id === this.options.packageName || id.startsWith(`${this.options.packageName}/`);
   }
 
   private wrapRequire(require: NodeJS.Require, folder: string): NodeJS.Require {
@@ -119,7 +124,7 @@ export class Cells {
       if (local !== undefined) return local.exports;
       const imported = this.imported.get(id);
       if (imported !== undefined) return imported;
-      if (id === this.options.packageName) return require(this.resolve(require, id));
+      if (this.isOwn(id)) return require(this.resolve(require, id));
       return require(id);
     };
     return Object.assign(load, { resolve: require.resolve, main: require.main, extensions: require.extensions, cache: require.cache }) as NodeJS.Require;

@@ -104,7 +104,7 @@ export class Kernel {
     this.cells = new Cells({
       cwd,
       packageName: name,
-      packageMain: join(PACKAGE_ROOT, "dist", "index.js"),
+      packageRoot: PACKAGE_ROOT,
       typescript: this.typescript,
       sources: this.sources,
       loadTslab: () => this.loadTslab(),

@@ -127,7 +127,7 @@ function adapt(ts: Ts, data: TypescriptThreadData): { ts: Ts; maps: Map<string, 
     };
     const probe = ts.resolveModuleName(data.packageName, join(data.cwd, "__tslab__.ts"), adapted, ts.sys);
     if (probe.resolvedModule === undefined) {
-      Object.assign(adapted, { pathsBasePath: data.cwd, paths: { [data.packageName]: [ownTypes(data)] } });
+      Object.assign(adapted, { pathsBasePath: data.cwd, paths: ownPaths(data) });
     }
     return withSteps(ts, createHost(files, adapted, ...rest) as { afterProgramCreate?: (builder: Builder) => void });
   }) as Ts["createWatchCompilerHost"];
@@ -217,8 +217,9 @@ function shorthandStep(ts: Ts, builder: Builder): Step {
   };
 }
 
-function ownTypes(data: TypescriptThreadData): string {
-  return join(data.packageRoot, "dist", "index.d.ts");
+/** Where the types of this package and of its subpaths are. */
+function ownPaths({ packageName, packageRoot }: TypescriptThreadData): Record<string, string[]> {
+  return { [packageName]: [join(packageRoot, "dist", "index.d.ts")], [`${packageName}/*`]: [join(packageRoot, "dist", "*", "index.d.ts")] };
 }
 
 /** `@types` folders that hold Node's types, however npm laid the packages out. */
