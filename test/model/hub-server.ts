@@ -91,7 +91,8 @@ export class HubServer {
       response.write(body.subarray(i, Math.min(i + 16384, end)));
       await new Promise((resolve) => setTimeout(resolve, fault.slow ?? 0));
     }
-    if (end < body.length) response.destroy();
+    // A half-closed socket: what was written arrives, the rest never does.
+    if (end < body.length) response.socket?.end();
     else response.end();
   }
 }
