@@ -27,13 +27,15 @@ export class Ask<K extends QuestionKind> implements ReactiveController {
   constructor(
     private readonly host: LmtElement,
     private readonly question: () => Question<K> | undefined,
+    /** Who is asked; the element's own source unless said otherwise. */
+    private readonly asked: () => FlowSource | undefined = () => host.source,
   ) {
     host.addController(this);
   }
 
   hostUpdate(): void {
     if (!this.host.asking) return;
-    const source = this.host.source;
+    const source = this.asked();
     const question = source ? this.question() : undefined;
     const key = question ? questionKey(question) : "";
     if (key === this.#key && source === this.#source) return;

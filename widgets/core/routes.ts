@@ -15,6 +15,8 @@ export interface DrawnEdge {
   readonly weight: number;
   /** Attention only: its heads and their shares of the weight, largest first. */
   readonly heads: readonly { readonly head: number; readonly weight: number }[];
+  /** In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size. */
+  readonly delta?: number;
 }
 
 /** Routes, checked against the model they are said to belong to and ready to draw. */
@@ -55,4 +57,15 @@ export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: nu
     edges.push({ key: edgeKey(source, target, kind), source, target, from, to, kind, weight: Math.max(0, Math.min(1, weights.data[e])), heads: own });
   }
   return { nodes: new Set(answer.nodes), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
+}
+
+/** Two routes as one: every edge of either, with the difference of its weights; what is only in one counts 0 in the other. */
+export function comparedRoutes(first: DrawnRoutes, second: DrawnRoutes): DrawnRoutes {
+  const edges = [...new Set([...first.byKey.keys(), ...second.byKey.keys()])].map((key): DrawnEdge => {
+    const a = first.byKey.get(key);
+    const b = second.byKey.get(key);
+    const delta = (a?.weight ?? 0) - (b?.weight ?? 0);
+    return { ...(a ?? b)!, delta, weight: Math.abs(delta) };
+  });
+  return { nodes: new Set([...first.nodes, ...second.nodes]), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
 }

@@ -57,7 +57,7 @@ export class ExplorerElement extends LmtElement {
       }
       .middle .body {
         grid-template-areas: "graph blocks" "graph tokens" "graph effect" "graph rest";
-        grid-template-columns: minmax(0, 1fr) minmax(300px, 360px);
+        grid-template-columns: minmax(0, 1fr) minmax(290px, 350px);
         grid-template-rows: auto auto auto 1fr;
       }
       .wide .body {
@@ -120,6 +120,13 @@ export class ExplorerElement extends LmtElement {
     const attention = focus?.kind === "edge" || head !== null || (focus?.kind === "node" && place?.kind === "A");
     const width = this.width >= WIDE ? "wide" : this.width >= MIDDLE ? "middle" : "";
     const shared = { source: this.source, selection: this.store };
+    const below =
+      attention || token !== null
+        ? html`<div class="below ${attention && token !== null ? "both" : ""}">
+            ${attention ? html`<lmt-token-matrix part="maps" .source=${shared.source} .selection=${shared.selection}></lmt-token-matrix>` : nothing}
+            ${token !== null ? html`<lmt-follow-chart part="follow" .source=${shared.source} .selection=${shared.selection}></lmt-follow-chart>` : nothing}
+          </div>`
+        : nothing;
     return html`<div class=${width}>
       <slot name="controls"></slot>
       <div class="bar">
@@ -134,6 +141,7 @@ export class ExplorerElement extends LmtElement {
               ><input type="checkbox" .checked=${this.selected.normalize} @change=${(event: Event) => this.select({ normalize: (event.target as HTMLInputElement).checked })} />Normalise before unembedding</label
             >
           </div>
+          ${width === "wide" ? nothing : below}
         </div>
         <div part="blocks">
           ${neurons
@@ -143,12 +151,7 @@ export class ExplorerElement extends LmtElement {
         <div part="tokens"><lmt-token-table .source=${shared.source} .selection=${shared.selection}></lmt-token-table></div>
         <div part="effect"><lmt-effect-table .source=${shared.source} .selection=${shared.selection}></lmt-effect-table></div>
       </div>
-      ${attention || token !== null
-        ? html`<div class="below ${attention && token !== null ? "both" : ""}">
-            ${attention ? html`<lmt-token-matrix part="maps" .source=${shared.source} .selection=${shared.selection}></lmt-token-matrix>` : nothing}
-            ${token !== null ? html`<lmt-follow-chart part="follow" .source=${shared.source} .selection=${shared.selection}></lmt-follow-chart>` : nothing}
-          </div>`
-        : nothing}
+      ${width === "wide" ? below : nothing}
     </div>`;
   }
 }

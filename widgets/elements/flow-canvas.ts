@@ -1,6 +1,6 @@
 import { interpolateLab } from "d3-interpolate";
 import type { ZoomTransform } from "d3-zoom";
-import type { FlowLayout, ModelFacts, NodePlace } from "../../src/protocol";
+import type { FlowLayout, ModelFacts } from "../../src/protocol";
 import { parseNode, stateKinds } from "../../src/protocol";
 import type { DrawnEdge, DrawnRoutes } from "../core/routes";
 
@@ -14,6 +14,8 @@ export interface Palette {
   readonly attentionFaint: string;
   readonly ffn: string;
   readonly ffnFaint: string;
+  readonly up: string;
+  readonly down: string;
 }
 
 /** Resolves the element's colour variables: a canvas does not follow them by itself. */
@@ -29,134 +31,188 @@ export function readPalette(element: HTMLElement): Palette {
     attentionFaint: read("attention-faint"),
     ffn: read("ffn"),
     ffnFaint: read("ffn-faint"),
+    up: read("up"),
+    down: read("down"),
   };
 }
 
-export interface FlowCanvasScene {
+/** What is drawn, apart from where the view is. */
+export interface FlowScene {
   readonly layout: FlowLayout;
   readonly model: ModelFacts;
   readonly nTokens: number;
   readonly routes: DrawnRoutes | undefined;
   readonly from: string;
+  readonly palette: Palette;
+  readonly edgeWidth: (kind: string, weight: number) => number;
+  /** Colour where it is not the kind's. */
+  readonly edgeColor: (edge: DrawnEdge) => string | null;
+}
+
+export interface FlowView {
   readonly transform: ZoomTransform;
   /** The plot's box in CSS pixels: nothing is drawn outside. */
   readonly box: { readonly left: number; readonly top: number; readonly right: number; readonly bottom: number };
   readonly size: { readonly width: number; readonly height: number };
-  readonly palette: Palette;
-  readonly edgeWidth: (kind: string, weight: number) => number;
 }
 
 /** Edges are stroked in this many classes of weight: one path a class is what keeps a frame short. */
 const CLASSES = 10;
 
-/** Draws the grid and the routes. Only what lies in the box is drawn. */
-export function drawFlow(canvas: HTMLCanvasElement, scene: FlowCanvasScene): void {
-  const { layout, box, transform, palette, size } = scene;
-  const ratio = Math.min(2, devicePixelRatio || 1);
-  if (canvas.width !== Math.round(size.width * ratio) || canvas.height !== Math.round(size.height * ratio)) {
-    canvas.width = Math.round(size.width * ratio);
-    canvas.height = Math.round(size.height * ratio);
-    canvas.style.width = `${size.width}px`;
-    canvas.style.height = `${size.height}px`;
-  }
-  const context = canvas.getContext("2d");
-  if (!context) return;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, size.width, size.height);
-  context.save();
-  context.beginPath();
-  context.rect(box.left - 8, box.top - 10, box.right - box.left + 16, box.bottom - box.top + 14);
-  context.clip();
+interface Stroke {
+  readonly path: Path2D;
+  readonly color: string;
+  readonly width: number;
+}
 
-  const { x: tx, y: ty, k } = transform;
-  const ox = box.left + tx;
-  const oy = box.top + ty;
-  const first = Math.max(0, Math.floor((box.left - ox) / k / layout.columnWidth) - 1);
-  const last = Math.min(scene.nTokens - 1, Math.ceil((box.right - ox) / k / layout.columnWidth));
+/**
+ * A graph ready to be painted at any zoom: its marks are paths in the layout's own coordinates, made once, so that a frame of
+ * panning costs a dozen strokes whatever the number of edges.
+ */
+export class PreparedFlow {
+  readonly #dull = new Path2D();
+  readonly #states = new Path2D();
+  readonly #squares = new Path2D();
+  readonly #strokes: Stroke[] = [];
+  readonly #start: { readonly x: number; readonly y: number } | undefined;
 
-  // Dull states: a lattice, so one row's height serves all its columns.
-  const r = Math.max(0.6, layout.nodeRadius * 0.72 * k);
-  context.fillStyle = palette.dull;
-  const rows: number[] = [oy + k * layout.point({ kind: "X", layer: -1, position: 0 }).y];
-  for (const band of layout.bands) for (const kind of stateKinds(scene.model.parallelBlocks)) rows.push(oy + k * layout.point({ kind, layer: band.layer, position: 0 }).y);
-  context.beginPath();
-  for (const y of rows) {
-    if (y < box.top - 10 || y > box.bottom + 10) continue;
-    for (let position = first; position <= last; position++) {
-      const x = ox + k * layout.x(position);
-      // A disc this small cannot be told from a square, which costs a fraction.
-      if (r < 1.6) context.rect(x - r, y - r, 2 * r, 2 * r);
+  constructor(private readonly scene: FlowScene) {
+    const { layout, model, nTokens, routes, palette } = scene;
+    const small = layout.nodeRadius * 0.72;
+    const rows = [layout.point({ kind: "X", layer: -1, position: 0 }).y];
+    for (const band of layout.bands) for (const kind of stateKinds(model.parallelBlocks)) rows.push(layout.point({ kind, layer: band.layer, position: 0 }).y);
+    // Squares cost a fraction of discs, and at this size nobody sees the difference.
+    for (const y of rows) for (let position = 0; position < nTokens; position++) this.#dull.rect(layout.x(position) - small, y - small, 2 * small, 2 * small);
+    const start = parseNode(scene.from);
+    this.#start = start && layout.point(start);
+    if (!routes) return;
+
+    const classes = new Map<string, { path: Path2D; color: string; weight: number; width: number }>();
+    const ramps = {
+      attention: interpolateLab(palette.attentionFaint, palette.attention),
+      residual: interpolateLab(palette.residualFaint, palette.residual),
+      ffn: interpolateLab(palette.ffnFaint, palette.ffn),
+      more: interpolateLab(palette.residualFaint, palette.up),
+      less: interpolateLab(palette.residualFaint, palette.down),
+    };
+    for (const edge of routes.edges) {
+      const level = Math.min(CLASSES - 1, Math.floor(edge.weight * CLASSES));
+      const weight = (level + 0.5) / CLASSES;
+      const kind = edge.kind === "attention" || edge.kind === "residual" ? edge.kind : "ffn";
+      const ramp = edge.delta === undefined ? kind : edge.delta >= 0 ? "more" : "less";
+      const own = scene.edgeColor(edge);
+      const key = `${kind}${ramp}${level}${own ?? ""}`;
+      let entry = classes.get(key);
+      if (!entry) {
+        const color = own ?? ramps[ramp](Math.sqrt(weight) * (ramp === "residual" ? 0.62 : 1));
+        classes.set(key, (entry = { path: new Path2D(), color, weight, width: scene.edgeWidth(edge.kind, weight) }));
+      }
+      entry.path.addPath(new Path2D(layout.path(edge.from, edge.to, edge.kind)));
+    }
+    this.#strokes.push(...[...classes.values()].sort((a, b) => a.weight - b.weight));
+
+    const on = layout.nodeRadius;
+    const half = layout.ffnSize / 2;
+    for (const name of routes.nodes) {
+      const place = parseNode(name);
+      if (!place) continue;
+      const { x, y } = layout.point(place);
+      if (place.kind === "M") this.#squares.rect(x - half, y - half, 2 * half, 2 * half);
       else {
-        context.moveTo(x + r, y);
-        context.arc(x, y, r, 0, 2 * Math.PI);
+        this.#states.moveTo(x + on, y);
+        this.#states.arc(x, y, on, 0, 2 * Math.PI);
       }
     }
   }
-  context.fill();
-  if (!scene.routes) return context.restore();
 
-  const visible = (place: NodePlace): boolean => place.position >= first - 1 && place.position <= last + 1;
-  const classes = new Map<string, { kind: string; weight: number; edges: DrawnEdge[] }>();
-  for (const edge of scene.routes.edges) {
-    if (!visible(edge.from) && !visible(edge.to) && (edge.from.position > last || edge.to.position < first)) continue;
-    const level = Math.min(CLASSES - 1, Math.floor(edge.weight * CLASSES));
-    const kind = edge.kind === "ffn-out" ? "ffn-in" : edge.kind;
-    const key = `${kind}${level}`;
-    const entry = classes.get(key);
-    if (entry) entry.edges.push(edge);
-    else classes.set(key, { kind, weight: (level + 0.5) / CLASSES, edges: [edge] });
-  }
-  const ramps = {
-    attention: interpolateLab(palette.attentionFaint, palette.attention),
-    residual: interpolateLab(palette.residualFaint, palette.residual),
-    "ffn-in": interpolateLab(palette.ffnFaint, palette.ffn),
-  } as const;
-  context.lineCap = "round";
-  for (const { kind, weight, edges } of [...classes.values()].sort((a, b) => a.weight - b.weight)) {
-    context.beginPath();
-    for (const edge of edges) {
-      const a = layout.point(edge.from);
-      const b = layout.point(edge.to);
-      context.moveTo(ox + k * a.x, oy + k * a.y);
-      if (kind === "attention" && edge.from.position === edge.to.position) {
-        const bow = Math.min(layout.columnWidth * 0.32, Math.max(7, Math.abs(b.y - a.y) * 0.7)) * k;
-        context.bezierCurveTo(ox + k * a.x - bow, oy + k * a.y, ox + k * b.x - bow, oy + k * b.y, ox + k * b.x, oy + k * b.y);
-      } else context.lineTo(ox + k * b.x, oy + k * b.y);
+  /** The last drawing: larger than the view, so that frames of panning and zooming only copy from it. */
+  #buffer: { readonly canvas: HTMLCanvasElement; readonly k: number; readonly left: number; readonly top: number; readonly right: number; readonly bottom: number } | undefined;
+
+  /**
+   * Shows the view. With `moving` a drawing that was made for a near view serves, moved and scaled: drawing thousands of lines takes longer than a
+   * frame without a graphics processor. Returns false where what is shown should be drawn again, sharply, when the movement ends.
+   */
+  paint(canvas: HTMLCanvasElement, view: FlowView, moving: boolean): boolean {
+    const { transform, box, size } = view;
+    const ratio = Math.min(2, devicePixelRatio || 1);
+    if (canvas.width !== Math.round(size.width * ratio) || canvas.height !== Math.round(size.height * ratio)) {
+      canvas.width = Math.round(size.width * ratio);
+      canvas.height = Math.round(size.height * ratio);
+      canvas.style.width = `${size.width}px`;
+      canvas.style.height = `${size.height}px`;
     }
-    context.strokeStyle = ramps[kind as keyof typeof ramps](Math.sqrt(weight) * (kind === "residual" ? 0.62 : 1));
-    context.lineWidth = Math.max(0.5, scene.edgeWidth(kind, weight) * Math.min(1, k * 1.3));
-    context.stroke();
+    const context = canvas.getContext("2d");
+    if (!context) return true;
+    const k = transform.k;
+    // The part of the layout that is in view, in its own coordinates.
+    const seen = { left: (-8 - transform.x) / k, top: (-10 - transform.y) / k, right: (box.right - box.left + 8 - transform.x) / k, bottom: (box.bottom - box.top + 4 - transform.y) / k };
+    const { layout } = this.scene;
+    const outer = { left: -layout.columnWidth, top: -12, right: layout.width + layout.columnWidth, bottom: layout.height + 12 };
+    const last = this.#buffer;
+    const covers =
+      last &&
+      last.left <= Math.max(seen.left, outer.left) + 1e-6 &&
+      last.right >= Math.min(seen.right, outer.right) - 1e-6 &&
+      last.top <= Math.max(seen.top, outer.top) + 1e-6 &&
+      last.bottom >= Math.min(seen.bottom, outer.bottom) - 1e-6;
+    const near = last && k / last.k < 2.5 && k / last.k > 0.4;
+    const sharp = last !== undefined && Math.abs(k / last.k - 1) < 1e-6;
+    if (!covers || !(sharp || (moving && near))) this.#render(seen, outer, k, ratio);
+    const buffer = this.#buffer!;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, size.width, size.height);
+    context.save();
+    context.beginPath();
+    context.rect(box.left - 8, box.top - 10, box.right - box.left + 16, box.bottom - box.top + 14);
+    context.clip();
+    const x = box.left + transform.x + k * buffer.left;
+    const y = box.top + transform.y + k * buffer.top;
+    context.drawImage(buffer.canvas, x, y, k * (buffer.right - buffer.left), k * (buffer.bottom - buffer.top));
+    context.restore();
+    return Math.abs(k / buffer.k - 1) < 1e-6;
   }
 
-  const on = Math.max(0.9, layout.nodeRadius * k);
-  const half = Math.max(0.9, (layout.ffnSize * k) / 2);
-  const states = new Path2D();
-  const squares = new Path2D();
-  for (const name of scene.routes.nodes) {
-    const place = parseNode(name);
-    if (!place || !visible(place)) continue;
-    const point = layout.point(place);
-    const x = ox + k * point.x;
-    const y = oy + k * point.y;
-    if (place.kind === "M") squares.rect(x - half, y - half, 2 * half, 2 * half);
-    else if (on < 1.6) states.rect(x - on, y - on, 2 * on, 2 * on);
-    else {
-      states.moveTo(x + on, y);
-      states.arc(x, y, on, 0, 2 * Math.PI);
+  /** Draws what is in view and as much again on each side into a new buffer. */
+  #render(seen: Area, outer: Area, k: number, ratio: number): void {
+    const { layout, palette } = this.scene;
+    const [width, height] = [seen.right - seen.left, seen.bottom - seen.top];
+    const left = Math.max(outer.left, seen.left - width);
+    const right = Math.max(left + 1, Math.min(outer.right, seen.right + width));
+    const top = Math.max(outer.top, seen.top - height / 2);
+    const bottom = Math.max(top + 1, Math.min(outer.bottom, seen.bottom + height / 2));
+    const canvas = this.#buffer?.canvas ?? document.createElement("canvas");
+    canvas.width = Math.ceil((right - left) * k * ratio);
+    canvas.height = Math.ceil((bottom - top) * k * ratio);
+    // Whole pixels: the copy must not be blurred by a fraction of one.
+    this.#buffer = { canvas, k, left, top, right: left + canvas.width / (k * ratio), bottom: top + canvas.height / (k * ratio) };
+    const context = canvas.getContext("2d");
+    if (!context) return;
+    context.setTransform(ratio * k, 0, 0, ratio * k, -left * k * ratio, -top * k * ratio);
+    context.fillStyle = palette.dull;
+    context.fill(this.#dull);
+    // Lines keep their width where the picture grows, and stay thin where it is small.
+    context.lineCap = k < 0.6 ? "butt" : "round";
+    for (const { path, color, width: line } of this.#strokes) {
+      context.strokeStyle = color;
+      context.lineWidth = Math.max(0.5, line * Math.min(1, k * 1.3)) / k;
+      context.stroke(path);
+    }
+    context.fillStyle = palette.residual;
+    context.fill(this.#states);
+    context.fillStyle = palette.ffn;
+    context.fill(this.#squares);
+    if (this.#start) {
+      context.fillStyle = palette.text;
+      context.beginPath();
+      context.arc(this.#start.x, this.#start.y, Math.max(2.5 / k, layout.nodeRadius * 1.25), 0, 2 * Math.PI);
+      context.fill();
     }
   }
-  context.fillStyle = palette.residual;
-  context.fill(states);
-  context.fillStyle = palette.ffn;
-  context.fill(squares);
-  const start = parseNode(scene.from);
-  if (start) {
-    const point = layout.point({ ...start, kind: "I" });
-    context.fillStyle = palette.text;
-    context.beginPath();
-    context.arc(ox + k * point.x, oy + k * point.y, Math.max(2.5, on * 1.25), 0, 2 * Math.PI);
-    context.fill();
-  }
-  context.restore();
 }
 
+interface Area {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}

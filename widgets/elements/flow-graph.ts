@@ -4,15 +4,16 @@ import type { D3ZoomEvent, ZoomBehavior, ZoomTransform } from "d3-zoom";
 import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
 import type { Focus, FlowLayout, NodePlace } from "../../src/protocol";
-import { comfortableLayerHeight, describeNode, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../../src/protocol";
+import { COLLAPSED, comfortableLayerHeight, describeNode, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
-import { saveCanvas, savePng, saveSvg } from "../core/export";
+import { saveCanvas, saveCsv, savePng, saveSvg } from "../core/export";
 import { percent, weight as weightText } from "../core/format";
 import type { DrawnEdge, DrawnRoutes } from "../core/routes";
-import { drawnRoutes, edgeKey } from "../core/routes";
+import { comparedRoutes, drawnRoutes, edgeKey } from "../core/routes";
 import { sentenceOf } from "../core/source";
-import { drawFlow, readPalette } from "./flow-canvas";
+import { PreparedFlow, readPalette } from "./flow-canvas";
+import type { MenuItem } from "./menu";
 import "./menu";
 
 /** Above this many states the grid is drawn on a canvas. */
@@ -27,7 +28,16 @@ type Mark = { readonly kind: "node"; readonly node: string } | { readonly kind: 
 const markFocus = (mark: Mark): Focus =>
   mark.kind === "edge" ? { kind: "edge", source: mark.edge.source, target: mark.edge.target } : mark;
 
+const markKey = (mark: Mark | undefined): string => (mark ? JSON.stringify(markFocus(mark)) : "");
+
 const placeName = (place: NodePlace): string => nodeName(place.kind, place.layer, place.position);
+
+interface Margin {
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+  readonly left: number;
+}
 
 /**
  * The information flow routes of one token: a grid of states, one column a token and one band a layer, with the edges
@@ -155,6 +165,14 @@ export class FlowGraphElement extends LmtElement {
       .edge.ffn-out {
         stroke: color-mix(in oklab, var(--_ffn) calc(100% * var(--w)), var(--_ffn-faint));
       }
+      .edge.more {
+        stroke: color-mix(in oklab, var(--_up) calc(100% * var(--w)), var(--_residual-faint));
+      }
+      .edge.less {
+        stroke: color-mix(in oklab, var(--_down) calc(100% * var(--w)), var(--_residual-faint));
+        stroke-dasharray: 5 3;
+        stroke-linecap: butt;
+      }
       .hit {
         fill: none;
         stroke: transparent;
@@ -206,6 +224,14 @@ export class FlowGraphElement extends LmtElement {
         align-items: center;
         gap: 6px;
       }
+      .legend .swatch {
+        gap: 3px;
+      }
+      .legend .swatch i {
+        width: 10px;
+        height: 4px;
+        border-radius: 2px;
+      }
       .legend svg {
         overflow: visible;
       }
@@ -232,6 +258,9 @@ export class FlowGraphElement extends LmtElement {
     ...LmtElement.properties,
     bare: { type: Boolean },
     collapsed: { attribute: false },
+    compact: { type: Boolean },
+    colorBy: { attribute: "color-by" },
+    other: { attribute: false },
     maxHeight: { type: Number, attribute: "max-height" },
   };
 
@@ -239,6 +268,12 @@ export class FlowGraphElement extends LmtElement {
   declare bare: boolean;
   /** Layers that are drawn flat. */
   declare collapsed: ReadonlySet<number>;
+  /** Draw layers flat through which nothing but the residual stream passes. */
+  declare compact: boolean;
+  /** What colours attention edges: their "contribution", or the "head" that contributes most. */
+  declare colorBy: string;
+  /** Routes of another run to compare with, drawn as a difference: what only one of the two has stands out. */
+  declare other: DrawnRoutes | undefined;
   /** Height of the figure in CSS pixels above which it pans. */
   declare maxHeight: number;
 
@@ -254,7 +289,15 @@ export class FlowGraphElement extends LmtElement {
   });
 
   #drawn: { readonly answer: unknown; readonly routes: DrawnRoutes | undefined; readonly error: string } | undefined;
+  #difference: { readonly own: DrawnRoutes; readonly other: DrawnRoutes; readonly routes: DrawnRoutes } | undefined;
   #layout: FlowLayout | undefined;
+  /** What layout and picture were made for; made again when any of it is another. */
+  #layoutFor: readonly unknown[] = [];
+  #drawnFor: readonly unknown[] = [];
+  #margins: Margin | undefined;
+  #labels: readonly string[] = [];
+  #prepared: PreparedFlow | undefined;
+  #settle: ReturnType<typeof setTimeout> | undefined;
   #transform: ZoomTransform = zoomIdentity;
   #zoom: ZoomBehavior<SVGSVGElement, unknown> | undefined;
   #fitted = "";
@@ -271,19 +314,33 @@ export class FlowGraphElement extends LmtElement {
     super();
     this.bare = false;
     this.collapsed = new Set();
+    this.compact = false;
+    this.colorBy = "contribution";
+    this.other = undefined;
     this.maxHeight = MAX_HEIGHT;
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     clearTimeout(this.#peekTimer);
+    clearTimeout(this.#settle);
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
   }
 
-  /** Routes as they are drawn; undefined before the first answer. */
+  /** This run's own routes; undefined before the first answer. */
   get routes(): DrawnRoutes | undefined {
     return this.#drawn?.routes;
+  }
+
+  /** What is drawn: the routes, or their difference to others. */
+  get #shown(): DrawnRoutes | undefined {
+    const own = this.#drawn?.routes;
+    if (!own || !this.other) return own;
+    if (this.#difference?.own !== own || this.#difference.other !== this.other) {
+      this.#difference = { own, other: this.other, routes: comparedRoutes(own, this.other) };
+    }
+    return this.#difference.routes;
   }
 
   get #onCanvas(): boolean {
@@ -292,15 +349,20 @@ export class FlowGraphElement extends LmtElement {
   }
 
   /** Space for labels around the grid. */
-  get #margin(): { top: number; right: number; bottom: number; left: number } {
-    const tokens = this.source?.facts.tokens ?? [];
-    const longest = Math.max(2, ...tokens.slice(0, 400).map((token) => [...shortText(token.text, 14)].length));
+  get #margin(): Margin {
+    return this.#margins ?? { top: 24, right: 14, bottom: 40, left: 40 };
+  }
+
+  #measureMargin(): Margin {
+    // Cut once: finding where letters end is slow, and labels are placed in every frame.
+    this.#labels = (this.source?.facts.tokens ?? []).map((token) => shortText(token.text, 14));
+    const longest = this.#labels.reduce((most, label) => Math.max(most, [...label].length), 2);
     const slope = (LABEL_ANGLE * Math.PI) / 180;
     return {
       top: 24,
       right: 14,
       bottom: Math.ceil(longest * 7.3 * Math.sin(slope)) + 26,
-      left: Math.max(40, Math.ceil([...shortText(tokens[0]?.text ?? "", 14)].length * 7.3 * Math.cos(slope)) - 4),
+      left: Math.max(40, Math.ceil([...(this.#labels[0] ?? "")].length * 7.3 * Math.cos(slope)) - 4),
     };
   }
 
@@ -319,16 +381,32 @@ export class FlowGraphElement extends LmtElement {
       }
     }
     if (!facts) return;
+    if (changed.has("source") || !this.#margins) this.#margins = this.#measureMargin();
     const margin = this.#margin;
     const room = Math.max(80, this.width - margin.left - margin.right);
+    const collapsed = this.#flat();
+    const wanted = [facts, room, [...collapsed].join(), this.maxHeight];
+    if (this.#layout && wanted.every((value, i) => value === this.#layoutFor[i])) return;
+    this.#layoutFor = wanted;
     this.#layout = flowLayout({
       nTokens: facts.tokens.length,
       nLayers: facts.model.nLayers,
       parallelBlocks: facts.model.parallelBlocks,
       columnWidth: Math.max(MIN_COLUMN, Math.min(118, room / facts.tokens.length)),
-      layerHeight: comfortableLayerHeight(facts.model.nLayers),
-      collapsed: this.collapsed,
+      layerHeight: comfortableLayerHeight(facts.model.nLayers - (1 - COLLAPSED) * collapsed.size),
+      collapsed,
     });
+  }
+
+  /** Layers that are drawn flat: those that were asked for, and with `compact` those where nothing but the residual stream passes. */
+  #flat(): ReadonlySet<number> {
+    const routes = this.#shown;
+    if (!this.compact || !routes) return this.collapsed;
+    const busy = new Set<number>();
+    for (const edge of routes.edges) if (edge.kind === "ffn-out" || (edge.kind === "attention" && edge.from.position !== edge.to.position)) busy.add(edge.to.layer);
+    const flat = new Set(this.collapsed);
+    for (let layer = 0; layer < (this.source?.facts.model.nLayers ?? 0); layer++) if (!busy.has(layer)) flat.add(layer);
+    return flat;
   }
 
   protected override render(): TemplateResult {
@@ -360,7 +438,7 @@ export class FlowGraphElement extends LmtElement {
               <button @click=${() => this.#zoomBy(1 / 1.4)} aria-label="Zoom out" title="Zoom out (−)">−</button>
               <button @click=${() => this.#zoomBy(1.4)} aria-label="Zoom in" title="Zoom in (+, or Ctrl and wheel)">+</button>
               <button @click=${() => this.#fit()} aria-label="Show all" title="Show all (0)">⤢</button>
-              <lmt-menu label="Save this picture" .items=${this.#menu}></lmt-menu>
+              <lmt-menu label="More" .items=${this.#menu}></lmt-menu>
             </span>
           </div>`}
       ${error ? html`<div class="error" role="alert">${error}</div>` : this.#routes.state === "error" ? this.#routes.renderStatus() : nothing}
@@ -390,6 +468,13 @@ export class FlowGraphElement extends LmtElement {
   }
 
   #renderLegend(): TemplateResult {
+    if (this.other) {
+      return html`<div class="legend" part="legend">
+        <span><svg width="26" height="10" aria-hidden="true"><path class="edge more" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more here</span>
+        <span><svg width="26" height="10" aria-hidden="true"><path class="edge less" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in the other</span>
+        <span>thicker and stronger: larger difference</span>
+      </div>`;
+    }
     const ramp = (name: string): TemplateResult =>
       html`<svg width="44" height="10" aria-hidden="true">
         ${[0, 1, 2, 3].map((i) => {
@@ -400,8 +485,12 @@ export class FlowGraphElement extends LmtElement {
           return path;
         })}
       </svg>`;
+    const heads = this.colorBy === "head" ? [...new Set((this.#shown?.edges ?? []).flatMap((edge) => (edge.heads.length ? [edge.heads[0].head] : [])))].sort((a, b) => a - b) : [];
+    const dark = this.dataset.theme === "dark";
     return html`<div class="legend" part="legend">
-      <span>${ramp("attention")} attention</span>
+      ${heads.length
+        ? html`<span>attention by head ${heads.slice(0, 32).map((head) => html`<span class="swatch"><i style="background:${headColor(head, dark)}"></i>${head}</span>`)}</span>`
+        : html`<span>${ramp("attention")} attention</span>`}
       <span>${ramp("ffn-in")} feed-forward ■</span>
       <span>${ramp("residual")} residual</span>
       <span>thicker and stronger: larger contribution</span>
@@ -413,9 +502,7 @@ export class FlowGraphElement extends LmtElement {
     const mark = this.#hover;
     const facts = this.source?.facts;
     if (!mark || !facts) return nothing;
-    const right = this.#tip.x > this.width / 2;
-    const style = `${right ? `right:${Math.max(0, this.width - this.#tip.x + 12)}px` : `left:${this.#tip.x + 14}px`};top:${Math.max(0, this.#tip.y - 12)}px`;
-    return html`<div class="tip" style=${style} aria-hidden="true">${this.#describe(mark)}</div>`;
+    return html`<div class="tip" style=${this.#tipStyle()} aria-hidden="true">${this.#describe(mark)}</div>`;
   }
 
   #describe(mark: Mark): TemplateResult {
@@ -429,9 +516,9 @@ export class FlowGraphElement extends LmtElement {
       const { edge } = mark;
       const top = edge.heads[0];
       return html`<b>${edge.kind === "attention" ? "Attention" : edge.kind === "residual" ? "Residual" : "Feed-forward"}</b>, layer ${edge.to.layer}<br />
-        <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />contribution ${weightText(edge.weight)}${top
-          ? html`, most by head ${top.head}`
-          : nothing}`;
+        <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />${edge.delta === undefined
+          ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}` : nothing}`
+          : html`contribution ${edge.delta >= 0 ? "more" : "less"} by ${weightText(edge.weight)}`}`;
     }
     const place = parseNode(mark.node);
     const answered = this.#hovered.answered;
@@ -441,12 +528,23 @@ export class FlowGraphElement extends LmtElement {
         : nothing}`;
   }
 
+  /** Colour of an edge where it is not its kind's: by head. */
+  #edgeColor(edge: DrawnEdge): string | null {
+    if (edge.delta !== undefined) return null;
+    return this.colorBy === "head" && edge.kind === "attention" && edge.heads.length ? headColor(edge.heads[0].head, this.dataset.theme === "dark") : null;
+  }
+
   #ffnEdge(layer: number, position: number): DrawnEdge | undefined {
     const top = nodeName("I", layer, position);
-    return this.#drawn?.routes?.byKey.get(edgeKey(nodeName("M", layer, position), top, "ffn-out"));
+    return this.#shown?.byKey.get(edgeKey(nodeName("M", layer, position), top, "ffn-out"));
   }
 
   protected override updated(): void {
+    // What is hovered or under the cursor changes often, the rest seldom: only then is it drawn again.
+    const inputs = [this.#layout, this.#shown, this.selected.start, this.width, this.colorBy, this.dataset.theme, this.#onCanvas];
+    if (inputs.every((value, i) => value === this.#drawnFor[i])) return this.#drawMarks();
+    this.#drawnFor = inputs;
+    this.#prepared = undefined;
     this.#draw();
   }
 
@@ -497,7 +595,7 @@ export class FlowGraphElement extends LmtElement {
       this.#show();
     }
 
-    const routes = this.#drawn?.routes;
+    const routes = this.#shown;
     const from = nodeName("I", facts.model.nLayers - 1, this.selected.start);
     const content = svg.select<SVGGElement>("g.content");
     const onCanvas = this.#onCanvas;
@@ -538,8 +636,9 @@ export class FlowGraphElement extends LmtElement {
       .data(edges, (d) => d.key)
       .join("path")
       .order()
-      .attr("class", (d) => `edge ${d.kind}`)
+      .attr("class", (d) => `edge ${d.kind}${d.delta === undefined ? "" : d.delta >= 0 ? " more" : " less"}`)
       .attr("d", (d) => layout.path(d.from, d.to, d.kind))
+      .style("stroke", (d) => this.#edgeColor(d))
       .style("--w", (d) => strength(d.weight).toFixed(3))
       .style("stroke-width", (d) => edgeWidth(d.kind, d.weight));
     content
@@ -581,7 +680,7 @@ export class FlowGraphElement extends LmtElement {
     const focus = this.selected.focus;
     if (focus?.kind === "edge") {
       for (const kind of ["attention", "residual"]) {
-        const edge = this.#drawn?.routes?.byKey.get(edgeKey(focus.source, focus.target, kind));
+        const edge = this.#shown?.byKey.get(edgeKey(focus.source, focus.target, kind));
         if (edge) {
           marks.push({ mark: { kind: "edge", edge }, role: "chosen" });
           break;
@@ -647,7 +746,7 @@ export class FlowGraphElement extends LmtElement {
     svg
       .select("g.layers")
       .selectAll<SVGTextElement, (typeof bands)[number]>("text")
-      .data(bands.filter((band) => band.layer % layerStep === 0 && !this.collapsed.has(band.layer)), (d) => d.layer)
+      .data(bands.filter((band) => band.layer % layerStep === 0 && band.size > 9), (d) => d.layer)
       .join("text")
       .attr("x", margin.left - 24)
       .attr("y", (d) => d.top + d.size / 2 + 4)
@@ -660,7 +759,7 @@ export class FlowGraphElement extends LmtElement {
       .filter((d) => d.at > margin.left - 6 && d.at < right + 6 && (d.position % step === 0 || d.position === start))
       // The start's label is always there; its close neighbours make room.
       .filter((d) => d.position === start || Math.abs(d.at - sx(start)) >= 12 || step === 1);
-    const onRoute = this.#drawn?.routes?.nodes;
+    const onRoute = this.#shown?.nodes;
     svg
       .select("g.tokens")
       .selectAll<SVGTextElement, (typeof tokens)[number]>("text")
@@ -671,7 +770,7 @@ export class FlowGraphElement extends LmtElement {
       .attr("text-anchor", "end")
       .attr("transform", (d) => `translate(${d.at + 4},${bottom + 14}) rotate(${-LABEL_ANGLE})`)
       .style("unicode-bidi", "isolate")
-      .text((d) => shortText(d.token.text, 14));
+      .text((d) => this.#labels[d.position] ?? "");
     const triangles = facts.tokens.map((_, position) => ({ position, at: sx(position) })).filter((d) => d.at > margin.left - 6 && d.at < right + 6);
     const half = Math.max(2, Math.min(6, k * layout.columnWidth * 0.3));
     svg
@@ -686,10 +785,10 @@ export class FlowGraphElement extends LmtElement {
       .attr("stroke-width", 8)
       .attr("transform", (d) => `translate(${d.at},12)`);
 
-    if (this.#onCanvas && !this.#frame) this.#frame = requestAnimationFrame(() => this.#paint());
+    if (this.#onCanvas && !this.#frame) this.#frame = requestAnimationFrame(() => this.#paint(true));
   }
 
-  #paint(): void {
+  #paint(moving: boolean): void {
     this.#frame = 0;
     const canvas = this.renderRoot.querySelector("canvas");
     const layout = this.#layout;
@@ -697,18 +796,24 @@ export class FlowGraphElement extends LmtElement {
     if (!canvas || !layout || !facts) return;
     const margin = this.#margin;
     const height = Number(this.renderRoot.querySelector("svg.plot")?.getAttribute("height"));
-    drawFlow(canvas, {
+    this.#prepared ??= new PreparedFlow({
       layout,
       model: facts.model,
       nTokens: facts.tokens.length,
-      routes: this.#drawn?.routes,
+      routes: this.#shown,
       from: nodeName("I", facts.model.nLayers - 1, this.selected.start),
+      palette: readPalette(this),
+      edgeWidth,
+      edgeColor: (edge) => this.#edgeColor(edge),
+    });
+    const view = {
       transform: this.#transform,
       box: { left: margin.left, top: margin.top, right: this.width - margin.right, bottom: height - margin.bottom },
       size: { width: this.width, height },
-      palette: readPalette(this),
-      edgeWidth,
-    });
+    };
+    clearTimeout(this.#settle);
+    if (this.#prepared.paint(canvas, view, moving)) return;
+    this.#settle = setTimeout(() => this.isConnected && this.#paint(false), 160);
   }
 
   // --- zoom --------------------------------------------------------------------------------------------------------
@@ -762,7 +867,7 @@ export class FlowGraphElement extends LmtElement {
       return { kind: "ffn", layer, position };
     }
     if (key !== undefined) {
-      const edge = this.#drawn?.routes?.byKey.get(key);
+      const edge = this.#shown?.byKey.get(key);
       if (!edge) return undefined;
       return edge.kind === "ffn-in" || edge.kind === "ffn-out" ? { kind: "ffn", layer: edge.to.layer, position: edge.to.position } : { kind: "edge", edge };
     }
@@ -781,14 +886,14 @@ export class FlowGraphElement extends LmtElement {
     if (near) {
       const point = layout.point(near);
       const reach = Math.max(7 / k, layout.nodeRadius + 2);
-      const drawnFfn = near.kind !== "M" || this.#drawn?.routes?.nodes.has(placeName(near));
+      const drawnFfn = near.kind !== "M" || this.#shown?.nodes.has(placeName(near));
       if (drawnFfn && Math.hypot(point.x - at.x, point.y - at.y) <= reach) {
         return near.kind === "M" ? { kind: "ffn", layer: near.layer, position: near.position } : { kind: "node", node: placeName(near) };
       }
     }
     let best: DrawnEdge | undefined;
     let closest = 6 / k;
-    for (const edge of this.#drawn?.routes?.edges ?? []) {
+    for (const edge of this.#shown?.edges ?? []) {
       if (edge.kind !== "attention" && edge.kind !== "residual") continue;
       const a = layout.point(edge.from);
       const b = layout.point(edge.to);
@@ -804,19 +909,26 @@ export class FlowGraphElement extends LmtElement {
   }
 
   #setHover(mark: Mark | undefined): void {
-    const same = JSON.stringify(mark && markFocus(mark)) === JSON.stringify(this.#hover && markFocus(this.#hover));
+    if (markKey(mark) === markKey(this.#hover)) {
+      const tip = this.renderRoot.querySelector<HTMLElement>(".tip");
+      if (tip) tip.style.cssText = this.#tipStyle();
+      return;
+    }
     this.#hover = mark;
-    if (!same) {
-      this.#peek = false;
-      clearTimeout(this.#peekTimer);
-      if (mark?.kind === "node") {
-        this.#peekTimer = setTimeout(() => {
-          this.#peek = true;
-          this.requestUpdate();
-        }, 180);
-      }
+    this.#peek = false;
+    clearTimeout(this.#peekTimer);
+    if (mark?.kind === "node") {
+      this.#peekTimer = setTimeout(() => {
+        this.#peek = true;
+        this.requestUpdate();
+      }, 180);
     }
     this.requestUpdate();
+  }
+
+  #tipStyle(): string {
+    const right = this.#tip.x > this.width / 2;
+    return `${right ? `right:${Math.max(0, this.width - this.#tip.x + 12)}px` : `left:${this.#tip.x + 14}px`};top:${Math.max(0, this.#tip.y - 12)}px`;
   }
 
   readonly #pointerMove = (event: PointerEvent): void => {
@@ -928,7 +1040,7 @@ export class FlowGraphElement extends LmtElement {
 
   #nextEdge(step: number): void {
     const target = placeName(this.#cursor?.kind === "edge" ? this.#cursor.edge.to : this.#cursorPlace());
-    const entering = (this.#drawn?.routes?.edges ?? []).filter((edge) => edge.target === target && edge.kind !== "ffn-in").sort((a, b) => b.weight - a.weight);
+    const entering = (this.#shown?.edges ?? []).filter((edge) => edge.target === target && edge.kind !== "ffn-in").sort((a, b) => b.weight - a.weight);
     if (entering.length === 0) {
       this.#announced = `No edge of the routes enters ${target}.`;
       return this.requestUpdate();
@@ -944,7 +1056,7 @@ export class FlowGraphElement extends LmtElement {
     const token = (position: number): string => visibleText(this.source?.facts.tokens[position]?.text ?? "");
     if (mark.kind === "node") {
       const place = parseNode(mark.node);
-      const on = this.#drawn?.routes?.nodes.has(mark.node) ? "" : ", not on the routes";
+      const on = this.#shown?.nodes.has(mark.node) ? "" : ", not on the routes";
       this.#announced = `${mark.node}, ${describeNode(mark.node)}, ${token(place?.position ?? 0)}${on}`;
       void this.#announceTop(mark.node);
     } else if (mark.kind === "edge") {
@@ -971,19 +1083,38 @@ export class FlowGraphElement extends LmtElement {
 
   // --- saving ------------------------------------------------------------------------------------------------------
 
-  readonly #menu = [
-    { label: "Save as SVG", run: (): void => void this.save("svg") },
-    { label: "Save as PNG", run: (): void => void this.save("png") },
-  ];
+  get #menu(): readonly MenuItem[] {
+    return [
+      { label: "Flatten idle layers", checked: this.compact, run: () => (this.compact = !this.compact) },
+      { label: "Colour by head", checked: this.colorBy === "head", run: () => (this.colorBy = this.colorBy === "head" ? "contribution" : "head") },
+      ...(this.#onCanvas ? [] : [{ label: "Save as SVG", run: () => void this.save("svg") }]),
+      { label: "Save as PNG", run: () => void this.save("png") },
+      { label: "Save edges as CSV", run: () => void this.save("csv") },
+    ];
+  }
 
-  /** Downloads the picture as it is shown. A picture on canvas has no SVG: it is saved as PNG. */
-  async save(format: "svg" | "png"): Promise<void> {
+  /** Downloads the picture as it is shown, or its edges as a table. A picture on canvas has no SVG: it is saved as PNG. */
+  async save(format: "svg" | "png" | "csv"): Promise<void> {
+    if (format === "csv") {
+      const rows = (this.#shown?.edges ?? []).map((edge) => [edge.source, edge.target, edge.kind, edge.delta ?? edge.weight, edge.heads.map((h) => `${h.head}:${h.weight}`).join(" ")]);
+      return saveCsv([["source", "target", "kind", this.other ? "difference" : "weight", "heads"], ...rows], "information-flow.csv");
+    }
     const svg = this.renderRoot.querySelector<SVGSVGElement>("svg.plot");
     if (!svg) return;
     const canvas = this.renderRoot.querySelector("canvas");
     if (canvas) return saveCanvas([canvas], svg, "information-flow.png");
     return format === "svg" ? saveSvg(svg, "information-flow.svg") : savePng(svg, "information-flow.png");
   }
+}
+
+/**
+ * Colour of a head: as far around the circle of hues from its neighbours' as can be, in three lightnesses, so that heads with
+ * close hues still differ for colour-blind people.
+ */
+export function headColor(head: number, dark: boolean): string {
+  const hue = (head * 137.508 + 200) % 360;
+  const lightness = (dark ? [0.78, 0.66, 0.86] : [0.52, 0.64, 0.42])[head % 3];
+  return `oklch(${lightness} 0.14 ${hue.toFixed(1)})`;
 }
 
 /** How strongly a contribution is coloured, 0 to 1. */

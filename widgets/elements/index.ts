@@ -16,3 +16,4 @@ export * from "./control-status";
 export * from "./explore";
 export * from "./model-panel";
 export * from "./prompt-bar";
+export * from "./flow-compare";

@@ -6,6 +6,8 @@ import { onThemeChange, pageTheme } from "../core/theme";
 
 export interface MenuItem {
   readonly label: string;
+  /** Something that is on or off. */
+  readonly checked?: boolean;
   readonly run: () => void;
 }
 
@@ -91,7 +93,14 @@ export class MenuElement extends LitElement {
       </button>
       ${this.open
         ? html`<div class="list" role="menu" aria-label=${this.label} @keydown=${this.#key}>
-            ${this.items.map((item) => html`<button role="menuitem" tabindex="-1" @click=${() => this.#run(item)}>${item.label}</button>`)}
+            ${this.items.map((item) => html`<button
+                role=${item.checked === undefined ? "menuitem" : "menuitemcheckbox"}
+                aria-checked=${item.checked ?? nothing}
+                tabindex="-1"
+                @click=${() => this.#run(item)}
+              >
+                ${item.checked ? html`<span aria-hidden="true">✓ </span>` : nothing}${item.label}
+              </button>`)}
           </div>`
         : nothing}`;
   }
@@ -99,7 +108,7 @@ export class MenuElement extends LitElement {
   readonly #toggle = async (): Promise<void> => {
     this.open = !this.open;
     await this.updateComplete;
-    if (this.open) this.shadowRoot?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
+    if (this.open) this.shadowRoot?.querySelector<HTMLElement>("[role^=menuitem]")?.focus();
   };
 
   #run(item: MenuItem): void {
@@ -108,7 +117,7 @@ export class MenuElement extends LitElement {
   }
 
   readonly #key = (event: KeyboardEvent): void => {
-    const items = [...(this.shadowRoot?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
+    const items = [...(this.shadowRoot?.querySelectorAll<HTMLElement>("[role^=menuitem]") ?? [])];
     const at = items.indexOf(this.shadowRoot?.activeElement as HTMLElement);
     const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
     if (event.key === "Escape") {

@@ -225,7 +225,7 @@ export class TokenMatrixElement extends LmtElement {
     return html`<figure>
       <figcaption style="padding-inline-start:${left}px">
         <span title=${view.hint}>${view.title}</span>
-        <span class="scale"><span>0</span><i aria-hidden="true"></i><span>${weight(view.most)}</span></span>
+        <span class="scale" title="The colour grows with the root of the value"><span>0</span><i aria-hidden="true"></i><span>${weight(view.most)}</span></span>
       </figcaption>
       <canvas
         class="map"
@@ -334,12 +334,12 @@ export class TokenMatrixElement extends LmtElement {
     const context = canvas.getContext("2d");
     if (!context) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    // A map with more cells than pixels shows the largest cell under each pixel: peaks are what one looks for.
+    const cells = Math.min(T, Math.max(1, Math.floor(side * ratio)));
     const tiny = document.createElement("canvas");
-    tiny.width = tiny.height = T;
-    tiny.getContext("2d")?.putImageData(image(view.values, T, view.most, ramp), 0, 0);
-    // Enlarged cells stay sharp; a map with more cells than pixels is averaged.
-    context.imageSmoothingEnabled = cell < 1;
-    context.imageSmoothingQuality = "high";
+    tiny.width = tiny.height = cells;
+    tiny.getContext("2d")?.putImageData(image(pooled(view.values, T, cells), cells, view.most, ramp), 0, 0);
+    context.imageSmoothingEnabled = false;
     context.drawImage(tiny, left, 0, side, side);
 
     const style = getComputedStyle(this);
@@ -456,13 +456,27 @@ function expectShape(map: WireTensor, shape: readonly number[]): void {
   }
 }
 
-/** One pixel a cell. Cells above the diagonal stay transparent: they cannot be. */
+/** A [T, T] map made smaller, each cell the largest of those that it stands for. */
+function pooled(values: Float32Array, T: number, cells: number): Float32Array {
+  if (cells === T) return values;
+  const small = new Float32Array(cells * cells);
+  for (let q = 0; q < T; q++) {
+    const row = Math.floor((q * cells) / T) * cells;
+    for (let k = 0; k <= q; k++) {
+      const i = row + Math.floor((k * cells) / T);
+      if (values[q * T + k] > small[i]) small[i] = values[q * T + k];
+    }
+  }
+  return small;
+}
+
+/** One pixel a cell, its colour by the root of the value: small contributions stay visible beside large ones. Cells above the diagonal stay transparent: they cannot be. */
 function image(values: Float32Array, T: number, most: number, ramp: Uint8ClampedArray): ImageData {
   const pixels = new ImageData(T, T);
   for (let q = 0; q < T; q++) {
     for (let k = 0; k <= q; k++) {
       const i = q * T + k;
-      const level = Math.max(0, Math.min(255, Math.round((255 * values[i]) / most))) * 4;
+      const level = Math.max(0, Math.min(255, Math.round(255 * Math.sqrt(values[i] / most)))) * 4;
       pixels.data.set(ramp.subarray(level, level + 4), i * 4);
     }
   }

@@ -5,6 +5,7 @@ import type { Selection } from "../../src/protocol";
 import { SelectionStore } from "../core/selection-store";
 import { CachedSource } from "../core/source";
 import "../elements";
+import { controlCases } from "./controls-cases";
 import { SyntheticSource } from "./synthetic";
 import type { SyntheticOptions } from "./synthetic";
 
@@ -29,8 +30,10 @@ interface Case {
 
 const panel: Case["show"] = (source, selection) => html`<lmt-flow-panel .source=${source} .selection=${selection}></lmt-flow-panel>`;
 const graph: Case["show"] = (source, selection) => html`<lmt-flow-graph .source=${source} .selection=${selection}></lmt-flow-graph>`;
+const second = new CachedSource(new SyntheticSource({ ...small, tokens: ["<|im_start|>", "The", " capital", " of", " Italy", " is"], seed: 5 }));
 const matrix: Case["show"] = (source, selection) => html`<lmt-token-matrix .source=${source} .selection=${selection}></lmt-token-matrix>`;
 const explorer: Case["show"] = (source, selection) => html`<lmt-explorer .source=${source} .selection=${selection}></lmt-explorer>`;
+const grid: Case["show"] = (source, selection) => html`<lmt-lens-grid .source=${source} .selection=${selection}></lmt-lens-grid>`;
 
 export const CASES: readonly Case[] = [
   { name: "panel", options: deep, show: panel },
@@ -58,7 +61,23 @@ export const CASES: readonly Case[] = [
   { name: "explorer", options: small, selection: { focus: { kind: "edge", source: "I10_4", target: "A11_5" }, head: { layer: 11, head: 3 }, token: 0 }, show: explorer },
   { name: "explorer-wide", width: 1880, options: small, selection: { focus: { kind: "edge", source: "I10_4", target: "A11_5" }, head: { layer: 11, head: 3 }, token: 0 }, show: explorer },
   { name: "explorer-400", width: 400, options: small, selection: { focus: { kind: "ffn", layer: 11, position: 5 } }, show: explorer },
+  { name: "grid", options: small, selection: { focus: { kind: "node", node: "I8_4" } }, show: grid },
+  { name: "grid-entropy", options: deep, show: (source, selection) => html`<lmt-lens-grid by="entropy" .source=${source} .selection=${selection}></lmt-lens-grid>` },
+  { name: "grid-strange", options: { ...small, tokens: STRANGE, nLayers: 6 }, show: grid },
+  { name: "grid-400", width: 400, options: small, show: grid },
+  { name: "grid-empty", show: grid },
+  { name: "grid-loading", options: { ...small, delay: Infinity }, show: grid },
+  { name: "grid-error", options: { ...small, error: "The kernel was restarted: run the cell again to ask it." }, show: grid },
+  { name: "grid-huge", options: { tokens: long(256), nLayers: 32, nHeads: 32 }, show: grid },
+  ...controlCases(small),
+  { name: "graph-heads", options: small, selection: { threshold: 0.02 }, show: (source, selection) => html`<lmt-flow-graph color-by="head" .source=${source} .selection=${selection}></lmt-flow-graph>` },
+  { name: "graph-compact", options: { ...deep, sparse: true }, selection: { threshold: 0.1 }, show: (source, selection) => html`<lmt-flow-graph compact .source=${source} .selection=${selection}></lmt-flow-graph>` },
+  { name: "compare", options: small, show: (source, selection) => html`<lmt-flow-compare .source=${source} .second=${second} .selection=${selection}></lmt-flow-compare>` },
+  { name: "difference", options: small, selection: { focus: null }, show: (source, selection) => html`<lmt-flow-compare mode="difference" .source=${source} .second=${second} .selection=${selection}></lmt-flow-compare>` },
 ];
+
+/** For `npm run bench -- widgets`: shown only by name. */
+const BENCH: readonly Case[] = [32, 128, 256].map((n) => ({ name: `bench-${n}`, options: { tokens: long(n), nLayers: 32, nHeads: 32, local: true }, show: panel }));
 
 const query = new URLSearchParams(location.search);
 const theme = query.get("theme");
@@ -66,7 +85,7 @@ if (theme) document.documentElement.dataset.lmtTheme = theme;
 const only = query.get("only");
 
 render(
-  html`${CASES.filter((item) => !only || item.name === only).map((item) => {
+  html`${[...CASES, ...BENCH].filter((item) => (only ? item.name === only : !item.name.startsWith("bench-"))).map((item) => {
     const source = item.options && new CachedSource(new SyntheticSource(item.options));
     const selection = new SelectionStore({ ...initialSelection(item.options?.tokens.length ?? 1), ...item.selection });
     return html`<section id=${item.name} style=${item.width ? `width:${item.width}px` : ""}>

@@ -8,6 +8,12 @@ export interface SyntheticOptions {
   readonly nLayers: number;
   readonly nHeads: number;
   readonly parallelBlocks?: boolean;
+  /** Other numbers of the same kind. */
+  readonly seed?: number;
+  /** Attention mostly to the first token and the last few, as in real models. */
+  readonly local?: boolean;
+  /** Few layers do anything. */
+  readonly sparse?: boolean;
   /** Milliseconds until an answer; Infinity: never. */
   readonly delay?: number;
   /** Sentence that every question is refused with. */
@@ -186,13 +192,16 @@ export class SyntheticSource implements FlowSource {
         const top = nodeName("I", layer, t);
         const middle = model.parallelBlocks ? top : nodeName("A", layer, t);
         const below = stateBelow(layer, t);
-        const ffn = 0.02 + 0.4 * noise(layer, t, 1) ** 3;
+        const seed = this.options.seed ?? 0;
+        const idle = this.options.sparse && layer % 5 > 1;
+        const ffn = idle ? 0.001 : 0.02 + 0.4 * noise(layer, t, 1 + seed) ** 3;
         if (ffn > threshold) {
           add(model.parallelBlocks ? below : middle, nodeName("M", layer, t), "ffn-in", ffn);
           add(nodeName("M", layer, t), top, "ffn-out", ffn);
         }
         if (!model.parallelBlocks) add(middle, top, "residual", 1 - ffn);
-        const parts = Array.from({ length: t + 1 }, (_, k) => 0.5 * noise(layer, t, k) ** (9 + (t - k === 1 || k === 0 ? -5 : 6)));
+        const far = (k: number): boolean => this.options.local === true && k > 1 && t - k > 6;
+        const parts = Array.from({ length: t + 1 }, (_, k) => far(k) ? 0 : (idle ? 0 : 0.5) * noise(layer, t, k + seed * 31) ** (9 + (t - k === 1 || k === 0 ? -5 : 6)));
         const sum = parts.reduce((s, p) => s + p, 0.55);
         const kept = parts.map((p) => p / sum).map((p) => (p > threshold ? p : 0));
         const scale = renormalize ? 1 / (kept.reduce((s, p) => s + p, 0) + 0.55 / sum) : 1;

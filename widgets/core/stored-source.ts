@@ -1,0 +1,99 @@
+import type { Answer, Question, QuestionKind, RunFacts, Selection } from "../../src/protocol";
+import { ProtocolError } from "../../src/protocol";
+import type { Payload } from "../../src/protocol/payload";
+import { MAX_INFLATED } from "../../src/protocol/payload";
+import { StoredAnswers } from "../../src/protocol/payload-store";
+import type { FlowSource } from "./source";
+
+const damaged = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}. Run the cell again.`);
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  } catch {
+    throw damaged("it is not base64");
+  }
+}
+
+/** Inflates a zlib stream to exactly `size` bytes; stops where it would become more, whatever it claims. */
+async function inflate(bytes: Uint8Array<ArrayBuffer>, size: number): Promise<Uint8Array> {
+  if (size > MAX_INFLATED) throw damaged("it is too large");
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+  const all = new Uint8Array(size);
+  let length = 0;
+  for (;;) {
+    let part: ReadableStreamReadResult<Uint8Array>;
+    try {
+      part = await reader.read();
+    } catch {
+      throw damaged("it is cut off or was changed");
+    }
+    if (part.done) break;
+    if (length + part.value.length > size) {
+      reader.cancel().catch(() => {});
+      throw damaged("it is larger than it says");
+    }
+    all.set(part.value, length);
+    length += part.value.length;
+  }
+  if (length !== size) throw damaged("it is cut off");
+  return all;
+}
+
+/** What is stored in an output, as a source for elements. It never computes more than the routes that follow from stored contributions. */
+export class StoredSource implements FlowSource {
+  private constructor(
+    private readonly stored: StoredAnswers,
+    private readonly payload: Payload,
+  ) {}
+
+  /** Rejects with a `ProtocolError` for data that cannot be read. */
+  static async open(payload: Payload): Promise<StoredSource> {
+    if (payload.size === 0) throw new ProtocolError("unavailable", "This output was saved as a still picture only. Run the cell to look closer.");
+    return new StoredSource(new StoredAnswers(await inflate(bytesOf(payload.data), payload.size)), payload);
+  }
+
+  get facts(): RunFacts {
+    return this.stored.head.facts;
+  }
+
+  get selection(): Selection {
+    return this.stored.head.selection;
+  }
+
+  async ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
+    const answer = await this.stored.answer(question, signal);
+    if (answer === undefined) throw new ProtocolError("unavailable", this.#why(question as unknown as Question));
+    return answer;
+  }
+
+  #why(question: Question): string {
+    const { threshold, budget, omitted } = this.stored.head;
+    const again = "It needs the kernel: run the cell again.";
+    if (question.kind === "routes" && question.threshold < threshold) return `This notebook keeps the routes from threshold ${threshold} up, not at ${question.threshold}. ${again}`;
+    if (this.payload.share === "seen") return `Nobody looked at this before the notebook was saved, and only what was looked at is stored in it (share: "seen"). ${again}`;
+    if ((omitted[question.kind] ?? 0) > 0) return `This did not fit into the ${(budget / 1e6).toFixed(1)} MB that this output may take (shareBudget). ${again}`;
+    return `This is not stored in the notebook, which keeps ${this.payload.share === "all" ? "everything about the run but this" : 'what can be clicked in the routes it was saved with (share: "routes")'}. ${again}`;
+  }
+}
+
+/** Asks the kernel while it is there, and what is stored where it is not. */
+export class FallbackSource implements FlowSource {
+  constructor(
+    private readonly live: FlowSource,
+    private readonly stored: FlowSource,
+  ) {}
+
+  get facts(): RunFacts {
+    return this.live.facts;
+  }
+
+  async ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
+    try {
+      return await this.live.ask(question, signal);
+    } catch (error) {
+      if (!(error instanceof ProtocolError && error.code === "unavailable")) throw error;
+      return this.stored.ask(question, signal);
+    }
+  }
+}
