@@ -1,6 +1,7 @@
 import { IJupyterWidgetRegistry } from "@jupyter-widgets/base";
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
 import { WIDGET_MODULE } from "../src/protocol";
+import { runOnStart } from "./run-on-start";
 
 declare const LMT_VERSION: string;
 
@@ -20,4 +21,4 @@ const widgets: JupyterFrontEndPlugin<void> = {
   },
 };
 
-export default [widgets];
+export default [widgets, runOnStart];

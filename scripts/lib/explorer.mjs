@@ -45,7 +45,8 @@ export function writeExplorerNotebook(root, file, cwd) {
       kernelspec: { name: "lm-transparency", display_name: "TypeScript (lm-transparency)", language: "typescript" },
       [GENERATED]: source,
     },
-    cells: [{ cell_type: "code", id: "explorer", metadata: {}, execution_count: null, outputs: [], source }],
+    // The picture is what is looked at; the code is one click away.
+    cells: [{ cell_type: "code", id: "explorer", metadata: { jupyter: { source_hidden: true } }, execution_count: null, outputs: [], source }],
   };
   fs.writeFileSync(path.join(folder, name), `${JSON.stringify(notebook, null, 1)}\n`);
   return path.join("explorer", name);
