@@ -13,8 +13,6 @@ const time = async task => {
   const value = await task();
   return [performance.now() - start, value];
 };
-const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
-const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
 
 const yardstick = await startYardstick(randomModel("gpt2"));
 console.log(`Node ${process.version}, torch ${yardstick.about.torch} with ${yardstick.about.threads} threads; medians of ${ROUNDS} rounds; a heartbeat watches the event loop.`);

@@ -77,14 +77,21 @@ export class ComputeWeights {
     return this.rounded(this.source.readRows(ref, rows));
   }
 
-  /** Bytes of memory that a session with this matrix holds, with the given residence. */
-  heldBytes(linear: Linear, inputs: number, outputs: number, role: Role, residence: Residence): number {
+  /** A session uses the layer's matrix where it lies in the file, and takes no memory for it. */
+  inPlace(linear: Linear, inputs: number, outputs: number): boolean {
+    return this.plan(linear, this.entry(linear, inputs, outputs), inputs, "layer").kind === "in-place";
+  }
+
+  /** What a session with this matrix takes: memory of its own, and pages of the file while it is loaded. */
+  size(linear: Linear, inputs: number, outputs: number, role: Role, residence: Residence): { readonly memory: number; readonly file: number } {
     const plan = this.plan(linear, this.entry(linear, inputs, outputs), inputs, role, residence);
-    if (plan.kind === "in-place") return 0;
-    if (plan.kind === "dense") return inputs * outputs * (plan.type === "float32" ? 4 : 2);
+    if (plan.kind !== "blocks") {
+      const bytes = inputs * outputs * (plan.type === "float32" ? 4 : 2);
+      return plan.kind === "in-place" ? { memory: 0, file: bytes } : { memory: bytes, file: 0 };
+    }
     const blocks = outputs * Math.ceil(inputs / BLOCK);
     // Codes, a float32 scale, and where GGUF's minima are there a float32 shift.
-    return blocks * ((BLOCK * plan.bits) / 8 + 8);
+    return { memory: blocks * ((BLOCK * plan.bits) / 8 + 8), file: 0 };
   }
 
   private plan(linear: Linear, entry: WeightEntry, inputs: number, role: Role, residence: Residence = this.residence): Plan {

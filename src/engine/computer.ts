@@ -1,7 +1,8 @@
 import type { Linear, Norm } from "../model/architecture";
 import type { Tensor } from "../model/types";
 import { type ComputeWeights, matricesOf, type Residence } from "./compute-weights";
-import { buildLayerGraph, buildLogitCapGraph, buildNormGraph, buildUnembeddingGraph, buildValueOutGraph, valuePlaces } from "./layer-graph";
+import { buildLayerGraph, buildLogitCapGraph, buildNormGraph, buildUnembeddingGraph, buildValueOutGraph, valueOutKind, valuePlaces } from "./layer-graph";
+import type { ParameterSource } from "./graph-builder";
 import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
 import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "./reclaim";
@@ -19,7 +20,8 @@ type PlainLayer = PlainArchitecture["layers"][number];
 /** Everything the engine answers, computed in the thread that calls. States and answers are float32, row-major. */
 export class Computer {
   private readonly layers: (Promise<Session> | undefined)[];
-  private readonly heads: (Session | undefined)[] = [];
+  private readonly heads: Promise<Session>[] = [];
+  private readonly fedHeads = new Map<string, Promise<Session>>();
   /** Layers from this one on are loaded for each run. */
   private readonly nHeld: number;
   private readonly heldBytes: number;
@@ -32,26 +34,29 @@ export class Computer {
   private inputsOf?: { readonly nTokens: number; readonly inputs: Map<string, Array32> };
 
   /**
-   * `memoryBytes`: what the weights may take. Matrices that are used in place take none. Where float32 is too much, they
-   * are held as small as they are stored; where that is too much too, the last layers are loaded anew in every run.
+   * `memoryBytes`: what the weights may take, pages of mapped files included. Where float32 is too much, matrices are held
+   * as small as they are stored; where that is too much too, the last layers are loaded anew in every run.
    */
   constructor(private readonly architecture: PlainArchitecture, private readonly weights: ComputeWeights, private readonly sessions: Sessions, private readonly reclaimer: Reclaimer, memoryBytes: number) {
     const { layers, nLayers, unembedding, dModel, dVocab } = architecture;
     this.layers = new Array<undefined>(nLayers).fill(undefined);
-    const bytes = (residence: Residence) => ({
-      vocabulary: weights.heldBytes(unembedding, dModel, dVocab, "vocabulary", residence),
-      layers: layers.map(layer => matricesOf(architecture, layer).reduce((sum, matrix) => sum + weights.heldBytes(...matrix, "layer", residence), 0)),
-    });
-    const total = ({ vocabulary, layers: each }: ReturnType<typeof bytes>) => each.reduce((sum, size) => sum + size, vocabulary);
-    const fast = bytes("fast");
-    weights.residence = total(fast) <= memoryBytes ? "fast" : "small";
-    const each = weights.residence === "fast" ? fast : bytes("small");
-    // What a streamed layer needs for a moment has to fit too.
-    const fits = total(each) <= memoryBytes ? Infinity : memoryBytes - Math.max(...each.layers);
-    let held = each.vocabulary;
-    this.nHeld = each.layers.findIndex(size => (held += size) > fits);
-    if (this.nHeld < 0) this.nHeld = nLayers;
-    this.heldBytes = each.layers.slice(0, this.nHeld).reduce((sum, size) => sum + size, each.vocabulary);
+    const sizes = (residence: Residence) => {
+      const head = weights.size(unembedding, dModel, dVocab, "vocabulary", residence);
+      return [head, ...layers.map(layer => add(matricesOf(architecture, layer).map(matrix => weights.size(...matrix, "layer", residence))))];
+    };
+    const whole = (parts: readonly Size[]) => add(parts).memory + add(parts).file;
+    let each = sizes("fast");
+    if (whole(each) > memoryBytes) {
+      weights.residence = "small";
+      each = sizes("small");
+    }
+    this.nHeld = nLayers;
+    if (whole(each) > memoryBytes) {
+      // A streamed layer takes its memory twice for a moment: while onnxruntime copies what was read.
+      const largest = Math.max(...each.slice(1).map(({ memory, file }) => 2 * memory + file));
+      while (this.nHeld > 0 && whole(each.slice(0, 1 + this.nHeld)) > memoryBytes - largest) this.nHeld--;
+    }
+    this.heldBytes = add(each.slice(0, 1 + this.nHeld)).memory;
   }
 
   /** Loads the layers that are held. */
@@ -208,7 +213,7 @@ export class Computer {
   }
 
   async close(): Promise<void> {
-    const all = [...this.layers, ...this.heads, this.finalNorm, this.unembedding, this.logitCap];
+    const all = [...this.layers, ...this.heads, ...this.fedHeads.values(), this.finalNorm, this.unembedding, this.logitCap];
     for (const session of all) await (await session)?.release();
     this.weights.source.close();
   }
@@ -340,13 +345,31 @@ export class Computer {
     }
   }
 
-  private async runHeads(layer: number, value: Array32, valueOut: Array32): Promise<void> {
-    const { architecture } = this;
-    const session = await (this.heads[layer] ?? this.sessions.create(`the heads of layer ${layer}`, "layer", parameters => buildValueOutGraph(`heads_${layer}`, architecture, architecture.layers[layer], parameters), true));
-    await session.run({ value }, { value_out: valueOut });
-    // The layer's own session has a copy of the matrix already where it was read: no second one is kept.
-    if (session.inPlace) this.heads[layer] = session;
-    else await session.release();
+  private async runHeads(index: number, value: Array32, valueOut: Array32): Promise<void> {
+    const { architecture, weights } = this;
+    const { nHeads, dHead, dModel } = architecture;
+    const layer = architecture.layers[index];
+    const { output } = layer.attention;
+    const nInputs = nHeads * dHead;
+    const build = (fed: boolean) => (parameters: ParameterSource) => buildValueOutGraph(`heads_${index}`, architecture, layer, parameters, fed);
+    if (weights.inPlace(output, nInputs, dModel)) {
+      const streamed = index >= this.nHeld;
+      const session = this.heads[index] ?? this.sessions.create(`the heads of layer ${index}`, "layer", build(false), streamed);
+      if (!streamed) this.heads[index] = session;
+      await (await session).run({ value }, { value_out: valueOut });
+      if (streamed) await (await session).release();
+      return;
+    }
+    // The layer's session has the matrix in a form of its own: a second one is read for the moment, not held.
+    const kind = valueOutKind(layer);
+    const session = this.fedHeads.get(kind) ?? this.sessions.create("the heads", "layer", build(true));
+    this.fedHeads.set(kind, session);
+    const data = weights.values(output, nInputs, dModel, "layer");
+    this.reclaimer.note(data.byteLength);
+    const weight = { data, dims: output.layout === "out-in" ? [dModel, nInputs] : [nInputs, dModel] };
+    const norm = layer.postAttentionNorm;
+    const scale = norm?.weight && { data: this.normScale(norm), dims: [dModel] };
+    await (await session).run({ value, weight, ...(scale && { scale }) }, { value_out: valueOut });
   }
 
   /** The matrix of a block's output as it lies in the file, every written vector taken through the norm behind the block. */
@@ -407,6 +430,15 @@ export class Computer {
     }
     return result;
   }
+}
+
+interface Size {
+  readonly memory: number;
+  readonly file: number;
+}
+
+function add(sizes: readonly Size[]): Size {
+  return sizes.reduce((sum, { memory, file }) => ({ memory: sum.memory + memory, file: sum.file + file }), { memory: 0, file: 0 });
 }
 
 /** Logits that are computed at once. */

@@ -249,15 +249,18 @@ export function buildLogitCapGraph(sizes: Sizes, cap: Pick<Architecture, "logitS
 
 /**
  * What each head writes per unit of attention: input `value` [T, K * dHead], output `value_out` [T, H, d]. A graph of its
- * own, because onnxruntime computes all of a graph whatever is asked of it.
+ * own, because onnxruntime computes all of a graph whatever is asked of it. With `fed` the matrix W_O is the input
+ * `weight` and the scale of the norm behind the block, where there is one, the input `scale` [d]: then the graph serves
+ * all layers of its kind.
  */
-export function buildValueOutGraph(name: string, sizes: Sizes, layer: GraphLayer, parameters: ParameterSource): BuiltGraph {
+export function buildValueOutGraph(name: string, sizes: Sizes, layer: GraphLayer, parameters: ParameterSource, fed: boolean): BuiltGraph {
   const { nHeads, nKeyValueHeads, dHead, dModel } = sizes;
   const { output } = layer.attention;
   const outIn = output.layout === "out-in";
+  const nInputs = nHeads * dHead;
   const b = new GraphBuilder(name, parameters);
   const value = b.input("value", ["T", nKeyValueHeads * dHead]);
-  const weight = b.weight(output, nHeads * dHead, dModel);
+  const weight = fed ? b.input("weight", outIn ? [dModel, nInputs] : [nInputs, dModel]) : b.weight(output, nInputs, dModel);
   const each = (n: number) => new Array<number>(n).fill(dHead);
   const values = nKeyValueHeads === 1 ? [value] : b.split(value, each(nKeyValueHeads), 1);
   // Split and Concat copy whole rows; a batched MatMul would need both of its results transposed.
@@ -266,11 +269,13 @@ export function buildValueOutGraph(name: string, sizes: Sizes, layer: GraphLayer
   const written = weights.map((part, head) => b.node("Gemm", [values[Math.floor(head / group)], part], { transB: outIn ? 1 : 0 }));
   let result = b.reshape(nHeads === 1 ? written[0] : b.node("Concat", written, { axis: 1 }), [0, nHeads, dModel]);
   const norm = layer.postAttentionNorm;
-  if (norm) {
-    if (norm.kind === "layernorm") result = b.node("Sub", [result, b.node("ReduceMean", [result, b.integers([-1])])]);
-    const scale = b.scale(norm, dModel);
-    if (scale) result = b.node("Mul", [result, b.floats(scale)]);
-  }
+  if (norm?.kind === "layernorm") result = b.node("Sub", [result, b.node("ReduceMean", [result, b.integers([-1])])]);
+  if (norm?.weight) result = b.node("Mul", [result, fed ? b.input("scale", [dModel]) : b.floats(b.scale(norm, dModel)!)]);
   b.output("value_out", result, ["T", nHeads, dModel]);
   return b.finish();
+}
+
+/** Layers with the same key share a fed graph of `buildValueOutGraph`. */
+export function valueOutKind({ attention, postAttentionNorm: norm }: GraphLayer): string {
+  return `${attention.output.layout} ${norm?.kind} ${norm?.weight !== undefined}`;
 }

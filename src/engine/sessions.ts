@@ -79,8 +79,6 @@ export interface Session {
   /** Runs the graph; `outputs` are written in place. Only those named are computed for the caller. */
   run(inputs: Readonly<Record<string, Array32>>, outputs: Readonly<Record<string, Array32>>): Promise<void>;
   release(): Promise<void>;
-  /** All matrices are used where they lie in the file: the session costs no memory. */
-  readonly inPlace: boolean;
 }
 
 /** The thread is to end; no native call may start any more. */
@@ -112,17 +110,16 @@ export class Sessions {
 
   /** Builds and loads a graph. `what` names it in errors; `once`: it is run once and released. */
   async create(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once = false): Promise<Session> {
-    const { native, inPlace } = await this.load(what, role, build, once);
-    return { run: (inputs, outputs) => this.run(what, native, inputs, outputs), release: () => native.release(), inPlace };
+    const native = await this.load(what, role, build, once);
+    return { run: (inputs, outputs) => this.run(what, native, inputs, outputs), release: () => native.release() };
   }
 
   /** Apart from `create`, whose closures would keep the graph's bytes and matrices alive as long as the session. */
-  private async load(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once: boolean): Promise<{ readonly native: InferenceSession; readonly inPlace: boolean }> {
+  private async load(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once: boolean): Promise<InferenceSession> {
     const parameters = new GraphParameters(this.weights, role);
     const built = build(parameters);
     const { graph, externalData } = parameters.usesFile ? { graph: built.graph, externalData: [] } : outside(built.graph);
     const bytes = encodeModel(graph, built.operatorSets);
-    const inPlace = parameters.heldBytes === 0;
     const { folder } = this.weights;
     const options: InferenceSession.SessionOptions = {
       executionProviders: [this.provider],
@@ -148,7 +145,7 @@ export class Sessions {
     const native = await this.native(`load ${what}`, () => this.runtime.InferenceSession.create(bytes, options));
     // The session has copied what was read.
     this.reclaimer.note(parameters.heldBytes);
-    return { native, inPlace };
+    return native;
   }
 
   private async run(what: string, native: InferenceSession, inputs: Readonly<Record<string, Array32>>, outputs: Readonly<Record<string, Array32>>): Promise<void> {
