@@ -213,19 +213,36 @@ interface CommandResult {
   readonly missing: boolean;
 }
 
+/**
+ * Runs a program. It gets a process group of its own, because `python3` can be a script (pyenv's shims) whose child goes on when
+ * it alone is stopped; the group ends with the signal, or with this process.
+ */
 function command(program: string, args: readonly string[], options: { readonly env?: Readonly<Record<string, string>>; readonly signal?: AbortSignal }): Promise<CommandResult> {
+  const group = process.platform !== "win32";
   return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...options.env }, signal: options.signal });
+    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...options.env }, detached: group });
     let stderr = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr = (stderr + text).slice(-20000);
     });
-    let missing = false;
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      missing = error.code === "ENOENT" || error.code === "EACCES";
-      if (missing) resolve({ code: null, stderr: error.message, missing });
-    });
-    child.on("close", (code) => resolve({ code, stderr, missing }));
+    const stop = (): void => {
+      try {
+        if (group && child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
+        else child.kill();
+      } catch {
+        // It has ended already.
+      }
+    };
+    const end = (result: CommandResult): void => {
+      process.off("exit", stop);
+      options.signal?.removeEventListener("abort", stop);
+      resolve(result);
+    };
+    process.once("exit", stop);
+    if (options.signal?.aborted) stop();
+    options.signal?.addEventListener("abort", stop, { once: true });
+    child.on("error", (error: NodeJS.ErrnoException) => end({ code: null, stderr: error.message, missing: error.code === "ENOENT" || error.code === "EACCES" }));
+    child.on("close", (code) => end({ code, stderr, missing: false }));
   });
 }
 
