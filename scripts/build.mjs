@@ -2,7 +2,7 @@
  * `npm run build`: makes the package out of the sources. Needs nothing but `npm ci`.
  *
  *   library      src/**            → dist/                                       (tsc)
- *   esm          dist/index.js     → dist/index.mjs, dist/index.d.mts            (names only; one copy of the code)
+ *   esm          dist/index.js, …  → dist/index.mjs, dist/index.d.mts, …         (names only; one copy of the code)
  *   wasm         src/**\/wasm       → dist/                                       (scripts/build-wasm.mjs)
  *   kernelspec   src/kernel/kernelspec → share/jupyter/kernels/lm-transparency
  *   widgets      widgets, labextension → share/jupyter/labextensions/lm-transparency (webpack)
@@ -24,13 +24,16 @@ export class BuildError extends Error {}
 /** Runs a program of node_modules with this Node. Its output is shown only when it fails. */
 function node(step, script, args = [], env = {}) {
   if (!fs.existsSync(at(script))) throw new BuildError(`${step}: ${script} is missing: run "npm ci" first`);
-  const child = spawnSync(process.execPath, [at(script), ...args], { cwd: ROOT, encoding: "utf8", env: { ...process.env, ...env }, maxBuffer: 1 << 28 });
+  const child = spawnSync(process.execPath, [at(script), ...args], { cwd: ROOT, encoding: "utf8", env: { ...process.env, XDG_CACHE_HOME: at(".cache", "build"), ...env }, maxBuffer: 1 << 28 });
   if (child.error) throw new BuildError(`${step}: ${child.error.message}`);
   if (child.status !== 0) {
     throw new BuildError(`${step}: ${path.basename(script)} failed (${child.signal ?? `exit code ${child.status}`})\n${`${child.stdout}${child.stderr}`.trim()}`);
   }
   return child.stdout;
 }
+
+/** What webpack read last time, so that a change of any of it, wherever it lies, builds the bundle again. */
+const BUNDLED = ".cache/bundled.json";
 
 const isSource = (file) => file.endsWith(".ts") && !file.endsWith(".as.ts");
 
@@ -42,6 +45,15 @@ function removeOrphans() {
       for (const end of [".js", ".js.map", ".d.ts"]) fs.rmSync(at("dist", stem + end), { force: true });
     }
   }
+}
+
+/** The package's entry points ("dist/index", …) that are served to `import` as well as to `require`. */
+function entries() {
+  const { exports } = JSON.parse(fs.readFileSync(at("package.json"), "utf8"));
+  return Object.values(exports)
+    .map((entry) => entry.import?.default)
+    .filter((file) => file?.endsWith(".mjs"))
+    .map((file) => file.replace(/^\.\//, "").replace(/\.mjs$/, ""));
 }
 
 /** Copies a folder, replacing what was there. */
@@ -70,18 +82,20 @@ const STEPS = [
   },
   {
     name: "esm",
-    inputs: () => filesUnder(ROOT, ["src"], isSource),
-    made: () => ["dist/index.mjs", "dist/index.d.mts"],
+    inputs: () => ["package.json", ...filesUnder(ROOT, ["src"], isSource)],
+    made: () => entries().flatMap((stem) => [`${stem}.mjs`, `${stem}.d.mts`]),
     run() {
       // The names are asked of the CommonJS build itself; its code stays the only copy, so classes and caches are shared by
       // whoever requires and whoever imports.
-      const list = `process.stdout.write(JSON.stringify(Object.keys(require(${JSON.stringify(at("dist/index.js"))}))))`;
-      const child = spawnSync(process.execPath, ["-e", list], { encoding: "utf8", env: { ...process.env, ORT_DISABLE_TELEMETRY: "1" } });
-      if (child.status !== 0) throw new BuildError(`esm: dist/index.js does not load\n${child.stderr}`);
-      const names = JSON.parse(child.stdout).filter((name) => name !== "default" && name !== "__esModule").sort();
-      const lines = names.map((name) => `export const ${name} = library.${name};`);
-      fs.writeFileSync(at("dist/index.mjs"), [`import library from "./index.js";`, ...lines, ""].join("\n"));
-      fs.writeFileSync(at("dist/index.d.mts"), `export * from "./index.js";\n`);
+      for (const stem of entries()) {
+        const list = `process.stdout.write(JSON.stringify(Object.keys(require(${JSON.stringify(at(`${stem}.js`))}))))`;
+        const child = spawnSync(process.execPath, ["-e", list], { encoding: "utf8", env: { ...process.env, ORT_DISABLE_TELEMETRY: "1" } });
+        if (child.status !== 0) throw new BuildError(`esm: ${stem}.js does not load\n${child.stderr}`);
+        const names = JSON.parse(child.stdout).filter((name) => name !== "default" && name !== "__esModule").sort();
+        const file = `./${path.basename(stem)}.js`;
+        fs.writeFileSync(at(`${stem}.mjs`), [`import library from "${file}";`, ...names.map((name) => `export const ${name} = library.${name};`), ""].join("\n"));
+        fs.writeFileSync(at(`${stem}.d.mts`), `export * from "${file}";\n`);
+      }
     },
   },
   {
@@ -92,9 +106,9 @@ const STEPS = [
   },
   {
     name: "widgets",
-    inputs: () => ["webpack.config.js", "package.json", "package-lock.json", ...filesUnder(ROOT, ["widgets", "labextension", "src/protocol"])],
+    inputs: () => ["webpack.config.js", "package.json", "package-lock.json", ...filesUnder(ROOT, ["widgets", "labextension", "src/protocol"]), ...(readState(at(BUNDLED)).files ?? [])],
     made: () => filesUnder(ROOT, ["share/jupyter/labextensions", "share/jupyter/nbextensions", "dist/static"]),
-    run: () => node("widgets", "scripts/lib/webpack.mjs", ["webpack.config.js"]),
+    run: () => node("widgets", "scripts/lib/webpack.mjs", ["webpack.config.js", BUNDLED]),
   },
 ];
 
@@ -107,9 +121,11 @@ export async function build({ force = false, only = undefined, say = (line) => c
       const built = [];
       for (const step of STEPS) {
         if (only !== undefined && !only.includes(step.name)) continue;
-        const inputs = step.inputs();
+        const inputs = [...new Set(step.inputs())];
         if (inputs.length === 0 || !fs.existsSync(at(inputs[0]))) continue;
-        const hash = hashFiles(ROOT, [...inputs.filter((file) => fs.existsSync(at(file))), "scripts/build.mjs"]);
+        const known = new Map();
+        const hashInputs = (files) => hashFiles(ROOT, [...files.filter((file) => fs.existsSync(at(file))).sort(), "scripts/build.mjs"], known);
+        const hash = hashInputs(inputs);
         const state = readState(stateFile);
         const last = state[step.name];
         if (!force && last?.inputs === hash && last.made.every((file) => fs.existsSync(at(file)))) {
@@ -120,7 +136,8 @@ export async function build({ force = false, only = undefined, say = (line) => c
         delete state[step.name];
         writeState(stateFile, state);
         step.run();
-        writeState(stateFile, { ...state, [step.name]: { inputs: hash, made: step.made() } });
+        // Running a step can tell more about what goes into it.
+        writeState(stateFile, { ...state, [step.name]: { inputs: hashInputs([...new Set(step.inputs())]), made: step.made() } });
         built.push(step.name);
         say(`${step.name}: built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
       }

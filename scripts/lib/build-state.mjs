@@ -16,12 +16,15 @@ export function filesUnder(root, entries, accept = () => true) {
   return found.sort();
 }
 
-/** Hash over names and contents: a touched file is no change, a renamed one is. */
-export function hashFiles(root, files) {
+/**
+ * Hash over names and contents: a touched file is no change, a renamed one is. `known` keeps what was read: asked again with
+ * it, a file that changed meanwhile still counts as it was.
+ */
+export function hashFiles(root, files, known = new Map()) {
   const hash = createHash("sha256");
   for (const file of files) {
-    hash.update(`${file}\0`);
-    hash.update(createHash("sha256").update(fs.readFileSync(path.join(root, file))).digest());
+    if (!known.has(file)) known.set(file, createHash("sha256").update(fs.readFileSync(path.join(root, file))).digest());
+    hash.update(`${file}\0`).update(known.get(file));
   }
   return hash.digest("hex");
 }
