@@ -121,6 +121,15 @@ async function stateAt(run: Run, node: NodeName): Promise<Float32Array> {
   return Float32Array.from(data.subarray(place.position * dims[1], (place.position + 1) * dims[1]));
 }
 
+/** States that go through the vocabulary at once: a model may do them in one pass over its weights. */
+const VECTORS = 32;
+
+/** Logits of states, [V] each. */
+async function unembedded(run: Run, nodes: readonly NodeName[], normalize: boolean): Promise<Float32Array[]> {
+  const states = await Promise.all(nodes.map((node) => stateAt(run, node)));
+  return (await Promise.all(states.map((state) => run.model.unembed(state, { normalize })))).map(({ data }) => data);
+}
+
 /** Softmax in place, in double precision; returns the entropy in bits. */
 function softmax(logits: Float64Array): number {
   let most = -Infinity;
@@ -147,13 +156,13 @@ async function grid(run: Run, { normalize }: Question<"grid">, signal: AbortSign
   const entropies = new Float32Array(size);
   const tokens: WireToken[] = [];
   const places = new Map<number, number>();
-  for (let row = 0; row <= L; row++) {
-    for (let position = 0; position < T; position++) {
-      signal.throwIfAborted();
-      const node = row === 0 ? nodeName("X", -1, position) : nodeName("I", row - 1, position);
-      const { data } = await run.model.unembed(await stateAt(run, node), { normalize });
-      const shares = Float64Array.from(data);
-      const i = row * T + position;
+  for (let begin = 0; begin < size; begin += VECTORS) {
+    signal.throwIfAborted();
+    const cells = Array.from({ length: Math.min(VECTORS, size - begin) }, (_, i) => begin + i);
+    const nodes = cells.map((i) => (i < T ? nodeName("X", -1, i) : nodeName("I", Math.floor(i / T) - 1, i % T)));
+    const all = await unembedded(run, nodes, normalize);
+    cells.forEach((i, at) => {
+      const shares = Float64Array.from(all[at]);
       entropies[i] = softmax(shares);
       let best = 0;
       for (let v = 1; v < shares.length; v++) if (shares[v] > shares[best]) best = v;
@@ -164,7 +173,7 @@ async function grid(run: Run, { normalize }: Question<"grid">, signal: AbortSign
         tokens.push({ id, text });
       }
       tops[i] = places.get(best)!;
-    }
+    });
   }
   const shape = [L + 1, T];
   return { tops: tensor(tops, shape), tokens, probabilities: tensor(probabilities, shape), entropies: tensor(entropies, shape) };
@@ -178,14 +187,16 @@ async function follow(run: Run, { position, token, normalize }: Question<"follow
   for (let layer = 0; layer < nLayers; layer++) for (const kind of stateKinds(parallelBlocks)) nodes.push(nodeName(kind, layer, position));
   const ranks = new Uint32Array(nodes.length);
   const probabilities = new Float32Array(nodes.length);
-  for (const [i, node] of nodes.entries()) {
+  for (let begin = 0; begin < nodes.length; begin += VECTORS) {
     signal.throwIfAborted();
-    const { data } = await run.model.unembed(await stateAt(run, node), { normalize });
-    const own = data[token];
-    for (const logit of data) if (logit > own) ranks[i]++;
-    const shares = Float64Array.from(data);
-    softmax(shares);
-    probabilities[i] = shares[token];
+    const all = await unembedded(run, nodes.slice(begin, begin + VECTORS), normalize);
+    all.forEach((logits, at) => {
+      const own = logits[token];
+      for (const logit of logits) if (logit > own) ranks[begin + at]++;
+      const shares = Float64Array.from(logits);
+      softmax(shares);
+      probabilities[begin + at] = shares[token];
+    });
   }
   const { id, text } = run.model.token(token);
   return { nodes, token: { id, text }, ranks: tensor(ranks), probabilities: tensor(probabilities) };
