@@ -28,7 +28,7 @@ export interface WeightSource {
   read(ref: WeightRef): { readonly data: Float32Array; readonly dims: readonly number[] };
   /** Rows `rows` (any order, repeats allowed) of a matrix as float32, [rows.length, columns]: only those are read. */
   readRows(ref: WeightRef, rows: readonly number[]): Float32Array;
-  /** The bytes as they lie in the file. */
+  /** The bytes as they lie in the file, rows un-permuted as in `read` (whole rows are moved, never values); `add` is not applied. */
   readRaw(ref: WeightRef): Uint8Array;
   close(): void;
 }
