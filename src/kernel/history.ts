@@ -39,7 +39,11 @@ export class History {
   }
 }
 
+/** Patterns as IPython has them: `*`, `?` and `[abc]`, `[^abc]`. */
 function glob(pattern: string): RegExp {
-  const source = pattern.replace(/[.+^${}()|\\[\]]/g, "\\$&").replaceAll("*", "[^]*").replaceAll("?", "[^]");
+  const source = pattern.replace(/\[(\^?)([^\]]+)\]|[*?]|[.+^${}()|\\[\]]/g, (found, not?: string, set?: string) => {
+    if (set !== undefined) return `[${String(not)}${set.replace(/[\\^\]]/g, "\\$&")}]`;
+    return found === "*" ? "[^]*" : found === "?" ? "[^]" : `\\${found}`;
+  });
   return new RegExp(`^${source}$`);
 }

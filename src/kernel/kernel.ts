@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { Publisher, Router } from "zeromq";
+import { Router, XPublisher } from "zeromq";
 import { mimeBundle } from "../ipywidgets/mime";
 import { flushWidgets, serveWidgetControl } from "../ipywidgets/registry";
 import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonObject, type MimeBundle } from "../protocol/comm-host";
@@ -51,19 +51,22 @@ const ABORT_WINDOW_MS = 20;
 /** How long the listeners of `onShutdown` may take. */
 const SHUTDOWN_MS = 2000;
 
+/** A cell that asks for help on a name, as in IPython: `name?` or `?name`. */
+const HELP = /^\s*(?:\?{1,2}\s*([\w$.]+)|([\w$.]+)\s*\?{1,2})\s*$/;
+
 /** Time for the last messages to leave the process. */
 const LINGER_MS = 100;
 
 const PACKAGE_ROOT = join(__dirname, "..", "..");
 
 /**
- * A Jupyter kernel (messaging protocol 5.3) for TypeScript cells. Cells run here, in the main thread; translation has a
+ * A Jupyter kernel (messaging protocol 5.4) for TypeScript cells. Cells run here, in the main thread; translation has a
  * thread of its own, as have the control channel and the heartbeat.
  */
 export class Kernel {
   private readonly session = randomUUID();
   private readonly wire: Wire;
-  private readonly iopub = new Publisher({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500 });
+  private readonly iopub = new XPublisher({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500, verbosity: "allSubs" });
   private readonly shell = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500 });
   private readonly stdin = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 0 });
   private control: Worker | undefined;
@@ -128,6 +131,7 @@ export class Kernel {
     process.on("uncaughtException", (error) => this.showError(error));
     process.on("unhandledRejection", (reason) => this.showError(reason));
     process.on("exit", () => this.outputs.flush());
+    void this.welcomeSubscribers();
     void this.readShell();
     void this.readStdin();
     this.typescript.warmUp();
@@ -157,6 +161,15 @@ export class Kernel {
       });
       worker.on("error", reject);
     });
+  }
+
+  /** Tells each subscriber that from now on it gets everything (iopub_welcome of protocol 5.4). */
+  private async welcomeSubscribers(): Promise<void> {
+    for await (const [frame] of this.iopub) {
+      if (frame === undefined || frame[0] !== 1) continue;
+      const topic = frame.subarray(1);
+      this.sendTo(this.iopub, { identities: [topic], header: newHeader("iopub_welcome", this.session), parent: {}, metadata: {}, content: { subscription: topic.toString() }, buffers: [] });
+    }
   }
 
   private async readShell(): Promise<void> {
@@ -266,7 +279,7 @@ export class Kernel {
     else this.sendTo(this.shell, message);
   }
 
-  private sendTo(socket: Publisher | Router, message: Message): void {
+  private sendTo(socket: XPublisher | Router, message: Message): void {
     if (this.closed) return;
     // Copied: zeromq may read large frames later, when the sender has changed them.
     const frames = this.wire.encode(message).map((frame) => Buffer.from(frame));
@@ -361,6 +374,12 @@ export class Kernel {
   ): Promise<boolean> {
     const name = store ? `cell [${count}]` : `cell [*]`;
     try {
+      const question = HELP.exec(code);
+      if (question !== null) {
+        const page = await this.help(question[1] ?? (question[2] as string));
+        cell.reply = () => this.reply("shell", message, "execute_reply", { status: "ok", execution_count: count, user_expressions: {}, payload: [{ source: "page", data: page, start: 0 }] });
+        return false;
+      }
       const value = await this.cells.run(code, name, cell.interrupted);
       const bundle = value === undefined || value === null || silent ? undefined : await Promise.race([mimeBundle(value), cell.interrupted]);
       const expressions = await this.evaluate(message.content["user_expressions"], cell);
@@ -450,16 +469,24 @@ export class Kernel {
 
   private async inspect(channel: Channel, message: Message): Promise<void> {
     const { code, position } = cursor(message.content);
+    const data = await this.explain(code, position);
+    this.reply(channel, message, "inspect_reply", { status: "ok", found: data !== undefined, data: data ?? {}, metadata: {} });
+  }
+
+  /** What `name?` shows in the front end's pager. */
+  private async help(name: string): Promise<MimeBundle> {
+    return (await this.explain(name, name.length)) ?? { "text/plain": `There is nothing called "${name}" here.` };
+  }
+
+  /** Type and documentation of what is at a position. */
+  private async explain(code: string, position: number): Promise<MimeBundle | undefined> {
     // At the end of a word the cursor is behind it; a tooltip is wanted all the same.
     const found = (await this.cells.inspect(code, position)) ?? (position > 0 ? await this.cells.inspect(code, position - 1) : null);
-    const data: MimeBundle =
-      found === null
-        ? {}
-        : {
-            "text/plain": found.documentation === "" ? found.text : `${found.text}\n\n${found.documentation}`,
-            "text/markdown": `\`\`\`typescript\n${found.text}\n\`\`\`\n\n${found.documentation}`,
-          };
-    this.reply(channel, message, "inspect_reply", { status: "ok", found: found !== null, data, metadata: {} });
+    if (found === null) return undefined;
+    return {
+      "text/plain": found.documentation === "" ? found.text : `${found.text}\n\n${found.documentation}`,
+      "text/markdown": `\`\`\`typescript\n${found.text}\n\`\`\`\n\n${found.documentation}`,
+    };
   }
 
   private async isComplete(channel: Channel, message: Message): Promise<void> {

@@ -1,7 +1,7 @@
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import type { JsonObject, OutgoingBuffer } from "../protocol/comm-host";
 
-/** A Jupyter message (messaging protocol 5.3) without its transport. */
+/** A Jupyter message (messaging protocol 5.4) without its transport. */
 export interface Message {
   /** ZeroMQ routing frames: who sent it, or whom it goes to; on iopub its topic. */
   readonly identities: readonly Uint8Array[];
@@ -21,7 +21,7 @@ export interface Header extends JsonObject {
   readonly version: string;
 }
 
-export const PROTOCOL_VERSION = "5.3";
+export const PROTOCOL_VERSION = "5.4";
 
 const DELIMITER = Buffer.from("<IDS|MSG>");
 

@@ -10,7 +10,7 @@ test("kernel_info names protocol, language and what is supported", async () => {
   for (const channel of ["shell", "control"] as const) {
     expect(await kernel.request("kernel_info_request", {}, channel)).toMatchObject({
       status: "ok",
-      protocol_version: "5.3",
+      protocol_version: "5.4",
       implementation: "lm-transparency",
       language_info: { name: "typescript", file_extension: ".ts", mimetype: "text/typescript" },
     });
