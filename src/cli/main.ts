@@ -4,9 +4,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Progress } from "../model/types";
 import { UsageError, type Command, type Context } from "./command";
+import { aggregate } from "./aggregate";
 import { trace } from "./trace";
 
-const COMMANDS: readonly Command[] = [trace];
+const COMMANDS: readonly Command[] = [trace, aggregate];
 
 const overview = (): string => `lm-transparency <command> [options]
 

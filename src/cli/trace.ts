@@ -1,4 +1,6 @@
 import { writeFile } from "node:fs/promises";
+import { extname } from "node:path";
+import { exportRoutes, ROUTE_FORMATS } from "../attribution/route-formats";
 import { topIds, probabilities } from "../lens/vocabulary";
 import type { ModelInfo, NodeName, RouteEdge, Run, Token, TransparentModel } from "../model/types";
 import { loadModel } from "../runtime/load";
@@ -27,7 +29,8 @@ ${MODEL_USAGE}
   --value-bias V       output (default) or term: where the biases of the values belong
   --include-bias       the output bias is a part of its own
   --top-k N            number of predictions; default 10
-  --json FILE          write to a file instead of standard output ("-")`;
+  --json FILE          write to a file instead of standard output ("-")
+  --graph FILE         write the routes of all starts as one graph too: .json, .graphml, .dot or .csv`;
 
 interface TraceArguments {
   readonly prompt: string | readonly number[];
@@ -74,6 +77,7 @@ export const trace: Command = {
       "include-bias": { type: "boolean" },
       "top-k": { type: "string", default: "10" },
       json: { type: "string", default: "-" },
+      graph: { type: "string" },
     });
     if (values.model === undefined) throw new UsageError("--model is missing: name a hub id, a folder, a .gguf file, or default");
     if ((values.text === undefined) === (values["token-ids"] === undefined)) throw new UsageError("give the prompt either by --text or by --token-ids");
@@ -83,6 +87,7 @@ export const trace: Command = {
       threshold: numberOption("threshold", values.threshold, 0, 1),
       topK: numberOption("top-k", values["top-k"], 1, Infinity, true),
     };
+    const graphFormat = values.graph === undefined ? undefined : choiceOption("graph", extname(values.graph).slice(1), ROUTE_FORMATS);
     const routeOptions = {
       threshold: parsed.threshold,
       renormalize: !values["no-renormalize"],
@@ -105,6 +110,7 @@ export const trace: Command = {
         const { nodes, edges } = await run.routes({ ...routeOptions, from });
         routes.push({ from, nodes: nodes.map(({ name }) => name), edges });
       }
+      if (values.graph !== undefined && graphFormat) await writeFile(values.graph, exportRoutes(await run.routes({ ...routeOptions, from: starts }), graphFormat));
       const output: TraceOutput = {
         schema: "lm-transparency/trace@1",
         model: model.info,

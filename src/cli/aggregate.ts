@@ -1,0 +1,129 @@
+import { createReadStream } from "node:fs";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { aggregate as aggregatePrompts, type AggregateState } from "../runtime/aggregate";
+import { loadModel } from "../runtime/load";
+import { choiceOption, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
+
+const usage = `lm-transparency aggregate --model M --prompts FILE [options]
+Averages the importance of each head and each feed-forward block over the prompts of a file, and scores the patterns of heads.
+
+${MODEL_USAGE}
+  --prompts FILE       one prompt a line (empty lines are skipped); with the ending .jsonl one JSON value a line:
+                       a text, {"text": …} or {"token_ids": […]}
+  --limit N            take the first N prompts
+  --positions P        query positions that count: all (default) or last
+  --threshold X        of the routes of each prompt's last token; default 0.04
+  --value-bias V       output (default) or term
+  --state FILE         keep what was reached in this file, and go on from it where it is there
+  --json FILE          write the result to a file instead of standard output ("-")
+  --csv FILE           write the table as comma-separated values too`;
+
+/** A state is written at most this often. */
+const SAVE_MS = 5000;
+
+/** One prompt a line, read as they are needed. */
+export async function* readPrompts(file: string, limit = Infinity): AsyncGenerator<string | number[]> {
+  const lines = createInterface({ input: createReadStream(file, "utf8"), crlfDelay: Infinity });
+  const json = file.endsWith(".jsonl");
+  let number = 0;
+  let taken = 0;
+  for await (const line of lines) {
+    if (taken >= limit) return;
+    number++;
+    if (line.trim() === "") continue;
+    taken++;
+    yield json ? parsePrompt(line, `${file}, line ${number}`) : line;
+  }
+}
+
+function parsePrompt(line: string, where: string): string | number[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw new UsageError(`${where}: no JSON (${error instanceof Error ? error.message : String(error)})`);
+  }
+  if (typeof value === "string") return value;
+  const { text, token_ids: ids } = (typeof value === "object" && value !== null ? value : {}) as { readonly text?: unknown; readonly token_ids?: unknown };
+  if (typeof text === "string") return text;
+  if (Array.isArray(ids) && ids.every(id => typeof id === "number")) return ids as number[];
+  throw new UsageError(`${where}: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}`);
+}
+
+async function readState(file: string | undefined): Promise<AggregateState | undefined> {
+  if (file === undefined) return undefined;
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as AggregateState;
+  } catch {
+    throw new UsageError(`${file} is no state of an aggregate: delete it to start anew`);
+  }
+}
+
+/** Replaced in one step: an interrupt leaves the old one or the new one. */
+async function writeState(file: string, state: AggregateState): Promise<void> {
+  await writeFile(`${file}.new`, JSON.stringify(state));
+  await rename(`${file}.new`, file);
+}
+
+export const aggregate: Command = {
+  name: "aggregate",
+  summary: "importance of components over a file of prompts",
+  usage,
+  async run(args: readonly string[], context: Context): Promise<void> {
+    const values = parseOptions(args, {
+      ...MODEL_OPTIONS,
+      prompts: { type: "string" },
+      limit: { type: "string" },
+      positions: { type: "string", default: "all" },
+      threshold: { type: "string", default: "0.04" },
+      "value-bias": { type: "string", default: "output" },
+      state: { type: "string" },
+      json: { type: "string", default: "-" },
+      csv: { type: "string" },
+    });
+    if (values.model === undefined) throw new UsageError("--model is missing: name a hub id, a folder, a .gguf file, or default");
+    const file = values.prompts;
+    if (file === undefined) throw new UsageError("--prompts is missing: name a file with one prompt a line");
+    const limit = values.limit === undefined ? Infinity : numberOption("limit", values.limit, 1, Infinity, true);
+    const options = {
+      positions: choiceOption("positions", values.positions, ["all", "last"]),
+      threshold: numberOption("threshold", values.threshold, 0, 1),
+      valueBias: choiceOption("value-bias", values["value-bias"], ["output", "term"]),
+    };
+    const resume = await readState(values.state);
+    let total = 0;
+    for await (const prompt of readPrompts(file, limit)) total += prompt === undefined ? 0 : 1;
+    const { signal } = context;
+    const { revision, "cache-dir": cacheDir, device, dtype } = values;
+    const model = await loadModel(values.model, { revision, cacheDir, device, dtype, signal, onProgress: context.progress });
+    let last: (() => AggregateState) | undefined;
+    let saved = performance.now();
+    const save = async (): Promise<void> => {
+      if (values.state === undefined || !last) return;
+      await writeState(values.state, last());
+      saved = performance.now();
+    };
+    try {
+      const result = await aggregatePrompts(model, readPrompts(file, limit), {
+        ...options, resume, total, signal, onProgress: context.progress,
+        onState: async state => {
+          last = state;
+          if (performance.now() - saved > SAVE_MS) await save();
+        },
+      });
+      const text = `${JSON.stringify(result)}\n`;
+      if (values.csv !== undefined) await writeFile(values.csv, result.toCSV());
+      if (values.json === "-") await context.write(text);
+      else await writeFile(values.json, text);
+    } finally {
+      await save();
+      await model.dispose();
+    }
+  },
+};

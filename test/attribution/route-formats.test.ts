@@ -1,0 +1,63 @@
+import { spawnSync } from "node:child_process";
+import fc from "fast-check";
+import { exportRoutes, importRoutes, ROUTE_FORMATS, type RouteFormat } from "../../src/attribution/route-formats";
+import { routeGraph } from "../../src/attribution/route-graph";
+import { ToyModel } from "../support/toy-model";
+
+const shape = { nLayers: 2, nHeads: 3, dHead: 2, dModel: 6, dFfn: 5, dVocab: 9 };
+
+/** Texts with everything that could break a format: quotes, tags, commas, line ends, control characters, lone surrogates, emoji. */
+const texts = fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom('"', "\\", "\\\"", "a,b", "\n", "\r\n", "\u0000", "\ud800", "<b>&amp;", "]]>", "# nodes", "🙂", " ", "];", "\u2028"));
+
+test.each(ROUTE_FORMATS)("%s reads back exactly what it wrote, whatever the tokens are", async format => {
+  const model = new ToyModel(shape);
+  const run = await model.run([1, 2, 3]);
+  await fc.assert(
+    fc.asyncProperty(fc.tuple(texts, texts, texts), texts, fc.constantFrom(0, 0.04, 0.5), fc.boolean(), async (tokens, name, threshold, renormalize) => {
+      const plain = await run.routes({ from: "all", threshold, renormalize, contrast: undefined });
+      const graph = routeGraph({ ...plain, model: { ...plain.model, name }, tokens: tokens.map((text, id) => ({ id, text })), contrast: { token: { id: 1, text: tokens[0] } } });
+      const text = exportRoutes(graph, format);
+      expect(importRoutes(text).toJSON()).toEqual(graph.toJSON());
+      expect(importRoutes(text, format).toJSON()).toEqual(graph.toJSON());
+      expect(importRoutes(exportRoutes(plain, format)).toJSON()).toEqual(plain.toJSON());
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("a graph of one node without edges, and one of a whole trace, survive", async () => {
+  const run = await new ToyModel(shape).run([1, 2, 3]);
+  for (const graph of [await run.routes({ from: "X0_1" }), await run.routes({ from: ["I0_1", "A1_2"], threshold: 0 })]) {
+    for (const format of ROUTE_FORMATS) expect(importRoutes(exportRoutes(graph, format), format).toJSON()).toEqual(graph.toJSON());
+  }
+});
+
+test("a GraphML file is well-formed XML, as another parser sees it", async () => {
+  const run = await new ToyModel(shape).run([1, 2, 3]);
+  const plain = await run.routes();
+  const graph = routeGraph({ ...plain, tokens: ["<a&\"", "\u0001\u0002", "\ud800🙂"].map((text, id) => ({ id, text })) });
+  const script = "import sys, xml.etree.ElementTree as e; g = e.fromstring(sys.stdin.buffer.read()); n = '{http://graphml.graphdrawing.org/xmlns}'; print(len(g.findall(f'.//{n}node')), len(g.findall(f'.//{n}edge')))";
+  const { stdout, stderr } = spawnSync("python3", ["-c", script], { input: exportRoutes(graph, "graphml"), encoding: "utf8" });
+  expect(stderr).toBe("");
+  expect(stdout.trim()).toBe(`${graph.nodes.length} ${graph.edges.length}`);
+});
+
+const wrong: readonly (readonly [string, string, RouteFormat | undefined, string])[] = [
+  ["other JSON", "{}", undefined, "this is no JSON that was written here"],
+  ["other JSON with lists", '{"nodes":[],"edges":[]}', undefined, "their schema is undefined, not lm-transparency/route-graph@1"],
+  ["broken JSON", "{", undefined, "this is no JSON that was written here"],
+  ["other XML", "<graphml/>", undefined, "this is no GraphML that was written here"],
+  ["other DOT", "digraph { a -> b }", undefined, "this is no DOT that was written here"],
+  ["other CSV", "a,b\n1,2\n", undefined, "this is no CSV that was written here"],
+  ["format", "", "svg" as RouteFormat, 'There is no format "svg": use json, graphml, dot, csv.'],
+];
+test.each(wrong)("%s is refused in one sentence", (_, text, format, sentence) => {
+  expect(() => importRoutes(text, format)).toThrow(sentence);
+});
+
+test("a damaged edge is named", async () => {
+  const text = exportRoutes(await (await new ToyModel(shape).run([1, 2])).routes(), "csv");
+  expect(() => importRoutes(text.replace(/residual,[^,]+/, "residual,much"))).toThrow('an edge\'s weight is "much", which is no number');
+  expect(() => importRoutes(text.replace(/,residual,/, ",sideways,"))).toThrow('an edge is of kind "sideways"; kinds are attention, residual, ffn-in, ffn-out');
+  expect(() => importRoutes(text.replace(/\nX0_0,/, "\nZ0_0,"))).toThrow('"Z0_0" is no node\'s name');
+});
