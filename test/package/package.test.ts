@@ -11,7 +11,12 @@ const manifest = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "ut
   version: string;
   dependencies: Record<string, string>;
   devDependencies: Record<string, string>;
+  exports: Record<string, string | object>;
 };
+/** What can be imported, with a name of each that proves it. */
+const ENTRIES = Object.keys(manifest.exports).filter((entry) => typeof manifest.exports[entry] === "object");
+const PROOF: Record<string, string> = { ".": "loadModel", "./ipywidgets": "IntSlider" };
+const specifier = (entry: string) => manifest.name + entry.slice(1);
 
 const npm = (cwd: string, ...args: string[]): string => {
   const script = process.env.npm_execpath;
@@ -47,17 +52,17 @@ describe("package.json and its lock", () => {
 });
 
 describe("by its own name, in the clone", () => {
-  test("require and import give the same things, not two copies", () => {
+  test.each(ENTRIES)("%s: require and import give the same things, not two copies", (entry) => {
     const names = node(
       ROOT,
       "module",
       `import { createRequire } from "node:module";
-       import * as imported from "lm-transparency";
-       const required = createRequire(process.cwd() + "/x.js")("lm-transparency");
+       import * as imported from "${specifier(entry)}";
+       const required = createRequire(process.cwd() + "/x.js")("${specifier(entry)}");
        for (const name of Object.keys(required)) if (name !== "__esModule" && required[name] !== imported[name]) throw new Error(name);
        console.log(Object.keys(imported).join(" "));`,
     );
-    expect(names).toContain("loadModel");
+    expect(names.trim().split(" ")).toContain(PROOF[entry]);
   });
 
   test("what is not exported stays inside", () => {
@@ -93,13 +98,14 @@ describe("packed and installed into an empty folder", () => {
     ])
       expect(files).toContain(needed);
     expect(files.some((file) => file.endsWith(".wasm"))).toBe(true);
-    expect(files.filter((file) => !/^(dist\/|share\/|LICENSE$|README\.md$|package\.json$)/.test(file))).toEqual([]);
+    expect(files.filter((file) => !/^(dist\/|share\/|schema\/|LICENSE$|README\.md$|package\.json$)/.test(file))).toEqual([]);
     expect(files.filter((file) => /\.(gguf|safetensors|tsbuildinfo|test\.js|node)$/.test(file))).toEqual([]);
   });
 
-  test("require and import work", () => {
-    expect(node(scratch, "commonjs", `console.log(typeof require("lm-transparency").loadModel)`).trim()).toBe("function");
-    expect(node(scratch, "module", `import { loadModel } from "lm-transparency"; console.log(typeof loadModel)`).trim()).toBe("function");
+  test.each(ENTRIES)("%s: require and import work", (entry) => {
+    const name = PROOF[entry];
+    expect(node(scratch, "commonjs", `console.log(typeof require("${specifier(entry)}").${name})`).trim()).toBe("function");
+    expect(node(scratch, "module", `import { ${name} } from "${specifier(entry)}"; console.log(typeof ${name})`).trim()).toBe("function");
   });
 
   test.each([
@@ -113,6 +119,8 @@ describe("packed and installed into an empty folder", () => {
     fs.writeFileSync(
       path.join(folder, "good.ts"),
       `import { loadModel, type RouteGraph, type Tensor } from "lm-transparency";
+       import { IntSlider } from "lm-transparency/ipywidgets";
+       export const slider = new IntSlider({ value: 3 });
        export async function main(): Promise<RouteGraph> {
          const model = await loadModel("x.gguf", { device: "cpu" });
          const layers: number = model.info.nLayers;
