@@ -1,6 +1,8 @@
 /**
- * Everything that runs in a browser: the prebuilt JupyterLab extension, and with `--env gallery` the test page of all elements.
- * Output: `share/jupyter/labextensions/lm-transparency` (static/*, package.json) and `dist/gallery`.
+ * Everything that runs in a browser: the prebuilt JupyterLab extension, the widgets as an AMD module for VS Code and the classic notebook,
+ * the script of exported HTML files, and with `--env gallery` the test page of all elements.
+ * Output: `share/jupyter/labextensions/lm-transparency` (static/*, package.json), `share/jupyter/nbextensions/lm-transparency`,
+ * `dist/static` and `dist/gallery`.
  */
 const { createHash } = require("node:crypto");
 const fs = require("node:fs");
@@ -9,6 +11,7 @@ const webpack = require("webpack");
 const pkg = require("./package.json");
 
 const NAME = pkg.name;
+const NBEXTENSION = path.resolve(__dirname, "share/jupyter/nbextensions", NAME);
 const LABEXTENSION = path.resolve(__dirname, "share/jupyter/labextensions", NAME);
 
 /** What all bundles have in common. Class fields are assigned, not defined, or they would hide Lit's reactive properties. */
@@ -44,7 +47,7 @@ class LabextensionManifest {
         version: pkg.version,
         description: pkg.description,
         license: pkg.license,
-        jupyterlab: { extension: true, _build: { load: `static/${entry}`, extension: "./extension" } },
+        jupyterlab: { extension: true, mimeExtension: true, _build: { load: `static/${entry}`, extension: "./extension", mimeExtension: "./mimeExtension" } },
       };
       fs.writeFileSync(path.join(LABEXTENSION, "package.json"), JSON.stringify(manifest, null, 2) + "\n");
     });
@@ -69,7 +72,7 @@ const labextension = {
       name: NAME,
       library: { type: "var", name: ["_JUPYTERLAB", NAME] },
       filename: "remoteEntry.[contenthash].js",
-      exposes: { "./extension": "./labextension/extension.ts" },
+      exposes: { "./extension": "./labextension/extension.ts", "./mimeExtension": "./labextension/mime.ts" },
       shared: {
         "@jupyter-widgets/base": { singleton: true, import: false, requiredVersion: "^6.0.0" },
         "@lumino/widgets": { singleton: true, import: false, requiredVersion: "^2.0.0" },
@@ -77,6 +80,40 @@ const labextension = {
     }),
     new LabextensionManifest(),
   ],
+};
+
+/** The script of pages goes where no file with licences is beside it. */
+const NOTICE = "/* lm-transparency, Apache-2.0. Contains Lit, (c) Google LLC, BSD-3-Clause, and D3, (c) Mike Bostock, ISC. */";
+
+/** One chunk: whoever loads it finds no others. */
+const single = () => new webpack.optimize.LimitChunkCountPlugin({ maxChunks: 1 });
+
+/** Where notebook front ends without federated modules look for a widget's module: `nbextensions/lm-transparency/index`. */
+class NbextensionEntry {
+  apply(compiler) {
+    compiler.hooks.afterEmit.tap("NbextensionEntry", () => {
+      const map = JSON.stringify({ map: { "*": { [NAME]: `nbextensions/${NAME}/index` } } });
+      const source = `define(function () {\n  "use strict";\n  window["requirejs"].config(${map});\n  return { load_ipython_extension: function () {} };\n});\n`;
+      fs.writeFileSync(path.join(NBEXTENSION, "extension.js"), source);
+    });
+  }
+}
+
+const nbextension = {
+  ...common,
+  name: "nbextension",
+  entry: { index: "./widgets/shells/jupyter.ts" },
+  output: { path: NBEXTENSION, filename: "[name].js", library: { type: "amd" }, publicPath: "", clean: true },
+  externals: ["@jupyter-widgets/base"],
+  plugins: [version, single(), new NbextensionEntry()],
+};
+
+const exported = {
+  ...common,
+  name: "static",
+  entry: { picture: "./widgets/static/index.ts" },
+  output: { path: path.resolve(__dirname, "dist/static"), filename: "[name].js", clean: true },
+  plugins: [version, single(), new webpack.BannerPlugin({ banner: NOTICE, raw: true, stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT })],
 };
 
 const gallery = {
@@ -87,4 +124,4 @@ const gallery = {
   plugins: [version],
 };
 
-module.exports = (env = {}) => (env.gallery ? [gallery] : [labextension]);
+module.exports = (env = {}) => (env.gallery ? [gallery] : [labextension, nbextension, exported]);

@@ -1,14 +1,20 @@
-import type { MimeBundle } from "../protocol/comm-host";
-import { JUPYTER_DISPLAY } from "../protocol/comm-host";
+import type { LastingDisplayable, MimeBundle } from "../protocol/comm-host";
+import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../protocol/comm-host";
+import { frontEndSeen } from "../ipywidgets/registry";
 import { RequestError, Widget } from "../ipywidgets/widget";
 import type { Run } from "../model/types";
 import type { PictureName, RunFacts, Selection } from "../protocol";
 import { answerPayload, ASK, pack, ProtocolError, readAskPayload, visibleText, WIDGET_MODULE } from "../protocol";
+import type { Payload, ShareLevel } from "../protocol/payload";
+import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../protocol/payload";
 import { answererOf, predictionsOf, runFacts } from "./answers";
 import type { Answerer } from "./answers";
 import type { SharedSelection } from "./selection";
 import { selectionOf } from "./selection";
-import { staticHtml } from "./static-picture";
+import { PictureShare } from "./share";
+import type { ShareInput } from "./share";
+import { savePicture } from "./share-html";
+import { staticHtml, staticPdf, staticSvg } from "./static-picture";
 import { PACKAGE_VERSION } from "./version";
 
 export interface PictureState {
@@ -29,14 +35,37 @@ export interface PictureOptions {
   readonly selection?: Partial<Selection>;
   /** Share another selection than the run's own. */
   readonly link?: SharedSelection;
+  /**
+   * What the notebook keeps, to be looked at without the kernel: what was clicked ("seen"), all that can be clicked in the routes
+   * ("routes"), everything about the run ("all"), or only a still picture ("none"). Default "routes".
+   */
+  readonly share?: ShareLevel;
+  /** Bytes that this may take in the notebook. Default 2 000 000. */
+  readonly shareBudget?: number;
 }
+
+/** With a front end a cell ends after this many milliseconds at most; what is to be stored follows. */
+const CELL_MS = 3000;
+/** Clicks are stored this many milliseconds after the last one. */
+const CLICK_MS = 1500;
+
+const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
+
+/** VS Code has no renderers of ours, but loads our widgets where its own support can find them. */
+const inVsCode = (): boolean => process.env["VSCODE_PID"] !== undefined;
 
 /**
  * Kernel side of every picture of a run: its facts, the selection that it shares, and the answers to what its front end asks, each
  * computed when it is asked for. A picture is a value: the last expression of a cell shows it.
  */
-export class Picture extends Widget<PictureState, PictureEvents> {
+export class Picture extends Widget<PictureState, PictureEvents> implements LastingDisplayable {
   readonly #answerer: Answerer;
+  readonly #share: PictureShare;
+  /** Payload that was displayed last; undefined before the first one is complete. */
+  #stored: Payload | undefined;
+  #collecting: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #shown = false;
   #prepared: Promise<void> | undefined;
   #following: (() => void) | undefined;
 
@@ -45,6 +74,9 @@ export class Picture extends Widget<PictureState, PictureEvents> {
     picture: PictureName,
     options: PictureOptions & { readonly own?: Record<string, unknown> } = {},
   ) {
+    const { share = "routes", shareBudget = DEFAULT_SHARE_BUDGET } = options;
+    if (!SHARE_LEVELS.includes(share)) throw new RangeError(`share is ${JSON.stringify(share)}, but has to be one of ${SHARE_LEVELS.join(", ")}.`);
+    if (!(shareBudget >= 0)) throw new RangeError(`shareBudget is ${shareBudget}, but has to be a number of bytes from 0 on.`);
     const link = options.link ?? selectionOf(run);
     if (options.selection) link.select(options.selection);
     super(
@@ -60,9 +92,11 @@ export class Picture extends Widget<PictureState, PictureEvents> {
       { picture, facts: runFacts(run), link, options: options.own ?? {} },
     );
     this.#answerer = answererOf(run);
+    this.#share = new PictureShare(this.#answerer, share, shareBudget);
     this.handle(ASK, async ({ payload, signal }) => {
       try {
         const answer = await this.#answerer.ask(readAskPayload(payload), signal);
+        this.#storeSoon();
         const { json, buffers } = pack(answer);
         return { payload: answerPayload(json), buffers };
       } catch (error) {
@@ -71,12 +105,19 @@ export class Picture extends Widget<PictureState, PictureEvents> {
     });
     this.#follow(link);
     this.observe("link", (change) => this.#follow(change.new));
-    this.on("close", () => this.#following?.());
+    this.on("close", () => {
+      this.#following?.();
+      this.#collecting?.abort.abort();
+      clearTimeout(this.#timer);
+    });
   }
 
   #follow(link: SharedSelection): void {
     this.#following?.();
-    this.#following = link.on("select", (selection) => this.emit("select", selection));
+    this.#following = link.on("select", (selection) => {
+      this.emit("select", selection);
+      this.#storeSoon();
+    });
   }
 
   /** What is selected; shared with the other pictures of the run. */
@@ -104,10 +145,94 @@ export class Picture extends Widget<PictureState, PictureEvents> {
 
   override async [JUPYTER_DISPLAY](): Promise<MimeBundle> {
     await this.prepare();
-    const bundle = await super[JUPYTER_DISPLAY]();
+    if (!this.#stored) await this.#share.begin(this.#input, this.#signal);
+    return this.#bundle(this.#stored ?? (await this.#share.payload(this.#input)));
+  }
+
+  get [DISPLAY_ID](): string {
+    return `lm-transparency-${this.modelId}`;
+  }
+
+  /** Collects what the notebook keeps and puts it into the display. */
+  async [DISPLAYED](): Promise<void> {
+    this.#shown = true;
+    if (this.#share.level === "none") return;
+    const done = this.#store();
+    if (!frontEndSeen()) return done;
+    let timer: NodeJS.Timeout | undefined;
+    // An error after that is shown below the cell.
+    done.catch((error: unknown) => timer === undefined && commHost().showError(error));
+    await Promise.race([done, new Promise((resolve) => (timer = setTimeout(resolve, CELL_MS)))]);
+    clearTimeout(timer);
+    timer = undefined;
+  }
+
+  /**
+   * Saves the picture with all that `share` keeps as an HTML file that needs nothing else: no kernel, no network.
+   *
+   * @param file path of the file, relative to the working directory; replaced where it exists
+   */
+  async save(file: string): Promise<void> {
+    await this.prepare();
+    await this.#share.collect(this.#input, this.#signal);
+    const payload = await this.#share.payload({ ...this.#input, widget: undefined });
+    await savePicture(file, { title: this.toString(), payload, html: (await this.#bundle(payload))["text/html"] as string });
+  }
+
+  get #input(): ShareInput {
+    const { picture, facts, options, link } = { picture: this.get("picture"), facts: this.get("facts"), options: this.get("options"), link: this.get("link") };
+    return { picture, facts, options, selection: this.selection, widget: this.modelId, link: link.modelId };
+  }
+
+  get #signal(): AbortSignal {
+    return commHost().cell?.signal ?? new AbortController().signal;
+  }
+
+  async #bundle(payload: Payload): Promise<MimeBundle> {
+    const { [WIDGET_VIEW]: view, ...plain } = await super[JUPYTER_DISPLAY]();
     const { start, threshold, renormalize } = this.selection;
     const graph = await this.run.routes({ from: start, threshold, renormalize });
-    return { ...bundle, "text/plain": this.toString(), "text/html": staticHtml(graph, this.get("facts"), this.selection) };
+    const svg = staticSvg(graph, this.selection);
+    return {
+      ...plain,
+      // Everywhere else it would hide what still works when the kernel is gone.
+      ...(inVsCode() ? { [WIDGET_VIEW]: view } : {}),
+      "text/plain": this.toString(),
+      [PAYLOAD_MIME]: payload,
+      "text/html": staticHtml(graph, this.get("facts"), this.selection, svg),
+      "image/svg+xml": svg,
+      "application/pdf": staticPdf(graph, this.selection).toString("base64"),
+    };
+  }
+
+  /** Clicks go into the notebook some time after the last one. */
+  #storeSoon(): void {
+    if (!this.#shown || this.#share.level === "none" || this.closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#store().catch((error: unknown) => commHost().showError(error));
+    }, CLICK_MS);
+    this.#timer.unref();
+  }
+
+  /** Collects and updates the display. A new call ends the one before. */
+  #store(): Promise<void> {
+    this.#collecting?.abort.abort();
+    const abort = new AbortController();
+    const signal = AbortSignal.any([abort.signal, this.#signal]);
+    const before = this.#collecting?.done.catch(() => undefined);
+    const done = (async () => {
+      await before;
+      await this.#share.collect(this.#input, signal);
+      // Interrupted by a new selection, what was collected is stored with that one.
+      if (abort.signal.aborted || this.closed) return;
+      const payload = await this.#share.payload(this.#input);
+      if (payload.data === this.#stored?.data) return;
+      this.#stored = payload;
+      commHost().updateDisplay(this[DISPLAY_ID], await this.#bundle(payload));
+    })();
+    this.#collecting = { abort, done };
+    return done;
   }
 
   override toString(): string {

@@ -1,36 +1,35 @@
 import type { RouteGraph } from "../model/types";
-import type { RunFacts, Selection } from "../protocol";
+import type { NodeKind, RunFacts, Selection } from "../protocol";
 import { edgeEnds, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../protocol";
+import type { Pen } from "./static-pen";
+import { escapeXml, onWhite, PdfPen, SvgPen } from "./static-pen";
+
+export { escapeXml } from "./static-pen";
 
 /**
- * The picture for places where nothing runs: nbviewer, a mail, a diff. Drawn by the same layout as the live one, without
+ * The picture for places where nothing runs: nbviewer, a mail, a diff, a printed page. Drawn by the same layout as the live one, without
  * scripts, style sheets or fonts from anywhere.
  */
 
-const COLORS = { attention: "#0b7285", residual: "#6f7d8f", ffn: "#7b3fb0", dull: "#d3d9e0", text: "#1c2430", soft: "#5a6675", start: "#d95f02" } as const;
+const COLORS = { attention: "#0b7285", residual: "#6f7d8f", ffn: "#7b3fb0", dull: "#d3d9e0", band: "#f4f6f8", text: "#1c2430", soft: "#5a6675", start: "#d95f02" } as const;
 
-/** Text for XML: what could be markup is escaped, what XML forbids is replaced. */
-export function escapeXml(text: string): string {
-  return (
-    text
-       
-      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd")
-      .replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd")
-      .replaceAll("&", "&amp;")
-      .replaceAll("<", "&lt;")
-      .replaceAll(">", "&gt;")
-      .replaceAll('"', "&quot;")
-      .replaceAll("'", "&#39;")
-  );
+/** Prompts longer than this are shown in part, around the start: a still picture cannot be zoomed. */
+const COLUMNS = 64;
+/** Edges are drawn in so many strengths. */
+const STRENGTHS = 12;
+
+interface Place {
+  readonly kind: NodeKind;
+  readonly layer: number;
+  readonly position: number;
 }
 
-const n = (value: number): string => String(Math.round(value * 10) / 10);
+function titleOf(graph: RouteGraph, { start }: Pick<Selection, "start">): string {
+  return `Information flow routes of token ${start}, ${visibleText(graph.tokens[start]?.text ?? "")}`;
+}
 
-/** Prompts longer than this are shown in part, around the start: a static picture cannot be zoomed. */
-const COLUMNS = 64;
-
-/** An SVG document of the routes. */
-export function staticSvg(graph: RouteGraph, selection: Pick<Selection, "start">): string {
+/** Draws the routes and returns the picture's size. */
+function draw(pen: Pen, graph: RouteGraph, selection: Pick<Selection, "start">): { width: number; height: number } {
   const { nLayers, parallelBlocks } = graph.model;
   const first = Math.max(0, Math.min(graph.tokens.length - COLUMNS, selection.start - COLUMNS + 1));
   const shown = Math.min(COLUMNS, graph.tokens.length);
@@ -45,68 +44,93 @@ export function staticSvg(graph: RouteGraph, selection: Pick<Selection, "start">
   const bottom = 22 + 4.6 * Math.max(2, ...labels.map((label) => [...label].length));
   const left = Math.max(34, 5.8 * [...labels[0]].length);
   const top = 22;
-  const width = Math.ceil(left + layout.width + 14);
-  const height = Math.ceil(top + layout.height + bottom);
-  const inside = (position: number): boolean => position >= first && position < first + shown;
+  const inside = ({ position }: { position: number }): boolean => position >= first && position < first + shown;
+  const moved = (place: Place): Place => ({ ...place, position: place.position - first });
+  const at = (place: Place): { x: number; y: number } => {
+    const { x, y } = layout.point(moved(place));
+    return { x: x + left, y: y + top };
+  };
+  const shift = (path: string): string =>
+    path.replace(/(-?[\d.]+),(-?[\d.]+)/g, (_, x: string, y: string) => `${Math.round((Number(x) + left) * 10) / 10},${Math.round((Number(y) + top) * 10) / 10}`);
 
-  const out: string[] = [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family="DejaVu Sans, Verdana, sans-serif" font-size="10">`,
-    `<title>${escapeXml(`Information flow routes of token ${selection.start}, ${visibleText(graph.tokens[selection.start]?.text ?? "")}`)}</title>`,
-    `<rect width="${width}" height="${height}" fill="#ffffff"/><g transform="translate(${left},${top})">`,
-  ];
-  for (const band of layout.bands) {
-    if (band.layer % 2 === 0) out.push(`<rect x="-30" y="${n(band.y)}" width="${n(layout.width + 36)}" height="${n(band.height)}" fill="#f4f6f8"/>`);
-    if (band.height >= 10 || band.layer % 2 === 0) out.push(`<text x="-26" y="${n(band.y + band.height / 2 + 3.5)}" fill="${COLORS.soft}">${band.layer}</text>`);
-  }
+  for (const band of layout.bands) if (band.layer % 2 === 0) pen.rect(left - 30, top + band.y, layout.width + 36, band.height, COLORS.band);
+
+  // Strong edges lie on top; edges of one look follow each other.
+  const level = (weight: number): number => Math.max(1, Math.round(Math.max(0, Math.min(1, weight)) * STRENGTHS));
+  const kinds = ["residual", "ffn", "attention"] as const;
   const edges = graph.edges
-    .map((edge) => ({ edge, ends: edgeEnds(edge.source, edge.target) }))
-    .filter(({ ends }) => ends && inside(ends[0].position) && inside(ends[1].position))
-    .sort((a, b) => a.edge.weight - b.edge.weight);
-  const moved = (place: { kind: "X" | "A" | "M" | "I"; layer: number; position: number }): typeof place => ({ ...place, position: place.position - first });
-  for (const { edge, ends } of edges) {
-    if (!ends) continue;
-    const color = edge.kind === "attention" ? COLORS.attention : edge.kind === "residual" ? COLORS.residual : COLORS.ffn;
-    const widest = edge.kind === "attention" ? 5 : 3;
-    const strength = 0.3 + (edge.kind === "residual" ? 0.4 : 0.7) * edge.weight;
-    out.push(`<path d="${layout.path(moved(ends[0]), moved(ends[1]), edge.kind)}" fill="none" stroke="${color}" stroke-width="${n(0.8 + (widest - 0.8) * edge.weight)}" stroke-opacity="${n(strength)}" stroke-linecap="round"/>`);
+    .map((edge) => ({ edge, ends: edgeEnds(edge.source, edge.target), kind: edge.kind === "attention" ? kinds[2] : edge.kind === "residual" ? kinds[0] : kinds[1] }))
+    .filter(({ ends }) => ends !== undefined && inside(ends[0]) && inside(ends[1]))
+    .sort((a, b) => level(a.edge.weight) - level(b.edge.weight) || kinds.indexOf(a.kind) - kinds.indexOf(b.kind));
+  for (const { edge, ends, kind } of edges) {
+    const weight = level(edge.weight) / STRENGTHS;
+    const color = onWhite(COLORS[kind], 0.3 + (kind === "residual" ? 0.4 : 0.7) * weight);
+    pen.stroke(shift(layout.path(moved(ends![0]), moved(ends![1]), edge.kind)), color, 0.8 + ((kind === "attention" ? 5 : 3) - 0.8) * weight);
   }
+
   const on = new Set(graph.nodes.map((node) => node.name));
   const from = new Set(graph.from);
+  const states: { place: Place; name: string }[] = [];
   for (let position = first; position < first + shown; position++) {
     const names = [nodeName("X", -1, position)];
     for (let layer = 0; layer < nLayers; layer++) for (const kind of stateKinds(parallelBlocks)) names.push(nodeName(kind, layer, position));
-    for (const name of names) {
-      const { x, y } = layout.point(moved(parseNode(name)!));
-      const reached = on.has(name);
-      out.push(`<circle cx="${n(x)}" cy="${n(y)}" r="${n(layout.nodeRadius * (from.has(name) ? 1.25 : reached ? 1 : 0.7))}" fill="${from.has(name) ? COLORS.text : reached ? COLORS.residual : COLORS.dull}"/>`);
-    }
+    for (const name of names) states.push({ place: parseNode(name)!, name });
   }
-  for (const node of graph.nodes) {
-    if (node.kind !== "M" || !inside(node.position)) continue;
-    const { x, y } = layout.point(moved(node));
-    const half = layout.ffnSize / 2;
-    out.push(`<rect x="${n(x - half)}" y="${n(y - half)}" width="${n(2 * half)}" height="${n(2 * half)}" rx="1.5" fill="${COLORS.ffn}"/>`);
-  }
+  const dots = (wanted: (name: string) => boolean, size: number, color: string): void => {
+    for (const { place, name } of states) if (wanted(name)) pen.dot(at(place).x, at(place).y, layout.nodeRadius * size, color);
+  };
+  dots((name) => !on.has(name) && !from.has(name), 0.7, COLORS.dull);
+  dots((name) => on.has(name) && !from.has(name), 1, COLORS.residual);
+  dots((name) => from.has(name), 1.25, COLORS.text);
+  const half = layout.ffnSize / 2;
+  for (const node of graph.nodes) if (node.kind === "M" && inside(node)) pen.rect(at(node).x - half, at(node).y - half, 2 * half, 2 * half, COLORS.ffn);
+
+  labels.forEach((_, column) => pen.triangle(left + layout.x(column), 6, 5, first + column === selection.start ? COLORS.start : COLORS.dull));
+  for (const band of layout.bands) if (band.height >= 10 || band.layer % 2 === 0) pen.text(left - 26, top + band.y + band.height / 2 + 3.5, String(band.layer), { fill: COLORS.soft });
   labels.forEach((label, column) => {
-    const x = layout.x(column);
-    const start = first + column === selection.start;
-    out.push(`<path d="M${n(x - 5)},-16h10l-5,8z" fill="${start ? COLORS.start : COLORS.dull}"/>`);
-    out.push(`<text transform="translate(${n(x + 4)},${n(layout.height + 12)}) rotate(-38)" text-anchor="end" font-family="DejaVu Sans Mono, monospace" fill="${COLORS.text}"${start ? ' font-weight="bold"' : ""}>${escapeXml(label)}</text>`);
+    pen.text(left + layout.x(column) + 4, top + layout.height + 12, label, { fill: COLORS.text, mono: true, bold: first + column === selection.start, rotate: -38, anchor: "end" });
   });
-  out.push("</g></svg>");
-  return out.join("");
+  return { width: Math.ceil(left + layout.width + 14), height: Math.ceil(top + layout.height + bottom) };
 }
 
-/** Tokens, predictions and the picture as HTML without scripts; the SVG is an image, because sanitizers drop inline SVG. */
-export function staticHtml(graph: RouteGraph, facts: RunFacts, selection: Selection): string {
+/** An SVG document of the routes. */
+export function staticSvg(graph: RouteGraph, selection: Pick<Selection, "start">): string {
+  const pen = new SvgPen();
+  const { width, height } = draw(pen, graph, selection);
+  return pen.document(width, height, titleOf(graph, selection));
+}
+
+/** The same as a PDF of one page, for LaTeX. */
+export function staticPdf(graph: RouteGraph, selection: Pick<Selection, "start">): Buffer {
+  const pen = new PdfPen();
+  const { width, height } = draw(pen, graph, selection);
+  return pen.document(width, height);
+}
+
+/** Edges listed under a still picture. */
+const LISTED = 8;
+
+/** Tokens, predictions, the strongest edges and the picture as HTML without scripts; the SVG is an image, because sanitizers drop inline SVG. */
+export function staticHtml(graph: RouteGraph, facts: RunFacts, selection: Selection, svg: string = staticSvg(graph, selection)): string {
   const code = (text: string): string => `<code>${escapeXml(visibleText(text))}</code>`;
-  const svg = Buffer.from(staticSvg(graph, selection), "utf8").toString("base64");
   const predictions = facts.predictions.slice(0, 5).map((p) => `<tr><td>${code(p.text)}</td><td align="right">${(100 * p.probability).toFixed(1)} %</td></tr>`);
-  const start = facts.tokens[selection.start];
-  const alt = `Information flow routes of token ${selection.start}, ${visibleText(start?.text ?? "")}, at threshold ${selection.threshold}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
+  const tokenOf = (name: string): string => code(facts.tokens[parseNode(name)?.position ?? -1]?.text ?? "");
+  const strongest = graph.edges
+    .filter(({ kind }) => kind === "attention")
+    .sort((a, b) => b.weight - a.weight)
+    .slice(0, LISTED)
+    .map(({ source, target, weight, heads }) => {
+      const best = Object.entries(heads ?? {}).sort((a, b) => b[1] - a[1]);
+      return `<tr><td align="right">${parseNode(target)?.layer ?? ""}</td><td>${tokenOf(source)}</td><td>${tokenOf(target)}</td><td align="right">${(100 * weight).toFixed(1)} %</td><td>${best.slice(0, 3).map(([head]) => head).join(", ")}</td></tr>`;
+    });
+  const alt = `${titleOf(graph, selection)}, at threshold ${selection.threshold}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
   return [
     `<div><p>${facts.tokens.slice(0, 400).map((token) => code(token.text)).join(" ")}</p>`,
-    predictions.length ? `<table><thead><tr><th>Next token</th><th>Probability</th></tr></thead><tbody>${predictions.join("")}</tbody></table>` : "",
-    `<img alt="${escapeXml(alt)}" src="data:image/svg+xml;base64,${svg}"/></div>`,
-  ].join("");
+    predictions.length ? `<table>\n<thead><tr><th>Next token</th><th>Probability</th></tr></thead>\n<tbody>\n${predictions.join("\n")}\n</tbody></table>` : "",
+    strongest.length
+      ? `<table>\n<thead><tr><th>Layer</th><th>Attention from</th><th>to</th><th>Contribution</th><th>Heads</th></tr></thead>\n<tbody>\n${strongest.join("\n")}\n</tbody></table>`
+      : "",
+    `<img alt="${escapeXml(alt)}" src="data:image/svg+xml;base64,${Buffer.from(svg, "utf8").toString("base64")}"/></div>`,
+    "",
+  ].join("\n");
 }

@@ -7,6 +7,7 @@ import { SelectionStore, writerName } from "../core/selection-store";
 import type { CachedSource } from "../core/source";
 import "../elements";
 import type { PictureModel, SelectionModel } from "./jupyter";
+import { registerLive } from "./live";
 import { sentenceElement } from "./picture";
 
 declare const LMT_VERSION: string;
@@ -109,6 +110,43 @@ export class SessionModel extends WidgetModel implements Controls {
 /** One control of a session. */
 export class ControlModel extends DOMWidgetModel {
   static override serializers: ISerializers = { ...DOMWidgetModel.serializers, session: { deserialize: unpack_models } };
+
+  readonly #closed = new AbortController();
+
+  override initialize(attributes: Backbone.ObjectHash, options: Parameters<DOMWidgetModel["initialize"]>[1]): void {
+    super.initialize(attributes, options);
+    // Backbone calls this before the field above is there.
+    queueMicrotask(() => this.#register());
+  }
+
+  /** Outputs that were drawn from stored data become this control. */
+  #register(): void {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias
+    const model = this;
+    const changed = registerLive(
+      this.model_id,
+      {
+        get live() {
+          return model.comm_live;
+        },
+        parts: () => ({
+          kind: "element",
+          element: async (signal) => {
+            const view = await model.widget_manager.create_view(model, {});
+            signal.addEventListener("abort", () => view.remove());
+            return view.el as HTMLElement;
+          },
+        }),
+      },
+      this.#closed.signal,
+    );
+    this.on("comm_live_update", changed);
+  }
+
+  override close(comm_closed?: boolean): Promise<void> {
+    this.#closed.abort();
+    return super.close(comm_closed);
+  }
 
   override defaults(): Backbone.ObjectHash {
     return {

@@ -6,6 +6,8 @@ import { SelectionStore } from "../core/selection-store";
 import { CachedSource } from "../core/source";
 import { CommSource } from "./comm-source";
 import type { Channel } from "./comm-source";
+import { registerLive } from "./live";
+import type { LivePicture } from "./live";
 import { pictureElement, sentenceElement } from "./picture";
 
 /** Front end of the ipywidgets: models and views around the elements. The version is the package's. */
@@ -79,6 +81,36 @@ export class PictureModel extends DOMWidgetModel {
   #source: CachedSource | undefined;
   #facts = "";
 
+  override initialize(attributes: Backbone.ObjectHash, options: Parameters<DOMWidgetModel["initialize"]>[1]): void {
+    super.initialize(attributes, options);
+    // Backbone calls this before the fields above are there.
+    queueMicrotask(() => this.#register());
+  }
+
+  /** Outputs that were drawn from stored data connect to this model. */
+  #register(): void {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias
+    const model = this;
+    const changed = registerLive(
+      this.model_id,
+      {
+        get live() {
+          return model.comm_live;
+        },
+        parts: () => this.parts(),
+      },
+      this.#closed.signal,
+    );
+    this.on("comm_live_update change:facts change:link", changed);
+  }
+
+  /** What a view shows. Throws a `ProtocolError` where the state cannot be read. */
+  parts(): LivePicture {
+    const source = this.source();
+    const link = this.get("link") as SelectionModel | null;
+    return { kind: "picture", source, facts: source.facts, selection: link?.store(source.facts) ?? new SelectionStore(selectionFor(source.facts, {})) };
+  }
+
   /** The picture's source. Made anew when the facts are others: answers of another run are of no use. */
   source(): CachedSource {
     const key = JSON.stringify(this.get("facts"));
@@ -121,9 +153,7 @@ export class PictureView extends DOMWidgetView {
   private draw(): void {
     const model = this.model as PictureModel;
     try {
-      const source = model.source();
-      const link = model.get("link") as SelectionModel | null;
-      const selection = link?.store(source.facts) ?? new SelectionStore(selectionFor(source.facts, {}));
+      const { source, selection } = model.parts();
       const element = pictureElement({ picture: model.get("picture"), options: model.get("options"), source, selection });
       this.el.replaceChildren(element);
     } catch (error) {

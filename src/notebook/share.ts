@@ -1,0 +1,366 @@
+import { deflate } from "node:zlib";
+import { promisify } from "node:util";
+import type { RouteGraph, Run } from "../model/types";
+import type { PictureName, Question, RunFacts, Selection, WireComponent } from "../protocol";
+import { nodeName, ProtocolError, questionKey, stateKinds } from "../protocol";
+import type { Payload, ShareLevel } from "../protocol/payload";
+import { MAX_INFLATED, PAYLOAD_VERSION } from "../protocol/payload";
+import type { StoredPair, StoredWhole } from "../protocol/payload-routes";
+import { passingKeys, routesAnswer, StoredRoutes } from "../protocol/payload-routes";
+import type { Answered } from "../protocol/payload-store";
+import { encodeHoldings } from "../protocol/payload-store";
+import type { Answerer } from "./answers";
+import { answerQuestion } from "./answers";
+
+/**
+ * What of a run an output keeps, so that the picture works without the kernel. Answers are collected in the order in which people click: the
+ * routes in view first, other start tokens later, neurons beyond the first ones last; what no longer fits the budget is left out.
+ */
+
+const deflated = promisify(deflate);
+
+/** As many as the elements show. */
+const LENS_TOP = 30;
+const EFFECT_TOP = 15;
+const NEURONS = 20;
+/** Neurons of a block whose effects come before those of the rest. */
+const FIRST_NEURONS = 5;
+/** Routes can be cut at any threshold from here up, even where the output was made at a higher one. */
+const LOWEST_THRESHOLD = 0.01;
+/** Questions that are asked at once: the unembedding takes many vectors in little more time than one. */
+const BATCH = 64;
+
+/** Bytes in the notebook for an answer, before the first measurement says better. */
+const GUESS: Readonly<Record<string, number>> = { lens: 170, effect: 120, neurons: 150, grid: 8000, follow: 800 };
+
+/** Pictures that show maps, and those that follow tokens through the layers. */
+const WITH_MAPS: readonly PictureName[] = ["explorer", "token-matrix"];
+const WITH_GRID: readonly PictureName[] = ["explorer", "lens-grid"];
+
+type Batch = readonly Question[];
+
+/** Everything that was answered about one run for sharing, once for all its pictures. */
+class RunAnswers {
+  readonly answers = new Map<string, Answered>();
+
+  constructor(
+    readonly run: Run,
+    private readonly answerer: Answerer,
+  ) {}
+
+  has(question: Question): boolean {
+    return this.answers.has(questionKey(question));
+  }
+
+  async ask(question: Question, signal: AbortSignal): Promise<Answered> {
+    const key = questionKey(question);
+    const known = this.answers.get(key);
+    if (known) return known;
+    const answer = this.answerer.seen.get(key) ?? (await answerQuestion(this.run, question, signal));
+    const item = { question, answer };
+    this.answers.set(key, item);
+    return item;
+  }
+}
+
+const runs = new WeakMap<Run, RunAnswers>();
+
+function answersOf(answerer: Answerer): RunAnswers {
+  let answers = runs.get(answerer.run);
+  if (!answers) runs.set(answerer.run, (answers = new RunAnswers(answerer.run, answerer)));
+  return answers;
+}
+
+export interface ShareInput {
+  readonly picture: PictureName;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly facts: RunFacts;
+  readonly selection: Selection;
+  readonly widget?: string;
+  readonly link?: string;
+}
+
+/** What one picture's output keeps of its run. */
+export class PictureShare {
+  readonly #answers: RunAnswers;
+  #items: Answered[] = [];
+  #omitted: Record<string, number> = {};
+  #wholes: StoredWhole[] = [];
+  #pairs: StoredPair[] = [];
+  #threshold = 1;
+  /** Bytes in the file for a byte that was guessed. */
+  #ratio = 1;
+
+  constructor(
+    private readonly answerer: Answerer,
+    readonly level: ShareLevel,
+    /** Bytes that `data` may take in the notebook. */
+    readonly budget: number,
+  ) {
+    this.#answers = answersOf(answerer);
+  }
+
+  /**
+   * Collects what belongs into the output. Interrupted by `signal`, it keeps what it has. Rejects only where the run itself fails before
+   * its first answer.
+   */
+  async collect(input: ShareInput, signal: AbortSignal): Promise<void> {
+    if (this.level === "none") return;
+    try {
+      await this.#collect(input, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  /** Only what the first view draws: the routes. */
+  async begin({ selection }: ShareInput, signal: AbortSignal): Promise<void> {
+    if (this.level === "none" || this.#wholes.length > 0) return;
+    await this.#collectRows(this.answerer.run, selection, selection.threshold, signal);
+  }
+
+  async #collect(input: ShareInput, signal: AbortSignal): Promise<void> {
+    const { run } = this.answerer;
+    const { selection } = input;
+    const threshold = this.level === "all" ? 0 : this.level === "routes" ? Math.min(selection.threshold, LOWEST_THRESHOLD) : selection.threshold;
+    await this.#collectRows(run, selection, threshold, signal);
+    if (this.#rowBytes() > this.budget / 4 && threshold < selection.threshold) await this.#collectRows(run, selection, selection.threshold, signal);
+    this.#items = [];
+    this.#omitted = {};
+    let guessed = this.#rowBytes();
+    let full = false;
+    const known = new Set<string>();
+    for await (const batch of this.#plan(run, input, signal)) {
+      const fresh = batch.filter((question) => !known.has(questionKey(question)));
+      for (let at = 0; at < fresh.length; at += BATCH) {
+        signal.throwIfAborted();
+        const part = fresh.slice(at, at + BATCH);
+        part.forEach((question) => known.add(questionKey(question)));
+        const cost = part.reduce((sum, question) => sum + this.#guess(question), 0);
+        if (!full && (guessed + cost) * this.#ratio > this.budget) {
+          // Guesses are on the safe side: how much it really is decides.
+          const size = (await this.#encode(input)).data.length;
+          this.#ratio = size / Math.max(1, guessed);
+          full = (guessed + cost) * this.#ratio > 0.97 * this.budget;
+        }
+        if (full) {
+          for (const { kind } of part) this.#omitted[kind] = (this.#omitted[kind] ?? 0) + 1;
+          continue;
+        }
+        const settled = await Promise.allSettled(part.map((question) => this.#answers.ask(question, signal)));
+        for (const result of settled) if (result.status === "fulfilled") this.#items.push(result.value);
+        const failed = settled.find((result) => result.status === "rejected");
+        // What a model has no answer to (a range, a state that it lacks) is not stored; anything else is an error.
+        if (failed?.status === "rejected" && !(failed.reason instanceof RangeError)) throw failed.reason;
+        guessed += cost;
+        // Cells and clicks come first.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+  }
+
+  /** The payload of what was collected so far, within the budget. */
+  async payload(input: ShareInput): Promise<Payload> {
+    if (this.level === "none") return this.#outer(input, 0, "");
+    for (;;) {
+      const payload = await this.#encode(input);
+      if (payload.data.length <= this.budget && payload.size <= MAX_INFLATED) return payload;
+      if (this.#items.length === 0) {
+        // Not even the routes fit: what is left is the picture.
+        this.#wholes = [];
+        this.#pairs = [];
+        const bare = await this.#encode(input);
+        return bare.data.length <= this.budget ? bare : this.#outer(input, 0, "");
+      }
+      const keep = Math.floor(this.#items.length * Math.min(0.98, (0.97 * this.budget) / payload.data.length));
+      for (const { question } of this.#items.splice(keep)) this.#omitted[question.kind] = (this.#omitted[question.kind] ?? 0) + 1;
+    }
+  }
+
+  async #encode(input: ShareInput): Promise<Payload> {
+    const { facts, selection } = input;
+    const all = new Map<string, Answered>();
+    for (const [key, answer] of this.answerer.seen) {
+      const question = JSON.parse(key) as Question;
+      if (question.kind !== "routes" && question.kind !== "heads") all.set(key, { question, answer });
+    }
+    for (const item of this.#items) all.set(questionKey(item.question), item);
+    const bytes = encodeHoldings({
+      head: { facts, selection, threshold: this.#threshold, budget: this.budget, omitted: this.#omitted },
+      wholes: this.#wholes,
+      pairs: this.#pairs,
+      answers: all.values(),
+    });
+    return this.#outer(input, bytes.length, (await deflated(bytes, { level: 9 })).toString("base64"));
+  }
+
+  #outer({ picture, options, widget, link }: ShareInput, size: number, data: string): Payload {
+    return { payload: PAYLOAD_VERSION, picture, options, share: this.level, widget, link, size, data };
+  }
+
+  #rowBytes(): number {
+    const { nHeads } = this.answerer.run.model.info;
+    const keys = this.#wholes.reduce((sum, whole) => sum + whole.keys.length, 0);
+    return Math.ceil(1.34 * (8 * this.#wholes.length + 6 * this.#pairs.length + keys * (1 + 4.5 * nHeads))) + 2000;
+  }
+
+  #guess(question: Question): number {
+    const T = this.answerer.run.tokens.length;
+    if (question.kind === "maps") return Math.ceil(1.34 * 1.7 * T * (T + 1)) + 40;
+    if (question.kind === "grid") return 1.34 * 9 * T * (this.answerer.run.model.info.nLayers + 1);
+    return GUESS[question.kind] ?? 1000;
+  }
+
+  /** The contributions that routes from the tokens in question can pass at `threshold` or above. */
+  async #collectRows(run: Run, selection: Selection, threshold: number, signal: AbortSignal): Promise<void> {
+    const { nLayers, nHeads, parallelBlocks } = run.model.info;
+    const T = run.tokens.length;
+    const queries = Array.from({ length: nLayers }, () => new Set<number>());
+    const states = Array.from({ length: nLayers }, () => new Set<number>());
+    const starts = this.level === "seen" ? [selection.start, ...this.#seenStarts()] : undefined;
+    for (const renormalize of [true, false]) {
+      const graph = await run.routes({ from: starts ? [...new Set(starts)] : "all", threshold, renormalize, signal });
+      for (const { kind, layer, position } of graph.nodes) {
+        if (kind === "A" || (parallelBlocks && kind === "I")) queries[layer].add(position);
+        if (kind === "I") states[layer].add(position);
+      }
+    }
+    const wholes: StoredWhole[] = [];
+    const pairs: StoredPair[] = [];
+    for (let layer = 0; layer < nLayers; layer++) {
+      const positions = [...queries[layer]].sort((a, b) => a - b);
+      if (positions.length > 0) {
+        const { terms, residual, ffn, bias } = await run.attentionContributions(layer, { positions, signal });
+        const pattern = await run.attentionPattern(layer);
+        positions.forEach((query, row) => {
+          const own = terms.data.subarray(row * T * nHeads, (row + 1) * T * nHeads);
+          const rest = [residual.data[row], ffn?.data[row] ?? 0, bias?.data[row] ?? 0];
+          const keys = threshold <= 0 ? Array.from({ length: query + 1 }, (_, key) => key) : passingKeys(own, query + 1, nHeads, rest, threshold);
+          wholes.push({
+            layer,
+            query,
+            residual: rest[0],
+            ffn: rest[1],
+            bias: rest[2],
+            keys,
+            terms: keys.flatMap((key) => Array.from(own.subarray(key * nHeads, (key + 1) * nHeads))),
+            weights: keys.flatMap((key) => Array.from({ length: nHeads }, (_, head) => pattern.data[(head * T + query) * T + key])),
+          });
+        });
+      }
+      if (!parallelBlocks && states[layer].size > 0) {
+        const { ffn, residual } = await run.ffnContributions(layer);
+        for (const position of [...states[layer]].sort((a, b) => a - b)) pairs.push({ layer, position, ffn: ffn.data[position], residual: residual.data[position] });
+      }
+    }
+    [this.#wholes, this.#pairs, this.#threshold] = [wholes, pairs, threshold];
+  }
+
+  #seenStarts(): number[] {
+    return [...this.answerer.seen.keys()].map((key) => JSON.parse(key) as Question).flatMap((question) => (question.kind === "routes" ? [question.from] : []));
+  }
+
+  /** All questions of the level, those first that are likely to be asked. */
+  async *#plan(run: Run, input: ShareInput, signal: AbortSignal): AsyncGenerator<Batch> {
+    const { picture, selection } = input;
+    const { threshold, renormalize, normalize, start } = selection;
+    const T = run.tokens.length;
+    // A model of someone's own may have routes that do not follow from its contributions.
+    const graph = await run.routes({ from: start, threshold, renormalize, signal });
+    if (!(await this.#agrees(run, graph, start))) {
+      yield Array.from({ length: T }, (_, i) => ({ kind: "routes" as const, from: (start + T - i) % T, threshold, renormalize }));
+    }
+    if (this.level === "seen") return;
+    const rest = await run.routes({ from: "all", threshold, renormalize, signal });
+    const graphs = [graph, rest];
+    for (const each of graphs) yield* this.#clicks(each, normalize, FIRST_NEURONS, signal);
+    if (WITH_GRID.includes(picture)) yield [{ kind: "grid", normalize }];
+    if (WITH_MAPS.includes(picture)) for (const each of graphs) yield shownMaps(each);
+    if (WITH_GRID.includes(picture)) {
+      const predicted = input.facts.predictions.slice(0, 3).map(({ id }) => id);
+      yield predicted.map((token) => ({ kind: "follow" as const, position: T - 1, token, normalize }));
+    }
+    for (const each of graphs) yield* this.#clicks(each, normalize, NEURONS, signal);
+    if (this.level === "all") yield* this.#everything(run, selection, signal);
+  }
+
+  /** What clicks in these routes ask. */
+  async *#clicks(graph: RouteGraph, normalize: boolean, neurons: number, signal: AbortSignal): AsyncGenerator<Batch> {
+    const effect = (component: WireComponent): Question => ({ kind: "effect", component, normalize, topK: EFFECT_TOP });
+    // Newest tokens and layers first: that is where routes begin.
+    const nodes = [...graph.nodes].sort((a, b) => b.position - a.position || b.layer - a.layer);
+    const states = nodes.filter(({ kind }) => kind !== "M");
+    yield states.map(({ name }) => ({ kind: "lens", node: name, normalize, topK: LENS_TOP }));
+    const blocks = nodes.filter(({ kind }) => kind === "M");
+    const asked = blocks.map(({ layer, position }) => ({ kind: "neurons" as const, layer, position, topK: NEURONS }));
+    yield asked;
+    yield states.filter(({ kind }) => kind !== "X").map(({ kind, layer, position }) => effect({ kind: kind === "A" ? "attention" : "ffn", layer, position }));
+    yield graph.edges.filter(({ kind }) => kind === "attention").flatMap(({ target, heads }) => {
+      const [layer, position] = target.slice(1).split("_").map(Number);
+      return [effect({ kind: "attention", layer, position }), ...Object.keys(heads ?? {}).map((head) => effect({ kind: "attention", layer, position, head: Number(head) }))];
+    });
+    for (const question of asked) {
+      if (!this.#answers.has(question)) continue;
+      const { answer } = (await this.#answers.ask(question, signal)) as Answered<"neurons">;
+      yield answer.neurons.slice(0, neurons).map(({ neuron }) => effect({ kind: "ffn", layer: question.layer, position: question.position, neuron }));
+    }
+  }
+
+  /** Everything else there is to ask about the run. */
+  async *#everything(run: Run, { normalize }: Selection, signal: AbortSignal): AsyncGenerator<Batch> {
+    const { nLayers, nHeads, parallelBlocks } = run.model.info;
+    const T = run.tokens.length;
+    const kinds = stateKinds(parallelBlocks);
+    for (const normalized of [normalize, !normalize]) {
+      const effect = (component: WireComponent): Question => ({ kind: "effect", component, normalize: normalized, topK: EFFECT_TOP });
+      yield [{ kind: "grid", normalize: normalized }];
+      for (let position = T - 1; position >= 0; position--) {
+        const nodes = [nodeName("X", -1, position), ...Array.from({ length: nLayers }, (_, layer) => kinds.map((kind) => nodeName(kind, layer, position))).flat()];
+        yield nodes.map((node) => ({ kind: "lens", node, normalize: normalized, topK: LENS_TOP }));
+        for (let layer = nLayers - 1; layer >= 0; layer--) {
+          yield [effect({ kind: "attention", layer, position }), effect({ kind: "ffn", layer, position })];
+          yield Array.from({ length: nHeads }, (_, head) => effect({ kind: "attention", layer, position, head }));
+          const question = { kind: "neurons" as const, layer, position, topK: NEURONS };
+          yield [question];
+          if (!this.#answers.has(question)) continue;
+          const { answer } = (await this.#answers.ask(question, signal)) as Answered<"neurons">;
+          yield answer.neurons.map(({ neuron }) => effect({ kind: "ffn", layer, position, neuron }));
+        }
+      }
+      if (normalized !== normalize) continue;
+      for (let layer = nLayers - 1; layer >= 0; layer--) yield [null, ...Array.from({ length: nHeads }, (_, head) => head)].map((head) => ({ kind: "maps" as const, layer, head }));
+    }
+  }
+
+  /** Whether the routes follow from the contributions that are stored. */
+  async #agrees(run: Run, graph: RouteGraph, from: number): Promise<boolean> {
+    try {
+      const stored = new StoredRoutes(run.model.info, run.tokens.length, this.#wholes, this.#pairs, this.#threshold);
+      const own = await stored.routes(from, graph.threshold, graph.renormalize);
+      const wanted = routesAnswer(graph);
+      return (
+        JSON.stringify(own.nodes) === JSON.stringify(wanted.nodes) &&
+        own.weights.data.length === wanted.weights.data.length &&
+        own.weights.data.every((weight, e) => Math.abs(weight - wanted.weights.data[e]) < 1e-4 && own.sources.data[e] === wanted.sources.data[e] && own.targets.data[e] === wanted.targets.data[e])
+      );
+    } catch (error) {
+      if (error instanceof ProtocolError) return false;
+      throw error;
+    }
+  }
+}
+
+/** Maps of the heads in these routes, and of all heads together, layer by layer. */
+function shownMaps(graph: RouteGraph): Question[] {
+  const heads = new Map<number, Set<number>>();
+  for (const edge of graph.edges) {
+    if (edge.kind !== "attention") continue;
+    const layer = Number(edge.target.slice(1).split("_")[0]);
+    const own = heads.get(layer) ?? new Set();
+    heads.set(layer, own);
+    for (const head of Object.keys(edge.heads ?? {})) own.add(Number(head));
+  }
+  return [...heads]
+    .sort(([a], [b]) => b - a)
+    .flatMap(([layer, own]) => [null, ...[...own].sort((a, b) => a - b)].map((head) => ({ kind: "maps" as const, layer, head })));
+}
