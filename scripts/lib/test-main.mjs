@@ -12,11 +12,13 @@ const FOLDERS = {
   conformance: ["conformance", "model-real"],
   kernel: ["kernel", "ipywidgets"],
   package: ["package", "start"],
-  browser: ["browser"],
+  browser: ["browser", "widgets", "widgets-a11y"],
 };
 const PARTS = ["lint", "types", "unit", "conformance", "kernel", "package", "browser"];
 const NEEDS_JUPYTER = ["kernel", "package", "browser"];
 const NOT_TESTS = ["support", "reference", ".artifacts"];
+
+const PART_MINUTES = 20;
 
 const at = (...parts) => path.join(ROOT, ...parts);
 
@@ -54,8 +56,17 @@ async function installChromium(note) {
 function show(args, env) {
   return new Promise((done) => {
     const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] });
-    child.once("error", () => done(1));
-    child.once("close", (code) => done(code ?? 1));
+    // A part that hangs must not hang the whole run.
+    const limit = setTimeout(() => {
+      console.error(`stopped after ${PART_MINUTES} minutes`);
+      child.kill("SIGKILL");
+    }, PART_MINUTES * 60_000);
+    const end = (code) => {
+      clearTimeout(limit);
+      done(code ?? 1);
+    };
+    child.once("error", () => end(1));
+    child.once("close", end);
   });
 }
 
