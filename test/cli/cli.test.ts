@@ -1,0 +1,166 @@
+/** The command line as a process: what it prints, where errors go, how it ends. */
+import { spawn, spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { aggregate, importRoutes, loadModel, type AggregateState, type RouteGraph } from "../../src/index";
+import { modelFolder, readGolden, root } from "../support/fixtures";
+
+const program = path.join(root, "dist/cli/main.js");
+const folder = modelFolder("llama-tiny");
+const golden = readGolden("llama-tiny.p6");
+const ids = golden.token_ids.join(",");
+let temporary: string;
+beforeAll(() => { temporary = fs.mkdtempSync(path.join(os.tmpdir(), "lm-transparency-cli-")); });
+afterAll(() => fs.rmSync(temporary, { recursive: true, force: true }));
+
+function run(...args: string[]): { readonly code: number | null; readonly out: string; readonly err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8", cwd: temporary, timeout: 50000 });
+  return { code: status, out: stdout, err: stderr };
+}
+
+interface Trace {
+  readonly schema: string;
+  readonly model: { readonly name: string; readonly nLayers: number };
+  readonly tokens: readonly { readonly id: number; readonly text: string }[];
+  readonly predictions: readonly { readonly id: number; readonly text: string; readonly logit: number; readonly probability: number }[];
+  readonly routes: readonly { readonly from: number; readonly nodes: readonly string[]; readonly edges: readonly { readonly source: string; readonly target: string; readonly kind: string; readonly weight: number; readonly heads?: Record<string, number> }[] }[];
+}
+
+test("trace prints predictions and routes that equal the reference values", () => {
+  const { code, out, err } = run("trace", "--model", folder, "--token-ids", ids, "--from", "all");
+  expect([code, err]).toEqual([0, ""]);
+  const trace = JSON.parse(out) as Trace;
+  expect(Object.keys(trace)).toEqual(["schema", "model", "tokens", "predictions", "routes"]);
+  expect(trace.schema).toBe("lm-transparency/trace@1");
+  expect(trace.tokens.map(({ id }) => id)).toEqual(golden.token_ids);
+  const logits = golden.logits_last;
+  const best = logits.indexOf(Math.max(...logits));
+  expect(trace.predictions[0].id).toBe(best);
+  expect(Math.abs(trace.predictions[0].logit - logits[best])).toBeLessThan(1e-4);
+  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - logits[best]), 0);
+  expect(trace.predictions[0].probability).toBeCloseTo(1 / total, 4);
+  expect(trace.routes.map(({ from }) => from)).toEqual([0, 1, 2, 3, 4, 5]);
+  const weights = new Map((golden.peer?.graph["renorm_0.04_ffnfix"] ?? []).map(([from, to, weight]) => [`${from} ${to}`, weight]));
+  for (const { from, nodes, edges } of trace.routes) {
+    const expected = golden.peer?.paths["renorm_0.04_ffnfix__thr_0.04"][from] as unknown as readonly (readonly [string, string])[];
+    const merged = new Map<string, number>();
+    for (const { source, target, weight, kind, heads } of edges) {
+      merged.set(`${source} ${target}`, (merged.get(`${source} ${target}`) ?? 0) + weight);
+      expect(heads !== undefined).toBe(kind === "attention");
+      if (heads) expect(Object.values(heads).reduce((a, b) => a + b, 0)).toBeCloseTo(weight, 6);
+    }
+    expect(new Set(merged.keys())).toEqual(new Set(expected.map(edge => edge.join(" "))));
+    for (const [key, weight] of merged) expect(Math.abs(weight - (weights.get(key) as number))).toBeLessThan(5e-5);
+    expect(new Set(nodes)).toEqual(new Set([`I${trace.model.nLayers - 1}_${from}`, ...edges.flatMap(({ source, target }) => [source, target])]));
+  }
+});
+
+test("trace takes a text, one start, its options, and writes files", () => {
+  const json = path.join(temporary, "trace.json");
+  const graph = path.join(temporary, "trace.graphml");
+  const { code, out, err } = run("trace", "--model", folder, "--text", golden.prompt, "--from", "2", "--threshold", "0.1", "--no-renormalize", "--value-bias", "term", "--include-bias", "--top-k", "3", "--json", json, "--graph", graph);
+  expect([code, out, err]).toEqual([0, "", ""]);
+  const trace = JSON.parse(fs.readFileSync(json, "utf8")) as Trace;
+  expect(trace.tokens.map(({ id }) => id)).toEqual(golden.token_ids_plain_hf_tokenizer);
+  expect(trace.predictions.length).toBe(3);
+  expect(trace.routes.map(({ from }) => from)).toEqual([2]);
+  expect(trace.routes[0].edges.every(({ weight }) => weight > 0.1)).toBe(true);
+  const read: RouteGraph = importRoutes(fs.readFileSync(graph, "utf8"));
+  expect([read.threshold, read.renormalize, read.edges]).toEqual([0.1, false, trace.routes[0].edges]);
+});
+
+test("the last token is traced where nothing is said", () => {
+  const { out } = run("trace", "--model", folder, "--token-ids", "1,2,3");
+  expect((JSON.parse(out) as Trace).routes.map(({ from }) => from)).toEqual([2]);
+});
+
+const wrong: readonly (readonly [string, readonly string[], number, RegExp])[] = [
+  ["no command", [], 2, /^lm-transparency: which command\? There are trace, aggregate/],
+  ["an unknown command", ["draw"], 2, /^lm-transparency: there is no command "draw": there are trace, aggregate/],
+  ["an unknown option", ["trace", "--colour", "red"], 2, /Unknown option '--colour'/],
+  ["a stray argument", ["trace", "--model", "m", "text"], 2, /unexpected argument "text"/],
+  ["no model", ["trace", "--text", "a"], 2, /--model is missing/],
+  ["no prompt", ["trace", "--model", "m"], 2, /give the prompt either by --text or by --token-ids/],
+  ["two prompts", ["trace", "--model", "m", "--text", "a", "--token-ids", "1"], 2, /give the prompt either by --text or by --token-ids/],
+  ["no ids", ["trace", "--model", "m", "--token-ids", "1,b"], 2, /--token-ids is "1,b": it must be integers with commas between them, such as 1,2,3/],
+  ["a bad start", ["trace", "--model", "m", "--text", "a", "--from", "first"], 2, /--from is "first": it must be last, all, or the number of a token/],
+  ["a bad threshold", ["trace", "--model", "m", "--text", "a", "--threshold", "1.5"], 2, /--threshold is "1.5": it must be a number from 0 to 1/],
+  ["a bad reading", ["trace", "--model", "m", "--text", "a", "--value-bias", "none"], 2, /--value-bias is "none": it must be output or term/],
+  ["a start after the end", ["trace", "--model", folder, "--token-ids", "1,2", "--from", "2"], 2, /--from is 2: the tokens of this prompt are numbered 0 to 1/],
+  ["an id outside", ["trace", "--model", folder, "--token-ids", "1,300"], 2, /Token id 300 at position 1 of the prompt is outside the vocabulary: ids go from 0 to 299\./],
+  ["no such model", ["trace", "--model", "/no/such/folder", "--text", "a"], 1, /\/no\/such\/folder/],
+  ["a file that is no model", ["trace", "--model", __filename, "--text", "a"], 1, /\S/],
+  ["a folder that cannot be written", ["trace", "--model", folder, "--token-ids", "1", "--json", "/no/such/folder/x"], 1, /\/no\/such\/folder\/x/],
+  ["no prompts", ["aggregate", "--model", "m"], 2, /--prompts is missing/],
+  ["no file of prompts", ["aggregate", "--model", folder, "--prompts", "/no/such/file"], 1, /\/no\/such\/file/],
+];
+test.each(wrong)("%s: one line on standard error and the exit code", (_, args, code, sentence) => {
+  const result = run(...args);
+  expect(result.out).toBe("");
+  expect(result.err).toMatch(sentence);
+  expect(result.err.trimEnd().split("\n").length).toBe(1);
+  expect(result.code).toBe(code);
+});
+
+test("help and version", () => {
+  expect(run("--help").out).toContain("trace");
+  expect(run("trace", "--help").out).toContain("--no-renormalize");
+  expect(run("aggregate", "--help").out).toContain("--state");
+  const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8")) as { readonly version: string };
+  expect(run("--version").out).toBe(`${version}\n`);
+});
+
+test("a reader that goes away is no error", async () => {
+  const child = spawn(process.execPath, [program, "trace", "--model", folder, "--token-ids", ids, "--from", "all", "--threshold", "0"]);
+  child.stdout.destroy();
+  let err = "";
+  child.stderr.on("data", chunk => { err += String(chunk); });
+  const code = await new Promise(resolve => child.on("exit", resolve));
+  expect([code, err]).toEqual([0, ""]);
+});
+
+describe("aggregate", () => {
+  const lines = ["The cat sat", "", "on the mat", JSON.stringify({ text: "the cat" }), JSON.stringify({ token_ids: [1, 5, 9, 5] })];
+
+  test("equals the library's, for a file of JSON lines; table and state too", async () => {
+    const file = path.join(temporary, "prompts.jsonl");
+    fs.writeFileSync(file, `${lines.map(line => (line.startsWith("{") || line === "" ? line : JSON.stringify(line))).join("\r\n")}\n`);
+    const [csv, state] = [path.join(temporary, "table.csv"), path.join(temporary, "state.json")];
+    const { code, out, err } = run("aggregate", "--model", folder, "--prompts", file, "--positions", "last", "--csv", csv, "--state", state);
+    expect([code, err]).toEqual([0, ""]);
+    const model = await loadModel(folder);
+    const expected = await aggregate(model, ["The cat sat", "on the mat", "the cat", [1, 5, 9, 5]], { positions: "last" });
+    await model.dispose();
+    expect(JSON.parse(out)).toEqual(JSON.parse(JSON.stringify(expected)));
+    expect(fs.readFileSync(csv, "utf8")).toBe(expected.toCSV());
+    expect(JSON.parse(fs.readFileSync(state, "utf8"))).toEqual(expected.state);
+  });
+
+  test("goes on from a state after an interrupt, to the same result", async () => {
+    const file = path.join(temporary, "many.txt");
+    // Far more than it can do before it is interrupted.
+    fs.writeFileSync(file, Array.from({ length: 50000 }, (_, i) => `prompt number ${i}`).join("\n"));
+    const state = path.join(temporary, "many.state");
+    const child = spawn(process.execPath, [program, "aggregate", "--model", folder, "--prompts", file, "--state", state]);
+    let err = "";
+    child.stderr.on("data", chunk => { err += String(chunk); });
+    await new Promise(resolve => setTimeout(resolve, 3000));
+    child.kill("SIGINT");
+    const code = await new Promise(resolve => child.on("exit", resolve));
+    expect([code, err]).toEqual([130, "lm-transparency: interrupted\n"]);
+    const reached = (JSON.parse(fs.readFileSync(state, "utf8")) as AggregateState).nPrompts;
+    expect(reached).toBeGreaterThan(0);
+    const limit = String(reached + 5);
+    const resumed = run("aggregate", "--model", folder, "--prompts", file, "--state", state, "--limit", limit);
+    const whole = run("aggregate", "--model", folder, "--prompts", file, "--limit", limit);
+    expect([resumed.code, resumed.out]).toEqual([0, whole.out]);
+  });
+
+  test("a line that is no prompt is named", () => {
+    const file = path.join(temporary, "bad.jsonl");
+    fs.writeFileSync(file, '"fine"\n{"prompt": "x"}\n');
+    const { code, err } = run("aggregate", "--model", folder, "--prompts", file);
+    expect([code, err]).toEqual([2, `lm-transparency: ${file}, line 2: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}\n`]);
+  });
+});
