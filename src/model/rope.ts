@@ -30,27 +30,30 @@ export interface RopeOptions {
   readonly aliases?: Readonly<Record<string, RopeType>>;
 }
 
-/** The parameters in the new style (`rope_parameters`) or the old (`rope_scaling` beside `rope_theta`). */
+/** The parameters in the old style (`rope_scaling` beside `rope_theta`) or the new (`rope_parameters`); an empty object counts as none. */
+function section(config: Config): Config | undefined {
+  return [config.section("rope_scaling"), config.section("rope_parameters")].find((found) => found !== undefined && !found.isEmpty());
+}
+
 function parameters(config: Config, layerType: string | undefined): Config {
-  const all = config.section("rope_scaling") ?? config.section("rope_parameters") ?? new Config(config.origin, {});
+  const all = section(config) ?? new Config(config.origin, {});
   const nested = layerType === undefined ? undefined : all.section(layerType);
   return nested ?? all;
 }
 
 /** Refuses a rope type that is not served. Called before anything else is read. */
 export function checkRopeType(config: Config, aliases?: RopeOptions["aliases"]): void {
-  const all = config.section("rope_scaling") ?? config.section("rope_parameters");
-  if (all === undefined) return;
-  for (const section of [all, all.raw("full_attention") ? all.section("full_attention") : undefined, all.raw("sliding_attention") ? all.section("sliding_attention") : undefined]) {
-    if (section !== undefined) ropeType(section, aliases);
+  const all = section(config);
+  for (const found of [all, all?.section("full_attention"), all?.section("sliding_attention")]) {
+    if (found !== undefined) ropeType(found, aliases);
   }
 }
 
-function ropeType(section: Config, aliases: Readonly<Record<string, RopeType>> = {}): RopeType {
-  const name = section.string("rope_type", section.string("type", "default"));
+function ropeType(p: Config, aliases: Readonly<Record<string, RopeType>> = {}): RopeType {
+  const name = p.string("rope_type", p.string("type", "default"));
   const type = aliases[name] ?? name;
   if (!(ROPE_TYPES as readonly string[]).includes(type)) {
-    throw new ModelFileError(`${section.origin}: rope type "${name}" is not supported; ${list(ROPE_TYPES)} are.`);
+    throw new ModelFileError(`${p.origin}: rope type "${name}" is not supported; ${list(ROPE_TYPES)} are.`);
   }
   return type as RopeType;
 }

@@ -96,6 +96,20 @@ function exactSplits(component: unknown): unknown {
   }
 }
 
+/**
+ * What stands in for a tokenizer where a model comes without: token ids can be used, text is refused with `reason`, one
+ * sentence.
+ */
+export function noTokenizer(reason: string): Tokenizer {
+  return {
+    size: 0,
+    encode: () => {
+      throw new ModelFileError(reason);
+    },
+    token: (id) => ({ id, text: `<unused ${id}>` }),
+  };
+}
+
 class HubTokenizer implements Tokenizer {
   readonly size: number;
   private readonly spelling: Spelling;

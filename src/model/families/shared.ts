@@ -217,6 +217,9 @@ export function decoder(weights: WeightMap, shape: Shape, options: DecoderOption
 
 /** The common keys of a GGUF file as a hub config. */
 export function ggufConfig(metadata: GgufMetadata, tensors: GgufTensors): Record<string, unknown> {
+  if (metadata.number("{}.expert_count", 0) > 0) {
+    throw new ModelFileError(`${metadata.origin}: mixtures of experts (${metadata.number("{}.expert_count")} experts) are not supported; dense models are.`);
+  }
   const width = metadata.number("{}.embedding_length");
   const heads = metadata.number("{}.attention.head_count");
   const config: Record<string, unknown> = {
