@@ -84,6 +84,25 @@ test.each([
   expect(readBytes(Uint8Array.from(bytes))).toBe(text);
 });
 
+describe("tokenizer.json as the families have it on the hub", () => {
+  /** Ids by the tokenizers library (test/reference/tokenizer_variants.py). */
+  const { texts, variants } = JSON.parse(readFileSync(join(data, "tokenizers.json"), "utf8")) as { texts: string[]; variants: Record<string, { json: unknown; ids: number[][] }> };
+
+  test.each(Object.keys(variants))("%s", (name) => {
+    const tokenizer = createTokenizer(name, variants[name].json, {});
+    texts.forEach((text, i) => expect([text, tokenizer.encode(text)]).toEqual([text, variants[name].ids[i]]));
+  });
+
+  test.each(["llama-3", "gpt2", "smollm2"])("%s: the tokens' texts put together are the text", (name) => {
+    const tokenizer = createTokenizer(name, variants[name].json, {});
+    for (const text of texts) {
+      const parts = tokenizer.encode(text).map((id) => tokenizer.token(id).text);
+      const bytes = parts.join("").split(/(<0x[89A-F][0-9A-F]>)/).map((part) => (/^<0x[89A-F][0-9A-F]>$/.test(part) ? Buffer.from([Number(part.slice(1, -1))]) : Buffer.from(part)));
+      expect(Buffer.concat(bytes).toString("utf8")).toBe(text);
+    }
+  });
+});
+
 describe("tokenizer.json in its variants", () => {
   const vocab = { "<s>": 0, "</s>": 1, a: 2, b: 3, "\u2581a": 4, "\u2581": 5, "1": 6, "\u0661": 7, "\u2581\u2581": 8, ab: 9, "\u2581ab": 10 };
   const added_tokens = [{ id: 0, content: "<s>", special: true }, { id: 1, content: "</s>", special: true }];
