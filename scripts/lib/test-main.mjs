@@ -25,7 +25,7 @@ const at = (...parts) => path.join(ROOT, ...parts);
 function foldersOf(part) {
   const named = Object.values(FOLDERS).flat();
   const all = fs.readdirSync(at("test"), { withFileTypes: true }).filter((entry) => entry.isDirectory() && !NOT_TESTS.includes(entry.name)).map((entry) => entry.name);
-  return (part === "unit" ? all.filter((name) => !named.includes(name)) : FOLDERS[part].filter((name) => all.includes(name))).map((name) => `test/${name}`);
+  return (part === "unit" ? all.filter((name) => !named.includes(name)) : FOLDERS[part].filter((name) => all.includes(name))).map((name) => `test/${name}/`);
 }
 
 /** Where a Chromium may be; the harness (test/support/jupyter.ts) reads LM_TRANSPARENCY_CHROMIUM. */
