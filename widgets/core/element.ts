@@ -32,11 +32,16 @@ export abstract class LmtElement extends LitElement {
 
   #connected: AbortController | undefined;
   #subscribed: AbortController | undefined;
-  #own: SelectionStore | undefined;
+  #own: { readonly store: SelectionStore; readonly source: FlowSource | undefined } | undefined;
 
   /** The selection in force. */
   get store(): SelectionStore {
-    return this.selection ?? (this.#own ??= new SelectionStore(initialSelection(this.source?.facts.tokens.length ?? 1)));
+    if (this.selection) return this.selection;
+    // Another run has another selection.
+    if (!this.#own || this.#own.source !== this.source) {
+      this.#own = { store: new SelectionStore(initialSelection(this.source?.facts.tokens.length ?? 1)), source: this.source };
+    }
+    return this.#own.store;
   }
 
   get selected(): WrittenSelection {
@@ -95,7 +100,6 @@ export abstract class LmtElement extends LitElement {
   }
 
   protected override willUpdate(changed: PropertyValues): void {
-    if (changed.has("source") && !this.selection) this.#own = undefined;
     if (changed.has("selection") || changed.has("source")) this.#subscribe();
   }
 

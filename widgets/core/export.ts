@@ -16,7 +16,10 @@ const PAINT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity
 export function svgText(svg: SVGSVGElement): string {
   const copy = svg.cloneNode(true) as SVGSVGElement;
   const marks = svg.querySelectorAll<SVGElement>("*");
+  const invisible: Element[] = [];
   copy.querySelectorAll<SVGElement>("*").forEach((mark, index) => {
+    // What only catches the pointer has no place in a file.
+    if (mark.classList.contains("hit") || mark.classList.contains("hits")) invisible.push(mark);
     const style = getComputedStyle(marks[index]);
     mark.removeAttribute("class");
     const clip = mark.style.clipPath;
@@ -24,8 +27,7 @@ export function svgText(svg: SVGSVGElement): string {
     if (mark.tagName !== "g") for (const name of PAINT) mark.style.setProperty(name, style.getPropertyValue(name));
     if (clip) mark.style.clipPath = clip;
   });
-  // What only catches the pointer has no place in a file.
-  copy.querySelectorAll("g.hits, .hit").forEach((hit) => hit.remove());
+  for (const mark of invisible) mark.remove();
   for (const name of ["tabindex", "class", "style"]) copy.removeAttribute(name);
   const width = svg.getAttribute("width") ?? "0";
   const height = svg.getAttribute("height") ?? "0";

@@ -39,9 +39,6 @@ export class ExploreElement extends ControlElement {
         text-align: center;
         color: var(--_text-soft);
       }
-      .stale {
-        opacity: 0.55;
-      }
       .times {
         padding: 4px 14px 8px;
         color: var(--_text-soft);
@@ -65,7 +62,7 @@ export class ExploreElement extends ControlElement {
       </div>
       <lmt-control-status .controls=${controls} .selection=${this.store}></lmt-control-status>
       ${this.source
-        ? html`<lmt-explorer class=${status.phase === "running" || status.phase === "loading" ? "stale" : ""} .source=${this.source} .selection=${this.store}></lmt-explorer>`
+        ? html`<lmt-explorer aria-busy=${status.phase === "running" || status.phase === "loading"} .source=${this.source} .selection=${this.store}></lmt-explorer>`
         : status.phase === "idle"
           ? html`<div class="hint">${current.model === "" ? "Choose a model to begin." : current.prompt === "" ? "Choose or type a prompt to begin." : "Nothing was run yet."}</div>`
           : nothing}

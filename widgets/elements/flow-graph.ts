@@ -16,8 +16,9 @@ import { PreparedFlow, readPalette } from "./flow-canvas";
 import type { MenuItem } from "./menu";
 import "./menu";
 
-/** Above this many states the grid is drawn on a canvas. */
-const CANVAS_FROM = 6000;
+/** Above this many states, or edges, the grid is drawn on a canvas: a browser moves about as many SVG marks within a frame. */
+const CANVAS_STATES = 2500;
+const CANVAS_EDGES = 2500;
 const LABEL_ANGLE = 38;
 const MAX_HEIGHT = 780;
 const MIN_COLUMN = 20;
@@ -345,7 +346,7 @@ export class FlowGraphElement extends LmtElement {
 
   get #onCanvas(): boolean {
     const facts = this.source?.facts;
-    return facts !== undefined && facts.tokens.length * (2 * facts.model.nLayers + 1) > CANVAS_FROM;
+    return facts !== undefined && (facts.tokens.length * (2 * facts.model.nLayers + 1) > CANVAS_STATES || (this.#shown?.edges.length ?? 0) > CANVAS_EDGES);
   }
 
   /** Space for labels around the grid. */
@@ -893,8 +894,9 @@ export class FlowGraphElement extends LmtElement {
     }
     let best: DrawnEdge | undefined;
     let closest = 6 / k;
-    for (const edge of this.#shown?.edges ?? []) {
-      if (edge.kind !== "attention" && edge.kind !== "residual") continue;
+    // An edge into layer l lies in the band of l, or between it and the one below.
+    const layer = layout.bands.find((band) => at.y >= band.y && at.y < band.y + band.height)?.layer ?? -1;
+    for (const edge of [...this.#edgesInto(layer), ...this.#edgesInto(layer + 1)]) {
       const a = layout.point(edge.from);
       const b = layout.point(edge.to);
       if (at.y > a.y + closest || at.y < b.y - closest) continue;
@@ -906,6 +908,25 @@ export class FlowGraphElement extends LmtElement {
       }
     }
     return best && { kind: "edge", edge: best };
+  }
+
+  #byLayer: { readonly routes: DrawnRoutes; readonly edges: ReadonlyMap<number, readonly DrawnEdge[]> } | undefined;
+
+  /** Attention and residual edges of the drawn routes into the states of a layer. */
+  #edgesInto(layer: number): readonly DrawnEdge[] {
+    const routes = this.#shown;
+    if (!routes) return [];
+    if (this.#byLayer?.routes !== routes) {
+      const edges = new Map<number, DrawnEdge[]>();
+      for (const edge of routes.edges) {
+        if (edge.kind !== "attention" && edge.kind !== "residual") continue;
+        const list = edges.get(edge.to.layer);
+        if (list) list.push(edge);
+        else edges.set(edge.to.layer, [edge]);
+      }
+      this.#byLayer = { routes, edges };
+    }
+    return this.#byLayer.edges.get(layer) ?? [];
   }
 
   #setHover(mark: Mark | undefined): void {

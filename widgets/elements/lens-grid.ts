@@ -20,6 +20,11 @@ export class LensGridElement extends LmtElement {
     css`
       :host {
         min-height: 60px;
+        /* As strong as text on it stays readable. */
+        --ramp: 58%;
+      }
+      :host([data-theme="dark"]) {
+        --ramp: 46%;
       }
       header {
         display: flex;
@@ -47,7 +52,7 @@ export class LensGridElement extends LmtElement {
         height: 8px;
         border-radius: 3px;
         border: 1px solid var(--_line);
-        background: linear-gradient(to right in oklab, var(--_surface), color-mix(in oklab, var(--_attention) 62%, var(--_surface)));
+        background: linear-gradient(to right in oklab, var(--_surface), color-mix(in oklab, var(--_attention) var(--ramp), var(--_surface)));
       }
       .scroll {
         overflow: auto;
@@ -98,7 +103,7 @@ export class LensGridElement extends LmtElement {
         max-width: 110px;
         unicode-bidi: isolate;
         cursor: pointer;
-        background: color-mix(in oklab, var(--_attention) calc(62% * var(--c)), var(--_surface));
+        background: color-mix(in oklab, var(--_attention) calc(var(--ramp) * var(--c)), var(--_surface));
       }
       [role="gridcell"]:hover {
         box-shadow: inset 0 0 0 1.5px var(--_text-soft);

@@ -1,0 +1,285 @@
+/** The elements alone, in Chromium on the gallery's page: answers, keys, pointers, hostile input, files. */
+import fs from "node:fs";
+import type { Browser, Locator, Page } from "playwright-core";
+import { type Gallery, startGallery } from "../support/gallery";
+import { launchChromium } from "../support/jupyter";
+
+let browser: Browser;
+let gallery: Gallery;
+let page: Page;
+
+beforeAll(async () => {
+  gallery = await startGallery();
+  browser = await launchChromium();
+}, 120_000);
+afterAll(async () => {
+  await browser?.close();
+  await gallery?.stop();
+});
+beforeEach(async () => {
+  const context = await browser.newContext({ viewport: { width: 1100, height: 1000 }, acceptDownloads: true });
+  page = await context.newPage();
+  page.on("pageerror", (error) => errors.push(error.message));
+  errors.length = 0;
+});
+afterEach(async () => {
+  expect(errors).toEqual([]);
+  await page.context().close();
+});
+const errors: string[] = [];
+
+/** Until `check` passes on what `read` gives, or five seconds are over. */
+async function eventually<T>(read: () => Promise<T>, check: (value: T) => void): Promise<void> {
+  for (const end = Date.now() + 5000; ; ) {
+    const value = await read();
+    try {
+      return check(value);
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await page.waitForTimeout(30);
+    }
+  }
+}
+
+const open = async (name: string, theme = "light"): Promise<Locator> => {
+  await page.goto(`${gallery.url}?only=${name}&theme=${theme}`);
+  return page.locator(`#${name} .stage > *`);
+};
+
+/** An element of its own in the page, with a source that the test controls; `asked` and `store` lie on `window.t`. */
+async function place(tag: string, answer: string, selection: object = {}): Promise<void> {
+  await open("graph-empty");
+  await page.evaluate(
+    ({ tag, answer, selection }) => {
+      const reply = (0, eval)(`(${answer})`) as (question: object, n: number) => unknown;
+      const asked: object[] = [];
+      const facts = {
+        protocol: 1,
+        model: { name: "m", family: "m", nLayers: 3, nHeads: 2, dFfn: 8, parallelBlocks: false, device: "cpu", dtype: "float32" },
+        tokens: ["a", " b", " c"].map((text, id) => ({ id, text })),
+        predictions: [],
+      };
+      const element = document.createElement(tag) as HTMLElement & { source: object; store: { set(change: object, writer: string): void; value: object } };
+      element.source = { facts, ask: async (question: object) => (asked.push(question), reply(question, asked.length)) };
+      element.store.set(selection, "test");
+      document.querySelector("#graph-empty .stage")!.replaceChildren(element);
+      Object.assign(window, { t: { asked, element } });
+    },
+    { tag, answer, selection },
+  );
+}
+const set = (change: object): Promise<void> => page.evaluate((c) => (window as never as { t: { element: { store: { set(c: object, w: string): void } } } }).t.element.store.set(c, "test"), change);
+const stored = (): Promise<Record<string, unknown>> => page.evaluate(() => (window as never as { t: { element: { store: { value: Record<string, unknown> } } } }).t.element.store.value);
+const asked = (): Promise<Record<string, unknown>[]> => page.evaluate(() => (window as never as { t: { asked: Record<string, unknown>[] } }).t.asked);
+
+const LENS = `{ tokens: [{ id: 7, text: question.node, logit: 1, probability: 0.5, rank: 0, rankChange: 2 }] }`;
+
+describe("answers", () => {
+  test("a stale answer never overwrites a newer one", async () => {
+    // The first answer comes last.
+    await place("lmt-token-table", `(question, n) => new Promise((resolve) => setTimeout(() => resolve(${LENS}), n === 1 ? 400 : 30))`, { focus: { kind: "node", node: "I0_0" } });
+    await eventually(async () => (await asked()).length, (value) => expect(value).toBe(1));
+    await set({ focus: { kind: "node", node: "I2_2" } });
+    await page.locator("tbody .token").getByText("I2_2").waitFor();
+    await page.waitForTimeout(500);
+    expect(await page.locator("tbody .token").allInnerTexts()).toEqual(["I2_2"]);
+  });
+
+  test("an error is its sentence, with a retry that asks again", async () => {
+    await place("lmt-token-table", `(question, n) => { if (n === 1) throw new Error("The layer is gone."); return ${LENS}; }`, { focus: { kind: "node", node: "I1_1" } });
+    await page.getByRole("alert").getByText("The layer is gone.").waitFor();
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.locator("tbody .token").getByText("I1_1").waitFor();
+    expect(await page.getByRole("alert").count()).toBe(0);
+  });
+
+  test("what is under way shows that it is", async () => {
+    await place("lmt-token-table", `() => new Promise(() => {})`, { focus: { kind: "node", node: "I1_1" } });
+    await page.getByRole("progressbar").waitFor({ state: "attached" });
+    expect(await page.locator(".busy").getAttribute("data-on")).toBe("");
+  });
+
+  test("a hidden element asks nothing until it is seen", async () => {
+    await place("lmt-token-table", `(question) => (${LENS})`);
+    await page.evaluate(() => ((document.querySelector("#graph-empty") as HTMLElement).style.display = "none"));
+    await page.waitForTimeout(100);
+    await set({ focus: { kind: "node", node: "I1_1" } });
+    await page.waitForTimeout(200);
+    expect(await asked()).toEqual([]);
+    await page.evaluate(() => ((document.querySelector("#graph-empty") as HTMLElement).style.display = ""));
+    await page.locator("tbody .token").getByText("I1_1").waitFor();
+  });
+
+  test.each([
+    ["columns of different lengths", `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: ["I2_2"], sources: c(2), targets: c(2), kinds: c(1), weights: c(2), headStarts: c(3), heads: c(0), headWeights: c(0) })`, /cut off/],
+    ["a node that the model does not have", `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: ["I2_99999"], sources: c(0), targets: c(0), kinds: c(0), weights: c(0), headStarts: c(1), heads: c(0), headWeights: c(0) })`, /name the node "I2_99999"/],
+    ["an edge to nowhere", `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: [], sources: c(1), targets: c(1), kinds: c(1), weights: c(1), headStarts: c(2), heads: c(0), headWeights: c(0) })`, /not listed/],
+  ])("routes with %s are a sentence", async (_, answer, sentence) => {
+    await place("lmt-flow-graph", `() => { const c = (n) => ({ dtype: "uint32", shape: [n], data: new Uint32Array(n) }); return ${answer}; }`);
+    await page.getByRole("alert").getByText(sentence).waitFor();
+  });
+
+  test("maps of the wrong size are a sentence", async () => {
+    await place("lmt-token-matrix", `() => { const m = { dtype: "float32", shape: [2, 2], data: new Float32Array(4) }; return { pattern: m, contributions: m }; }`, { head: { layer: 1, head: 0 } });
+    await page.getByRole("alert").getByText("[2, 2], but the prompt needs [3, 3]").waitFor();
+  });
+});
+
+describe("flow graph", () => {
+  const focus = (element: Locator): Promise<Record<string, unknown>> => element.evaluate((e) => (e as never as { store: { value: Record<string, unknown> } }).store.value);
+
+  test("keys move, say what is there, select, and start elsewhere", async () => {
+    const graph = await open("graph-parallel");
+    const plot = graph.locator("svg.plot");
+    await graph.locator("[data-edge]").first().waitFor({ state: "attached" });
+    await plot.focus();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowLeft");
+    await graph.getByRole("status").getByText(/I10_4, after layer 10, token 4, ·France.*reads as/).waitFor({ state: "attached" });
+    await page.keyboard.press("Enter");
+    expect((await focus(graph)).focus).toEqual({ kind: "node", node: "I10_4" });
+    await page.keyboard.press("s");
+    expect((await focus(graph)).start).toBe(4);
+    await graph.locator('[data-edge*=">I11_4"]').first().waitFor({ state: "attached" });
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("e");
+    await graph.getByRole("status").getByText(/edge from I10_4.* contribution 0\.\d+/).waitFor({ state: "attached" });
+    await page.keyboard.press("Escape");
+    expect((await focus(graph)).focus).toBeNull();
+  });
+
+  test("triangles, nodes, edges and squares answer to the pointer; hovering draws nothing again", async () => {
+    const graph = await open("graph-parallel");
+    await graph.locator('[data-start="3"]').click();
+    expect((await focus(graph)).start).toBe(3);
+    await graph.locator('[data-node="I5_1"]').click();
+    expect((await focus(graph)).focus).toEqual({ kind: "node", node: "I5_1" });
+    await graph.locator("[data-edge][data-kind=attention]").last().dispatchEvent("click");
+    expect((await focus(graph)).focus).toMatchObject({ kind: "edge" });
+    await graph.locator("[data-ffn]").first().dispatchEvent("click");
+    expect((await focus(graph)).focus).toMatchObject({ kind: "ffn" });
+    await graph.evaluate((e) => {
+      let count = 0;
+      for (const name of ["edges", "states", "hits", "ffns"]) new MutationObserver((list) => (count += list.length)).observe(e.shadowRoot!.querySelector(`g.${name}`)!, { subtree: true, childList: true, attributes: true });
+      Object.assign(window, { redrawn: () => count });
+    });
+    for (const node of ["I3_0", "I4_1", "I6_2"]) await graph.locator(`[data-node="${node}"]`).hover();
+    await graph.locator(".tip").getByText("I6_2").waitFor();
+    await graph.locator(".tip").getByText(/reads as/).waitFor();
+    expect(await page.evaluate(() => (window as never as { redrawn(): number }).redrawn())).toBe(0);
+  });
+
+  test("a state drawn on the canvas is hit where it is drawn", async () => {
+    const graph = await open("graph-huge");
+    await graph.locator("canvas").waitFor();
+    await eventually(() => graph.evaluate((e) => (e as never as { routes: unknown }).routes !== undefined), (value) => expect(value).toBe(true));
+    await graph.evaluate((e) => (e as never as { store: { set(c: object, w: string): void } }).store.set({ focus: { kind: "node", node: "A20_250" } }, "test"));
+    const mark = await graph.locator(".mark.chosen").boundingBox();
+    await page.keyboard.press("Escape");
+    await graph.evaluate((e) => (e as never as { store: { set(c: object, w: string): void } }).store.set({ focus: null }, "test"));
+    await page.mouse.click(mark!.x + mark!.width / 2, mark!.y + mark!.height / 2);
+    expect((await focus(graph)).focus).toEqual({ kind: "node", node: "A20_250" });
+    // Dragging moves the picture and selects nothing.
+    await page.mouse.move(500, 400);
+    await page.mouse.down();
+    await page.mouse.move(800, 420, { steps: 5 });
+    await page.mouse.up();
+    expect((await focus(graph)).focus).toEqual({ kind: "node", node: "A20_250" });
+    const moved = await graph.locator(".mark.chosen").boundingBox();
+    expect(moved!.x - mark!.x).toBeGreaterThan(200);
+  });
+
+  test("the threshold and renormalisation ask for other routes", async () => {
+    const graph = await open("graph-parallel");
+    await graph.locator("[data-edge]").first().waitFor({ state: "attached" });
+    const before = await graph.locator("[data-edge]").count();
+    await graph.getByLabel("Contribution threshold").fill("0.12");
+    await eventually(() => graph.locator("[data-edge]").count(), (value) => expect(value).toBeLessThan(before));
+    expect((await focus(graph)).threshold).toBe(0.12);
+    await graph.getByLabel("Renormalise").uncheck();
+    expect((await focus(graph)).renormalize).toBe(false);
+  });
+
+  test("saves an SVG that stands alone, and its edges as CSV", async () => {
+    const graph = await open("graph-parallel");
+    await graph.locator("[data-edge]").first().waitFor({ state: "attached" });
+    const save = async (item: string): Promise<string> => {
+      await graph.getByRole("button", { name: "More" }).click();
+      const [download] = await Promise.all([page.waitForEvent("download"), graph.getByRole("menuitem", { name: item }).click()]);
+      return fs.readFileSync(await download.path(), "utf8");
+    };
+    const svg = await save("Save as SVG");
+    expect(svg).toMatch(/^<svg/);
+    expect(svg).not.toMatch(/var\(--|class=|<script|href=/);
+    expect(svg.match(/<circle/g)?.length).toBe(6 * 13);
+    const valid = await page.evaluate((text) => new DOMParser().parseFromString(text, "image/svg+xml").querySelector("parsererror") === null, svg);
+    expect(valid).toBe(true);
+    const csv = await save("Save edges as CSV");
+    expect(csv.split("\r\n")[0]).toBe("source,target,kind,weight,heads");
+    expect(csv.split("\r\n").length - 2).toBe(await graph.locator("[data-edge]").count());
+  });
+});
+
+describe("the other parts", () => {
+  test("token texts stay text, whatever they are", async () => {
+    const panel = await open("panel-strange");
+    await panel.locator("lmt-flow-graph [data-edge]").first().waitFor({ state: "attached" });
+    await panel.locator("lmt-prompt-strip").getByText("<script>alert(1)</script>").first().waitFor();
+    const scripts = await page.evaluate(() => {
+      const count = (root: ParentNode): number => root.querySelectorAll("script, b:not([class])").length + [...root.querySelectorAll("*")].reduce((sum, e) => sum + (e.shadowRoot ? count(e.shadowRoot) : 0), 0);
+      return count(document.querySelector("section")!);
+    });
+    expect(scripts).toBe(0);
+    await panel.locator("lmt-effect-table").getByText("·<b>bold</b>").first().waitFor();
+  });
+
+  test("all heads are the sum of the heads; keys choose; the head's own effect is asked for", async () => {
+    await place(
+      "lmt-head-bars",
+      `(q) => ({ contributions: { dtype: "float32", shape: [2], data: Float32Array.of(0.25, 0.5) }, weights: { dtype: "float32", shape: [2], data: Float32Array.of(0.1, 0.2) } })`,
+      { focus: { kind: "edge", source: "I0_1", target: "A1_2" } },
+    );
+    await page.getByRole("option", { name: "All heads, contribution 0.750" }).waitFor();
+    expect((await asked())[0]).toEqual({ kind: "heads", layer: 1, query: 2, key: 1 });
+    await page.getByRole("listbox").focus();
+    await page.keyboard.press("End");
+    expect((await stored()).head).toEqual({ layer: 1, head: 1 });
+    expect(await page.getByRole("option", { name: /^Head 1/ }).getAttribute("aria-selected")).toBe("true");
+  });
+
+  test("a cell of a map selects its edge, by pointer and by keys", async () => {
+    await place(
+      "lmt-token-matrix",
+      `() => { const m = { dtype: "float32", shape: [3, 3], data: Float32Array.of(1, 0, 0, 0.5, 0.5, 0, 0.2, 0.3, 0.5) }; return { pattern: m, contributions: m }; }`,
+      { head: { layer: 1, head: 0 } },
+    );
+    const map = page.locator("canvas.map").first();
+    await map.focus();
+    await page.keyboard.press("ArrowLeft");
+    await page.getByRole("status").getByText(/·b.*→.*·c.*attention 0\.300/).waitFor();
+    await page.keyboard.press("Enter");
+    expect((await stored()).focus).toEqual({ kind: "edge", source: "I0_1", target: "A1_2" });
+    expect((await stored()).head).toEqual({ layer: 1, head: 0 });
+  });
+
+  test("the theme of the page is followed live", async () => {
+    const panel = await open("panel");
+    expect(await panel.getAttribute("data-theme")).toBe("light");
+    await page.evaluate(() => (document.documentElement.dataset.lmtTheme = "dark"));
+    await eventually(() => panel.getAttribute("data-theme"), (value) => expect(value).toBe("dark"));
+    await page.evaluate(() => (document.body.dataset.jpThemeLight = "true"));
+    await eventually(() => panel.locator("lmt-flow-graph").getAttribute("data-theme"), (value) => expect(value).toBe("light"));
+  });
+
+  test("a comparison: the second graph starts at the same token from the end; the difference has both", async () => {
+    const compare = await open("compare");
+    const graphs = compare.locator("lmt-flow-graph");
+    await graphs.nth(1).locator("[data-edge]").first().waitFor({ state: "attached" });
+    await graphs.nth(0).locator('[data-start="2"]').click();
+    await eventually(() => graphs.nth(1).evaluate((e) => (e as never as { store: { value: { start: number } } }).store.value.start), (value) => expect(value).toBe(2));
+    await compare.getByRole("button", { name: "Difference" }).click();
+    await compare.locator(".edge.more").first().waitFor({ state: "attached" });
+    await compare.locator(".edge.less").first().waitFor({ state: "attached" });
+  });
+});
