@@ -22,6 +22,7 @@ export const theme = css`
     --_ffn: var(--lmt-ffn, #7b3fb0);
     --_ffn-faint: var(--lmt-ffn-faint, #dccbec);
     --_selected: var(--lmt-selected, #d95f02);
+    --_selected-text: var(--lmt-selected-text, #9c4200);
     --_up: var(--lmt-up, #1565c0);
     --_down: var(--lmt-down, #b3541e);
     --_focus: var(--lmt-focus, #1a73e8);
@@ -52,6 +53,7 @@ export const theme = css`
     --_ffn: var(--lmt-ffn, #c79bf0);
     --_ffn-faint: var(--lmt-ffn-faint, #453558);
     --_selected: var(--lmt-selected, #ff9b45);
+    --_selected-text: var(--lmt-selected-text, #ffb06a);
     --_up: var(--lmt-up, #7db7ff);
     --_down: var(--lmt-down, #f0a878);
     --_focus: var(--lmt-focus, #8ab4f8);

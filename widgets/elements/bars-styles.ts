@@ -6,6 +6,7 @@ export const barsStyles = [
   tableStyles,
   css`
     [role="listbox"] {
+      position: relative;
       max-height: var(--lmt-table-height, 420px);
       overflow: auto;
       scrollbar-width: thin;

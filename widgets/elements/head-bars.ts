@@ -77,11 +77,10 @@ export class HeadBarsElement extends LmtElement {
       id=${head === null ? "all" : `head-${head}`}
       data-head=${head ?? "all"}
       aria-selected=${chosen}
-      aria-label="${name}, contribution ${weight(value)}${attention === undefined ? "" : `, attention weight ${weight(attention)}`}"
       @click=${() => this.#choose(layer, head)}
     >
-      <span>${name}</span><span class="track"><i style="--b:${Math.min(1, value / most)}"></i></span><span class="n">${weight(value)}</span
-      ><span class="n soft">${attention === undefined ? "" : weight(attention)}</span>
+      <span>${name}</span><span class="track"><i style="--b:${Math.min(1, value / most)}"></i></span><span class="n"><span class="visually-hidden">contribution </span>${weight(value)}</span
+      ><span class="n soft">${attention === undefined ? nothing : html`<span class="visually-hidden">attention weight </span>${weight(attention)}`}</span>
     </div>`;
   }
 

@@ -63,11 +63,10 @@ export class NeuronBarsElement extends LmtElement {
                   id="neuron-${n.neuron}"
                   data-neuron=${n.neuron}
                   aria-selected=${chosen === n.neuron}
-                  aria-label="Neuron ${n.neuron}, contribution ${weight(n.contribution)}, activation ${score(n.activation)}"
                   @click=${() => this.#choose(n.neuron)}
                 >
-                  <span>${n.neuron}</span><span class="track"><i style="--b:${n.contribution / most}"></i></span><span class="n">${weight(n.contribution)}</span
-                  ><span class="n soft">${score(n.activation)}</span>
+                  <span><span class="visually-hidden">Neuron </span>${n.neuron}</span><span class="track"><i style="--b:${n.contribution / most}"></i></span><span class="n"><span class="visually-hidden">contribution </span>${weight(n.contribution)}</span
+                  ><span class="n soft"><span class="visually-hidden">activation </span>${score(n.activation)}</span>
                 </div>`,
               )}
             </div>`

@@ -20,6 +20,7 @@ export const tableStyles = css`
     align-self: flex-start;
   }
   .scroll {
+    position: relative;
     max-height: var(--lmt-table-height, 420px);
     overflow: auto;
     scrollbar-width: thin;
@@ -93,7 +94,7 @@ export const tableStyles = css`
   }
   button.plain[aria-pressed="true"] {
     background: none;
-    color: var(--_selected);
+    color: var(--_selected-text);
     font-weight: 600;
   }
 `;

@@ -268,14 +268,13 @@ export class TokenMatrixElement extends LmtElement {
       ${totals.map(
         (total, head) => html`<button
           aria-pressed=${chosen.head === head}
-          aria-label="Head ${head}, contributes ${weight(total)} on average"
           @click=${() => {
             this.multiples = false;
             if (this.layer >= 0) this.head = head;
             this.select({ head: { layer: chosen.layer, head } });
           }}
         >
-          ${head} <span class="soft">${weight(total)}</span><canvas class="small" data-head=${head} width=${T} height=${T} aria-hidden="true"></canvas>
+          <span class="visually-hidden">Head </span>${head} <span class="soft"><span class="visually-hidden">contributes </span>${weight(total)}<span class="visually-hidden"> on average</span></span><canvas class="small" data-head=${head} width=${T} height=${T} aria-hidden="true"></canvas>
         </button>`,
       )}
     </div>`;

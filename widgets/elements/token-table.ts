@@ -108,10 +108,10 @@ export class TokenTableElement extends LmtElement {
 
 function rise(change: number | undefined): TemplateResult | typeof nothing {
   if (change === undefined) return nothing;
-  if (change === 0) return html`<span aria-label="same rank">·</span>`;
-  return change > 0
-    ? html`<span class="up" aria-label="rose ${change} ranks">▲ ${whole(change)}</span>`
-    : html`<span class="down" aria-label="fell ${-change} ranks">▼ ${whole(-change)}</span>`;
+  const said = (text: string): TemplateResult => html`<span class="visually-hidden">${text}</span>`;
+  if (change === 0) return html`<span aria-hidden="true">·</span>${said("same rank")}`;
+  const rose = change > 0;
+  return html`<span class=${rose ? "up" : "down"}>${said(rose ? "rose " : "fell ")}<span aria-hidden="true">${rose ? "▲" : "▼"}</span> ${whole(Math.abs(change))}${said(" ranks")}</span>`;
 }
 
 define("lmt-token-table", TokenTableElement);
