@@ -2,7 +2,8 @@ import * as path from "node:path";
 import type { Architecture, Linear, WeightRef } from "../model/architecture";
 import type { WeightEntry, WeightSource } from "../model/weights";
 import type { GraphLayer } from "./layer-graph";
-import { BLOCK, type Blocks, dequantize, type Dtype, fromGgufBlocks, isGgufBlockType, quantize, roundToHalf, strides, toHalfBits } from "./precision";
+import { fromGgufBlocks, ggufBlockShape, isGgufBlockType } from "./gguf-blocks";
+import { type Blocks, dequantize, type Dtype, quantize, roundToHalf, strides, toHalfBits } from "./precision";
 
 /** Whether matrices may be held as float32 ("fast"), or are held as small as they are ("small"). */
 export type Residence = "fast" | "small";
@@ -89,9 +90,10 @@ export class ComputeWeights {
       const bytes = inputs * outputs * (plan.type === "float32" ? 4 : 2);
       return plan.kind === "in-place" ? { memory: 0, file: bytes } : { memory: bytes, file: 0 };
     }
-    const blocks = outputs * Math.ceil(inputs / BLOCK);
-    // Codes, a float32 scale, and where GGUF's minima are there a float32 shift.
-    return { memory: blocks * ((BLOCK * plan.bits) / 8 + 8), file: 0 };
+    const { type } = this.entry(linear, inputs, outputs);
+    const { size, shifts } = plan.stored && isGgufBlockType(type) ? ggufBlockShape(type) : { size: 32, shifts: false };
+    // Codes, and float32 scales and shifts.
+    return { memory: outputs * Math.ceil(inputs / size) * ((size * plan.bits) / 8 + (shifts ? 8 : 4)), file: 0 };
   }
 
   private plan(linear: Linear, entry: WeightEntry, inputs: number, role: Role, residence: Residence = this.residence): Plan {
@@ -125,14 +127,16 @@ export class ComputeWeights {
   /** The file's blocks can be used as they are: the matrix lies [outputs, inputs] and nothing is added to it. */
   private holdsBlocks(linear: Linear, entry: WeightEntry, inputs: number, bits: 4 | 8): boolean {
     const { weight, layout } = linear;
-    return isGgufBlockType(entry.type) && (entry.type === "Q8_0" ? 8 : 4) === bits && layout === "out-in" && inputs % BLOCK === 0 && !weight.add && !weight.stack;
+    if (!isGgufBlockType(entry.type) || layout !== "out-in" || weight.add || weight.stack) return false;
+    const shape = ggufBlockShape(entry.type);
+    return shape.bits === bits && inputs % shape.values === 0;
   }
 
   /** A quantised dtype is what the file has already. */
   private keepsBlocks(linear: Linear): boolean {
     const entry = this.source.entries.get(linear.weight.name);
     const bits = this.dtype === "q8" ? 8 : 4;
-    return entry !== undefined && this.holdsBlocks(linear, entry, BLOCK, bits);
+    return entry !== undefined && this.holdsBlocks(linear, entry, entry.dims[1], bits);
   }
 
   private rounded(data: Float32Array): Float32Array {

@@ -1,6 +1,5 @@
 import type { Linear, Norm, WeightRef } from "../model/architecture";
 import type { AttributeValue, ElementType, Graph, Initializer, Node, OperatorSets, Value } from "./onnx";
-import { BLOCK } from "./precision";
 
 /** A weight matrix as it lies in the file; float16 and bfloat16 are cast to float32 when the graph runs. */
 export interface DenseContent {
@@ -13,6 +12,7 @@ export interface DenseContent {
 export interface BlockContent {
   readonly kind: "blocks";
   readonly bits: 4 | 8;
+  readonly size: 16 | 32;
   readonly codes: Initializer["content"];
   readonly scales: Initializer["content"];
   readonly shifts?: Initializer["content"];
@@ -122,18 +122,18 @@ export class GraphBuilder {
     return type === "float32" ? stored : this.node("Cast", [stored], { to: 1 });
   }
 
-  private blocks(x: string, { bits, codes, scales, shifts }: BlockContent, inputs: number, outputs: number): string {
-    const count = Math.ceil(inputs / BLOCK);
+  private blocks(x: string, { bits, size, codes, scales, shifts }: BlockContent, inputs: number, outputs: number): string {
+    const count = Math.ceil(inputs / size);
     const held = (stem: string, type: ElementType, dims: readonly number[], content: Initializer["content"]) => {
       const name = this.fresh(stem);
       this.initializers.push({ name, type, dims, content });
       return name;
     };
-    const operands = [x, held("codes", "uint8", [outputs, count, (BLOCK * bits) / 8], codes), held("scales", "float32", [outputs * count], scales)];
-    const product = this.node("MatMulNBits", operands, { K: inputs, N: outputs, bits, block_size: BLOCK, accuracy_level: FLOAT32_ACCURACY }, undefined, CONTRIBUTED);
+    const operands = [x, held("codes", "uint8", [outputs, count, (size * bits) / 8], codes), held("scales", "float32", [outputs * count], scales)];
+    const product = this.node("MatMulNBits", operands, { K: inputs, N: outputs, bits, block_size: size, accuracy_level: FLOAT32_ACCURACY }, undefined, CONTRIBUTED);
     if (!shifts) return product;
     // A block's shift is added to each of its weights: it multiplies the sum of the block's inputs.
-    const sums = this.node("ReduceSum", [this.reshape(x, [0, count, BLOCK]), this.integers([-1])], { keepdims: 0 });
+    const sums = this.node("ReduceSum", [this.reshape(x, [0, count, size]), this.integers([-1])], { keepdims: 0 });
     const shift = this.node("Gemm", [sums, held("shifts", "float32", [outputs, count], shifts)], { transB: 1 });
     return this.node("Add", [product, shift]);
   }

@@ -7,8 +7,8 @@
 export const dtypes = ["auto", "float32", "float16", "bfloat16", "q8", "q4"] as const;
 export type Dtype = (typeof dtypes)[number];
 
-/** Inputs that share a scale. */
-export const BLOCK = 32;
+/** Inputs that share a scale, where we quantise. */
+const BLOCK = 32;
 
 /** The value of float16 bits. */
 export function fromFloat16Bits(half: number): number {
@@ -65,10 +65,11 @@ export function toHalfBits(values: Float32Array, type: "float16" | "bfloat16"): 
   return result;
 }
 
-/** A matrix [outputs, inputs] in blocks of `BLOCK` inputs: `scale * (code - 2^(bits - 1))`, with `shift` added where it is there. */
+/** A matrix [outputs, inputs] in blocks of `size` inputs: `scale * (code - 2^(bits - 1))`, with `shift` added where it is there. */
 export interface Blocks {
   readonly bits: 4 | 8;
-  /** [outputs, blocks, BLOCK * bits / 8], the first of two 4-bit codes in the low half. */
+  readonly size: 16 | 32;
+  /** [outputs, blocks, size * bits / 8], the first of two 4-bit codes in the low half. */
   readonly codes: Uint8Array;
   /** [outputs, blocks] */
   readonly scales: Float32Array;
@@ -128,20 +129,20 @@ export function quantize(values: Float32Array, places: Strides, bitsPerCode: 4 |
       }
     }
   }
-  return { bits: bitsPerCode, codes, scales };
+  return { bits: bitsPerCode, size: BLOCK, codes, scales };
 }
 
 /** Writes the values that blocks stand for into `values`, in its layout. */
 export function dequantize(blocked: Blocks, values: Float32Array, places: Strides): Float32Array {
   const { outputs, inputs, outputStride, inputStride } = places;
-  const { bits: bitsPerCode, codes, scales, shifts } = blocked;
-  const blocks = Math.ceil(inputs / BLOCK);
-  const codeBytes = (BLOCK * bitsPerCode) / 8;
+  const { bits: bitsPerCode, size, codes, scales, shifts } = blocked;
+  const blocks = Math.ceil(inputs / size);
+  const codeBytes = (size * bitsPerCode) / 8;
   const zero = 1 << (bitsPerCode - 1);
   for (let output = 0; output < outputs; output++) {
     for (let block = 0; block < blocks; block++) {
-      const length = Math.min(BLOCK, inputs - block * BLOCK);
-      const to = output * outputStride + block * BLOCK * inputStride;
+      const length = Math.min(size, inputs - block * size);
+      const to = output * outputStride + block * size * inputStride;
       const at = output * blocks + block;
       const scale = scales[at];
       const shift = shifts ? shifts[at] : 0;
@@ -152,45 +153,4 @@ export function dequantize(blocked: Blocks, values: Float32Array, places: Stride
     }
   }
   return values;
-}
-
-/** Bytes of one block in a GGUF file, for the types that are blocks of ours as they are. */
-const ggufBlockBytes = { Q4_0: 18, Q4_1: 20, Q8_0: 34 } as const;
-export type GgufBlockType = keyof typeof ggufBlockBytes;
-
-export function isGgufBlockType(type: string): type is GgufBlockType {
-  return type in ggufBlockBytes;
-}
-
-/**
- * Repacks a GGUF matrix without changing a value. GGUF keeps the block's first 16 codes in the low halves of its bytes and
- * the last 16 in the high ones; Q4_1's minimum becomes a shift.
- */
-export function fromGgufBlocks(raw: Uint8Array, type: GgufBlockType): Blocks {
-  const size = ggufBlockBytes[type];
-  const count = raw.length / size;
-  const bitsPerCode = type === "Q8_0" ? 8 : 4;
-  const codeBytes = (BLOCK * bitsPerCode) / 8;
-  const codes = new Uint8Array(count * codeBytes);
-  const scales = new Float32Array(count);
-  const shifts = type === "Q4_1" ? new Float32Array(count) : undefined;
-  const half = (at: number) => fromFloat16Bits(raw[at] | (raw[at + 1] << 8));
-  for (let block = 0; block < count; block++) {
-    const from = block * size;
-    scales[block] = half(from);
-    // Codes count from 0 here, from the middle there.
-    if (shifts) shifts[block] = half(from + 2) + 8 * scales[block];
-    const data = from + size - codeBytes;
-    const to = block * codeBytes;
-    if (type === "Q8_0") {
-      for (let i = 0; i < BLOCK; i++) codes[to + i] = raw[data + i] ^ 0x80;
-    } else {
-      for (let i = 0; i < 8; i++) {
-        const [first, second] = [raw[data + 2 * i], raw[data + 2 * i + 1]];
-        codes[to + i] = (first & 0x0f) | ((second & 0x0f) << 4);
-        codes[to + 8 + i] = (first >> 4) | (second & 0xf0);
-      }
-    }
-  }
-  return { bits: bitsPerCode, codes, scales, shifts };
 }

@@ -24,8 +24,8 @@ class GraphParameters implements ParameterSource {
     const stored = this.weights.matrix(linear, inputs, outputs, this.role);
     if (stored.kind !== "blocks") return this.place(stored);
     this.hasBlocks = true;
-    const { bits, codes, scales, shifts } = stored.blocks;
-    return { kind: "blocks", bits, codes: this.hold(codes), scales: this.hold(scales), shifts: shifts && this.hold(shifts) };
+    const { bits, size, codes, scales, shifts } = stored.blocks;
+    return { kind: "blocks", bits, size, codes: this.hold(codes), scales: this.hold(scales), shifts: shifts && this.hold(shifts) };
   }
 
   dense(linear: Linear, inputs: number, outputs: number): DenseContent {

@@ -2,7 +2,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { createEngine, type EngineFiles, type EngineOptions } from "../../src/engine";
-import { dequantize, fromFloat16Bits, fromGgufBlocks, quantize, roundToHalf, strides, toHalfBits } from "../../src/engine/precision";
+import { fromGgufBlocks, ggufBlockShape } from "../../src/engine/gguf-blocks";
+import { dequantize, fromFloat16Bits, quantize, roundToHalf, strides, toHalfBits } from "../../src/engine/precision";
 import { openModel } from "../../src/model/open";
 import { createWeightSource } from "../../src/model/weight-source";
 import type { WeightEntry } from "../../src/model/weights";
@@ -14,7 +15,7 @@ const reference = JSON.parse(fs.readFileSync(path.join(root, "test/reference/pre
   float16: string;
   bfloat16: string;
   matrix: number[];
-  blocks: Record<"Q4_0" | "Q4_1" | "Q8_0", { bytes: string; values: number[] }>;
+  blocks: Record<"Q4_0" | "Q4_1" | "Q8_0" | "Q4_K" | "Q5_K" | "Q6_K", { bytes: string; values: number[] }>;
 };
 
 function bytes(hex: string): Buffer {
@@ -41,10 +42,12 @@ describe("16 bits", () => {
 });
 
 describe("blocks", () => {
-  test.each(["Q4_0", "Q4_1", "Q8_0"] as const)("GGUF's %s keeps its values", type => {
-    const blocks = fromGgufBlocks(bytes(reference.blocks[type].bytes), type);
-    const values = dequantize(blocks, new Float32Array(5 * 64), strides("out-in", 64, 5));
-    expect(maxDifference(values, reference.blocks[type].values)).toBeLessThan(1e-6);
+  test.each(["Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"] as const)("GGUF's %s keeps its values", type => {
+    const { values: expected, bytes: raw } = reference.blocks[type];
+    const blocks = fromGgufBlocks(bytes(raw), type);
+    const values = dequantize(blocks, new Float32Array(expected.length), strides("out-in", expected.length, 1));
+    expect(maxDifference(values, expected)).toBeLessThan(1e-6 * Math.max(...expected));
+    expect(blocks.codes.length * 8).toBe(expected.length * ggufBlockShape(type).bits);
   });
 
   test.each([["Q4_0", 4], ["Q8_0", 8]] as const)("quantising is that of the gguf package's %s, but for its 16-bit scale", (type, bits) => {
@@ -210,6 +213,66 @@ describe("stored types", () => {
     const again = await answers(files, ids, { dtype: quantised });
     // down_proj's 80 inputs are no whole blocks: only it is quantised anew.
     expect(distance(again, dense)).toBeLessThan(type === "Q8_0" ? 0.05 : 1);
+  });
+});
+
+describe("K-quants", () => {
+  const [d, V] = [256, 40];
+  const sizes = { nLayers: 2, nHeads: 4, nKeyValueHeads: 4, dModel: d, dHead: 64, dFfn: 512, dVocab: V, maxPositions: 64 };
+
+  /** A model whose layers' matrices are groups of the reference file, in turns with a sign that the scales do not have. */
+  function model(type: "Q4_K" | "Q5_K" | "Q6_K"): EngineFiles {
+    const file = path.join(scratch, `model.${type}`);
+    const chunks: Uint8Array[] = [];
+    const entries: WeightEntry[] = [];
+    let offset = 0;
+    const add = (name: string, dims: number[], kind: WeightEntry["type"], data: Uint8Array) => {
+      entries.push({ name, dims, type: kind, file, offset, byteLength: data.length });
+      chunks.push(data);
+      offset += data.length;
+    };
+    const group = bytes(reference.blocks[type].bytes);
+    const groupBytes = group.length / 3;
+    const matrix = (name: string, rows: number, columns: number) => {
+      const data = new Uint8Array(((rows * columns) / 256) * groupBytes);
+      for (let i = 0, from = 0; from < data.length; i++, from += groupBytes) data.set(group.subarray((i % 3) * groupBytes, ((i % 3) + 1) * groupBytes), from);
+      // Bytes behind the scales differ from group to group.
+      for (let i = 0; i < data.length; i++) if (i % groupBytes > 20 && i % groupBytes < 140) data[i] ^= (i * 2654435761) >>> 24;
+      add(name, [rows, columns], type, data);
+      return { weight: { name }, layout: "out-in" as const };
+    };
+    add("embedding", [V, d], "F32", new Uint8Array(Float32Array.from({ length: V * d }, (_, i) => Math.sin(i * i)).buffer));
+    const norm = { kind: "rmsnorm" as const, epsilon: 1e-6 };
+    const layers = [0, 1].map(layer => ({
+      block: "sequential" as const,
+      attentionNorm: norm,
+      ffnNorm: norm,
+      attention: {
+        qkv: { kind: "separate" as const, query: matrix(`q${layer}`, d, d), key: matrix(`k${layer}`, d, d), value: matrix(`v${layer}`, d, d) },
+        output: matrix(`o${layer}`, d, d),
+        scale: 0.01,
+      },
+      ffn: { activation: "silu" as const, input: matrix(`in${layer}`, 512, d), output: matrix(`out${layer}`, d, 512) },
+    }));
+    fs.writeFileSync(file, Buffer.concat(chunks));
+    const architecture = { family: "test", ...sizes, embedding: { token: { name: "embedding" } }, layers, finalNorm: norm, unembedding: { weight: { name: "embedding" }, layout: "out-in" as const } };
+    return { architecture, weights: createWeightSource(entries), storedType: type };
+  }
+
+  test.each(["Q4_K", "Q5_K", "Q6_K"] as const)("%s is computed with as it is", async type => {
+    const files = model(type);
+    const ids = [3, 17, 9, 30, 5];
+    const run = async (options: EngineOptions) => {
+      const engine = await createEngine(files, options);
+      const logits = (await (await engine.forward(ids)).logits()).data;
+      await engine.dispose();
+      return logits;
+    };
+    const dense = await run({ dtype: "float32" });
+    const largest = dense.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    expect(largest).toBeGreaterThan(1);
+    // All held; held as blocks; streamed.
+    for (const memoryBytes of [undefined, 5e6, 3e6]) expect(maxDifference(await run({ memoryBytes }), dense) / largest).toBeLessThan(2e-5);
   });
 });
 

@@ -29,6 +29,14 @@ for name in ("Q4_0", "Q4_1", "Q8_0"):
     kind = gguf.GGMLQuantizationType[name]
     raw = gguf.quants.quantize(matrix, kind)
     blocks[name] = {"bytes": raw.tobytes().hex(), "values": gguf.quants.dequantize(raw, kind).astype(float).ravel().tolist()}
+# The package reads K-quants but does not write them: random bytes, with scales that are numbers.
+for name, halves in (("Q4_K", (0, 2)), ("Q5_K", (0, 2)), ("Q6_K", (208,))):
+    kind = gguf.GGMLQuantizationType[name]
+    size = gguf.GGML_QUANT_SIZES[kind][1]
+    raw = random.integers(0, 256, (3, size), dtype=np.uint8)
+    for at in halves:
+        raw[:, at : at + 2] = random.uniform(0.001, 0.01, (3, 1)).astype(np.float16).view(np.uint8)
+    blocks[name] = {"bytes": raw.tobytes().hex(), "values": gguf.quants.dequantize(raw, kind).astype(float).ravel().tolist()}
 result = {
     "float32": values.tobytes().hex(), "float16": half.tobytes().hex(), "bfloat16": brain.tobytes().hex(),
     "matrix": matrix.astype(float).ravel().tolist(), "blocks": blocks,
