@@ -156,7 +156,7 @@ class Repository {
     // Small files first: what they say decides whether the weights are worth the way.
     const progress = new Total(this.label(), this.options.onProgress);
     const fetchAll = async (paths: readonly string[]): Promise<void> => {
-      const blobs = paths.map((path) => this.blob(path, files.get(path), commit));
+      const blobs = await Promise.all(paths.map((path) => this.blob(path, files.get(path), commit)));
       await this.checkSpace(blobs);
       for (const blob of blobs) progress.expect(blob.size);
       for (const blob of blobs) await this.get(blob, folder, progress);
@@ -184,7 +184,7 @@ class Repository {
   private async commit(): Promise<string> {
     const info = await modelInfo({ name: this.name.id, revision: this.revision, additionalFields: ["sha"], hubUrl: this.hub, fetch: this.api });
     const sha: unknown = info.sha;
-    if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha)) throw new ModelFileError(`${this.hub} does not tell the commit of "${this.label()}"; is it a hub?`);
+    if (typeof sha !== "string" || !/^[\w-]+$/.test(sha)) throw new ModelFileError(`${this.hub} does not tell the commit of "${this.label()}"; is it a hub?`);
     return sha;
   }
 
@@ -198,17 +198,20 @@ class Repository {
     return entries;
   }
 
-  private blob(path: string, entry: ListFileEntry | undefined, commit: string): RepositoryFile {
-    const etag = entry?.lfs?.oid ?? entry?.oid;
-    if (entry === undefined || etag === undefined || !/^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(etag)) {
-      throw new ModelFileError(`"${this.label()}" has no file "${path}"${entry === undefined ? "" : " with a checksum"}.`);
-    }
-    return {
-      path,
-      etag,
-      size: entry.lfs?.size ?? entry.size,
-      url: `${this.hub}/${this.name.id}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`,
-    };
+  private async blob(path: string, entry: ListFileEntry | undefined, commit: string): Promise<RepositoryFile> {
+    if (entry === undefined) throw new ModelFileError(`"${this.label()}" has no file "${path}".`);
+    const url = `${this.hub}/${this.name.id}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+    const listed = entry.lfs?.oid ?? entry.oid;
+    if (listed !== undefined) return { path, url, etag: this.checkEtag(path, listed), size: entry.lfs?.size ?? entry.size };
+    // Mirrors may list without checksums; the file's own headers have them.
+    const { headers } = await this.api(url, { method: "HEAD", headers: { "accept-encoding": "identity" } });
+    const etag = (headers.get("x-linked-etag") ?? headers.get("etag") ?? "").replace(/^W\//, "").replaceAll('"', "");
+    return { path, url, etag: this.checkEtag(path, etag), size: Number(headers.get("x-linked-size") ?? entry.size) };
+  }
+
+  private checkEtag(path: string, etag: string): string {
+    if (!/^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(etag)) throw new ModelFileError(`${this.hub} gives no checksum for "${path}" of "${this.label()}", so what comes from there cannot be trusted.`);
+    return etag;
   }
 
   /** Puts one file into the snapshot, downloading its blob where the cache has none. */

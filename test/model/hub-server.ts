@@ -9,6 +9,8 @@ export interface Repo {
   /** Token that may read it. */
   readonly token?: string;
   readonly gated?: boolean;
+  /** List files without checksums, as some mirrors do. */
+  readonly bare?: boolean;
 }
 
 export interface Fault {
@@ -68,7 +70,7 @@ export class HubServer {
         ? { _id: "1", id: api[1], sha: commit, private: false, downloads: 0, likes: 0, gated: repo.gated ? "manual" : false, lastModified: "2024-01-01T00:00:00.000Z" }
         : Object.entries(repo.files)
             .filter(([path]) => url.searchParams.get("recursive") === "true" || !path.includes("/"))
-            .map(([path, bytes]) => ({ type: "file", path, size: bytes.length, oid: gitSha(bytes), ...(isLarge(path) && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } }) }));
+            .map(([path, bytes]) => ({ type: "file", path, size: bytes.length, ...(!repo.bare && { oid: gitSha(bytes) }), ...(!repo.bare && isLarge(path) && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } }) }));
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
       return;
     }

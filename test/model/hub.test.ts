@@ -101,6 +101,15 @@ describe("a model by its name", () => {
     expect(existsSync(join(cache, "home/hub/models--org--tiny/refs/main"))).toBe(true);
   });
 
+  test("from a mirror that lists no checksums: those of the files' headers count", async () => {
+    server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, bare: true });
+    server.faults.set("model.safetensors", [{}, { corrupt: true }]);
+    expect(await failure("org/tiny")).toMatch(/^"model\.safetensors" from .* is not what it should be/);
+    await openModel("org/tiny");
+    expect(blobs()).toContain(sha256(weights));
+    expect(blobs()).toContain(gitSha(MODEL["config.json"]));
+  });
+
   test("sharded", async () => {
     const index = Buffer.from(JSON.stringify({ weight_map: Object.fromEntries(Object.keys(JSON.parse(weights.toString("utf8", 8, 8 + Number(weights.readBigUInt64LE(0)))) as object).filter((name) => name !== "__metadata__").map((name) => [name, "model-00001-of-00001.safetensors"])) }));
     const { "model.safetensors": shard, ...small } = MODEL;

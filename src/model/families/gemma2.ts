@@ -1,4 +1,4 @@
-/** Gemma 2 and Gemma 3 (text): norms before and behind each block, windows in part of the layers, soft-caps. */
+/** Gemma 2: norms before and behind each block, windows in every second layer, soft-caps. */
 import type { Architecture } from "../architecture";
 import { Config } from "../config";
 import type { GgufMetadata } from "../gguf-metadata";
@@ -10,7 +10,8 @@ import { BARE_MODEL, LLAMA_NAMES, attention, decoder, gatedFfn, ggufConfig, laye
 const cap = (config: Config, key: string, fallback?: number): number | undefined =>
   config.has(key) ? config.number(key) : config.given(key) ? undefined : fallback;
 
-function describe(family: "gemma2" | "gemma3", config: Config, weights: WeightMap): Architecture {
+/** Gemma 2, or Gemma 3, which is Gemma 2 with norms of query and key, other windows and two bases of rotary embedding. */
+export function describeGemma(family: "gemma2" | "gemma3", config: Config, weights: WeightMap): Architecture {
   const third = family === "gemma3";
   const shape = shapeOf(config, { maxPositions: third ? 131072 : 8192, keyValueHeads: 4, headDim: 256 });
   const epsilon = config.number("rms_norm_eps", 1e-6);
@@ -55,7 +56,7 @@ function describe(family: "gemma2" | "gemma3", config: Config, weights: WeightMa
   });
 }
 
-const NAMES: NameTable = [
+export const GEMMA_NAMES: NameTable = [
   ["model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"],
   ["model.layers.{}.pre_feedforward_layernorm", "blk.{}.ffn_norm"],
   ["model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm"],
@@ -66,7 +67,7 @@ const NAMES: NameTable = [
  * `query_pre_attn_scalar` is in no GGUF file: it is the head's width, except in the two 27B models (46 and 62 layers),
  * where it is d / H.
  */
-function ggufGemma(metadata: GgufMetadata, tensors: GgufTensors, layersOf27B: number): Record<string, unknown> {
+export function ggufGemma(metadata: GgufMetadata, tensors: GgufTensors, layersOf27B: number): Record<string, unknown> {
   const config = ggufConfig(metadata, tensors);
   const wide = config.num_hidden_layers === layersOf27B;
   return {
@@ -80,37 +81,14 @@ export const gemma2: Family = {
   name: "gemma2",
   modelTypes: ["gemma2"],
   prefixes: BARE_MODEL,
-  describe: (config, weights) => describe("gemma2", config, weights),
+  describe: (config, weights) => describeGemma("gemma2", config, weights),
   gguf: [{
     architecture: "gemma2",
-    names: NAMES,
+    names: GEMMA_NAMES,
     config: (metadata, tensors) => ({
       ...ggufGemma(metadata, tensors, 46),
       attn_logit_softcapping: metadata.number("{}.attn_logit_softcapping", 50),
       final_logit_softcapping: metadata.number("{}.final_logit_softcapping", 30),
     }),
-  }],
-};
-
-export const gemma3: Family = {
-  name: "gemma3",
-  // "gemma3" is the model with vision: its text part is read.
-  modelTypes: ["gemma3_text", "gemma3"],
-  prefixes: [...BARE_MODEL, ["", "language_model."], ["model.", "model.language_model."], ["model.", "language_model."]],
-  describe: (config, weights) => describe("gemma3", config.section("text_config") ?? config, weights),
-  gguf: [{
-    architecture: "gemma3",
-    names: NAMES,
-    config: (metadata, tensors) => {
-      const config = ggufGemma(metadata, tensors, 62);
-      return {
-        ...config,
-        rope_parameters: {
-          full_attention: { rope_theta: 1000000, ...(config.rope_parameters as object) },
-          sliding_attention: { rope_type: "default", rope_theta: metadata.number("{}.rope.freq_base_swa", 10000) },
-        },
-        final_logit_softcapping: metadata.has("{}.final_logit_softcapping") ? metadata.number("{}.final_logit_softcapping") : null,
-      };
-    },
   }],
 };

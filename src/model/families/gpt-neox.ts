@@ -6,7 +6,8 @@ import { decoder, fusedAttention, ggufConfig, plainFfn, shapeOf } from "./shared
 export const gptNeox: Family = {
   name: "gpt_neox",
   modelTypes: ["gpt_neox"],
-  prefixes: [["gpt_neox.", ""]],
+  // transformers 5 calls the output matrix lm_head inside; files of either name are found.
+  prefixes: [["gpt_neox.", ""], ["embed_out.", "lm_head."]],
   describe(config, weights) {
     const shape = shapeOf(config, { maxPositions: 2048 });
     const epsilon = config.number("layer_norm_eps", 1e-5);
