@@ -5,7 +5,8 @@
  *   esm          dist/index.js, …  → dist/index.mjs, dist/index.d.mts, …         (names only; one copy of the code)
  *   wasm         src/**\/wasm       → dist/                                       (scripts/build-wasm.mjs)
  *   kernelspec   src/kernel/kernelspec → share/jupyter/kernels/lm-transparency
- *   widgets      widgets, labextension → share/jupyter/labextensions/lm-transparency (webpack)
+ *   widgets      widgets, labextension → share/jupyter/labextensions/lm-transparency, share/jupyter/nbextensions, dist/static (webpack)
+ *   nbconvert    labextension/nbconvert → share/jupyter/nbconvert/templates/lm-transparency
  *
  * A step whose inputs have the same contents as last time, and whose files are all there, is skipped. `--force` builds all.
  */
@@ -109,6 +110,12 @@ const STEPS = [
     inputs: () => ["webpack.config.js", "package.json", "package-lock.json", ...filesUnder(ROOT, ["widgets", "labextension", "src/protocol"]), ...(readState(at(BUNDLED)).files ?? [])],
     made: () => filesUnder(ROOT, ["share/jupyter/labextensions", "share/jupyter/nbextensions", "dist/static"]),
     run: () => node("widgets", "scripts/lib/webpack.mjs", ["webpack.config.js", BUNDLED]),
+  },
+  {
+    name: "nbconvert",
+    inputs: () => ["scripts/lib/nbconvert.mjs", "src/export/page.ts", "dist/static/picture.js", ...filesUnder(ROOT, ["labextension/nbconvert"])],
+    made: () => filesUnder(ROOT, ["share/jupyter/nbconvert"]),
+    run: () => node("nbconvert", "scripts/lib/nbconvert.mjs", [ROOT, at("labextension/nbconvert/lm-transparency"), at("share/jupyter/nbconvert/templates/lm-transparency")]),
   },
 ];
 

@@ -46,6 +46,16 @@ export function parseOptions<const T extends OptionTypes>(args: readonly string[
   }
 }
 
+/** The same for a command that takes files beside its options. */
+export function parseOptionsAndFiles<const T extends OptionTypes>(args: readonly string[], options: T): { readonly values: OptionValues<T>; readonly files: readonly string[] } {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
+    return { values: values as unknown as OptionValues<T>, files: positionals };
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message.split(/\. |\n/)[0] : String(error));
+  }
+}
+
 /** A number option in a range. */
 export function numberOption(name: string, text: string, min: number, max: number, integer = false): number {
   const value = text.trim() === "" ? NaN : Number(text);

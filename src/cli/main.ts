@@ -5,9 +5,10 @@ import { join } from "node:path";
 import type { Progress } from "../model/types";
 import { UsageError, type Command, type Context } from "./command";
 import { aggregate } from "./aggregate";
+import { exportCommand } from "./export";
 import { trace } from "./trace";
 
-const COMMANDS: readonly Command[] = [trace, aggregate];
+const COMMANDS: readonly Command[] = [trace, aggregate, exportCommand];
 
 const overview = (): string => `lm-transparency <command> [options]
 

@@ -1,6 +1,7 @@
 import type { LastingDisplayable, MimeBundle } from "../protocol/comm-host";
 import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../protocol/comm-host";
 import { frontEndSeen } from "../ipywidgets/registry";
+import { savePicture } from "../export/page";
 import { RequestError, Widget } from "../ipywidgets/widget";
 import type { Run } from "../model/types";
 import type { PictureName, RunFacts, Selection } from "../protocol";
@@ -13,7 +14,6 @@ import type { SharedSelection } from "./selection";
 import { selectionOf } from "./selection";
 import { PictureShare } from "./share";
 import type { ShareInput } from "./share";
-import { savePicture } from "./share-html";
 import { staticHtml, staticPdf, staticSvg } from "./static-picture";
 import { PACKAGE_VERSION } from "./version";
 

@@ -14,7 +14,7 @@ import { answerQuestion } from "./answers";
 
 /**
  * What of a run an output keeps, so that the picture works without the kernel. Answers are collected in the order in which people click: the
- * routes in view first, other start tokens later, neurons beyond the first ones last; what no longer fits the budget is left out.
+ * routes in view first, other start tokens later, maps last; what no longer fits the budget is left out.
  */
 
 const deflated = promisify(deflate);
@@ -23,8 +23,8 @@ const deflated = promisify(deflate);
 const LENS_TOP = 30;
 const EFFECT_TOP = 15;
 const NEURONS = 20;
-/** Neurons of a block whose effects come before those of the rest. */
-const FIRST_NEURONS = 5;
+/** Neurons of a block whose effects are kept where it is not on the routes in view, but on those of another token. */
+const OTHER_NEURONS = 5;
 /** Routes can be cut at any threshold from here up, even where the output was made at a higher one. */
 const LOWEST_THRESHOLD = 0.01;
 /** Questions that are asked at once: the unembedding takes many vectors in little more time than one. */
@@ -273,14 +273,14 @@ export class PictureShare {
     if (this.level === "seen") return;
     const rest = await run.routes({ from: "all", threshold, renormalize, signal });
     const graphs = [graph, rest];
-    for (const each of graphs) yield* this.#clicks(each, normalize, FIRST_NEURONS, signal);
+    yield* this.#clicks(graph, normalize, NEURONS, signal);
+    yield* this.#clicks(rest, normalize, OTHER_NEURONS, signal);
     if (WITH_GRID.includes(picture)) yield [{ kind: "grid", normalize }];
     if (WITH_MAPS.includes(picture)) for (const each of graphs) yield shownMaps(each);
     if (WITH_GRID.includes(picture)) {
       const predicted = input.facts.predictions.slice(0, 3).map(({ id }) => id);
       yield predicted.map((token) => ({ kind: "follow" as const, position: T - 1, token, normalize }));
     }
-    for (const each of graphs) yield* this.#clicks(each, normalize, NEURONS, signal);
     if (this.level === "all") yield* this.#everything(run, selection, signal);
   }
 

@@ -39,45 +39,54 @@ interface Section {
 
 const NODE_KINDS: readonly NodeKind[] = ["X", "A", "M", "I"];
 const KINDS = ["attention", "ffn"] as const;
+/** Steps between the ends of a list: logits are read to two decimals, scores of effects are short lists of small numbers. */
 const STEPS = 65535;
+const EFFECT_STEPS = 4095;
 
 // --- writing ---------------------------------------------------------------------------------------------------------
 
-/** A list that runs from one value to another, as its ends and 16-bit steps between. Undefined where it does not. */
-function steps(values: readonly number[]): { first: number; last: number; q: number[] } | undefined {
+/** A list that runs from one value to another, as its ends and equal steps between. Undefined where it does not. */
+function steps(values: readonly number[], levels: number): { first: number; last: number; q: number[] } | undefined {
   if (!values.every(Number.isFinite)) return undefined;
   const first = Math.fround(values[0] ?? 0);
   const last = Math.fround(values[values.length - 1] ?? 0);
   if (first === last) return values.every((value) => Math.fround(value) === first) ? { first, last, q: values.map(() => 0) } : undefined;
-  const q = values.map((value) => Math.round(((Math.fround(value) - first) / (last - first)) * STEPS));
-  return q.every((step, i) => step >= 0 && step <= STEPS && (i === 0 || step >= q[i - 1])) ? { first, last, q } : undefined;
+  const q = values.map((value) => Math.round(((Math.fround(value) - first) / (last - first)) * levels));
+  return q.every((step, i) => step >= 0 && step <= levels && (i === 0 || step >= q[i - 1])) ? { first, last, q } : undefined;
 }
 
-const unstep = (first: number, last: number, q: number): number => first + ((last - first) * q) / STEPS;
+const unstep = (first: number, last: number, q: number, levels: number): number => first + ((last - first) * q) / levels;
 
-/** Tokens that answers mention, each once. */
+/** Tokens that answers mention, each once; the most frequent first, so that indices are small. */
 class Vocabulary {
-  readonly #texts = new Map<number, string>();
-  #index: Map<number, number> | undefined;
+  readonly #tokens = new Map<number, { readonly text: string; uses: number }>();
+  #ids: number[] = [];
+  #index = new Map<number, number>();
 
-  note(token: WireToken): void {
-    this.#texts.set(token.id, token.text);
+  note({ id, text }: WireToken): void {
+    const known = this.#tokens.get(id);
+    if (known) known.uses++;
+    else this.#tokens.set(id, { text, uses: 1 });
+  }
+
+  /** Call when all tokens were noted. */
+  close(): void {
+    this.#ids = [...this.#tokens].sort(([a, { uses }], [b, { uses: others }]) => others - uses || a - b).map(([id]) => id);
+    this.#index = new Map(this.#ids.map((id, i) => [id, i]));
   }
 
   index(id: number): number {
-    this.#index ??= new Map([...this.#texts.keys()].sort((a, b) => a - b).map((known, i) => [known, i]));
     return this.#index.get(id)!;
   }
 
   write(columns: ColumnWriter): { ids: ColumnPlace; texts: string[] } {
-    const ids = [...this.#texts.keys()].sort((a, b) => a - b);
-    return { ids: columns.add("u32", ids, { delta: true }), texts: ids.map((id) => this.#texts.get(id)!) };
+    return { ids: columns.addWhole(this.#ids), texts: this.#ids.map((id) => this.#tokens.get(id)!.text) };
   }
 }
 
 function storableLens({ answer }: Answered<"lens">): boolean {
   const { tokens } = answer;
-  if (tokens.length === 0 || !steps(tokens.map((token) => token.logit))) return false;
+  if (tokens.length === 0 || !steps(tokens.map((token) => token.logit), STEPS)) return false;
   const top = tokens[0];
   const logZ = Math.fround(top.logit - Math.log(top.probability));
   return (
@@ -95,7 +104,7 @@ function storableLens({ answer }: Answered<"lens">): boolean {
 
 function storableEffect({ answer }: Answered<"effect">): boolean {
   const lists = [answer.promoted, answer.suppressed];
-  return lists.every((list) => list.length > 0 && list.every((token) => isCount(token.id)) && steps(list.map((token) => token.score)) !== undefined);
+  return lists.every((list) => list.length > 0 && list.every((token) => isCount(token.id)) && steps(list.map((token) => token.score), EFFECT_STEPS) !== undefined);
 }
 
 function lensSection(items: readonly Answered<"lens">[], normalize: boolean, topK: number, vocabulary: Vocabulary, columns: ColumnWriter): Section {
@@ -103,7 +112,7 @@ function lensSection(items: readonly Answered<"lens">[], normalize: boolean, top
   // Neighbours in a column have most of their tokens in common.
   places.sort((a, b) => a.place.position - b.place.position || a.place.layer - b.place.layer || NODE_KINDS.indexOf(a.place.kind) - NODE_KINDS.indexOf(b.place.kind));
   const lists = places.map(({ item }) => item.answer.tokens);
-  const quantised = lists.map((tokens) => steps(tokens.map((token) => token.logit))!);
+  const quantised = lists.map((tokens) => steps(tokens.map((token) => token.logit), STEPS)!);
   const changes = lists.map((tokens) => tokens[0].rankChange !== undefined);
   const zigzag = (n: number): number => (n >= 0 ? 2 * n : -2 * n - 1);
   return {
@@ -131,7 +140,7 @@ function partOf(component: WireComponent): number {
 
 function effectSection(items: readonly Answered<"effect">[], normalize: boolean, topK: number, vocabulary: Vocabulary, columns: ColumnWriter): Section {
   const lists = items.flatMap(({ answer }) => [answer.promoted, answer.suppressed]);
-  const quantised = lists.map((list) => steps(list.map((token) => token.score))!);
+  const quantised = lists.map((list) => steps(list.map((token) => token.score), EFFECT_STEPS)!);
   const components = items.map(({ question }) => question.component);
   return {
     kind: "effect",
@@ -240,6 +249,7 @@ export function encodeHoldings({ head, wholes, pairs, answers }: Holdings): Uint
   const vocabulary = new Vocabulary();
   for (const { answer } of of.lens) answer.tokens.forEach((token) => vocabulary.note(token));
   for (const { answer } of of.effect) for (const token of [...answer.promoted, ...answer.suppressed]) vocabulary.note(token);
+  vocabulary.close();
   const columns = new ColumnWriter();
   const options = ({ question }: Answered<"lens"> | Answered<"effect">): string => `${question.normalize} ${question.topK}`;
   const sections: Section[] = [
@@ -393,7 +403,7 @@ export class StoredAnswers {
       this.#remember({ kind: "lens", node, normalize: section.normalize, topK: section.topK }, () => {
         const list: WireLensToken[] = [];
         for (let j = 0; j < counts[i]; j++) {
-          const logit = unstep(first[i], last[i], stepped[at[i] + j]);
+          const logit = unstep(first[i], last[i], stepped[at[i] + j], STEPS);
           const change = changes[changeAt[i] + j];
           list.push({
             ...this.#token(tokens[at[i] + j]),
@@ -422,7 +432,7 @@ export class StoredAnswers {
     const last = read("last", 2 * n);
     const stepped = read("steps", at[2 * n]);
     const list = (i: number): WireEffectToken[] =>
-      Array.from({ length: counts[i] }, (_, j) => ({ ...this.#token(tokens[at[i] + j]), score: unstep(first[i], last[i], stepped[at[i] + j]) }));
+      Array.from({ length: counts[i] }, (_, j) => ({ ...this.#token(tokens[at[i] + j]), score: unstep(first[i], last[i], stepped[at[i] + j], EFFECT_STEPS) }));
     for (let i = 0; i < n; i++) {
       const kind = KINDS[kinds[i]];
       const part = parts[i] === 0 ? {} : kind === "attention" ? { head: parts[i] - 1 } : { neuron: parts[i] - 1 };

@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Payload } from "../protocol/payload";
 import { PAYLOAD_MIME } from "../protocol/payload";
-import { escapeXml } from "./static-pen";
+import { escapeXml } from "../notebook/static-pen";
 
 /** Pages that need nothing else: one file with the pictures' script, their data and still pictures. No request goes anywhere. */
 
@@ -55,7 +55,7 @@ img{max-width:100%}
 @media print{body{max-width:none;padding:0}.cell{break-inside:avoid}}`;
 
 /** Nothing is loaded and no other script runs, whatever a page has inside. */
-function policy(script: string): string {
+export function pagePolicy(script: string): string {
   const hash = createHash("sha256").update(script, "utf8").digest("base64");
   return `default-src 'none'; script-src 'sha256-${hash}'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; media-src data:; base-uri 'none'; form-action 'none'`;
 }
@@ -67,7 +67,7 @@ export async function page({ title, body, language = "en" }: { readonly title: s
 <html lang="${escapeXml(language)}">
 <head>
 <meta charset="utf-8"/>
-<meta http-equiv="Content-Security-Policy" content="${policy(script)}"/>
+<meta http-equiv="Content-Security-Policy" content="${pagePolicy(script)}"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <title>${escapeXml(title)}</title>
 <style>${PAGE_STYLE}</style>

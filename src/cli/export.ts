@@ -1,0 +1,37 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { NotebookError, notebookPage } from "../export/notebook";
+import { parseOptionsAndFiles, UsageError, type Command } from "./command";
+
+const USAGE = `lm-transparency export NOTEBOOK.ipynb [--output FILE|-]
+
+Writes a notebook as one HTML file that needs nothing else: pictures stay interactive from the data stored in them, without a kernel and
+without any request to anywhere. Nothing is run.
+
+  --output FILE        where to write it; - for standard output. Default: NOTEBOOK.html beside the notebook`;
+
+/** `lm-transparency export`. */
+export const exportCommand: Command = {
+  name: "export",
+  summary: "a notebook as one HTML file that stays interactive",
+  usage: USAGE,
+  async run(args, context) {
+    const { values, files } = parseOptionsAndFiles(args, { output: { type: "string" } });
+    if (files.length !== 1) throw new UsageError(files.length === 0 ? "which notebook? Give the path of an .ipynb file" : `one notebook at a time, not ${files.length}`);
+    const [file] = files;
+    let source: string;
+    try {
+      source = await readFile(file, "utf8");
+    } catch (error) {
+      throw new NotebookError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`);
+    }
+    const html = await notebookPage(source, file);
+    if (values.output === "-") return context.write(html);
+    const target = values.output ?? file.replace(/(\.ipynb)?$/i, ".html");
+    try {
+      await writeFile(target, html);
+    } catch (error) {
+      throw new NotebookError(`${target} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)}).`);
+    }
+    await context.write(`${target}\n`);
+  },
+};
