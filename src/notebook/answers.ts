@@ -1,3 +1,5 @@
+import { HEAD_PATTERNS } from "../attribution/head-patterns";
+import { headPatterns } from "../runtime/aggregate";
 import type { ModelInfo, NodeName, Run } from "../model/types";
 import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
 import { EDGE_KINDS, nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
@@ -202,6 +204,32 @@ async function follow(run: Run, { position, token, normalize }: Question<"follow
   return { nodes, token: { id, text }, ranks: tensor(ranks), probabilities: tensor(probabilities) };
 }
 
+const labelled = new WeakMap<Run["model"], Promise<Answer<"headLabels">>>();
+
+/** Labels belong to the model, not to the prompt: measured once. */
+function headLabels(run: Run): Promise<Answer<"headLabels">> {
+  const { model } = run;
+  const { nLayers, nHeads, maxPositions } = model.info;
+  const known = labelled.get(model);
+  if (known) return known;
+  const measured = (async (): Promise<Answer<"headLabels">> => {
+    const aggregate = await headPatterns(model, { nTokens: Math.max(2, Math.min(25, Math.floor((maxPositions - 4) / 2))) });
+    const labels = new Uint8Array(nLayers * nHeads).fill(255);
+    const scores = new Float32Array(nLayers * nHeads);
+    for (const { layer, head, pattern, score } of aggregate.labels()) {
+      const i = layer * nHeads + head;
+      // Clearest first: a head keeps the pattern it follows most.
+      if (labels[i] !== 255) continue;
+      labels[i] = HEAD_PATTERNS.indexOf(pattern);
+      scores[i] = score;
+    }
+    return { patterns: HEAD_PATTERNS, labels: tensor(labels, [nLayers, nHeads]), scores: tensor(scores, [nLayers, nHeads]) };
+  })();
+  labelled.set(model, measured);
+  measured.catch(() => labelled.delete(model));
+  return measured;
+}
+
 /** Computes the answer to one question. Rejects with the run's own errors, whose messages are sentences. */
 export async function answerQuestion(run: Run, question: Question, signal: AbortSignal = new AbortController().signal): Promise<Answer<QuestionKind>> {
   switch (question.kind) {
@@ -224,6 +252,8 @@ export async function answerQuestion(run: Run, question: Question, signal: Abort
     }
     case "grid":
       return grid(run, question, signal);
+    case "headLabels":
+      return headLabels(run);
     case "follow":
       return follow(run, question, signal);
   }

@@ -27,7 +27,8 @@ export interface WireEffectToken extends WireToken {
 
 export type WireComponent =
   | { readonly kind: "attention" | "ffn"; readonly layer: number; readonly position: number }
-  | { readonly kind: "attention"; readonly layer: number; readonly position: number; readonly head: number }
+  /** With `key`: what the head wrote from that one token. */
+  | { readonly kind: "attention"; readonly layer: number; readonly position: number; readonly head: number; readonly key?: number }
   | { readonly kind: "ffn"; readonly layer: number; readonly position: number; readonly neuron: number };
 
 /** Edge kinds by their number in `RoutesAnswer.kinds`. */
@@ -98,6 +99,18 @@ export interface Questions {
       entropies: WireTensor<Float32Array>;
     };
   };
+  /** What the heads of this model attend to, measured once a model on random tokens that repeat. */
+  headLabels: {
+    ask: Record<never, never>;
+    answer: {
+      /** Names of the patterns. */
+      readonly patterns: readonly string[];
+      /** [L, H] index into `patterns`; 255 where a head follows none of them. */
+      readonly labels: WireTensor<Uint8Array>;
+      /** [L, H] share of the head's attention that follows its pattern. */
+      readonly scores: WireTensor<Float32Array>;
+    };
+  };
   /** One token's way through the states of a position, bottom to top. All [number of states]. */
   follow: {
     ask: { position: number; token: number; normalize: boolean };
@@ -124,7 +137,8 @@ const component: Check = (value) => {
     (c.kind === "attention" || c.kind === "ffn") &&
     count(c.layer) === undefined &&
     count(c.position) === undefined &&
-    (c[sub] === undefined || count(c[sub]) === undefined);
+    (c[sub] === undefined || count(c[sub]) === undefined) &&
+    (c.key === undefined || (c.kind === "attention" && c.head !== undefined && count(c.key) === undefined));
   return fits ? undefined : "a block, head or neuron with its layer and position";
 };
 
@@ -138,6 +152,7 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
   maps: { layer: count, head: (value) => (value === null ? undefined : count(value)) },
   layerMaps: { layer: count },
   grid: { normalize: flag },
+  headLabels: {},
   follow: { position: count, token: count, normalize: flag },
 };
 

@@ -80,6 +80,29 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     }
   });
 
+  test("what a head wrote from single tokens sums to what it wrote", async () => {
+    const head = { kind: "attention", layer: 1, position: T - 1, head: 1 } as const;
+    const topK = model.info.dVocab;
+    const scores = async (component: Question<"effect">["component"]): Promise<Map<number, number>> =>
+      new Map((await ask<"effect">({ kind: "effect", component, normalize: false, topK })).promoted.map(({ id, score }) => [id, score]));
+    const whole = await scores(head);
+    const parts = await Promise.all(golden.token_ids.map((_, key) => scores({ ...head, key })));
+    for (const [id, score] of whole) expect(parts.reduce((sum, part) => sum + part.get(id)!, 0)).toBeCloseTo(score, 2);
+  });
+
+  test("labels of heads are shares of attention", async () => {
+    const { patterns, labels, scores } = await ask<"headLabels">({ kind: "headLabels" });
+    expect(labels.shape).toEqual([model.info.nLayers, model.info.nHeads]);
+    labels.data.forEach((label, i) => {
+      if (label === 255) expect(scores.data[i]).toBe(0);
+      else {
+        expect(patterns[label]).toBeDefined();
+        expect(scores.data[i]).toBeGreaterThanOrEqual(0.4);
+        expect(scores.data[i]).toBeLessThanOrEqual(1.0001);
+      }
+    });
+  });
+
   test("what the run does not have is refused by name", async () => {
     await expect(ask<"heads">({ kind: "heads", layer: 99, query: 0, key: 0 })).rejects.toThrow(/layer is 99, but has to be from 0 to/);
     await expect(ask<"lens">({ kind: "lens", node: "I0_99", normalize: true, topK: 3 })).rejects.toThrow(/99/);

@@ -240,7 +240,7 @@ describe("the other parts", () => {
       `(q) => ({ contributions: { dtype: "float32", shape: [2], data: Float32Array.of(0.25, 0.5) }, weights: { dtype: "float32", shape: [2], data: Float32Array.of(0.1, 0.2) } })`,
       { focus: { kind: "edge", source: "I0_1", target: "A1_2" } },
     );
-    await page.getByRole("option", { name: "All heads, contribution 0.750" }).waitFor();
+    await page.getByRole("option", { name: /All heads,? contribution 0\.750/ }).waitFor();
     expect((await asked())[0]).toEqual({ kind: "heads", layer: 1, query: 2, key: 1 });
     await page.getByRole("listbox").focus();
     await page.keyboard.press("End");

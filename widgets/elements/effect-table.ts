@@ -1,7 +1,7 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import type { Selection, WireComponent, WireEffectToken } from "../../src/protocol";
-import { parseNode, visibleText } from "../../src/protocol";
+import { parseNode, shortText, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import { saveCsv } from "../core/export";
@@ -10,7 +10,7 @@ import "./menu";
 import { tableStyles } from "./table-styles";
 
 /** The block, head or neuron that a selection means: the finest that is chosen; at a state, the last block that wrote to it. */
-export function selectedComponent(selection: Selection, parallelBlocks: boolean): WireComponent | undefined {
+export function selectedComponent(selection: Selection, fromKey = false): WireComponent | undefined {
   const { focus, head, neuron } = selection;
   if (!focus) return undefined;
   if (focus.kind === "ffn") {
@@ -21,11 +21,12 @@ export function selectedComponent(selection: Selection, parallelBlocks: boolean)
   if (!place || place.kind === "X") return undefined;
   const { layer, position } = place;
   if (focus.kind === "edge") {
-    return head && head.layer === layer ? { kind: "attention", layer, position, head: head.head } : { kind: "attention", layer, position };
+    if (!head || head.layer !== layer) return { kind: "attention", layer, position };
+    const key = fromKey ? parseNode(focus.source)?.position : undefined;
+    return { kind: "attention", layer, position, head: head.head, ...(key === undefined ? {} : { key }) };
   }
   if (place.kind === "A") return { kind: "attention", layer, position };
-  // Where blocks are parallel both wrote to the state; the feed-forward block is shown, attention by its edges.
-  void parallelBlocks;
+  // Where blocks are parallel both wrote to the state: the feed-forward block is shown here, attention by its edges.
   return { kind: "ffn", layer, position };
 }
 
@@ -63,11 +64,13 @@ export class EffectTableElement extends LmtElement {
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, component: { attribute: false }, topK: { type: Number, attribute: "top-k" } };
+  static override properties = { ...LmtElement.properties, component: { attribute: false }, topK: { type: Number, attribute: "top-k" }, fromKey: { type: Boolean, attribute: "from-key" } };
 
   /** What to show; left out, the selection's component. */
   declare component: WireComponent | undefined;
   declare topK: number;
+  /** Of a head, show only what it wrote from the token at the edge's source. */
+  declare fromKey: boolean;
 
   readonly #effect = new Ask(this, () => {
     const component = this.#component;
@@ -77,10 +80,17 @@ export class EffectTableElement extends LmtElement {
   constructor() {
     super();
     this.topK = 15;
+    this.fromKey = false;
   }
 
   get #component(): WireComponent | undefined {
-    return this.component ?? selectedComponent(this.selected, this.source?.facts.model.parallelBlocks ?? false);
+    return this.component ?? selectedComponent(this.selected, this.fromKey);
+  }
+
+  /** Source of the selected edge, where a head of it is chosen. */
+  get #key(): number | undefined {
+    const { focus, head } = this.selected;
+    return focus?.kind === "edge" && head && !this.component ? parseNode(focus.source)?.position : undefined;
   }
 
   protected override render(): TemplateResult {
@@ -90,7 +100,14 @@ export class EffectTableElement extends LmtElement {
     return html`
       <header>
         <h3>Effect <span class="soft">${describeComponent(component)}, token ${component.position}</span></h3>
+        <span>
+        ${this.#key === undefined
+          ? nothing
+          : html`<button aria-pressed=${this.fromKey} title="Only what the head wrote from this token" @click=${() => (this.fromKey = !this.fromKey)}>
+              from <span class="token">${shortText(this.source.facts.tokens[this.#key]?.text ?? "", 10)}</span>
+            </button>`}
         <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+        </span>
       </header>
       ${this.#effect.renderStatus()}
       ${effect

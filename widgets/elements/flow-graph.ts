@@ -271,7 +271,7 @@ export class FlowGraphElement extends LmtElement {
   declare collapsed: ReadonlySet<number>;
   /** Draw layers flat through which nothing but the residual stream passes. */
   declare compact: boolean;
-  /** What colours attention edges: their "contribution", or the "head" that contributes most. */
+  /** What colours attention edges: their "contribution", the "head" that contributes most, or the "label" of that head: what it attends to. */
   declare colorBy: string;
   /** Routes of another run to compare with, drawn as a difference: what only one of the two has stands out. */
   declare other: DrawnRoutes | undefined;
@@ -289,6 +289,8 @@ export class FlowGraphElement extends LmtElement {
     return node === undefined ? undefined : { kind: "lens" as const, node, normalize: this.selected.normalize, topK: LENS_TOP };
   });
 
+  readonly #labels = new Ask(this, () => (this.colorBy === "label" ? { kind: "headLabels" as const } : undefined));
+
   #drawn: { readonly answer: unknown; readonly routes: DrawnRoutes | undefined; readonly error: string } | undefined;
   #difference: { readonly own: DrawnRoutes; readonly other: DrawnRoutes; readonly routes: DrawnRoutes } | undefined;
   #layout: FlowLayout | undefined;
@@ -296,7 +298,7 @@ export class FlowGraphElement extends LmtElement {
   #layoutFor: readonly unknown[] = [];
   #drawnFor: readonly unknown[] = [];
   #margins: Margin | undefined;
-  #labels: readonly string[] = [];
+  #texts: readonly string[] = [];
   #prepared: PreparedFlow | undefined;
   #settle: ReturnType<typeof setTimeout> | undefined;
   #transform: ZoomTransform = zoomIdentity;
@@ -356,14 +358,14 @@ export class FlowGraphElement extends LmtElement {
 
   #measureMargin(): Margin {
     // Cut once: finding where letters end is slow, and labels are placed in every frame.
-    this.#labels = (this.source?.facts.tokens ?? []).map((token) => shortText(token.text, 14));
-    const longest = this.#labels.reduce((most, label) => Math.max(most, [...label].length), 2);
+    this.#texts = (this.source?.facts.tokens ?? []).map((token) => shortText(token.text, 14));
+    const longest = this.#texts.reduce((most, label) => Math.max(most, [...label].length), 2);
     const slope = (LABEL_ANGLE * Math.PI) / 180;
     return {
       top: 24,
       right: 14,
       bottom: Math.ceil(longest * 7.3 * Math.sin(slope)) + 26,
-      left: Math.max(40, Math.ceil([...(this.#labels[0] ?? "")].length * 7.3 * Math.cos(slope)) - 4),
+      left: Math.max(40, Math.ceil([...(this.#texts[0] ?? "")].length * 7.3 * Math.cos(slope)) - 4),
     };
   }
 
@@ -442,9 +444,9 @@ export class FlowGraphElement extends LmtElement {
               <lmt-menu label="More" .items=${this.#menu}></lmt-menu>
             </span>
           </div>`}
-      ${error ? html`<div class="error" role="alert">${error}</div>` : this.#routes.state === "error" ? this.#routes.renderStatus() : nothing}
+      ${error ? html`<div class="error" role="alert">${error}</div>` : this.#routes.state === "error" ? this.#routes.renderStatus() : nothing} ${this.#labels.state === "error" ? this.#labels.renderStatus() : nothing}
       <div class="figure" part="figure">
-        <div class="busy" ?data-on=${this.#routes.state === "loading"}></div>
+        <div class="busy" ?data-on=${this.#routes.state === "loading" || this.#labels.state === "loading"}></div>
         ${this.#onCanvas ? html`<canvas></canvas>` : nothing}
         <svg
           class="plot"
@@ -489,9 +491,11 @@ export class FlowGraphElement extends LmtElement {
     const heads = this.colorBy === "head" ? [...new Set((this.#shown?.edges ?? []).flatMap((edge) => (edge.heads.length ? [edge.heads[0].head] : [])))].sort((a, b) => a - b) : [];
     const dark = this.dataset.theme === "dark";
     return html`<div class="legend" part="legend">
-      ${heads.length
-        ? html`<span>attention by head ${heads.slice(0, 32).map((head) => html`<span class="swatch"><i style="background:${headColor(head, dark)}"></i>${head}</span>`)}</span>`
-        : html`<span>${ramp("attention")} attention</span>`}
+      ${this.colorBy === "label" && this.#labels.value
+        ? html`${this.#labels.value.patterns.map((name, label) => html`<span><span class="swatch"><i style="background:${labelColor(label, dark)}"></i></span>${name} heads</span>`)}<span>${ramp("attention")} other attention</span>`
+        : heads.length
+          ? html`<span>attention by head ${heads.slice(0, 32).map((head) => html`<span class="swatch"><i style="background:${headColor(head, dark)}"></i>${head}</span>`)}</span>`
+          : html`<span>${ramp("attention")} attention</span>`}
       <span>${ramp("ffn-in")} feed-forward ■</span>
       <span>${ramp("residual")} residual</span>
       <span>thicker and stronger: larger contribution</span>
@@ -516,9 +520,10 @@ export class FlowGraphElement extends LmtElement {
     if (mark.kind === "edge") {
       const { edge } = mark;
       const top = edge.heads[0];
+      const label = top && this.#labelOf(edge.to.layer, top.head);
       return html`<b>${edge.kind === "attention" ? "Attention" : edge.kind === "residual" ? "Residual" : "Feed-forward"}</b>, layer ${edge.to.layer}<br />
         <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />${edge.delta === undefined
-          ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}` : nothing}`
+          ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}${label === undefined ? nothing : html` <span class="soft">(${this.#labels.value?.patterns[label]})</span>`}` : nothing}`
           : html`contribution ${edge.delta >= 0 ? "more" : "less"} by ${weightText(edge.weight)}`}`;
     }
     const place = parseNode(mark.node);
@@ -532,7 +537,19 @@ export class FlowGraphElement extends LmtElement {
   /** Colour of an edge where it is not its kind's: by head. */
   #edgeColor(edge: DrawnEdge): string | null {
     if (edge.delta !== undefined) return null;
-    return this.colorBy === "head" && edge.kind === "attention" && edge.heads.length ? headColor(edge.heads[0].head, this.dataset.theme === "dark") : null;
+    if (edge.kind !== "attention" || edge.heads.length === 0) return null;
+    const dark = this.dataset.theme === "dark";
+    const { head } = edge.heads[0];
+    if (this.colorBy === "head") return headColor(head, dark);
+    const label = this.#labelOf(edge.to.layer, head);
+    return label === undefined ? null : labelColor(label, dark);
+  }
+
+  /** Number of the pattern that a head follows; undefined where it follows none, or edges are not coloured by that. */
+  #labelOf(layer: number, head: number): number | undefined {
+    const answer = this.colorBy === "label" ? this.#labels.value : undefined;
+    const label = answer?.labels.data[layer * (this.source?.facts.model.nHeads ?? 0) + head];
+    return label === undefined || label >= (answer?.patterns.length ?? 0) ? undefined : label;
   }
 
   #ffnEdge(layer: number, position: number): DrawnEdge | undefined {
@@ -542,7 +559,7 @@ export class FlowGraphElement extends LmtElement {
 
   protected override updated(): void {
     // What is hovered or under the cursor changes often, the rest seldom: only then is it drawn again.
-    const inputs = [this.#layout, this.#shown, this.selected.start, this.width, this.colorBy, this.dataset.theme, this.#onCanvas];
+    const inputs = [this.#layout, this.#shown, this.selected.start, this.width, this.colorBy, this.#labels.value, this.dataset.theme, this.#onCanvas];
     if (inputs.every((value, i) => value === this.#drawnFor[i])) return this.#drawMarks();
     this.#drawnFor = inputs;
     this.#prepared = undefined;
@@ -771,7 +788,7 @@ export class FlowGraphElement extends LmtElement {
       .attr("text-anchor", "end")
       .attr("transform", (d) => `translate(${d.at + 4},${bottom + 14}) rotate(${-LABEL_ANGLE})`)
       .style("unicode-bidi", "isolate")
-      .text((d) => this.#labels[d.position] ?? "");
+      .text((d) => this.#texts[d.position] ?? "");
     const triangles = facts.tokens.map((_, position) => ({ position, at: sx(position) })).filter((d) => d.at > margin.left - 6 && d.at < right + 6);
     const half = Math.max(2, Math.min(6, k * layout.columnWidth * 0.3));
     svg
@@ -1108,6 +1125,7 @@ export class FlowGraphElement extends LmtElement {
     return [
       { label: "Flatten idle layers", checked: this.compact, run: () => (this.compact = !this.compact) },
       { label: "Colour by head", checked: this.colorBy === "head", run: () => (this.colorBy = this.colorBy === "head" ? "contribution" : "head") },
+      { label: "Colour by what heads attend to", checked: this.colorBy === "label", run: () => (this.colorBy = this.colorBy === "label" ? "contribution" : "label") },
       ...(this.#onCanvas ? [] : [{ label: "Save as SVG", run: () => void this.save("svg") }]),
       { label: "Save as PNG", run: () => void this.save("png") },
       { label: "Save edges as CSV", run: () => void this.save("csv") },
@@ -1136,6 +1154,11 @@ export function headColor(head: number, dark: boolean): string {
   const hue = (head * 137.508 + 200) % 360;
   const lightness = (dark ? [0.78, 0.66, 0.86] : [0.52, 0.64, 0.42])[head % 3];
   return `oklch(${lightness} 0.14 ${hue.toFixed(1)})`;
+}
+
+/** Colours of patterns of heads: blue, ochre, vermilion, pink, apart for all common kinds of colour blindness. */
+function labelColor(label: number, dark: boolean): string {
+  return (dark ? ["#6db5ff", "#d9b44a", "#ff8f59", "#f29ac6"] : ["#0065b3", "#8f6a00", "#d04a02", "#b8417f"])[label % 4];
 }
 
 /** How strongly a contribution is coloured, 0 to 1. */

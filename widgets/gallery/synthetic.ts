@@ -146,6 +146,11 @@ export class SyntheticSource implements FlowSource {
           entropies: tensor(Float32Array.from({ length: size }, (_, i) => 12 * (1 - Math.floor(i / T) / (model.nLayers + 1)) * (0.6 + 0.4 * noise(i, 4))), shape),
         };
       }
+      case "headLabels": {
+        const size = model.nLayers * model.nHeads;
+        const labels = Uint8Array.from({ length: size }, (_, i) => (noise(i, 9) < 0.4 ? 255 : Math.floor(noise(i, 8) * 4)));
+        return { patterns: ["previous token", "first token", "induction", "duplicate token"], labels: tensor(labels, [model.nLayers, model.nHeads]), scores: tensor(Float32Array.from({ length: size }, (_, i) => noise(i, 3)), [model.nLayers, model.nHeads]) };
+      }
       case "follow": {
         const nodes = [nodeName("X", -1, question.position)];
         for (let layer = 0; layer < model.nLayers; layer++) {
