@@ -52,7 +52,7 @@ test.each(folders)("%s", async (_, folder) => {
       // Each neuron's share, and that of the rest, once more from the vectors themselves.
       const t = ids.length - 1;
       const whole = post.subarray(t * dModel, (t + 1) * dModel);
-      const norm = (x: Float32Array | Float64Array): number => x.reduce((sum, v) => sum + Math.abs(v), 0);
+      const norm = (x: ArrayLike<number>): number => Array.from(x).reduce((sum, v) => sum + Math.abs(v), 0);
       const proximity = (part: ArrayLike<number>): number => Math.max(norm(whole) - norm(Float64Array.from(whole, (y, i) => y - part[i])), 1e-5);
       const written = await Promise.all(rows.map((_unused, neuron) => run.update({ kind: "ffn", layer, position: t, neuron })));
       const beside = Float64Array.from({ length: dModel }, (_unused, i) => pre[t * dModel + i] + attention[t * dModel + i]);

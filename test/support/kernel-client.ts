@@ -117,7 +117,7 @@ export class KernelClient {
     const signature = createHmac("sha256", this.key);
     for (const part of parts.slice(0, 4)) signature.update(part);
     if (signature.digest("hex") !== frames[at + 1]?.toString()) throw new Error("The kernel sent a message with a wrong signature.");
-    const [header, parent, metadata, content] = parts.slice(0, 4).map((part) => JSON.parse(part.toString()) as Json);
+    const [header, parent, metadata, content] = parts.slice(0, 4).map((part) => JSON.parse(part.toString()) as Received["header"]);
     const received = { channel, header, parent, metadata, content, buffers: parts.slice(4).map((part) => Buffer.from(part)) } as Received;
     (channel === "iopub" ? this.iopub : this.replies).push(received);
     for (const check of [...this.waiting]) check();

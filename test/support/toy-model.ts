@@ -112,7 +112,7 @@ class ToyRun extends BaseRun {
 
   constructor(readonly model: ToyModel, readonly tokens: readonly Token[]) {
     super();
-    let state = tokens.map(({ id }, t) => model.embedding[id].map((x, i) => x + 0.1 * Math.cos(t + i)));
+    let state: Float64Array[] = tokens.map(({ id }, t) => model.embedding[id].map((x, i) => x + 0.1 * Math.cos(t + i)));
     for (const layer of model.layers) {
       const states = this.layer(layer, state);
       this.states.push(states);
