@@ -83,6 +83,8 @@ FAMILIES = {
     "bloom-6-heads": dict(model_type="bloom", vocab_size=V, hidden_size=24, n_layer=L, n_head=6, bos_token_id=0, eos_token_id=1),
     "olmo": dict(model_type="olmo", **common, num_key_value_heads=2, clip_qkv=None),
     "olmo2": dict(model_type="olmo2", **common, num_key_value_heads=2),
+    "smollm3": dict(model_type="smollm3", **{**common, "tie_word_embeddings": True, "num_hidden_layers": 3}, num_key_value_heads=2, no_rope_layer_interval=2),
+    "starcoder2": dict(model_type="starcoder2", **{**common, "tie_word_embeddings": True}, num_key_value_heads=2, sliding_window=5),
     "cohere": dict(model_type="cohere", **{**common, "tie_word_embeddings": True}, num_key_value_heads=2, logit_scale=0.25, use_qk_norm=False),
     "cohere-norms": dict(model_type="cohere", **{**common, "tie_word_embeddings": True}, num_key_value_heads=2, use_qk_norm=True),
 }

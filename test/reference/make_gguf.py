@@ -59,6 +59,8 @@ MODELS = {
     "falcon-40b": ("falcon", "bytes", dict(vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64, new_decoder_architecture=True, num_kv_heads=2), {}),
     "bloom": ("bloom", "bytes", dict(vocab_size=VOCAB, hidden_size=32, n_layer=2, n_head=4), {}),
     "olmo2": ("olmo2", "bytes", B, {}),
+    "smollm3": ("smollm3", "bytes", dict(B, num_hidden_layers=4, pad_token_id=0, rope_parameters=dict(rope_type="default", rope_theta=5e6)), dict(rope_theta=5e6)),
+    "starcoder2": ("starcoder2", "bytes", B, {}),
     "command-r": ("cohere", "bytes", dict(B, use_qk_norm=True), {}),
 }
 

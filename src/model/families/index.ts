@@ -23,10 +23,12 @@ import { phi } from "./phi";
 import { phi3 } from "./phi3";
 import { qwen2 } from "./qwen2";
 import { qwen3 } from "./qwen3";
+import { smollm3 } from "./smollm3";
 import { stablelm } from "./stablelm";
+import { starcoder2 } from "./starcoder2";
 
 export const FAMILIES: readonly Family[] = [
-  bloom, cohere, falcon, gemma, gemma2, gemma3, gptNeo, gptNeox, gpt2, gptj, llama, mistral, olmo, olmo2, opt, phi, phi3, qwen2, qwen3, stablelm,
+  bloom, cohere, falcon, gemma, gemma2, gemma3, gptNeo, gptNeox, gpt2, gptj, llama, mistral, olmo, olmo2, opt, phi, phi3, qwen2, qwen3, smollm3, stablelm, starcoder2,
 ];
 
 /** `model_type` of every config that can be read. */
