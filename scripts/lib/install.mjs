@@ -131,7 +131,7 @@ function needSpace(bytes, folder, forWhat) {
  */
 export async function installDependencies(note = () => {}) {
   if (dependenciesAreInstalled()) return "up to date";
-  needSpace(700e6, ROOT, "npm's install");
+  needSpace(850e6, ROOT, "npm's install");
   const npm = npmCommand();
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip", npm_config_fund: "false", npm_config_audit: "false", npm_config_update_notifier: "false" };
   // An outer `npm start` in production mode must not leave out what the build needs.
@@ -164,6 +164,8 @@ export async function installDependencies(note = () => {}) {
     const cause = unreachable ?? causeOf(output, "npm") ?? error?.message ?? `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`;
     throw new StepError(`"npm ci" failed: ${cause}.`, { detail: errorLines(unreachable === undefined ? output : probe.output) });
   }
+  // With a full disk npm has been seen to end without an error and without having installed everything.
+  if (!dependenciesAreInstalled() && (freeBytes(ROOT) ?? Infinity) < 30e6) throw new StepError(`"npm ci" failed: ${causeOf("ENOSPC", "npm")}.`);
   if (!dependenciesAreInstalled()) throw new StepError(`"npm ci" ended well but node_modules is not what package-lock.json says: remove node_modules and call the command again.`);
   return `${fs.readdirSync(at("node_modules")).length} packages installed`;
 }
@@ -189,7 +191,7 @@ export async function installVenv(python, requirements, note = () => {}) {
   }
   const missing = wanted.filter(({ file, hash }) => state.installed[file] !== hash);
   if (missing.length === 0) return "up to date";
-  needSpace(450e6, ROOT, "JupyterLab's install");
+  needSpace(350e6, ROOT, "JupyterLab's install");
   if (!works) {
     if (fs.existsSync(VENV) && fs.readdirSync(VENV).length > 0 && !fs.existsSync(path.join(VENV, "pyvenv.cfg")) && last === undefined && !fs.existsSync(VENV_PYTHON))
       throw new StepError(`${VENV} is there and is no virtual environment: move it away and call the command again.`);

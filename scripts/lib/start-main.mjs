@@ -95,7 +95,7 @@ export async function main(args) {
             const built = await build({ say: note });
             return built.length > 0 ? built.join(", ") : "up to date";
           } catch (error) {
-            if (error instanceof BuildError) throw new StepError("the sources do not build: if you changed none, this is our mistake; its messages are below.", { detail: error.message });
+            if (error instanceof BuildError) throw new StepError(causeOf(error.message, "npm")?.concat(".") ?? "the sources do not build: if you changed none, this is our mistake; its messages are below.", { detail: error.message });
             throw error;
           }
         });

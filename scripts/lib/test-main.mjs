@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { ROOT, VENV_PYTHON, findPython, installDefaultModel, installDependencies, installVenv, jupyterEnvironment } from "./install.mjs";
 import { withLock } from "./lock.mjs";
-import { StepError, Steps, lastLines, runProgram } from "./steps.mjs";
+import { StepError, Steps, causeOf, lastLines, runProgram } from "./steps.mjs";
 
 /** Folders of test/ that a part takes; "unit" takes all that no other part names. */
 const FOLDERS = {
@@ -148,7 +148,7 @@ export async function main(args) {
             const built = await build({ say: note });
             return built.length > 0 ? built.join(", ") : "up to date";
           } catch (error) {
-            if (error instanceof BuildError) throw new StepError("the sources do not build; the messages are below.", { detail: error.message });
+            if (error instanceof BuildError) throw new StepError(causeOf(error.message, "npm")?.concat(".") ?? "the sources do not build; the messages are below.", { detail: error.message });
             throw error;
           }
         });
