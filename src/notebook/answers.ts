@@ -254,6 +254,8 @@ export async function answerQuestion(run: Run, question: Question, signal: Abort
       return grid(run, question, signal);
     case "headLabels":
       return headLabels(run);
+    case "second":
+      throw new ProtocolError("range", "This picture shows one run: there is no second one to ask.");
     case "follow":
       return follow(run, question, signal);
   }
@@ -277,11 +279,16 @@ export class Answerer {
     const key = questionKey(question);
     const known = this.#answers.get(key);
     if (known !== undefined) return known;
-    const answer = await answerQuestion(this.run, question, signal);
+    const answer = await this.answer(question, signal);
     // Maps of all heads are large, and quickly made again from what the run keeps.
     if (question.kind !== "layerMaps") this.#answers.set(key, answer);
     if (this.#answers.size > REMEMBERED) this.#answers.delete(this.#answers.keys().next().value!);
     return answer;
+  }
+
+  /** Computes an answer that is not remembered. */
+  protected answer(question: Question, signal?: AbortSignal): Promise<Answer<QuestionKind>> {
+    return answerQuestion(this.run, question, signal);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Pictures of runs for notebooks. */
 import "./methods";
+export { FlowCompare, flowCompare, type FlowCompareOptions } from "./flow-compare";
 export { FlowGraph, flowGraph, type FlowGraphOptions } from "./flow-graph";
 export { Picture, type PictureOptions } from "./picture";
 export { PredictionTable, topPredictions, type PredictionOptions } from "./predictions";

@@ -72,7 +72,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   constructor(
     readonly run: Run,
     picture: PictureName,
-    options: PictureOptions & { readonly own?: Record<string, unknown> } = {},
+    options: PictureOptions & { readonly own?: Record<string, unknown>; readonly answerer?: Answerer } = {},
   ) {
     const { share = "routes", shareBudget = DEFAULT_SHARE_BUDGET } = options;
     if (!SHARE_LEVELS.includes(share)) throw new RangeError(`share is ${JSON.stringify(share)}, but has to be one of ${SHARE_LEVELS.join(", ")}.`);
@@ -91,7 +91,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
       },
       { picture, facts: runFacts(run), link, options: options.own ?? {} },
     );
-    this.#answerer = answererOf(run);
+    this.#answerer = options.answerer ?? answererOf(run);
     this.#share = new PictureShare(this.#answerer, share, shareBudget);
     this.handle(ASK, async ({ payload, signal }) => {
       try {

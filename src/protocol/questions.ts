@@ -111,6 +111,8 @@ export interface Questions {
       readonly scores: WireTensor<Float32Array>;
     };
   };
+  /** A question to the second run of a comparison. */
+  second: { ask: { question: SingleQuestion }; answer: { answer: unknown } };
   /** One token's way through the states of a position, bottom to top. All [number of states]. */
   follow: {
     ask: { position: number; token: number; normalize: boolean };
@@ -119,6 +121,8 @@ export interface Questions {
 }
 
 export type QuestionKind = keyof Questions;
+/** A question to one run. */
+export type SingleQuestion = { [P in Exclude<QuestionKind, "second">]: { readonly kind: P } & Readonly<Questions[P]["ask"]> }[Exclude<QuestionKind, "second">];
 /** A question: its kind, and what that kind asks. */
 export type Question<K extends QuestionKind = QuestionKind> = { [P in K]: { readonly kind: P } & Readonly<Questions[P]["ask"]> }[K];
 export type Answer<K extends QuestionKind> = Questions[K]["answer"];
@@ -153,6 +157,7 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
   layerMaps: { layer: count },
   grid: { normalize: flag },
   headLabels: {},
+  second: { question: (value) => (typeof value === "object" && value !== null && (value as { kind?: unknown }).kind !== "second" ? undefined : "a question to one run") },
   follow: { position: count, token: count, normalize: flag },
 };
 
@@ -169,6 +174,7 @@ export function readQuestion(value: unknown): Question {
     if (allowed !== undefined) throw new ProtocolError("malformed", `In a question of kind "${kind}", ${name} has to be ${allowed}, not ${JSON.stringify(given[name]) ?? "undefined"}.`);
     question[name] = given[name];
   }
+  if (kind === "second") question.question = readQuestion(given.question);
   return question as Question;
 }
 

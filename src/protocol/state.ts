@@ -78,7 +78,7 @@ export function readRunFacts(value: unknown): RunFacts {
 }
 
 /** Names of the pictures: each is an element, a widget and a class of the library. */
-export const PICTURES = ["flow-graph", "explorer", "token-matrix", "token-table", "head-bars", "neuron-bars", "lens-grid"] as const;
+export const PICTURES = ["flow-graph", "explorer", "token-matrix", "token-table", "head-bars", "neuron-bars", "lens-grid", "flow-compare"] as const;
 export type PictureName = (typeof PICTURES)[number];
 
 /** State of every picture's widget, besides ipywidgets' own. */

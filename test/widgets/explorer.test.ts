@@ -61,3 +61,22 @@ test("after a reload with the kernel alive everything is there as it was", async
   await tool().locator("lmt-neuron-bars [data-neuron]").first().waitFor();
   await again.close();
 }, 60_000);
+
+test("two runs side by side, and their difference", async () => {
+  const cells = [
+    `import { flowCompare, loadModel } from "lm-transparency";\nconst model = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});\nconst [a, b] = await model.run([[5, 9, 17, 30, 2], [5, 9, 17, 31, 2]]);\nflowCompare(a, b)`,
+  ];
+  const other = await startJupyter({ files: { "compare.ipynb": makeNotebook(cells) } });
+  try {
+    const page = await other.open("compare.ipynb", { width: 1500, height: 1000 });
+    await page.run(0);
+    expect((await page.outputData(0)).map((output) => output.evalue).filter(Boolean)).toEqual([]);
+    const compare = page.outputs(0).locator("lmt-flow-compare");
+    await compare.locator("lmt-flow-graph").nth(1).locator("[data-edge]").first().waitFor({ state: "attached", timeout: 30_000 });
+    await compare.getByRole("button", { name: "Difference" }).click();
+    await compare.locator(".edge.more, .edge.less").first().waitFor({ state: "attached" });
+    await page.screenshot("compare-difference");
+  } finally {
+    await other.stop();
+  }
+}, 120_000);

@@ -146,6 +146,8 @@ export class SyntheticSource implements FlowSource {
           entropies: tensor(Float32Array.from({ length: size }, (_, i) => 12 * (1 - Math.floor(i / T) / (model.nLayers + 1)) * (0.6 + 0.4 * noise(i, 4))), shape),
         };
       }
+      case "second":
+        return { answer: this.answer(question.question) };
       case "headLabels": {
         const size = model.nLayers * model.nHeads;
         const labels = Uint8Array.from({ length: size }, (_, i) => (noise(i, 9) < 0.4 ? 255 : Math.floor(noise(i, 8) * 4)));

@@ -1,10 +1,10 @@
-import type { PictureName } from "../../src/protocol";
-import { PICTURES, ProtocolError } from "../../src/protocol";
+import type { Answer, PictureName, Question, QuestionKind, RunFacts, SingleQuestion } from "../../src/protocol";
+import { PICTURES, ProtocolError, readRunFacts } from "../../src/protocol";
 import type { LmtElement } from "../core/element";
 import type { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
-import "../elements";
+import { FlowCompareElement } from "../elements";
 
 /** The element of each picture. */
 const ELEMENTS: Readonly<Record<PictureName, string>> = {
@@ -15,6 +15,7 @@ const ELEMENTS: Readonly<Record<PictureName, string>> = {
   "head-bars": "lmt-head-bars",
   "neuron-bars": "lmt-neuron-bars",
   "lens-grid": "lmt-lens-grid",
+  "flow-compare": "lmt-flow-compare",
 };
 
 /** Options of pictures by name, and the element's property that each one sets. Others are ignored. */
@@ -29,6 +30,7 @@ const OPTIONS: Readonly<Record<string, { readonly property: string; readonly typ
   multiples: { property: "multiples", type: "boolean" },
   sorted: { property: "sorted", type: "boolean" },
   by: { property: "by", type: "string" },
+  mode: { property: "mode", type: "string" },
 };
 
 export interface PictureParts {
@@ -50,7 +52,17 @@ export function pictureElement({ picture, options, source, selection }: PictureP
     const option = Object.hasOwn(OPTIONS, name) ? OPTIONS[name] : undefined;
     if (option && typeof value === option.type) Object.assign(element, { [option.property]: value });
   }
+  if (element instanceof FlowCompareElement) element.second = secondSource(source, readRunFacts((options as { second?: unknown } | null)?.second));
   return element;
+}
+
+/** The second run of a comparison, asked through the first one's source. */
+function secondSource(source: FlowSource, facts: RunFacts): FlowSource {
+  return {
+    facts,
+    ask: async <K extends QuestionKind>(question: Question<K>, signal?: AbortSignal) =>
+      (await source.ask({ kind: "second", question: question as unknown as SingleQuestion }, signal)).answer as Answer<K>,
+  };
 }
 
 /** A sentence where a picture would be. */
