@@ -189,7 +189,5 @@ export function readStatus(value: unknown): ControlStatus {
 
 /** Length of a prompt as limits count it: in code points. */
 export function promptLength(prompt: string): number {
-  let length = 0;
-  for (const _ of prompt) length++;
-  return length;
+  return [...prompt].length;
 }

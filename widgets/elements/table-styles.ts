@@ -49,7 +49,7 @@ export const tableStyles = css`
     padding: 1px 6px;
     text-align: start;
     border-top: 1px solid color-mix(in srgb, var(--_line) 55%, transparent);
-    line-height: 20px;
+    line-height: 22px;
   }
   .n {
     text-align: end;
