@@ -1,19 +1,12 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { gunzipSync } from "node:zlib";
 
 /** The repository's root folder. */
 export const root = path.resolve(__dirname, "../..");
 
-/**
- * The folder of the reference models and values: `../shared/fixtures` beside the clone, or a copy at `test/fixtures`.
- * There is no skipping where it is missing: a suite that silently checks nothing would read as a pass.
- */
-export const fixtures: string = (() => {
-  const places = [path.join(root, "test/fixtures"), path.resolve(root, "../shared/fixtures")];
-  const found = places.find(place => fs.existsSync(path.join(place, "golden")));
-  if (!found) throw new Error(`The reference models are missing: looked for golden/ and models/ in ${places.join(" and ")}.`);
-  return found;
-})();
+/** The folder of the reference models and values; its README tells how they were made. */
+export const fixtures = path.join(root, "test/fixtures");
 
 /** Folder of a reference model: config.json, model.safetensors, tokenizer.json. */
 export function modelFolder(name: string): string {
@@ -70,12 +63,12 @@ export interface Golden {
 /** Names of all reference files: `llama-tiny.p6`, … */
 export const goldenNames: readonly string[] = fs
   .readdirSync(path.join(fixtures, "golden"))
-  .filter(file => file.endsWith(".json"))
-  .map(file => file.slice(0, -".json".length))
+  .filter(file => file.endsWith(".json.gz"))
+  .map(file => file.slice(0, -".json.gz".length))
   .sort();
 
 export function readGolden(name: string): Golden {
-  const values = JSON.parse(fs.readFileSync(path.join(fixtures, "golden", `${name}.json`), "utf8")) as object;
+  const values = JSON.parse(gunzipSync(fs.readFileSync(path.join(fixtures, "golden", `${name}.json.gz`))).toString("utf8")) as object;
   return { ...values, name, model: name.replace(/\.p\d+$/, "") } as Golden;
 }
 
