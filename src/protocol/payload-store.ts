@@ -102,7 +102,9 @@ function storableLens({ answer }: Answered<"lens">): boolean {
   );
 }
 
-function storableEffect({ answer }: Answered<"effect">): boolean {
+function storableEffect({ question, answer }: Answered<"effect">): boolean {
+  // What a head wrote from one key alone has no column.
+  if (Object.keys(question.component).some((name) => !["kind", "layer", "position", "head", "neuron"].includes(name))) return false;
   const lists = [answer.promoted, answer.suppressed];
   return lists.every((list) => list.length > 0 && list.every((token) => isCount(token.id)) && steps(list.map((token) => token.score), EFFECT_STEPS) !== undefined);
 }
