@@ -13,18 +13,6 @@ export function parseNodeName(name: NodeName): RouteNode | undefined {
   return { name, kind, layer: kind === "X" ? -1 : number, position: Number(match[3]) };
 }
 
-/** The residual stream at the start of `layer`: `X0` for layer 0, else `I` of the layer below. */
-export function inputNodeName(layer: number, position: number): NodeName {
-  return layer === 0 ? `X0_${position}` : `I${layer - 1}_${position}`;
-}
-
-const kindOrder = { X: 0, A: 1, M: 2, I: 3 } as const;
-
-/** Bottom layer first; within a layer A, M, I; then by position. */
-export function compareNodes(a: RouteNode, b: RouteNode): number {
-  return a.layer - b.layer || kindOrder[a.kind] - kindOrder[b.kind] || a.position - b.position;
-}
-
 /**
  * The node with this name in a model of `nLayers` layers over `nTokens` tokens.
  * @throws RangeError that says which names exist.

@@ -21,7 +21,6 @@ function restOf(graph: RouteGraph): Rest {
 /** A name of one line for pictures: the node and its token, blanks made visible, control characters as code points. */
 function label(graph: RouteGraph, node: RouteNode): string {
   const text = graph.tokens[node.position]?.text ?? "";
-  // eslint-disable-next-line no-control-regex
   const visible = text.replace(/ /g, "·").replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff\ufffe\uffff]/gu, c => `U+${(c.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, "0")}`);
   return `${node.name} ${visible}`;
 }

@@ -1,6 +1,9 @@
-import type { EdgeKind, NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
+import type { ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { AttentionRow } from "./attention-row";
-import { compareNodes } from "./names";
+import { FLOOR, notableTerms, type NotableTerms } from "./notable";
+
+/** A row of which only the terms are known that can pass a threshold of at least `FLOOR`. */
+export type NotableRow = Omit<AttentionRow, "terms"> & { readonly notable: NotableTerms };
 
 /** Where a trace gets contributions from: it asks for the rows of a layer when it reaches them, and for no others. */
 export interface ContributionSource {
@@ -10,6 +13,8 @@ export interface ContributionSource {
   readonly parallelBlocks: boolean;
   /** Rows in the order of `positions`. */
   attention(layer: number, positions: readonly number[]): Promise<readonly AttentionRow[]>;
+  /** The same, of the notable terms alone; asked instead where they are enough: with renormalisation, from a threshold of `FLOOR` on. */
+  notable?(layer: number, positions: readonly number[]): Promise<readonly NotableRow[]>;
   /** `[ffn, residual]` for each of `positions`. Not asked where blocks are parallel. */
   ffn(layer: number, positions: readonly number[]): Promise<readonly (readonly [number, number])[]>;
 }
@@ -36,31 +41,20 @@ function nextTurn(): Promise<void> {
  *
  * With renormalisation, the parts of each whole with c ≤ threshold are dropped (attention: by single (key, head) term) and the
  * rest is scaled to sum 1; where nothing passes, the largest part stays. Without, edges with weight ≤ threshold are
- * dropped after summing over heads. Nodes and edges come bottom layer first.
+ * dropped after summing over heads. Nodes come bottom layer first (A, M, I, each by position); edges by target, then source.
  */
 export async function trace(source: ContributionSource, options: TraceOptions): Promise<{ nodes: RouteNode[]; edges: RouteEdge[] }> {
   const { nLayers, parallelBlocks } = source;
-  const nodes = new Map<NodeName, RouteNode>();
   // Reached positions by layer; `inputs[l]` are states after layer l - 1, so `inputs[0]` are the embedded tokens.
   const inputs = positionSets(nLayers + 1);
   const middles = positionSets(nLayers);
-  const blocks = positionSets(nLayers);
-  for (const node of options.from) {
-    nodes.set(node.name, node);
-    if (node.kind === "A") middles[node.layer].add(node.position);
-    else if (node.kind === "M") blocks[node.layer].add(node.position);
-    else inputs[node.layer + 1].add(node.position);
+  // Positions whose FFN is reached, with the weight of what it reads.
+  const blocks = Array.from({ length: nLayers }, () => new Map<number, number>());
+  for (const { kind, layer, position } of options.from) {
+    if (kind === "A") middles[layer].add(position);
+    else if (kind === "M") blocks[layer].set(position, 1); // a start of its own: it has one input
+    else inputs[layer + 1].add(position);
   }
-  const layers: RouteEdge[][] = [];
-  const reach = (kind: RouteNode["kind"], layer: number, position: number): NodeName => {
-    const name = kind === "X" ? `X0_${position}` : `${kind}${layer}_${position}`;
-    if (!nodes.has(name)) nodes.set(name, { name, kind, layer, position });
-    return name;
-  };
-  const reachInput = (layer: number, position: number): NodeName => {
-    inputs[layer].add(position);
-    return reach(layer === 0 ? "X" : "I", layer - 1, position);
-  };
 
   let sliceEnd = performance.now() + SLICE_MS;
   const breathe = async (): Promise<void> => {
@@ -70,80 +64,83 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
     sliceEnd = performance.now() + SLICE_MS;
   };
 
+  const layers: RouteEdge[][] = [];
   for (let layer = nLayers - 1; layer >= 0; layer--) {
     options.signal?.throwIfAborted();
-    const edges: RouteEdge[] = [];
-    const attentionTargets = parallelBlocks ? inputs[layer + 1] : middles[layer];
+    const intoMiddles: RouteEdge[] = [];
+    const intoBlocks: RouteEdge[] = [];
+    const intoStates: RouteEdge[] = [];
+    const below = layer === 0 ? "X0" : `I${layer - 1}`;
 
-    // The FFN block: `X -> M -> I` beside the residual.
-    const readsFfn = new Map<number, number>();
-    for (const position of blocks[layer]) readsFfn.set(position, 1); // a start of its own: it has one input
+    // The FFN block beside the residual.
     if (!parallelBlocks && inputs[layer + 1].size > 0) {
       const positions = ascending(inputs[layer + 1]);
       const parts = await source.ffn(layer, positions);
       for (let i = 0; i < positions.length; i++) {
         const position = positions[i];
         const [ffn, residual] = keep(parts[i], options);
-        const target: NodeName = `I${layer}_${position}`;
+        const target = `I${layer}_${position}`;
         if (residual > 0) {
           middles[layer].add(position);
-          edges.push({ source: reach("A", layer, position), target, kind: "residual", weight: residual });
+          intoStates.push({ source: `A${layer}_${position}`, target, kind: "residual", weight: residual });
         }
         if (ffn > 0) {
-          readsFfn.set(position, ffn);
-          edges.push({ source: reach("M", layer, position), target, kind: "ffn-out", weight: ffn });
+          blocks[layer].set(position, ffn);
+          intoStates.push({ source: `M${layer}_${position}`, target, kind: "ffn-out", weight: ffn });
         }
         await breathe();
       }
     }
-    if (!parallelBlocks) {
-      for (const [position, weight] of readsFfn) {
-        middles[layer].add(position);
-        edges.push({ source: reach("A", layer, position), target: `M${layer}_${position}`, kind: "ffn-in", weight });
-      }
-    }
+    if (!parallelBlocks) for (const position of blocks[layer].keys()) middles[layer].add(position);
 
     // The attention block; where blocks are parallel the FFN is a part of the same whole.
-    const positions = ascending(attentionTargets);
+    const positions = ascending(parallelBlocks ? inputs[layer + 1] : middles[layer]);
     if (positions.length > 0) {
-      const rows = await source.attention(layer, positions);
+      const rows = await wholes(source, layer, positions, options);
+      const edges = parallelBlocks ? intoStates : intoMiddles;
       for (let i = 0; i < positions.length; i++) {
         const position = positions[i];
-        const target: NodeName = `${parallelBlocks ? "I" : "A"}${layer}_${position}`;
-        const whole = attentionEdges(rows[i], source.nHeads, options);
-        if (whole.residual > 0) {
-          edges.push({ source: reachInput(layer, position), target, kind: "residual", weight: whole.residual });
+        const target = `${parallelBlocks ? "I" : "A"}${layer}_${position}`;
+        const { keys, residual, ffn } = rows[i]();
+        // The residual comes before the attention of a token to itself, whose key is the last.
+        const self = keys.length > 0 && keys[keys.length - 1].key === position ? keys.length - 1 : keys.length;
+        for (let j = 0; j <= keys.length; j++) {
+          if (j === self && residual > 0) {
+            inputs[layer].add(position);
+            edges.push({ source: `${below}_${position}`, target, kind: "residual", weight: residual });
+          }
+          if (j === keys.length) break;
+          const { key, weight, heads } = keys[j];
+          inputs[layer].add(key);
+          edges.push({ source: `${below}_${key}`, target, kind: "attention", weight, heads });
         }
-        for (const { key, weight, heads } of whole.keys) {
-          edges.push({ source: reachInput(layer, key), target, kind: "attention", weight, heads });
-        }
-        if (whole.ffn > 0) {
-          readsFfn.set(position, whole.ffn);
-          edges.push({ source: reach("M", layer, position), target, kind: "ffn-out", weight: whole.ffn });
+        if (ffn > 0) {
+          blocks[layer].set(position, ffn);
+          edges.push({ source: `M${layer}_${position}`, target, kind: "ffn-out", weight: ffn });
         }
         await breathe();
       }
     }
-    if (parallelBlocks) {
-      for (const [position, weight] of readsFfn) {
-        edges.push({ source: reachInput(layer, position), target: `M${layer}_${position}`, kind: "ffn-in", weight });
-      }
+    for (const position of ascending(blocks[layer].keys())) {
+      const weight = blocks[layer].get(position) as number;
+      if (parallelBlocks) inputs[layer].add(position);
+      intoBlocks.push({ source: `${parallelBlocks ? below : `A${layer}`}_${position}`, target: `M${layer}_${position}`, kind: "ffn-in", weight });
     }
-    layers.push(edges);
+    layers.push(intoMiddles.concat(intoBlocks, intoStates));
     options.onProgress?.({ stage: "routes", done: nLayers - layer, total: nLayers, unit: "layers" });
   }
-  const sorted = [...nodes.values()].sort(compareNodes);
-  return { nodes: sorted, edges: sortEdges(layers.reverse().flat(), sorted) };
-}
 
-const kindOrder: Readonly<Record<EdgeKind, number>> = { residual: 0, attention: 1, "ffn-in": 2, "ffn-out": 3 };
-
-/** By target, then source, as the nodes are ordered. */
-function sortEdges(edges: RouteEdge[], nodes: readonly RouteNode[]): RouteEdge[] {
-  const order = new Map(nodes.map((node, i) => [node.name, i]));
-  const keyed = edges.map(edge => ({ edge, key: (order.get(edge.target) as number) * nodes.length + (order.get(edge.source) as number) }));
-  keyed.sort((a, b) => a.key - b.key || kindOrder[a.edge.kind] - kindOrder[b.edge.kind]);
-  return keyed.map(({ edge }) => edge);
+  const nodes: RouteNode[] = [];
+  const list = (kind: RouteNode["kind"], layer: number, positions: Iterable<number>): void => {
+    for (const position of ascending(positions)) nodes.push({ name: `${kind}${kind === "X" ? 0 : layer}_${position}`, kind, layer, position });
+  };
+  list("X", -1, inputs[0]);
+  for (let layer = 0; layer < nLayers; layer++) {
+    list("A", layer, middles[layer]);
+    list("M", layer, blocks[layer].keys());
+    list("I", layer, inputs[layer + 1]);
+  }
+  return { nodes, edges: layers.reverse().flat() };
 }
 
 function positionSets(n: number): Set<number>[] {
@@ -175,40 +172,50 @@ interface WholeEdges {
   readonly ffn: number;
 }
 
-/** What of one whole passes the threshold, as edges. The bias is a part like the others, but no edge: weights then sum to less than 1. */
-function attentionEdges(row: AttentionRow, nHeads: number, { threshold, renormalize }: TraceOptions): WholeEdges {
+/** For each position, what of its whole passes the threshold; worked out when called. */
+async function wholes(source: ContributionSource, layer: number, positions: readonly number[], options: TraceOptions): Promise<(() => WholeEdges)[]> {
+  const { nHeads } = source;
+  if (!options.renormalize) return (await source.attention(layer, positions)).map(row => () => summedEdges(row, nHeads, options.threshold));
+  if (source.notable && options.threshold >= FLOOR) return (await source.notable(layer, positions)).map(row => () => renormalizedEdges(row, nHeads, options.threshold));
+  const floor = Math.min(options.threshold, FLOOR);
+  return (await source.attention(layer, positions)).map(row => () => renormalizedEdges({ ...row, notable: notableTerms(row.terms, floor) }, nHeads, options.threshold));
+}
+
+/** Without renormalisation: edges whose sum over heads passes. */
+function summedEdges(row: AttentionRow, nHeads: number, threshold: number): WholeEdges {
   const { terms } = row;
   const keys: KeyEdge[] = [];
-  if (!renormalize) {
-    for (let key = 0; key <= row.position; key++) {
-      const at = key * nHeads;
-      let weight = 0;
-      for (let head = 0; head < nHeads; head++) weight += terms[at + head];
-      if (weight <= threshold) continue;
-      const heads: Record<number, number> = {};
-      for (let head = 0; head < nHeads; head++) if (terms[at + head] > 0) heads[head] = terms[at + head];
-      keys.push({ key, weight, heads });
-    }
-    return { keys, residual: row.residual > threshold ? row.residual : 0, ffn: row.ffn > threshold ? row.ffn : 0 };
+  for (let key = 0; key <= row.position; key++) {
+    const at = key * nHeads;
+    let weight = 0;
+    for (let head = 0; head < nHeads; head++) weight += terms[at + head];
+    if (weight <= threshold) continue;
+    const heads: Record<number, number> = {};
+    for (let head = 0; head < nHeads; head++) if (terms[at + head] > 0) heads[head] = terms[at + head];
+    keys.push({ key, weight, heads });
   }
+  return { keys, residual: row.residual > threshold ? row.residual : 0, ffn: row.ffn > threshold ? row.ffn : 0 };
+}
 
+/** With renormalisation. The bias is a part like the others, but no edge: weights then sum to less than 1. */
+function renormalizedEdges(row: NotableRow, nHeads: number, threshold: number): WholeEdges {
+  const { indices, values, best, bestValue } = row.notable;
+  const keys: KeyEdge[] = [];
   let sum = 0;
-  const passing: number[] = [];
-  for (let j = 0; j < terms.length; j++) {
-    if (terms[j] > threshold) {
-      passing.push(j);
-      sum += terms[j];
+  const passing: { readonly j: number; readonly c: number }[] = [];
+  for (let i = 0; i < indices.length; i++) {
+    if (values[i] > threshold) {
+      passing.push({ j: indices[i], c: values[i] });
+      sum += values[i];
     }
   }
   const rest = [row.residual, row.bias, row.ffn].map(c => (c > threshold ? c : 0));
   sum += rest[0] + rest[1] + rest[2];
   if (sum === 0) {
     const largest = Math.max(row.residual, row.bias, row.ffn);
-    let best = -1;
-    for (let j = 0; j < terms.length; j++) if (terms[j] > (best < 0 ? largest : terms[best])) best = j;
-    if (best >= 0) {
-      passing.push(best);
-      sum = terms[best];
+    if (bestValue > largest) {
+      passing.push({ j: best, c: bestValue });
+      sum = bestValue;
     } else {
       // Equal ones: the residual first. Exactly one stays.
       rest[[row.residual, row.bias, row.ffn].indexOf(largest)] = largest;
@@ -216,16 +223,15 @@ function attentionEdges(row: AttentionRow, nHeads: number, { threshold, renormal
     }
   }
   for (let i = 0; i < passing.length; ) {
-    const key = Math.floor(passing[i] / nHeads);
+    const key = Math.floor(passing[i].j / nHeads);
     const heads: Record<number, number> = {};
     let weight = 0;
-    for (; i < passing.length && passing[i] < (key + 1) * nHeads; i++) {
-      const share = terms[passing[i]] / sum;
-      heads[passing[i] - key * nHeads] = share;
+    for (; i < passing.length && passing[i].j < (key + 1) * nHeads; i++) {
+      const share = passing[i].c / sum;
+      heads[passing[i].j - key * nHeads] = share;
       weight += share;
     }
     keys.push({ key, weight, heads });
   }
   return { keys, residual: rest[0] / sum, ffn: rest[2] / sum };
 }
-

@@ -2,8 +2,9 @@ import { attentionRows, type AttentionBlock, type AttentionRow } from "../attrib
 import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
 import { attentionRowAlong, difference as readoutDifference, dot, pairAlong, type Readout } from "../attribution/readout";
 import { requireNode } from "../attribution/names";
+import { notableTerms } from "../attribution/notable";
 import { routeGraph } from "../attribution/route-graph";
-import { trace, type ContributionSource } from "../attribution/routes";
+import { trace, type ContributionSource, type NotableRow } from "../attribution/routes";
 import { effectTokens, lensTokens } from "../lens/lens";
 import { topIds } from "../lens/vocabulary";
 import type {
@@ -30,6 +31,8 @@ const CACHE_BYTES = 256 << 20;
 /** The event loop gets its turn after this many multiplications. */
 const SLICE_STEPS = 4 << 20;
 
+/** What an entry of a table of rows takes beside its numbers, roughly. */
+const ROW_BYTES = 512;
 /** Axes that are unembedded together where a readout has to be found. */
 const AXES = 64;
 
@@ -283,6 +286,7 @@ export abstract class BaseRun implements Run {
     let source: ContributionSource = {
       nTokens: this.nTokens, nLayers, nHeads, parallelBlocks,
       attention: (layer, positions) => this.attentionRows(layer, positions, options),
+      notable: (layer, positions) => this.notableRows(layer, positions, options),
       ffn: (layer, positions) => this.ffnPairs(layer, positions),
     };
     let contrast: RouteGraph["contrast"];
@@ -435,6 +439,7 @@ export abstract class BaseRun implements Run {
   private along(source: ContributionSource, direction: Float64Array, position: number, options: ContributionOptions): ContributionSource {
     return {
       ...source,
+      notable: undefined,
       attention: async (layer, positions) => {
         if (!positions.includes(position)) return source.attention(layer, positions);
         const own = attentionRowAlong(direction, await this.attentionBlock(layer, options), position);
@@ -501,22 +506,25 @@ export abstract class BaseRun implements Run {
     return data;
   }
 
-  /** `[ffn, other]` at each of `positions`. */
+  /** `[ffn, other]` at each of `positions`, computed where they are not known yet. */
   private async ffnPairs(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
     const { dModel } = this.info;
-    const ffn = (await this.ffnOut(layer)).data;
-    const other = await this.besideFfn(layer);
-    const whole = await this.state(layer, "post");
-    const pairs: (readonly [number, number])[] = [];
-    let steps = 0;
-    for (const position of positions) {
-      pairs.push(pairContributions(ffn, other, whole, position, dModel));
-      if ((steps += 2 * dModel) > SLICE_STEPS) {
-        steps = 0;
-        await yieldToEvents();
+    const pairs = await this.cache.get(`ffn pairs ${layer}`, async () => new Map<number, readonly [number, number]>(), () => 64 * this.nTokens);
+    if (positions.some(position => !pairs.has(position))) {
+      const ffn = (await this.ffnOut(layer)).data;
+      const other = await this.besideFfn(layer);
+      const whole = await this.state(layer, "post");
+      let steps = 0;
+      for (const position of positions) {
+        if (pairs.has(position)) continue;
+        pairs.set(position, pairContributions(ffn, other, whole, position, dModel));
+        if ((steps += 2 * dModel) > SLICE_STEPS) {
+          steps = 0;
+          await yieldToEvents();
+        }
       }
     }
-    return pairs;
+    return positions.map(position => pairs.get(position) as readonly [number, number]);
   }
 
   /** Contributions at `positions`, computed where they are not known yet. */
@@ -553,6 +561,31 @@ export abstract class BaseRun implements Run {
       valueBiasOut: inTerms ? constants.valueBiasOut : undefined,
       bias: includeBias ? outputBias(constants, inTerms, nHeads, dModel) : undefined,
     };
+  }
+
+  /**
+   * What of the rows can pass a threshold. Small, so it stays when the rows themselves had to go: moving the threshold computes
+   * nothing again, however long the prompt is.
+   */
+  private async notableRows(layer: number, positions: readonly number[], options: ContributionOptions): Promise<NotableRow[]> {
+    const key = `notable ${layer} ${options.valueBias === "term"} ${options.includeBias ?? false}`;
+    const known = await this.cache.get(key, async () => new Map<number, NotableRow>(), () => 0);
+    const missing = positions.filter(position => !known.has(position));
+    if (missing.length > 0) {
+      let steps = 0;
+      let terms = 0;
+      for (const { position, terms: all, residual, bias, ffn } of await this.attentionRows(layer, missing, options)) {
+        const notable = notableTerms(all);
+        terms += notable.indices.length;
+        known.set(position, { position, residual, bias, ffn, notable });
+        if ((steps += all.length) > SLICE_STEPS) {
+          steps = 0;
+          await yieldToEvents();
+        }
+      }
+      this.cache.grown(key, missing.length * ROW_BYTES + terms * 8, true);
+    }
+    return positions.map(position => known.get(position) as NotableRow);
   }
 
   private constants(layer: number): Promise<AttentionConstants> {

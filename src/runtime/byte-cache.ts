@@ -25,10 +25,10 @@ export class ByteCache {
     return value;
   }
 
-  /** Says that what lies under `key` has grown. */
-  grown(key: string, bytes: number): void {
+  /** Says that what lies under `key` takes so many bytes now; with `more`, so many more. */
+  grown(key: string, bytes: number, more = false): void {
     const entry = this.entries.get(key);
-    if (entry) this.resize(key, entry, bytes);
+    if (entry) this.resize(key, entry, more ? entry.bytes + bytes : bytes);
   }
 
   clear(): void {

@@ -192,6 +192,12 @@ test("routes are what the definition says, from any residual node, lazily or aft
           }
           const names = new Set(lazy.edges.flatMap(({ source, target }) => [source, target]).concat(from));
           expect(new Set(lazy.nodes.map(({ name }) => name))).toEqual(names);
+          // Nodes bottom layer first, A, M, I, by position; edges by target, then source, a residual before the same token's attention.
+          const place = ({ layer, kind, position }: { layer: number; kind: string; position: number }): number => (layer * 4 + "XAMI".indexOf(kind)) * 100 + position;
+          lazy.nodes.forEach((node, i) => { if (i > 0) expect(place(node)).toBeGreaterThan(place(lazy.nodes[i - 1])); });
+          const order = new Map(lazy.nodes.map(({ name }, i) => [name, i]));
+          const rank = ({ source, target, kind }: { source: string; target: string; kind: string }): number => ((order.get(target) as number) * 1000 + (order.get(source) as number)) * 2 + (kind === "attention" ? 1 : 0);
+          lazy.edges.forEach((edge, i) => { if (i > 0) expect(rank(edge)).toBeGreaterThan(rank(lazy.edges[i - 1])); });
           // The same question after all others, from what is remembered.
           expect((await run.routes({ from, threshold, renormalize, ...o })).edges).toEqual(lazy.edges);
         }
