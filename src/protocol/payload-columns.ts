@@ -4,7 +4,7 @@ import { ProtocolError } from "./version";
  * Columns of numbers in one run of bytes. Bytes of equal weight lie together (all low bytes, then the next), because that is what a
  * compressor finds patterns in.
  *
- * `f24` is a float32 without its lowest 8 mantissa bits, rounded: relative error up to 2^-17. `delta` columns hold differences.
+ * `f24` is a float32 without its lowest 8 mantissa bits, rounded: relative error up to 2^-16. `delta` columns hold differences.
  */
 export type ColumnType = "u8" | "u16" | "u32" | "f24" | "f32";
 
