@@ -42,9 +42,11 @@ test("token texts never become markup", async () => {
 test("the static picture draws what is in the graph", async () => {
   const graph = await run.routes({ threshold: 0.02 });
   const svg = staticSvg(graph, { start: 4 });
-  expect(svg.match(/<path d="[^"]*" fill="none"/g)?.length).toBe(graph.edges.length);
+  const count = (marks: RegExp, each: RegExp): number => (svg.match(marks) ?? []).reduce((sum, path) => sum + (path.match(each)?.length ?? 0), 0);
+  expect(count(/<path fill="none"[^>]*>/g, /M/g)).toBe(graph.edges.length);
   const { nLayers } = model.info;
-  expect(svg.match(/<circle/g)?.length).toBe(5 * (2 * nLayers + 1));
+  // A state is a line of no length with round ends.
+  expect(count(/<path stroke="[^>]*>/g, /h0/g)).toBe(5 * (2 * nLayers + 1));
 });
 
 test("pictures of a run share one selection; a link can be cut and made", () => {

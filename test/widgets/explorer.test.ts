@@ -12,6 +12,14 @@ beforeAll(async () => {
         `import { BaseRun, explorer, loadModel, tokenMatrix } from "lm-transparency";\nconst model = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});\nconst run = await model.run("The war lasted from the year 1732");\nconst tool = explorer(run);\ntool`,
         "tokenMatrix(run)",
         "tool.selection",
+        'import { flowCompare } from "lm-transparency";\nconst [a, b] = await model.run([[5, 9, 17, 30, 2], [5, 9, 17, 31, 2]]);\nflowCompare(a, b)',
+        `import { FloatSlider, HBox, VBox } from "lm-transparency/ipywidgets";
+import { flowGraph, tokenTable } from "lm-transparency";
+const graph = flowGraph(a, { detail: false });
+const slider = new FloatSlider({ value: 0.04, min: 0, max: 0.5, step: 0.01, description: "threshold" });
+slider.observe("value", (change) => graph.select({ threshold: change.new }));
+new VBox([slider, new HBox([graph, tokenTable(a)])])`,
+        "slider.value = 0.2",
       ]),
     },
   });
@@ -63,20 +71,27 @@ test("after a reload with the kernel alive everything is there as it was", async
 }, 60_000);
 
 test("two runs side by side, and their difference", async () => {
-  const cells = [
-    `import { flowCompare, loadModel } from "lm-transparency";\nconst model = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});\nconst [a, b] = await model.run([[5, 9, 17, 30, 2], [5, 9, 17, 31, 2]]);\nflowCompare(a, b)`,
-  ];
-  const other = await startJupyter({ files: { "compare.ipynb": makeNotebook(cells) } });
-  try {
-    const page = await other.open("compare.ipynb", { width: 1500, height: 1000 });
-    await page.run(0);
-    expect((await page.outputData(0)).map((output) => output.evalue).filter(Boolean)).toEqual([]);
-    const compare = page.outputs(0).locator("lmt-flow-compare");
-    await compare.locator("lmt-flow-graph").nth(1).locator("[data-edge]").first().waitFor({ state: "attached", timeout: 30_000 });
-    await compare.getByRole("button", { name: "Difference" }).click();
-    await compare.locator(".edge.more, .edge.less").first().waitFor({ state: "attached" });
-    await page.screenshot("compare-difference");
-  } finally {
-    await other.stop();
-  }
-}, 120_000);
+  await notebook.run(3);
+  const compare = notebook.outputs(3).locator("lmt-flow-compare");
+  await compare.scrollIntoViewIfNeeded();
+  await compare.locator("lmt-flow-graph").nth(1).locator("[data-edge]").first().waitFor({ state: "attached", timeout: 30_000 });
+  await compare.getByRole("button", { name: "Difference" }).click();
+  await compare.locator(".edge.more, .edge.less").first().waitFor({ state: "attached" });
+  await compare.locator("[data-token]").filter({ hasText: " | " }).first().waitFor({ state: "attached" });
+  await notebook.screenshot("explorer-3-difference");
+}, 60_000);
+
+test("parts lie in stock boxes, beside stock controls that drive them", async () => {
+  await notebook.run(4);
+  const box = notebook.outputs(4);
+  await box.locator("lmt-flow-graph").scrollIntoViewIfNeeded();
+  await box.locator("[data-edge]").first().waitFor({ state: "attached", timeout: 30_000 });
+  const before = await box.locator("[data-edge]").count();
+  await box.locator('[data-node="I1_2"]').click();
+  await box.locator("lmt-token-table").getByText("I1_2").waitFor();
+  await notebook.screenshot("explorer-4-boxes");
+  await notebook.run(5);
+  // The slider was set from a cell; the graph follows it.
+  await box.locator("lmt-flow-panel output").getByText("0.2").waitFor();
+  expect(await box.locator("[data-edge]").count()).toBeLessThan(before);
+}, 60_000);

@@ -125,7 +125,7 @@ export class FlowCompareElement extends LmtElement {
       </div>
       ${difference
         ? html`${prompt(this.source, "A")}${prompt(this.second, "B")} ${this.#probe.error ? html`<div class="error" role="alert">${this.#probe.error}</div>` : this.#probe.ask.renderStatus()}
-            <lmt-flow-graph .source=${this.source} .selection=${this.store} .other=${this.#probe.routes}></lmt-flow-graph>`
+            <lmt-flow-graph .source=${this.source} .selection=${this.store} .other=${this.#probe.routes} .otherTokens=${this.second.facts.tokens}></lmt-flow-graph>`
         : html`<div class="pair ${this.width >= 700 ? "wide" : ""}">
             <section>${prompt(this.source, "A")}<lmt-flow-graph .source=${this.source} .selection=${this.store}></lmt-flow-graph></section>
             <section>${prompt(this.second, "B")}<lmt-flow-graph .source=${this.second} .selection=${this.#mirror}></lmt-flow-graph></section>

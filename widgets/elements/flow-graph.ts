@@ -3,7 +3,7 @@ import { zoom, zoomIdentity } from "d3-zoom";
 import type { D3ZoomEvent, ZoomBehavior, ZoomTransform } from "d3-zoom";
 import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
-import type { Focus, FlowLayout, NodePlace } from "../../src/protocol";
+import type { Focus, FlowLayout, NodePlace, WireToken } from "../../src/protocol";
 import { COLLAPSED, comfortableLayerHeight, describeNode, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
@@ -262,6 +262,7 @@ export class FlowGraphElement extends LmtElement {
     compact: { type: Boolean },
     colorBy: { attribute: "color-by" },
     other: { attribute: false },
+    otherTokens: { attribute: false },
     maxHeight: { type: Number, attribute: "max-height" },
   };
 
@@ -275,6 +276,8 @@ export class FlowGraphElement extends LmtElement {
   declare colorBy: string;
   /** Routes of another run to compare with, drawn as a difference: what only one of the two has stands out. */
   declare other: DrawnRoutes | undefined;
+  /** Tokens of the other run: where they differ, a label names both. */
+  declare otherTokens: readonly WireToken[] | undefined;
   /** Height of the figure in CSS pixels above which it pans. */
   declare maxHeight: number;
 
@@ -320,6 +323,7 @@ export class FlowGraphElement extends LmtElement {
     this.compact = false;
     this.colorBy = "contribution";
     this.other = undefined;
+    this.otherTokens = undefined;
     this.maxHeight = MAX_HEIGHT;
   }
 
@@ -358,7 +362,10 @@ export class FlowGraphElement extends LmtElement {
 
   #measureMargin(): Margin {
     // Cut once: finding where letters end is slow, and labels are placed in every frame.
-    this.#texts = (this.source?.facts.tokens ?? []).map((token) => shortText(token.text, 14));
+    this.#texts = (this.source?.facts.tokens ?? []).map((token, position) => {
+      const other = this.otherTokens?.[position];
+      return other === undefined || other.id === token.id ? shortText(token.text, 14) : `${shortText(token.text, 8)} | ${shortText(other.text, 8)}`;
+    });
     const longest = this.#texts.reduce((most, label) => Math.max(most, [...label].length), 2);
     const slope = (LABEL_ANGLE * Math.PI) / 180;
     return {
@@ -384,7 +391,7 @@ export class FlowGraphElement extends LmtElement {
       }
     }
     if (!facts) return;
-    if (changed.has("source") || !this.#margins) this.#margins = this.#measureMargin();
+    if (changed.has("source") || changed.has("otherTokens") || !this.#margins) this.#margins = this.#measureMargin();
     const margin = this.#margin;
     const room = Math.max(80, this.width - margin.left - margin.right);
     const collapsed = this.#flat();
@@ -473,8 +480,8 @@ export class FlowGraphElement extends LmtElement {
   #renderLegend(): TemplateResult {
     if (this.other) {
       return html`<div class="legend" part="legend">
-        <span><svg width="26" height="10" aria-hidden="true"><path class="edge more" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more here</span>
-        <span><svg width="26" height="10" aria-hidden="true"><path class="edge less" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in the other</span>
+        <span><svg width="26" height="10" aria-hidden="true"><path class="edge more" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in A</span>
+        <span><svg width="26" height="10" aria-hidden="true"><path class="edge less" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in B</span>
         <span>thicker and stronger: larger difference</span>
       </div>`;
     }
@@ -524,7 +531,7 @@ export class FlowGraphElement extends LmtElement {
       return html`<b>${edge.kind === "attention" ? "Attention" : edge.kind === "residual" ? "Residual" : "Feed-forward"}</b>, layer ${edge.to.layer}<br />
         <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />${edge.delta === undefined
           ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}${label === undefined ? nothing : html` <span class="soft">(${this.#labels.value?.patterns[label]})</span>`}` : nothing}`
-          : html`contribution ${edge.delta >= 0 ? "more" : "less"} by ${weightText(edge.weight)}`}`;
+          : html`contributes ${weightText(edge.weight)} more in ${edge.delta >= 0 ? "A" : "B"}`}`;
     }
     const place = parseNode(mark.node);
     const answered = this.#hovered.answered;

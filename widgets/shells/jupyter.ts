@@ -146,6 +146,8 @@ export class PictureModel extends DOMWidgetModel {
 export class PictureView extends DOMWidgetView {
   override render(): void {
     this.el.classList.add("lm-transparency");
+    // Beside others in a box it takes its share of the room, and may become narrow.
+    Object.assign(this.el.style, { flex: "1 1 0%", minWidth: "0" });
     this.listenTo(this.model, "change:facts change:link change:options change:picture", () => this.draw());
     this.draw();
   }
