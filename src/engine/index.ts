@@ -176,13 +176,11 @@ class Thread {
 
   /** Ends the thread after the native call it is in. What was asked and not answered is rejected. */
   async leave(): Promise<void> {
-    if (!this.ended) {
-      Atomics.store(this.control, controlFields.stop, 1);
-      this.end(new Error("The model was disposed of."));
-      this.worker.ref();
-      const message: ToWorker = { type: "leave" };
-      this.worker.postMessage(message);
-    }
+    Atomics.store(this.control, controlFields.stop, 1);
+    this.end(new Error("The model was disposed of."));
+    this.worker.ref();
+    const message: ToWorker = { type: "leave" };
+    this.worker.postMessage(message);
     await this.left;
   }
 
@@ -197,7 +195,7 @@ class Thread {
 
   private forget(id: number): void {
     this.pending.delete(id);
-    if (this.pending.size === 0 && !this.ended) this.worker.unref();
+    if (this.pending.size === 0) this.worker.unref();
   }
 
   private end(reason: Error): void {
@@ -239,9 +237,14 @@ class WorkerEngine implements Engine {
       throw new RangeError(`The prompt has ${nTokens} tokens; the free memory (${formatBytes(free)}) is enough for ${longestPrompt(this.architecture, free)}.`);
     }
     const positions = this.positions(nTokens);
-    const wanted = options.keep ?? [];
-    const bytes = nLayers * wanted.reduce((sum, name) => sum + this.tensorBytes(name, nTokens), 0);
-    const keep = bytes <= this.keepBytes ? wanted : [];
+    const keep: LayerTensorName[] = [];
+    let bytes = 0;
+    for (const name of new Set(options.keep)) {
+      const more = nLayers * this.tensorBytes(name, nTokens);
+      if (bytes + more > this.keepBytes) continue;
+      bytes += more;
+      keep.push(name);
+    }
     const onProgress = options.onProgress && progressOf("forward", options.onProgress);
     const { states, kept } = await this.thread.ask("forward", { ...positions, tokenIds: [...tokenIds], keep }, { signal: options.signal, onProgress });
     return new LocalPass(this.architecture, this.thread, positions, states, kept);

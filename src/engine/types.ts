@@ -47,7 +47,7 @@ export interface Pass {
 export interface ForwardOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: ProgressListener;
-  /** Layer tensors wanted of every layer with the pass itself; anything else is still there on asking. */
+  /** Layer tensors wanted of every layer with the pass itself, the most wanted first: what goes beyond the byte budget is left out. Anything is still there on asking. */
   readonly keep?: readonly LayerTensorName[];
 }
 

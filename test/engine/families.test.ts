@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { createEngine, type Engine, type Pass } from "../../src/engine";
+import type { ModelFiles } from "../../src/model/files";
 import { openModel } from "../../src/model/open";
 import { flat, maxDifference, root } from "../support/fixtures";
 
@@ -34,6 +35,7 @@ describe.each(names)("%s", name => {
     logits: number[][];
     after_first_layer: number[][];
   };
+  let files: ModelFiles;
   let engine: Engine;
   let pass: Pass;
 
@@ -41,7 +43,8 @@ describe.each(names)("%s", name => {
     const model = path.join(scratch, name);
     fs.cpSync(path.join(folder, name), model, { recursive: true });
     fs.writeFileSync(path.join(model, "tokenizer.json"), JSON.stringify(tokenizer));
-    engine = await createEngine(await openModel(model));
+    files = await openModel(model);
+    engine = await createEngine(files);
     pass = await engine.forward(reference.token_ids);
   });
 
@@ -51,6 +54,20 @@ describe.each(names)("%s", name => {
     const { resid_post } = await pass.fetch(0, ["resid_post"]);
     expect(maxDifference(resid_post.data, flat(reference.after_first_layer))).toBeLessThan(1e-4);
     expect(maxDifference((await pass.logits()).data, flat(reference.logits))).toBeLessThan(1e-4);
+  });
+
+  test("unembedding is the model's own, and without the norm plain products", async () => {
+    const { architecture, weights } = files;
+    const last = architecture.nLayers - 1;
+    const state = (await pass.fetch(last, ["resid_post"])).resid_post.data.subarray(-architecture.dModel);
+    const expected = reference.logits[reference.logits.length - 1];
+    expect(maxDifference((await engine.unembed(state)).data, expected)).toBeLessThan(1e-4);
+    expect(maxDifference((await pass.logits(reference.token_ids.length - 1)).data, expected)).toBeLessThan(1e-4);
+    const { weight, bias } = architecture.unembedding;
+    const matrix = weights.read(weight).data;
+    const biases = bias && weights.read(bias).data;
+    const products = Float64Array.from(expected, (_, token) => state.reduce((sum, value, i) => sum + value * matrix[token * state.length + i], biases?.[token] ?? 0));
+    expect(maxDifference((await engine.unembed(state, { normalize: false })).data, products)).toBeLessThan(1e-4);
   });
 
   test("the terms and the constants add up to the blocks' outputs", async () => {

@@ -106,6 +106,34 @@ test("disposing during a run ends it, and later questions are refused", async ()
   await engine.dispose();
 });
 
+test("loading can be cancelled", async () => {
+  const controller = new AbortController();
+  const loading = createEngine(await openModel(folder), { signal: controller.signal, onProgress: () => controller.abort() });
+  await expect(loading).rejects.toMatchObject({ name: "AbortError" });
+});
+
+test("a thread that is gone says so", async () => {
+  const engine = await open();
+  const run = engine.forward(prompt(3000));
+  // What no caller can do, and a fault of the thread would.
+  const { worker } = (engine as unknown as { thread: { worker: { emit(event: string, error: Error): void } } }).thread;
+  worker.emit("error", new Error("out of memory"));
+  const message = "The engine's thread failed: out of memory. Load the model again.";
+  await expect(run).rejects.toThrow(message);
+  await expect(engine.forward(prompt(3))).rejects.toThrow(message);
+  await engine.dispose();
+});
+
+test("kept tensors are bounded, the most wanted stay", async () => {
+  const files = await openModel(folder);
+  // Of 100 tokens: patterns 480 kB, resid_mid 38 kB, ffn_post 96 kB.
+  const engine = await createEngine(files, { keepBytes: 100e3 });
+  const pass = await engine.forward(prompt(100), { keep: ["pattern", "resid_mid", "ffn_post"] });
+  const same = async (name: "pattern" | "resid_mid" | "ffn_post") => (await pass.fetch(1, [name]))[name].data === (await pass.fetch(1, [name]))[name].data;
+  expect([await same("pattern"), await same("resid_mid"), await same("ffn_post")]).toEqual([false, true, false]);
+  await engine.dispose();
+});
+
 test("weights that do not fit the configuration are refused by name", async () => {
   const files = await openModel(folder);
   await expect(createEngine({ ...files, architecture: { ...files.architecture, dFfn: 81 } })).rejects.toThrow(/Tensor "model\.layers\.0\.mlp\.gate_proj\.weight" is 80 × 32, but the model's configuration makes it 81 × 32\./);
