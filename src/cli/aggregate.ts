@@ -103,7 +103,8 @@ export const aggregate: Command = {
     const { revision, "cache-dir": cacheDir, device, dtype } = values;
     const model = await loadModel(values.model, { revision, cacheDir, device, dtype, signal, onProgress: context.progress });
     let last: (() => AggregateState) | undefined;
-    let saved = performance.now();
+    // The first prompt's is written at once: an unwritable file is found early.
+    let saved = -Infinity;
     const save = async (): Promise<void> => {
       if (values.state === undefined || !last) return;
       await writeState(values.state, last());

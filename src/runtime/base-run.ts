@@ -26,8 +26,10 @@ export interface AttentionConstants {
 /** What the attention contributions of a layer are made from; shapes as in `AttentionBlock`. */
 export type AttentionInputs = Pick<AttentionBlock, "pattern" | "valueOut" | "termScale" | "whole" | "residual" | "ffn">;
 
-/** Answers a run remembers, in bytes. */
+/** Answers a run remembers at most, in bytes. */
 const CACHE_BYTES = 256 << 20;
+/** Beside that, what routes need to be traced again. */
+const DIGEST_BYTES = 128 << 20;
 /** The event loop gets its turn after this many multiplications. */
 const SLICE_STEPS = 4 << 20;
 
@@ -47,6 +49,8 @@ export abstract class BaseRun implements Run {
   abstract readonly tokens: readonly Token[];
 
   private readonly cache = new ByteCache(CACHE_BYTES);
+  /** Small answers that would cost much to compute again; large ones must not push them out. */
+  private readonly digests = new ByteCache(DIGEST_BYTES);
   private readonly turns = new Map<string, Promise<unknown>>();
   private disposed = false;
 
@@ -358,6 +362,7 @@ export abstract class BaseRun implements Run {
   async dispose(): Promise<void> {
     this.disposed = true;
     this.cache.clear();
+    this.digests.clear();
   }
 
   // What the answers share.
@@ -509,7 +514,7 @@ export abstract class BaseRun implements Run {
   /** `[ffn, other]` at each of `positions`, computed where they are not known yet. */
   private async ffnPairs(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
     const { dModel } = this.info;
-    const pairs = await this.cache.get(`ffn pairs ${layer}`, async () => new Map<number, readonly [number, number]>(), () => 64 * this.nTokens);
+    const pairs = await this.digests.get(`ffn pairs ${layer}`, async () => new Map<number, readonly [number, number]>(), () => 64 * this.nTokens);
     if (positions.some(position => !pairs.has(position))) {
       const ffn = (await this.ffnOut(layer)).data;
       const other = await this.besideFfn(layer);
@@ -569,7 +574,7 @@ export abstract class BaseRun implements Run {
    */
   private async notableRows(layer: number, positions: readonly number[], options: ContributionOptions): Promise<NotableRow[]> {
     const key = `notable ${layer} ${options.valueBias === "term"} ${options.includeBias ?? false}`;
-    const known = await this.cache.get(key, async () => new Map<number, NotableRow>(), () => 0);
+    const known = await this.digests.get(key, async () => new Map<number, NotableRow>(), () => 0);
     const missing = positions.filter(position => !known.has(position));
     if (missing.length > 0) {
       let steps = 0;
@@ -583,7 +588,7 @@ export abstract class BaseRun implements Run {
           await yieldToEvents();
         }
       }
-      this.cache.grown(key, missing.length * ROW_BYTES + terms * 8, true);
+      this.digests.grown(key, missing.length * ROW_BYTES + terms * 8, true);
     }
     return positions.map(position => known.get(position) as NotableRow);
   }

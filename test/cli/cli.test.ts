@@ -145,7 +145,7 @@ describe("aggregate", () => {
     const child = spawn(process.execPath, [program, "aggregate", "--model", folder, "--prompts", file, "--state", state]);
     let err = "";
     child.stderr.on("data", chunk => { err += String(chunk); });
-    await new Promise(resolve => setTimeout(resolve, 3000));
+    while (!fs.existsSync(state)) await new Promise(resolve => setTimeout(resolve, 20));
     child.kill("SIGINT");
     const code = await new Promise(resolve => child.on("exit", resolve));
     expect([code, err]).toEqual([130, "lm-transparency: interrupted\n"]);
