@@ -183,7 +183,18 @@ function interruptible<T>(fn: () => T): T {
     return CALLER.runInThisContext({ breakOnSigint: true }) as T;
   } finally {
     delete holder[CALL];
+    rearmSigint();
   }
+}
+
+/**
+ * Node takes its own handler of SIGINT away when such a stretch ends. If the code in it has added a listener (many libraries do when they
+ * are loaded), the process would be left without any handler, and the next SIGINT would end it.
+ */
+function rearmSigint(): void {
+  const listeners = process.rawListeners("SIGINT") as NodeJS.SignalsListener[];
+  process.removeAllListeners("SIGINT");
+  for (const listener of listeners) process.on("SIGINT", listener);
 }
 
 const CALL = Symbol.for("lm-transparency.call");

@@ -13,7 +13,7 @@ export interface ControlThreadData {
   readonly heartbeat: string;
   readonly key: string;
   readonly scheme: string;
-  /** Int32: not 0 asks the loops of cells to end. */
+  /** Two Int32: not 0 asks the loops of cells to end; how often this thread sent SIGINT. */
   readonly flag: SharedArrayBuffer;
   /** Watch this process and end the kernel when it is gone; 0: don't. */
   readonly parentPid: number;
@@ -90,7 +90,9 @@ async function beat(heartbeat: Reply): Promise<void> {
  * unbalanced, and the process aborts.
  */
 function stopMainThread(flag: SharedArrayBuffer): void {
-  Atomics.store(new Int32Array(flag), 0, 1);
+  const flags = new Int32Array(flag);
+  Atomics.store(flags, 0, 1);
+  Atomics.add(flags, 1, 1);
   process.kill(process.pid, "SIGINT");
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -86,8 +86,10 @@ export class Kernel {
   private background = newController();
   private ending = false;
   private closed = false;
-  /** Raised by the control thread while this thread is in a loop. */
-  private readonly interruptFlag = new Int32Array(new SharedArrayBuffer(4));
+  /** Shared with the control thread: raised while this thread is in a loop; how often that thread sent SIGINT. */
+  private readonly interruptFlag = new Int32Array(new SharedArrayBuffer(8));
+  /** Of these SIGINTs, how many have arrived. */
+  private signalsTaken = 0;
 
   constructor(
     private readonly connection: ConnectionInfo,
@@ -127,7 +129,10 @@ export class Kernel {
     this.publish("status", { execution_state: "starting" }, {});
     this.installHost();
     this.outputs.captureProcess();
-    process.on("SIGINT", () => this.interrupt());
+    process.on("SIGINT", () => {
+      // The control thread's own comes with a message that interrupts; late, it would hit the next cell.
+      if (!this.takeSignals()) this.interrupt();
+    });
     process.on("uncaughtException", (error) => this.showError(error));
     process.on("unhandledRejection", (reason) => this.showError(reason));
     process.on("exit", () => this.outputs.flush());
@@ -284,7 +289,10 @@ export class Kernel {
     // Copied: zeromq may read large frames later, when the sender has changed them.
     const frames = this.wire.encode(message).map((frame) => Buffer.from(frame));
     // With no high-water mark a send is done at once; it fails only when the socket is closed, or its reader gone.
-    socket.send(frames).catch(() => {});
+    socket.send(frames).catch((error: unknown) => {
+      // To the server's log: the process' own streams lead to cells.
+      if (!this.closed) writeSync(2, `lm-transparency kernel: a ${message.header.msg_type} could not be sent: ${String(error)}\n`);
+    });
   }
 
   private tellControl(message: ToControlThread): void {
@@ -397,7 +405,9 @@ export class Kernel {
       cell.reply = () => this.reply("shell", message, "execute_reply", { status: "ok", execution_count: count, user_expressions: expressions, payload: [] });
       return false;
     } catch (error) {
-      const report = this.sources.report(interruption(error) ?? error, name);
+      const interrupted = interruption(error);
+      if (interrupted !== undefined) this.takeSignals();
+      const report = this.sources.report(interrupted ?? error, name);
       flushWidgets();
       this.outputs.error(report);
       cell.reply = () => this.reply("shell", message, "execute_reply", { status: "error", execution_count: count, ...report });
@@ -418,6 +428,14 @@ export class Kernel {
       }
     }
     return values;
+  }
+
+  /** True when SIGINT has come from the control thread. */
+  private takeSignals(): boolean {
+    const sent = Atomics.load(this.interruptFlag, 1);
+    const own = sent !== this.signalsTaken;
+    this.signalsTaken = sent;
+    return own;
   }
 
   private interrupt(): void {
