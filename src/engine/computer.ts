@@ -255,7 +255,7 @@ export class Computer {
     const square = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
     const inverse = 1 / Math.sqrt(square + norm.epsilon);
     for (let i = 0; i < x.length; i++) {
-      const scale = (weight?.[i] ?? 1) + (norm.unitOffset ? 1 : 0);
+      const scale = weight ? weight[i] + (norm.unitOffset ? 1 : 0) : 1;
       x[i] = (x[i] - mean) * inverse * scale + (bias?.[i] ?? 0);
     }
   }
