@@ -20,7 +20,7 @@ test("runs without an error and draws the graph", async () => {
 
 test("answers a click from the kernel", async () => {
   const panel = notebook.outputs(graph).locator("lmt-flow-panel");
-  await panel.locator('[data-node="I28_4"]').click();
+  await panel.locator('[data-node="I29_4"]').click();
   await panel.locator("lmt-token-table tbody tr").first().getByText("Paris").waitFor();
   await notebook.screenshot("notebook7", notebook.cell(graph));
   expect(jupyter.outside).toEqual([]);
