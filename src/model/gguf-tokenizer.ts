@@ -163,18 +163,23 @@ function sentencePieceTokenizer(metadata: GgufMetadata): Tokenizer {
  * Ties are ordered as transformers orders them, by the lengths of the two pieces.
  */
 function mergesOf(tokens: readonly string[], vocab: Readonly<Record<string, number>>, scores: readonly number[]): [string, string][] {
-  const merges: { left: string; right: string; score: number; lengths: readonly [number, number] }[] = [];
+  // A Map: with 256 000 tokens some millions of pieces are looked up.
+  const ids = new Map(Object.entries(vocab));
+  const merges: { left: string; right: string; score: number; lengths: readonly [number, number]; order: readonly [number, number] }[] = [];
   tokens.forEach((token, id) => {
-    if (vocab[token] !== id) return;
+    if (ids.get(token) !== id) return;
     const characters = [...token];
     const local: typeof merges = [];
     let left = "";
     for (let i = 1; i < characters.length; i++) {
       left += characters[i - 1];
+      const leftId = ids.get(left);
+      if (leftId === undefined) continue;
       const right = token.slice(left.length);
-      if (left in vocab && right in vocab) local.push({ left, right, score: scores[id], lengths: [i, characters.length - i] });
+      const rightId = ids.get(right);
+      if (rightId !== undefined) local.push({ left, right, score: scores[id], lengths: [i, characters.length - i], order: [leftId, rightId] });
     }
-    merges.push(...local.sort((a, b) => vocab[a.left] - vocab[b.left] || vocab[a.right] - vocab[b.right]));
+    merges.push(...local.sort((a, b) => a.order[0] - b.order[0] || a.order[1] - b.order[1]));
   });
   merges.sort((a, b) => b.score - a.score || b.lengths[0] - a.lengths[0] || b.lengths[1] - a.lengths[1]);
   return merges.map(({ left, right }) => [left, right]);

