@@ -1,4 +1,5 @@
 import type { Run } from "../model/types";
+import { checkOneOf } from "../runtime/check";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
 
@@ -9,6 +10,10 @@ export interface FlowGraphOptions extends PictureOptions {
   readonly threshold?: number;
   /** Default true. */
   readonly renormalize?: boolean;
+  /** What colours attention edges: "contribution" (default), the "head" that contributes most, or that head's "label": what it attends to. */
+  readonly colorBy?: "contribution" | "head" | "label";
+  /** Draw layers flat through which nothing but the residual stream passes. Default false. */
+  readonly compact?: boolean;
   /** Show what was clicked beside the graph. Default true; without it the graph stands alone, for pictures of your own to follow. */
   readonly detail?: boolean;
 }
@@ -16,12 +21,13 @@ export interface FlowGraphOptions extends PictureOptions {
 /** The information flow routes of a run as an interactive graph. */
 export class FlowGraph extends Picture {
   constructor(run: Run, options: FlowGraphOptions = {}) {
-    const { from, threshold, renormalize, detail = true, ...rest } = options;
+    const { from, threshold, renormalize, detail = true, colorBy = "contribution", compact = false, ...rest } = options;
+    checkOneOf("colorBy", colorBy, ["contribution", "head", "label"]);
     const given = Object.fromEntries(Object.entries({ start: from, threshold, renormalize }).filter(([, value]) => value !== undefined));
     super(run, "flow-graph", {
       ...rest,
       ...(rest.selection || Object.keys(given).length ? { selection: { ...rest.selection, ...given } } : {}),
-      own: { detail },
+      own: { detail, colorBy, compact },
     });
   }
 }

@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { extname } from "node:path";
 import type { LastingDisplayable, MimeBundle } from "../protocol/comm-host";
 import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../protocol/comm-host";
 import { frontEndSeen } from "../ipywidgets/registry";
@@ -5,7 +7,7 @@ import { savePicture } from "../export/page";
 import { RequestError, Widget } from "../ipywidgets/widget";
 import type { Run } from "../model/types";
 import type { PictureName, RunFacts, Selection } from "../protocol";
-import { answerPayload, ASK, pack, ProtocolError, readAskPayload, visibleText, WIDGET_MODULE } from "../protocol";
+import { answerPayload, ASK, EXPORT, pack, ProtocolError, readAskPayload, visibleText, WIDGET_MODULE } from "../protocol";
 import type { Payload, ShareLevel } from "../protocol/payload";
 import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../protocol/payload";
 import { answererOf, predictionsOf, runFacts } from "./answers";
@@ -48,6 +50,9 @@ export interface PictureOptions {
 const CELL_MS = 3000;
 /** Clicks are stored this many milliseconds after the last one. */
 const CLICK_MS = 1500;
+
+/** A page that shows the picture makes a file of it within this time. */
+const EXPORT_MS = 20_000;
 
 const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 
@@ -168,15 +173,37 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   }
 
   /**
-   * Saves the picture with all that `share` keeps as an HTML file that needs nothing else: no kernel, no network.
+   * Saves the picture. What is written follows the file's ending:
+   *
+   * - `.html`: the picture with all that `share` keeps, which needs nothing else: no kernel, no network
+   * - `.svg`: the graph as a still picture
+   * - `.png`, `.csv`: the picture, or its table, as a page shows it now; some page has to show it
    *
    * @param file path of the file, relative to the working directory; replaced where it exists
    */
   async save(file: string): Promise<void> {
+    const ending = extname(file).toLowerCase();
+    if (ending === ".png" || ending === ".csv") return writeFile(file, await this.#shownAs(ending.slice(1)));
+    if (ending === ".svg") {
+      const { start, threshold, renormalize } = this.selection;
+      return writeFile(file, staticSvg(await this.run.routes({ from: start, threshold, renormalize }), this.selection));
+    }
+    if (ending !== ".html" && ending !== ".htm") throw new RangeError(`${JSON.stringify(file)} has to end in .html, .svg, .png or .csv: that says what is saved.`);
     await this.prepare();
     await this.#share.collect(this.#input, this.#signal);
     const payload = await this.#share.payload({ ...this.#input, widget: undefined });
     await savePicture(file, { title: this.toString(), payload, html: (await this.#bundle(payload))["text/html"] as string });
+  }
+
+  /** The file that a page makes of the picture. */
+  async #shownAs(format: string): Promise<DataView> {
+    try {
+      const { buffers } = await this.request(EXPORT, { format }, { timeout: EXPORT_MS });
+      return buffers[0];
+    } catch (error) {
+      if (!(error instanceof RequestError) || (error.code !== "timeout" && error.code !== "headless")) throw error;
+      throw new RequestError(error.code, `A .${format} is made by a page that shows the picture, and none does: show it in a cell first, or save it as .html or .svg.`);
+    }
   }
 
   get #input(): ShareInput {

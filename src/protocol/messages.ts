@@ -11,6 +11,8 @@ import { checkVersion, PROTOCOL_VERSION, ProtocolError } from "./version";
 
 /** Kind of the request that carries a question. */
 export const ASK = "ask";
+/** Kind of the kernel's request for a file of what a page shows: payload `{format}`, answered with the file as one buffer. */
+export const EXPORT = "export";
 
 export interface RequestMessage {
   readonly request: string;

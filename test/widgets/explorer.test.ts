@@ -1,4 +1,6 @@
 /** The Explorer in a real JupyterLab on a GPT-2: one line shows the whole tool, and everything follows every click. */
+import fs from "node:fs";
+import path from "node:path";
 import { modelFolder } from "../support/fixtures";
 import { type Jupyter, type NotebookPage, makeNotebook, startJupyter } from "../support/jupyter";
 
@@ -20,6 +22,10 @@ const slider = new FloatSlider({ value: 0.04, min: 0, max: 0.5, step: 0.01, desc
 slider.observe("value", (change) => graph.select({ threshold: change.new }));
 new VBox([slider, new HBox([graph, tokenTable(a)])])`,
         "slider.value = 0.2",
+        `for (const ending of ["svg", "png", "csv"]) await graph.save("saved." + ending);
+let refused = "";
+try { await tokenTable(a).save("saved.png"); } catch (error) { refused = (error as Error).message; }
+refused`,
       ]),
     },
   });
@@ -94,4 +100,15 @@ test("parts lie in stock boxes, beside stock controls that drive them", async ()
   // The slider was set from a cell; the graph follows it.
   await box.locator("lmt-flow-panel output").getByText("0.2").waitFor();
   expect(await box.locator("[data-edge]").count()).toBeLessThan(before);
+}, 60_000);
+
+test("pictures are saved from code", async () => {
+  await notebook.run(6);
+  const [output] = await notebook.outputData(6);
+  expect(output.evalue).toBeUndefined();
+  expect(String(output.data?.["text/plain"])).toMatch(/cannot be saved as \.png; it can as \.csv/);
+  const read = (name: string): Buffer => fs.readFileSync(path.join(jupyter.folder, name));
+  expect(read("saved.svg").toString()).toMatch(/^<svg/);
+  expect(read("saved.png").subarray(1, 4).toString()).toBe("PNG");
+  expect(read("saved.csv").toString()).toMatch(/^source,target,kind,weight,heads\r\n/);
 }, 60_000);

@@ -1,7 +1,29 @@
 /** Pictures and tables as files, made in the browser, sent nowhere. */
 
+/** Where the next file goes instead of the user's downloads. */
+let taker: ((blob: Blob) => void) | undefined;
+let taking: Promise<unknown> = Promise.resolve();
+
+/** The file that `save` would have downloaded. Saves follow each other, so that each gets its own file. */
+export function captured(save: () => void | Promise<void>): Promise<Blob> {
+  const next = taking.then(async () => {
+    let file: Blob | undefined;
+    taker = (blob) => (file = blob);
+    try {
+      await save();
+    } finally {
+      taker = undefined;
+    }
+    if (!file) throw new Error("There is nothing to save yet: the picture has no answer so far.");
+    return file;
+  });
+  taking = next.catch(() => undefined);
+  return next;
+}
+
 /** Offers `blob` as a download. */
 export function download(blob: Blob, fileName: string): void {
+  if (taker) return taker(blob);
   const url = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = url;

@@ -3,6 +3,7 @@ import type { TemplateResult } from "lit";
 import { parseNode } from "../../src/protocol";
 import { define, LmtElement } from "../core/element";
 import "./effect-table";
+import type { FlowGraphElement } from "./flow-graph";
 import "./flow-graph";
 import "./follow-chart";
 import "./head-bars";
@@ -109,6 +110,11 @@ export class ExplorerElement extends LmtElement {
       }
     `,
   ];
+
+  /** Downloads the graph, or its edges. */
+  async save(format: "svg" | "png" | "csv"): Promise<void> {
+    await this.renderRoot.querySelector<FlowGraphElement>("lmt-flow-graph")?.save(format);
+  }
 
   protected override render(): TemplateResult {
     const facts = this.source?.facts;

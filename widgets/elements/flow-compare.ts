@@ -8,6 +8,7 @@ import { drawnRoutes } from "../core/routes";
 import { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
+import type { FlowGraphElement } from "./flow-graph";
 import "./flow-graph";
 
 /**
@@ -109,6 +110,11 @@ export class FlowCompareElement extends LmtElement {
     mirror.subscribe((value) => {
       if (value.writer !== "mirror") this.store.set({ ...shared(value), start: across(value.start, b, a), ...(b === a ? { focus: value.focus } : {}) }, this.writer);
     }, linked.signal);
+  }
+
+  /** Downloads the first graph or the difference, or its edges. */
+  async save(format: "svg" | "png" | "csv"): Promise<void> {
+    await this.renderRoot.querySelector<FlowGraphElement>("lmt-flow-graph")?.save(format);
   }
 
   protected override render(): TemplateResult {

@@ -2,6 +2,7 @@ import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import { define, LmtElement } from "../core/element";
 import "./detail-panel";
+import type { FlowGraphElement } from "./flow-graph";
 import "./flow-graph";
 import "./prompt-strip";
 
@@ -30,21 +31,31 @@ export class FlowPanelElement extends LmtElement {
     `,
   ];
 
-  static override properties = { ...LmtElement.properties, detail: { type: Boolean } };
+  static override properties = { ...LmtElement.properties, detail: { type: Boolean }, colorBy: { attribute: "color-by" }, compact: { type: Boolean } };
 
   /** Show what is selected beside the graph. */
   declare detail: boolean;
+  /** The graph's own options; see there. */
+  declare colorBy: string;
+  declare compact: boolean;
 
   constructor() {
     super();
     this.detail = true;
+    this.colorBy = "contribution";
+    this.compact = false;
+  }
+
+  /** Downloads the graph, or its edges. */
+  async save(format: "svg" | "png" | "csv"): Promise<void> {
+    await this.renderRoot.querySelector<FlowGraphElement>("lmt-flow-graph")?.save(format);
   }
 
   protected override render(): TemplateResult {
     return html`
       <lmt-prompt-strip .source=${this.source} .selection=${this.store}></lmt-prompt-strip>
       <div class="body ${this.detail && this.width >= 700 ? "wide" : ""}">
-        <lmt-flow-graph .source=${this.source} .selection=${this.store}></lmt-flow-graph>
+        <lmt-flow-graph .colorBy=${this.colorBy} .compact=${this.compact} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
         ${this.detail ? html`<lmt-detail-panel .source=${this.source} .selection=${this.store}></lmt-detail-panel>` : nothing}
       </div>
     `;

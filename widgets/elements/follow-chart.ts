@@ -111,9 +111,9 @@ export class FollowChartElement extends LmtElement {
           <lmt-menu
             label="Save this chart"
             .items=${[
-              { label: "Save as SVG", run: () => this.save("svg") },
-              { label: "Save as PNG", run: () => this.save("png") },
-              { label: "Save as CSV", run: () => this.save("csv") },
+              { label: "Save as SVG", run: () => void this.save("svg") },
+              { label: "Save as PNG", run: () => void this.save("png") },
+              { label: "Save as CSV", run: () => void this.save("csv") },
             ]}
           ></lmt-menu>
         </span>
@@ -150,13 +150,14 @@ export class FollowChartElement extends LmtElement {
       <div class="key"><span><i style="background:var(--_attention)"></i>rank (left)</span><span><i style="background:var(--_ffn)"></i>probability (right)</span><span>layers from left to right</span></div>`;
   }
 
-  save(format: "svg" | "png" | "csv"): void {
+  /** Downloads the chart, or its numbers. */
+  async save(format: "svg" | "png" | "csv"): Promise<void> {
     const answer = this.#follow.value;
     const picture = this.renderRoot.querySelector("svg");
     if (!answer || !picture) return;
     if (format === "csv") saveCsv([["state", "rank", "probability"], ...answer.nodes.map((name, i) => [name, answer.ranks.data[i] + 1, answer.probabilities.data[i]])], "followed-token.csv");
     else if (format === "svg") saveSvg(picture, "followed-token.svg");
-    else void savePng(picture, "followed-token.png");
+    else await savePng(picture, "followed-token.png");
   }
 }
 

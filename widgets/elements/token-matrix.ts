@@ -177,7 +177,7 @@ export class TokenMatrixElement extends LmtElement {
     const views = this.multiples ? [] : this.#views();
     return html`
       <header>
-        <h3>${chosen.head === null || this.multiples ? `All heads of layer ${chosen.layer}` : `Head ${chosen.head} of layer ${chosen.layer}`}</h3>
+        <h3>${this.multiples ? `All heads of layer ${chosen.layer}` : chosen.head === null ? `All heads of layer ${chosen.layer} together` : `Head ${chosen.head} of layer ${chosen.layer}`}</h3>
         <span class="end">
           <label><input type="checkbox" .checked=${this.multiples} @change=${(event: Event) => (this.multiples = (event.target as HTMLInputElement).checked)} />Every head</label>
           ${this.multiples ? nothing : html`<label title="Both maps on the same scale"><input type="checkbox" .checked=${this.together} @change=${(event: Event) => (this.together = (event.target as HTMLInputElement).checked)} />One scale</label>`}
@@ -358,7 +358,7 @@ export class TokenMatrixElement extends LmtElement {
         context.fillStyle = marked?.query === t ? color("--_text") : color("--_text-soft");
         context.textAlign = "right";
         context.textBaseline = "middle";
-        context.fillText(text, left - 5, (t + 0.5) * cell);
+        context.fillText(text, left - 5, Math.max(6, (t + 0.5) * cell));
       }
       if (shown || marked?.key === t) {
         context.fillStyle = marked?.key === t ? color("--_text") : color("--_text-soft");

@@ -1,14 +1,14 @@
 import { DOMWidgetModel, DOMWidgetView, unpack_models, WidgetModel } from "@jupyter-widgets/base";
 import type { ISerializers } from "@jupyter-widgets/base";
 import type { RunFacts } from "../../src/protocol";
-import { readRunFacts, readSelection, selectionFor, WIDGET_MODULE } from "../../src/protocol";
+import { EXPORT, readRunFacts, readSelection, selectionFor, WIDGET_MODULE } from "../../src/protocol";
 import { SelectionStore } from "../core/selection-store";
-import { CachedSource } from "../core/source";
+import { CachedSource, sentenceOf } from "../core/source";
 import { CommSource } from "./comm-source";
 import type { Channel } from "./comm-source";
 import { registerLive } from "./live";
 import type { LivePicture } from "./live";
-import { pictureElement, sentenceElement } from "./picture";
+import { pictureElement, savedPicture, sentenceElement, shownPicture } from "./picture";
 
 /** Front end of the ipywidgets: models and views around the elements. The version is the package's. */
 
@@ -102,6 +102,21 @@ export class PictureModel extends DOMWidgetModel {
       this.#closed.signal,
     );
     this.on("comm_live_update change:facts change:link", changed);
+    this.on("msg:custom", (content: unknown) => void this.#export(content));
+  }
+
+  /** Answers the kernel's request for a file, where this page shows the picture. */
+  async #export(content: unknown): Promise<void> {
+    const { request, kind, payload } = (content ?? {}) as { request?: unknown; kind?: unknown; payload?: { format?: unknown } };
+    if (kind !== EXPORT || typeof request !== "string") return;
+    const element = shownPicture(this.get("picture"), this.parts().selection);
+    if (!element) return;
+    try {
+      const file = await savedPicture(element, String(payload?.format));
+      this.send({ response: request, payload: { type: file.type } }, {}, [await file.arrayBuffer()]);
+    } catch (error) {
+      this.send({ response: request, error: { code: "failed", message: sentenceOf(error) } }, {});
+    }
   }
 
   /** What a view shows. Throws a `ProtocolError` where the state cannot be read. */

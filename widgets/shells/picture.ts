@@ -1,5 +1,6 @@
 import type { Answer, PictureName, Question, QuestionKind, RunFacts, SingleQuestion } from "../../src/protocol";
 import { PICTURES, ProtocolError, readRunFacts } from "../../src/protocol";
+import { captured } from "../core/export";
 import type { LmtElement } from "../core/element";
 import type { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
@@ -30,6 +31,8 @@ const OPTIONS: Readonly<Record<string, { readonly property: string; readonly typ
   multiples: { property: "multiples", type: "boolean" },
   sorted: { property: "sorted", type: "boolean" },
   by: { property: "by", type: "string" },
+  colorBy: { property: "colorBy", type: "string" },
+  compact: { property: "compact", type: "boolean" },
   mode: { property: "mode", type: "string" },
 };
 
@@ -63,6 +66,32 @@ function secondSource(source: FlowSource, facts: RunFacts): FlowSource {
     ask: async <K extends QuestionKind>(question: Question<K>, signal?: AbortSignal) =>
       (await source.ask({ kind: "second", question: question as unknown as SingleQuestion }, signal)).answer as Answer<K>,
   };
+}
+
+/** The element by which this page shows a picture with this selection. */
+export function shownPicture(picture: unknown, selection: SelectionStore): LmtElement | undefined {
+  const tag = typeof picture === "string" && Object.hasOwn(ELEMENTS, picture) ? ELEMENTS[picture as PictureName] : undefined;
+  return tag === undefined ? undefined : [...document.querySelectorAll<LmtElement>(tag)].find((element) => element.selection === selection);
+}
+
+/** Formats that an element's `save` knows, by what each kind of picture can be saved as. */
+const FORMATS: Readonly<Record<PictureName, readonly string[]>> = {
+  "flow-graph": ["svg", "png", "csv"],
+  "flow-compare": ["svg", "png", "csv"],
+  explorer: ["svg", "png", "csv"],
+  "token-matrix": ["png", "csv"],
+  "token-table": ["csv"],
+  "head-bars": ["csv"],
+  "neuron-bars": ["csv"],
+  "lens-grid": ["csv"],
+};
+
+/** The file that an element saves. Rejects with a sentence for a format that it does not have. */
+export function savedPicture(element: LmtElement, format: string): Promise<Blob> {
+  const picture = (Object.keys(ELEMENTS) as PictureName[]).find((name) => ELEMENTS[name] === element.localName);
+  const known = picture ? FORMATS[picture] : [];
+  if (!known.includes(format)) return Promise.reject(new Error(`This picture cannot be saved as .${format}; it can as ${known.map((name) => `.${name}`).join(", ")}.`));
+  return captured(() => (element as LmtElement & { save(format: string): void | Promise<void> }).save(format));
 }
 
 /** A sentence where a picture would be. */
