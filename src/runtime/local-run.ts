@@ -1,16 +1,21 @@
 import type { Readout } from "../attribution/readout";
 import type { LayerConstants, LayerTensorName, Pass } from "../engine/types";
-import type { ResidualPoint, Token } from "../model/types";
+import type { ResidualPoint, Tensor, Token } from "../model/types";
 import { BaseRun, type AttentionInputs } from "./base-run";
 import type { LocalModel } from "./local-model";
 
 /** What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes and clicks need. */
 export function keptTensors(parallelBlocks: boolean): readonly LayerTensorName[] {
-  return ["resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale", "ffn_post", ...(parallelBlocks ? [] : ["resid_mid" as const])];
+  return ["resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale", "ffn_post", "ffn_scale", ...(parallelBlocks ? [] : ["resid_mid" as const])];
 }
+
+type BlockTensors = Partial<Record<"resid_mid" | "attn_out" | "ffn_out", Tensor>>;
 
 /** A run whose states come from a pass of the engine. */
 export class LocalRun extends BaseRun {
+  /** The layer that was asked about last. */
+  private blocks?: { readonly layer: number; readonly tensors: Promise<BlockTensors> };
+
   constructor(
     readonly model: LocalModel,
     readonly tokens: readonly Token[],
@@ -98,11 +103,24 @@ export class LocalRun extends BaseRun {
 
   override async dispose(): Promise<void> {
     await super.dispose();
+    this.blocks = undefined;
     this.onDispose();
     await this.pass.dispose();
   }
 
   private async fetchOne(layer: number, name: LayerTensorName): Promise<Float32Array> {
-    return (await this.pass.fetch(layer, [name]))[name].data;
+    if (name !== "resid_mid" && name !== "attn_out" && name !== "ffn_out") return (await this.pass.fetch(layer, [name]))[name].data;
+    return (await this.fetchBlocks(layer))[name]?.data as Float32Array;
+  }
+
+  /** States inside a layer, all at once: where the pass did not keep them, each fetch runs the layer again. */
+  private fetchBlocks(layer: number): Promise<BlockTensors> {
+    if (this.blocks?.layer !== layer) {
+      const names = ["attn_out", "ffn_out", ...(this.info.parallelBlocks ? [] : ["resid_mid" as const])] as const;
+      const tensors: Promise<BlockTensors> = this.pass.fetch(layer, names);
+      this.blocks = { layer, tensors };
+      tensors.catch(() => { this.blocks = undefined; });
+    }
+    return this.blocks.tensors;
   }
 }

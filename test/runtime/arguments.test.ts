@@ -114,6 +114,18 @@ describe("a model from files", () => {
     expect(Array.from((await a.logits()).data)).toEqual(Array.from((await b.logits()).data));
   });
 
+  test("a batch equals its runs alone, and routes asked for lazily those after everything was computed, to the bit", async () => {
+    const prompts = [[1, 5, 9, 5], [7], [2, 2, 2, 8, 4, 1, 6]];
+    const batch = await local.run(prompts);
+    for (const [i, prompt] of prompts.entries()) {
+      const [alone, full] = [await local.run(prompt), batch[i]];
+      for (let layer = 0; layer < local.info.nLayers; layer++) await full.attentionContributions(layer);
+      for (const from of [prompt.length - 1, "all"] as const) expect((await full.routes({ from })).toJSON()).toEqual((await alone.routes({ from })).toJSON());
+      expect(Array.from((await full.logits()).data)).toEqual(Array.from((await alone.logits()).data));
+      expect(await full.lens(`I1_${prompt.length - 1}`)).toEqual(await alone.lens(`I1_${prompt.length - 1}`));
+    }
+  });
+
   test("a run ends with its model", async () => {
     const other = await loadModel(modelFolder("llama-tiny"));
     const run = await other.run([1, 2]);
