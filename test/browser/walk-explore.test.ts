@@ -134,10 +134,10 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     const node = tool.locator("lmt-flow-graph [data-node^='I1_']").last();
     await node.dispatchEvent("click");
     await expectRows();
-    await tool.locator("lmt-explorer input[type=checkbox]").last().uncheck();
+    await tool.getByLabel("Normalise before unembedding").uncheck();
     await expectRows();
     expect((await state()).selection.normalize).toBe(false);
-    await tool.locator("lmt-explorer input[type=checkbox]").last().check();
+    await tool.getByLabel("Normalise before unembedding").check();
   }
 
   const effectIds = async (): Promise<number[]> => {
@@ -176,6 +176,8 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     await grid.scrollIntoViewIfNeeded();
     await grid.locator("[role=gridcell]").first().waitFor();
     await grid.locator("[data-node='I2_1']").click();
+    // What is out of view asks nothing.
+    await tool.locator("lmt-token-table").scrollIntoViewIfNeeded();
     await tool.locator("lmt-token-table").getByText("I2_1").waitFor();
     await expectRows();
     await notebook.run(at("panel"));
@@ -233,12 +235,15 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
   }, 240_000);
 
   test("an error is shown with its sentence, and trying again or another choice goes on", async () => {
-    await tool.locator("lmt-model-panel select").nth(1).selectOption("gpu");
+    await tool.locator("lmt-model-panel select").first().selectOption({ label: "another model …" });
+    await tool.getByLabel("Hub id, folder or .gguf file").fill("/nowhere/at-all");
+    await notebook.page.keyboard.press("Enter");
     const alert = tool.locator("lmt-control-status [role=alert]");
-    await alert.getByText(/Device|device/).waitFor({ timeout: 120_000 });
-    await alert.getByRole("button", { name: "Try again" }).waitFor();
+    await alert.getByText("/nowhere/at-all").waitFor({ timeout: 60_000 });
+    await alert.getByRole("button", { name: "Try again" }).click();
+    await alert.getByText("/nowhere/at-all").waitFor({ timeout: 60_000 });
     await notebook.screenshot(`walk-${app}-error`);
-    await tool.locator("lmt-model-panel select").nth(1).selectOption("cpu");
+    await tool.locator("lmt-model-panel select").first().selectOption("tiny");
     await tool.locator("[data-edge][data-kind=attention]").first().waitFor({ timeout: 120_000 });
   }, 240_000);
 
