@@ -37,20 +37,17 @@ interface PreTokenizer {
   readonly ignoreMerges?: boolean;
   /** BOS is put first where the file does not say. */
   readonly bos?: boolean;
-  readonly normalizer?: Json;
 }
 
 const PRE_TOKENIZERS: readonly PreTokenizer[] = [
-  { names: ["gpt-2", "gpt2", "phi-2", "default", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0", "mellum", "mpt", "trillion", "granite-docling", "jais", "roberta-bpe"], steps: byteLevel(true) },
-  // GPT-NeoX's vocabulary (Pythia, OLMo, StableLM 3B) normalises to NFC first.
-  { names: ["olmo", "gptneox"], steps: byteLevel(true), normalizer: { type: "NFC" } },
+  { names: ["gpt-2", "gpt2", "phi-2", "default", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0", "mellum", "mpt", "trillion", "granite-docling", "jais", "roberta-bpe", "olmo", "gptneox"], steps: byteLevel(true) },
   // transformers splits no digits when it reads SmolLM2's GGUF file, the model's own tokenizer every numeral. No token of
   // the vocabulary holds two ASCII digits, so that with these alone split ids equal both; ² and ① follow transformers.
   { names: ["smollm"], steps: steps(split("[0-9]"), byteLevel(true)) },
   { names: ["starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"], steps: steps({ type: "Digits", individual_digits: true }, byteLevel(true)) },
   { names: ["llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"], steps: steps(split(LLAMA3_SPLIT), byteLevel(false)), ignoreMerges: true, bos: true },
   { names: ["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], steps: steps(split(LLAMA3_SPLIT), byteLevel(false)) },
-  { names: ["qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"], steps: steps(split(QWEN2_SPLIT), byteLevel(false)), normalizer: { type: "NFC" } },
+  { names: ["qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"], steps: steps(split(QWEN2_SPLIT), byteLevel(false)) },
   { names: ["tekken"], steps: steps(split(TEKKEN_SPLIT), byteLevel(false)), ignoreMerges: true },
   { names: ["gpt-4o", "llama4", "kanana2"], steps: steps(split(GPT4O_SPLIT), byteLevel(false)) },
   {
@@ -105,7 +102,7 @@ function byteLevelTokenizer(metadata: GgufMetadata): Tokenizer {
     {
       version: "1.0",
       added_tokens: added,
-      normalizer: pre.normalizer ?? null,
+      normalizer: null,
       pre_tokenizer: pre.steps,
       post_processor: beginning(metadata, tokens, pre.bos ?? false),
       decoder: { type: "ByteLevel" },

@@ -53,8 +53,7 @@ export interface HubModel {
  * family are checked before the weights are. Rejects with a `ModelFileError`, or with the signal's reason.
  */
 export async function fetchFromHub(name: HubName, options: HubOptions = {}): Promise<HubModel> {
-  const repository = new Repository(name, options);
-  return repository.fetch();
+  return new Repository(name, options).obtain();
 }
 
 function truthy(value: string | undefined): boolean {
@@ -89,7 +88,7 @@ class Repository {
     this.storage = join(options.cacheDir ?? getHFHubCachePath(), getRepoFolderName({ name: name.id, type: "model" }));
   }
 
-  async fetch(): Promise<HubModel> {
+  async obtain(): Promise<HubModel> {
     this.options.signal?.throwIfAborted();
     const offline = truthy(process.env.HF_HUB_OFFLINE) || truthy(process.env.TRANSFORMERS_OFFLINE);
     const cached = await this.cached();

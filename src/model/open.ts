@@ -54,7 +54,9 @@ export async function openGguf(path: string, name?: string): Promise<ModelFiles>
   const { metadata, listing } = await readGguf(path, (found) => familyOfGguf(path, found.architecture));
   const { family, mapping } = familyOfGguf(path, metadata.architecture);
   const tensors = new Map(listing.entries.map((entry) => [entry.name, entry]));
-  const config = new Config(path, { ...mapping.config(metadata, tensors), vocab_size: tensors.get("token_embd.weight")?.dims[0] });
+  const embedding = tensors.get("token_embd.weight");
+  if (embedding === undefined) throw new ModelFileError(`${path} has no tensor "token_embd.weight", so it holds no whole model.`);
+  const config = new Config(path, { ...mapping.config(metadata, tensors), vocab_size: embedding.dims[0] });
   family.check?.(config);
   const weights = new WeightMap(listing, { origin: path, gguf: { names: mapping.names, permuted: mapping.permuted ?? false } });
   return assemble(name ?? ggufName(path, metadata), family.describe(config, weights), weights, ggufTokenizer(metadata));

@@ -20,8 +20,8 @@ export interface WeightMapOptions {
 }
 
 interface BiasOption {
-  /** true: must be there; false: there is none; "maybe": as the file has it. In GGUF files what is there decides. */
-  readonly bias?: boolean | "maybe";
+  /** Whether the config says that there is one; then it must be there. In GGUF files what is there decides. */
+  readonly bias?: boolean;
 }
 
 /**
@@ -44,11 +44,6 @@ export class WeightMap {
 
   has(name: string): boolean {
     return this.find(name) !== undefined;
-  }
-
-  /** Dims of a tensor, or undefined where there is none of that name. */
-  dims(name: string): readonly number[] | undefined {
-    return this.find(name)?.dims;
   }
 
   tensor(name: string, dims: readonly number[]): WeightRef {
@@ -123,8 +118,8 @@ export class WeightMap {
     return { entries, scalars: entries.reduce((sum, entry) => sum + entry.dims.reduce((product, dim) => product * dim, 1), 0) };
   }
 
-  private wants(name: string, bias: boolean | "maybe"): boolean {
-    return bias === "maybe" || this.gguf ? this.has(name) : bias;
+  private wants(name: string, bias: boolean): boolean {
+    return this.gguf ? this.has(name) : bias;
   }
 
   private find(name: string): WeightEntry | undefined {

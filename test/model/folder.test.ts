@@ -6,7 +6,7 @@ import { ModelFileError } from "../../src/model/errors";
 import { FAMILIES, familyOf, modelTypes } from "../../src/model/families";
 import { layoutOf } from "../../src/model/folder";
 import { openModel } from "../../src/model/open";
-import { fixtures, modelFolder, modelNames } from "../support/fixtures";
+import { fixtures, modelFolder, modelNames, root } from "../support/fixtures";
 
 let folder: string;
 beforeEach(() => {
@@ -16,10 +16,10 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 type Json = Record<string, unknown>;
 
-/** A copy of a reference model with its config changed; undefined removes a key. */
+/** A copy of a reference model (or of a folder) with its config changed; undefined removes a key. */
 function variant(name: string, changes: Json, rename: (tensor: string) => string | undefined = (tensor) => tensor, extra: Json = {}): string {
   const to = join(folder, "model");
-  cpSync(modelFolder(name), to, { recursive: true });
+  cpSync(name.includes("/") ? name : modelFolder(name), to, { recursive: true });
   const config = JSON.parse(readFileSync(join(to, "config.json"), "utf8")) as Json;
   for (const [key, value] of Object.entries(changes)) {
     if (value === undefined) delete config[key];
@@ -112,6 +112,16 @@ describe("checkpoints as they are found", () => {
     expect(await window({})).toBe(8);
     expect(await window({ sliding_window: null })).toBeUndefined();
     expect(await window({ sliding_window: undefined })).toBe(4096);
+  });
+
+  test.each(["language_model.model.", "model.language_model."])("Gemma 3 with vision: its text part, under %j", async (prefix) => {
+    const text = join(root, "test/reference/families/gemma3");
+    const config = JSON.parse(readFileSync(join(text, "config.json"), "utf8")) as Json;
+    const plain = await openModel(text);
+    const whole = variant(text, { model_type: "gemma3", text_config: config, vision_config: {}, vocab_size: undefined, hidden_size: undefined }, (tensor) => tensor.replace(/^model\./, prefix));
+    const part = await openModel(whole);
+    expect(part.nParams).toBe(plain.nParams);
+    expect(part.architecture.layers.map((layer) => layer.attention.window)).toEqual(plain.architecture.layers.map((layer) => layer.attention.window));
   });
 
   test("a folder with one GGUF file", async () => {

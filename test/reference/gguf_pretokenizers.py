@@ -7,7 +7,7 @@ text is split differently the ids differ.
 import json
 import sys
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_tokenizer
 
 TEXTS = [
@@ -37,26 +37,20 @@ GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 RAW = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 # As in the tokenizer.json of the models on the hub that llama.cpp has these names for.
 OWN = {
-    "smollm": (None, pre_tokenizers.Sequence([pre_tokenizers.Split(Regex("[0-9]"), "isolated"), GPT2])),
-    "starcoder": (None, pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), GPT2])),
-    "falcon": (None, pre_tokenizers.Sequence([pre_tokenizers.Punctuation(behavior="contiguous"), GPT2, pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")])),
-    "olmo": (normalizers.NFC(), GPT2),
-    "bloom": (None, pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(" ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"), "isolated"), RAW])),
+    "smollm": pre_tokenizers.Sequence([pre_tokenizers.Split(Regex("[0-9]"), "isolated"), GPT2]),
+    "starcoder": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), GPT2]),
+    "falcon": pre_tokenizers.Sequence([pre_tokenizers.Punctuation(behavior="contiguous"), GPT2, pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")]),
+    "bloom": pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(" ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"), "isolated"), RAW]),
 }
-NFC = {"qwen2"}  # the hub's tokenizer.json normalises first, which a GGUF file does not say
 out = {}
-for name in ["gpt-2", "default", "llama-bpe", "tekken", "gpt-4o", "qwen2", *OWN]:
+for name in ["gpt-2", "default", "llama-bpe", "tekken", "gpt-4o", "qwen2", "olmo", *OWN]:
     if name in OWN:
         backend = Tokenizer(models.BPE(vocab=model["vocab"], merges=[tuple(m) for m in model["merges"]]))
-        normalizer, backend.pre_tokenizer = OWN[name]
-        if normalizer:
-            backend.normalizer = normalizer
+        backend.pre_tokenizer = OWN[name]
         backend.decoder = decoders.ByteLevel()
         backend.add_special_tokens(["<|im_start|>"])
     else:
         backend, _ = convert_gguf_tokenizer("llama", dict(tokenizer_type="gpt2", pre_tokenizer_type=name, tokens=tokens, merges=merges, token_type=types))
-        if name in NFC:
-            backend.normalizer = normalizers.NFC()
     out[name] = [backend.encode(text, add_special_tokens=False).ids for text in TEXTS]
 with open(sys.argv[1], "w") as file:
     json.dump(dict(tokens=tokens, merges=merges, types=types, texts=TEXTS, ids=out), file)

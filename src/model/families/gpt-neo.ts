@@ -55,7 +55,7 @@ export const gptNeo: Family = {
         block: "sequential",
         attentionNorm: weights.layerNorm(`${stem}.ln_1`, dModel, epsilon),
         attention: attention(weights, shape, `${stem}.attn.attention`, {
-          outputBias: true, scale: 1, window: kinds[index] === "local" ? window : undefined, names: { output: "out_proj" },
+          outputBias: true, scale: 1, window: kinds[index] === "local" ? window : undefined, output: "out_proj",
         }),
         ffnNorm: weights.layerNorm(`${stem}.ln_2`, dModel, epsilon),
         ffn: plainFfn(config, weights, shape, `${stem}.mlp.c_fc`, `${stem}.mlp.c_proj`, { activation: "gelu_new", activationKeys: ["activation_function"] }),

@@ -24,7 +24,7 @@ export const gptj: Family = {
       layer: (stem) => ({
         block: "parallel",
         attentionNorm: weights.layerNorm(`${stem}.ln_1`, shape.dModel, epsilon),
-        attention: attention(weights, shape, `${stem}.attn`, { rotary: rope, names: { output: "out_proj" } }),
+        attention: attention(weights, shape, `${stem}.attn`, { rotary: rope, output: "out_proj" }),
         ffn: plainFfn(config, weights, shape, `${stem}.mlp.fc_in`, `${stem}.mlp.fc_out`, { activation: "gelu_new", activationKeys: ["activation_function"] }),
       }),
     });

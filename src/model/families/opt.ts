@@ -44,7 +44,7 @@ export const opt: Family = {
       layer: (stem) => ({
         block: "sequential",
         attentionNorm: norm(`${stem}.self_attn_layer_norm`),
-        attention: attention(weights, shape, `${stem}.self_attn`, { bias, outputBias: bias, names: { output: "out_proj" } }),
+        attention: attention(weights, shape, `${stem}.self_attn`, { bias, outputBias: bias, output: "out_proj" }),
         ffnNorm: norm(`${stem}.final_layer_norm`),
         ffn: plainFfn(config, weights, shape, `${stem}.fc1`, `${stem}.fc2`, { activation: "relu", activationKeys: ["activation_function"], bias }),
       }),

@@ -18,7 +18,7 @@ const NAMES: NameTable = [
 function phiAttention(weights: WeightMap, shape: Shape, stem: string, options: AttentionOptions): Attention {
   return weights.gguf && weights.has(`${stem}.query_key_value.weight`)
     ? fusedAttention(weights, shape, `${stem}.query_key_value`, `${stem}.dense`, { ...options, order: "concat" })
-    : attention(weights, shape, stem, { ...options, names: { output: "dense" } });
+    : attention(weights, shape, stem, { ...options, output: "dense" });
 }
 
 export const phi: Family = {

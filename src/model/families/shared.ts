@@ -25,12 +25,14 @@ export interface ShapeDefaults {
   /** Where the config has no such key; `null` there means as many as query heads. */
   readonly keyValueHeads?: number;
   readonly headDim?: number;
+  readonly heads?: number;
+  readonly vocabulary?: number;
 }
 
 /** The shape under the keys that most configs share (hidden_size, num_attention_heads, …). */
 export function shapeOf(config: Config, defaults: ShapeDefaults): Shape {
   const dModel = config.count("hidden_size");
-  const nHeads = config.count("num_attention_heads");
+  const nHeads = config.count("num_attention_heads", defaults.heads);
   return checkShape(config, {
     nLayers: config.count("num_hidden_layers"),
     nHeads,
@@ -38,7 +40,7 @@ export function shapeOf(config: Config, defaults: ShapeDefaults): Shape {
     dModel,
     dHead: config.has("head_dim") || defaults.headDim !== undefined ? config.count("head_dim", defaults.headDim) : headDim(config, dModel, nHeads),
     dFfn: config.count("intermediate_size"),
-    dVocab: config.count("vocab_size"),
+    dVocab: config.count("vocab_size", defaults.vocabulary),
     maxPositions: contextLength(config, config.count("max_position_embeddings", defaults.maxPositions)),
   });
 }
@@ -84,8 +86,8 @@ export function layerTypes(config: Config, nLayers: number, fallback: (layer: nu
 }
 
 export interface AttentionOptions {
-  readonly bias?: boolean | "maybe";
-  readonly outputBias?: boolean | "maybe";
+  readonly bias?: boolean;
+  readonly outputBias?: boolean;
   /** Default 1/sqrt(dHead). */
   readonly scale?: number;
   readonly rotary?: Rotary;
@@ -93,21 +95,20 @@ export interface AttentionOptions {
   readonly softcap?: number;
   readonly alibiSlopes?: Float64Array;
   readonly queryKeyNorm?: Attention["queryKeyNorm"];
-  /** Names of the output matrix and of the three inputs. Default q_proj, k_proj, v_proj, o_proj. */
-  readonly names?: { readonly query?: string; readonly key?: string; readonly value?: string; readonly output?: string };
+  /** Name of the output matrix. Default o_proj. */
+  readonly output?: string;
 }
 
 /** Attention with three matrices under `stem`. */
 export function attention(weights: WeightMap, shape: Shape, stem: string, options: AttentionOptions): Attention {
   const { nHeads, nKeyValueHeads, dHead, dModel } = shape;
-  const { query = "q_proj", key = "k_proj", value = "v_proj", output = "o_proj" } = options.names ?? {};
-  const bias = options.bias ?? false;
+  const { bias = false, output = "o_proj" } = options;
   return {
     qkv: {
       kind: "separate",
-      query: weights.linear(`${stem}.${query}`, nHeads * dHead, dModel, { bias, rotaryHeads: nHeads }),
-      key: weights.linear(`${stem}.${key}`, nKeyValueHeads * dHead, dModel, { bias, rotaryHeads: nKeyValueHeads }),
-      value: weights.linear(`${stem}.${value}`, nKeyValueHeads * dHead, dModel, { bias }),
+      query: weights.linear(`${stem}.q_proj`, nHeads * dHead, dModel, { bias, rotaryHeads: nHeads }),
+      key: weights.linear(`${stem}.k_proj`, nKeyValueHeads * dHead, dModel, { bias, rotaryHeads: nKeyValueHeads }),
+      value: weights.linear(`${stem}.v_proj`, nKeyValueHeads * dHead, dModel, { bias }),
     },
     output: weights.linear(`${stem}.${output}`, dModel, nHeads * dHead, { bias: options.outputBias ?? false }),
     ...attentionSettings(shape, options),
@@ -153,7 +154,7 @@ export function fusedAttention(
 /** An FFN of two matrices. */
 export function plainFfn(
   config: Config, weights: WeightMap, shape: Shape, input: string, output: string,
-  options: { readonly activation: string; readonly activationKeys: readonly string[]; readonly bias?: boolean | "maybe"; readonly layout?: LinearLayout },
+  options: { readonly activation: string; readonly activationKeys: readonly string[]; readonly bias?: boolean; readonly layout?: LinearLayout },
 ): FeedForward {
   const { bias = true, layout } = options;
   return {
@@ -175,7 +176,7 @@ export function alibiSlopes(heads: number): Float64Array {
 }
 
 /** A gated FFN with gate_proj, up_proj and down_proj under `stem`. */
-export function gatedFfn(config: Config, weights: WeightMap, shape: Shape, stem: string, options: { readonly activation: string; readonly activationKeys?: readonly string[]; readonly bias?: boolean | "maybe" }): FeedForward {
+export function gatedFfn(config: Config, weights: WeightMap, shape: Shape, stem: string, options: { readonly activation: string; readonly activationKeys?: readonly string[]; readonly bias?: boolean }): FeedForward {
   const bias = options.bias ?? false;
   return {
     activation: activation(config, options.activationKeys ?? ["hidden_act"], options.activation),
@@ -194,7 +195,7 @@ export interface DecoderOptions {
   readonly names?: { readonly embedding?: string; readonly layers?: string; readonly unembedding?: string };
   readonly embedding?: Omit<Architecture["embedding"], "token">;
   readonly finalNorm?: Norm;
-  readonly unembeddingBias?: boolean | "maybe";
+  readonly unembeddingBias?: boolean;
   readonly logitSoftcap?: number;
   readonly logitScale?: number;
 }
