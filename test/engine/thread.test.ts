@@ -49,7 +49,8 @@ describe("in this process", () => {
     const timer = setInterval(() => turns++, 1);
     await engine.forward(prompt(2000));
     clearInterval(timer);
-    expect(turns).toBeGreaterThan(10);
+    // Blocked, it would not turn once.
+    expect(turns).toBeGreaterThan(2);
   });
 
   test("a short question is answered before a long run is done", async () => {
