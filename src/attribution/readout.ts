@@ -74,8 +74,11 @@ function along(part: number, whole: number): number {
   return Math.max(Math.abs(whole) - Math.abs(whole - part), EPSILON);
 }
 
+/** The event loop gets its turn after this many multiplications. */
+const SLICE_STEPS = 4 << 20;
+
 /** Contributions at one query, all parts measured along a direction instead of by their l1 norm. */
-export function attentionRowAlong(direction: Float64Array, block: AttentionBlock, position: number): AttentionRow {
+export async function attentionRowAlong(direction: Float64Array, block: AttentionBlock, position: number): Promise<AttentionRow> {
   const { nTokens, nHeads, dModel, pattern, valueOut, valueBiasOut, termScale } = block;
   const at = position * dModel;
   const whole = dot(direction, block.whole, at);
@@ -83,7 +86,12 @@ export function attentionRowAlong(direction: Float64Array, block: AttentionBlock
   const terms = new Float64Array((position + 1) * nHeads);
   const biases = Array.from({ length: nHeads }, (_, head) => (valueBiasOut ? dot(direction, valueBiasOut, head * dModel) : 0));
   let sum = 0;
+  let steps = 0;
   for (let j = 0; j < terms.length; j++) {
+    if ((steps += dModel) > SLICE_STEPS) {
+      steps = 0;
+      await new Promise(resolve => setImmediate(resolve));
+    }
     const key = Math.floor(j / nHeads);
     const head = j - key * nHeads;
     const attention = pattern[(head * nTokens + position) * nTokens + key] * scale;

@@ -32,7 +32,6 @@ const CACHE_BYTES = 256 << 20;
 const DIGEST_BYTES = 128 << 20;
 /** The event loop gets its turn after this many multiplications. */
 const SLICE_STEPS = 4 << 20;
-
 /** What an entry of a table of rows takes beside its numbers, roughly. */
 const ROW_BYTES = 512;
 /** Axes that are unembedded together where a readout has to be found. */
@@ -447,7 +446,7 @@ export abstract class BaseRun implements Run {
       notable: undefined,
       attention: async (layer, positions) => {
         if (!positions.includes(position)) return source.attention(layer, positions);
-        const own = attentionRowAlong(direction, await this.attentionBlock(layer, options), position);
+        const own = await attentionRowAlong(direction, await this.attentionBlock(layer, options), position);
         const others = new Map((await source.attention(layer, positions.filter(t => t !== position))).map(row => [row.position, row]));
         return positions.map(t => others.get(t) ?? own);
       },
