@@ -1,6 +1,7 @@
 /** The elements alone, in Chromium on the gallery's page: answers, keys, pointers, hostile input, files. */
 import fs from "node:fs";
 import type { Browser, Locator, Page } from "playwright-core";
+import { eventually } from "../support/eventually";
 import { type Gallery, startGallery } from "../support/gallery";
 import { launchChromium } from "../support/jupyter";
 
@@ -11,7 +12,7 @@ let page: Page;
 beforeAll(async () => {
   gallery = await startGallery();
   browser = await launchChromium();
-}, 120_000);
+}, 300_000);
 afterAll(async () => {
   await browser?.close();
   await gallery?.stop();
@@ -19,6 +20,7 @@ afterAll(async () => {
 beforeEach(async () => {
   const context = await browser.newContext({ viewport: { width: 1100, height: 1000 }, acceptDownloads: true });
   page = await context.newPage();
+  page.setDefaultTimeout(90_000);
   page.on("pageerror", (error) => errors.push(error.message));
   errors.length = 0;
 });
@@ -27,19 +29,6 @@ afterEach(async () => {
   await page.context().close();
 });
 const errors: string[] = [];
-
-/** Until `check` passes on what `read` gives, or five seconds are over. */
-async function eventually<T>(read: () => Promise<T>, check: (value: T) => void): Promise<void> {
-  for (const end = Date.now() + 5000; ; ) {
-    const value = await read();
-    try {
-      return check(value);
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await page.waitForTimeout(30);
-    }
-  }
-}
 
 const open = async (name: string, theme = "light"): Promise<Locator> => {
   await page.goto(`${gallery.url}?only=${name}&theme=${theme}`);
@@ -73,6 +62,8 @@ const stored = (): Promise<Record<string, unknown>> => page.evaluate(() => (wind
 const asked = (): Promise<Record<string, unknown>[]> => page.evaluate(() => (window as never as { t: { asked: Record<string, unknown>[] } }).t.asked);
 
 const LENS = `{ tokens: [{ id: 7, text: question.node, logit: 1, probability: 0.5, rank: 0, rankChange: 2 }] }`;
+
+jest.setTimeout(120_000);
 
 describe("answers", () => {
   test("a stale answer never overwrites a newer one", async () => {

@@ -1,6 +1,7 @@
 /** The Explorer in a real JupyterLab on a GPT-2: one line shows the whole tool, and everything follows every click. */
 import fs from "node:fs";
 import path from "node:path";
+import { eventually } from "../support/eventually";
 import { modelFolder } from "../support/fixtures";
 import { type Jupyter, type NotebookPage, makeNotebook, startJupyter } from "../support/jupyter";
 
@@ -30,6 +31,7 @@ refused`,
     },
   });
   notebook = await jupyter.open("explorer.ipynb", { width: 1500, height: 1500 });
+  notebook.page.setDefaultTimeout(90_000);
   await notebook.run(0);
   expect((await notebook.outputData(0)).map((output) => output.evalue).filter(Boolean)).toEqual([]);
 }, 240_000);
@@ -39,7 +41,7 @@ const tool = () => notebook.outputs(0).locator("lmt-explorer");
 
 test("edge, heads, maps, a head's tokens, and a second picture that follows", async () => {
   await notebook.run(1);
-  await tool().locator("[data-edge][data-kind=attention]").first().waitFor({ timeout: 30_000 });
+  await tool().locator("[data-edge][data-kind=attention]").first().waitFor();
   await tool().locator("[data-edge][data-kind=attention]").last().dispatchEvent("click");
   await tool().locator("lmt-head-bars [data-head='1']").click();
   await tool().locator("lmt-effect-table").getByText(/head 1 of layer/).waitFor();
@@ -47,7 +49,7 @@ test("edge, heads, maps, a head's tokens, and a second picture that follows", as
   const other = notebook.outputs(1).locator("lmt-token-matrix");
   await other.getByText(/Head 1 of layer/).waitFor();
   await notebook.screenshot("explorer-1-edge");
-}, 60_000);
+}, 120_000);
 
 test("a token is pinned and followed; the state of a point is selected", async () => {
   await tool().locator("lmt-token-table tbody button").first().click();
@@ -61,37 +63,37 @@ test("a token is pinned and followed; the state of a point is selected", async (
   const [output] = await notebook.outputData(2);
   expect(String(output.data?.["text/plain"])).toMatch(/node: 'X0_\d+'/);
   await notebook.screenshot("explorer-2-follow");
-}, 60_000);
+}, 120_000);
 
 test("after a reload with the kernel alive everything is there as it was", async () => {
   await notebook.save();
   const again = await jupyter.open("explorer.ipynb", { width: 1500, height: 1500 });
   const there = again.outputs(0).locator("lmt-explorer");
-  await there.locator("lmt-token-table").getByText(/X0_\d+/).waitFor({ timeout: 30_000 });
+  await there.locator("lmt-token-table").getByText(/X0_\d+/).waitFor();
   await there.locator("[data-ffn]").first().dispatchEvent("click");
   await there.locator("lmt-neuron-bars [data-neuron]").first().waitFor();
   // The first page follows the second: they show one selection.
   await tool().locator("lmt-neuron-bars").scrollIntoViewIfNeeded();
   await tool().locator("lmt-neuron-bars [data-neuron]").first().waitFor();
   await again.close();
-}, 60_000);
+}, 120_000);
 
 test("two runs side by side, and their difference", async () => {
   await notebook.run(3);
   const compare = notebook.outputs(3).locator("lmt-flow-compare");
   await compare.scrollIntoViewIfNeeded();
-  await compare.locator("lmt-flow-graph").nth(1).locator("[data-edge]").first().waitFor({ state: "attached", timeout: 30_000 });
+  await compare.locator("lmt-flow-graph").nth(1).locator("[data-edge]").first().waitFor({ state: "attached" });
   await compare.getByRole("button", { name: "Difference" }).click();
   await compare.locator(".edge.more, .edge.less").first().waitFor({ state: "attached" });
   await compare.locator("[data-token]").filter({ hasText: " | " }).first().waitFor({ state: "attached" });
   await notebook.screenshot("explorer-3-difference");
-}, 60_000);
+}, 120_000);
 
 test("parts lie in stock boxes, beside stock controls that drive them", async () => {
   await notebook.run(4);
   const box = notebook.outputs(4);
   await box.locator("lmt-flow-graph").scrollIntoViewIfNeeded();
-  await box.locator("[data-edge]").first().waitFor({ state: "attached", timeout: 30_000 });
+  await box.locator("[data-edge]").first().waitFor({ state: "attached" });
   const before = await box.locator("[data-edge]").count();
   await box.locator('[data-node="I1_2"]').click();
   await box.locator("lmt-token-table").getByText("I1_2").waitFor();
@@ -99,8 +101,8 @@ test("parts lie in stock boxes, beside stock controls that drive them", async ()
   await notebook.run(5);
   // The slider was set from a cell; the graph follows it.
   await box.locator("lmt-flow-panel output").getByText("0.2").waitFor();
-  expect(await box.locator("[data-edge]").count()).toBeLessThan(before);
-}, 60_000);
+  await eventually(() => box.locator("[data-edge]").count(), (count) => expect(count).toBeLessThan(before));
+}, 120_000);
 
 test("pictures are saved from code", async () => {
   await notebook.run(6);
@@ -111,4 +113,4 @@ test("pictures are saved from code", async () => {
   expect(read("saved.svg").toString()).toMatch(/^<svg/);
   expect(read("saved.png").subarray(1, 4).toString()).toBe("PNG");
   expect(read("saved.csv").toString()).toMatch(/^source,target,kind,weight,heads\r\n/);
-}, 60_000);
+}, 120_000);

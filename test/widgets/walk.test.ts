@@ -16,6 +16,7 @@ beforeAll(async () => {
     },
   });
   notebook = await jupyter.open("walk.ipynb", { width: 1500, height: 1300 });
+  notebook.page.setDefaultTimeout(90_000);
   await notebook.run(0);
   expect((await notebook.outputData(0)).map((output) => output.evalue).filter(Boolean)).toEqual([]);
 }, 240_000);
@@ -24,11 +25,11 @@ afterAll(() => jupyter?.stop(), 30_000);
 const panel = () => notebook.outputs(0).locator("lmt-flow-panel");
 
 test("the graph is drawn with tokens and predictions", async () => {
-  await panel().locator("[data-node]").first().waitFor({ timeout: 30_000 });
+  await panel().locator("[data-node]").first().waitFor();
   await panel().locator("lmt-prompt-strip .prediction").first().getByText("·Paris").waitFor();
   expect(await panel().locator("[data-edge][data-kind=attention]").count()).toBeGreaterThan(3);
   await notebook.screenshot("walk-1-graph");
-}, 60_000);
+}, 120_000);
 
 test("a click on a state shows the tokens that the kernel gives for it", async () => {
   await panel().locator('[data-node="I20_4"]').click();
@@ -40,7 +41,7 @@ test("a click on a state shows the tokens that the kernel gives for it", async (
   const shown = (await row.locator(".token").innerText()).replaceAll("·", " ").trim();
   expect(text).toContain(shown);
   await notebook.screenshot("walk-2-state");
-}, 60_000);
+}, 120_000);
 
 test("a click on an attention edge shows every head; a head, what it promotes", async () => {
   const edge = panel().locator("[data-edge][data-kind=attention]").last();
@@ -50,7 +51,7 @@ test("a click on an attention edge shows every head; a head, what it promotes", 
   await panel().locator("lmt-head-bars [data-head='3']").click();
   await panel().locator("lmt-effect-table").getByText("head 3 of layer").waitFor();
   await notebook.screenshot("walk-3-heads");
-}, 60_000);
+}, 120_000);
 
 test("cells set the selection and read it; a square shows neurons", async () => {
   await notebook.run(2);
@@ -64,4 +65,4 @@ test("cells set the selection and read it; a square shows neurons", async () => 
   await notebook.theme("dark");
   await notebook.page.waitForTimeout(500);
   await notebook.screenshot("walk-5-dark");
-}, 60_000);
+}, 120_000);
