@@ -1,6 +1,8 @@
 /** Identities of the sums inside each layer, on a tiny model of every family: heads, neurons and biases make up what blocks wrote. */
 import { loadModel } from "../../src/index";
+import { shares } from "../support/contributions-reference";
 import { familyFolders } from "../support/families";
+import { maxDifference } from "../support/fixtures";
 
 const { folders, remove } = familyFolders();
 afterAll(remove);
@@ -48,6 +50,18 @@ test.each(folders)("%s", async (_, folder) => {
           expect(Math.abs(sum - 1)).toBeLessThan(1e-5);
           expect(own.subarray((q + 1) * nHeads).every(c => c === 0)).toBe(true);
         }
+        // The last query's shares once more, from what each head wrote out of each key.
+        const q = ids.length - 1;
+        const at = (data: Float32Array): Float32Array => data.subarray(q * dModel, (q + 1) * dModel);
+        const parts: ArrayLike<number>[] = [];
+        for (let key = 0; key <= q; key++) for (let head = 0; head < nHeads; head++) parts.push(await run.update({ kind: "attention", layer, position: q, head, key }, valueBias));
+        const constant = Float64Array.from(at(attention), (x, i) => x - parts.reduce((sum, part) => sum + part[i], 0));
+        // Where a model has no such bias it is no part: what is left is rounding.
+        const hasBias = (bias?.data[q] ?? 0) > 0;
+        if (!hasBias) expect(Math.max(...constant.map(Math.abs))).toBeLessThan(1e-5 * scale);
+        const expected = shares([...parts, at(pre), ...(hasBias ? [constant] : []), ...(parallelBlocks ? [at(ffn)] : [])], at(parallelBlocks ? post : (await run.residual(layer, "mid")).data));
+        const found = [...terms.data.subarray(q * ids.length * nHeads, (q + 1) * ids.length * nHeads), residual.data[q], ...(hasBias ? [bias?.data[q] ?? NaN] : []), ...(ffnShare ? [ffnShare.data[q]] : [])];
+        expect(maxDifference(found, expected)).toBeLessThan(2e-5);
       }
       // Each neuron's share, and that of the rest, once more from the vectors themselves.
       const t = ids.length - 1;
