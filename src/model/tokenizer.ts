@@ -28,7 +28,7 @@ export function createTokenizer(origin: string, json: unknown, config: unknown):
   if (!KINDS.includes(type)) throw new ModelFileError(`${origin}: tokenizer model "${type}" is not supported; ${list(KINDS)} are.`);
   const settings = (typeof config === "object" && config !== null ? config : {}) as TokenizerConfig;
   const complete = withEnds(
-    { normalizer: null, post_processor: null, decoder: null, added_tokens: [], ...json, pre_tokenizer: exactSplits((json as TokenizerJson).pre_tokenizer ?? null) } as TokenizerJson,
+    { normalizer: null, post_processor: null, decoder: null, ...json, added_tokens: allAdded(json as TokenizerJson, settings), pre_tokenizer: exactSplits((json as TokenizerJson).pre_tokenizer ?? null) } as TokenizerJson,
     settings,
   );
   let encoder: Encoder;
@@ -46,6 +46,19 @@ interface TokenizerConfig {
   readonly add_eos_token?: unknown;
   readonly bos_token?: unknown;
   readonly eos_token?: unknown;
+  /** Id → token: fine-tuned models may have tokens here that tokenizer.json lacks. */
+  readonly added_tokens_decoder?: Readonly<Record<string, { readonly content?: unknown }>>;
+}
+
+/** The added tokens of both files; those of tokenizer.json go first. */
+function allAdded(json: TokenizerJson, config: TokenizerConfig): TokenizerJson["added_tokens"] {
+  const added = [...(json.added_tokens ?? [])];
+  const ids = new Set(added.map((token) => token.id));
+  for (const [key, token] of Object.entries(config.added_tokens_decoder ?? {})) {
+    const id = Number(key);
+    if (Number.isSafeInteger(id) && !ids.has(id) && typeof token?.content === "string") added.push({ ...token, id, content: token.content });
+  }
+  return added;
 }
 
 /**

@@ -118,6 +118,14 @@ describe("tokenizer.json in its variants", () => {
     expect(createTokenizer("x", json, { add_bos_token: true, bos_token: "<s>" }).encode("a", { addSpecialTokens: false })).toEqual([2]);
   });
 
+  test("tokens that only tokenizer_config.json adds are found", () => {
+    const config = { added_tokens_decoder: { 0: { content: "<s>", special: true }, 11: { content: "<tool>", special: true, normalized: false } } };
+    const tokenizer = createTokenizer("x", { model, added_tokens }, config);
+    expect(tokenizer.encode("a<tool>b<s>")).toEqual([2, 11, 3, 0]);
+    expect(tokenizer.token(11).text).toBe("<tool>");
+    expect(tokenizer.size).toBe(12);
+  });
+
   test("Metaspace cuts at every blank unless it says not to", () => {
     const ids = (split: boolean): number[] => createTokenizer("x", { model, added_tokens, pre_tokenizer: { type: "Metaspace", replacement: "\u2581", prepend_scheme: "never", split } }, {}).encode("  ab");
     expect(ids(true)).toEqual([5, 10]);
