@@ -52,6 +52,13 @@ export class Ask<K extends QuestionKind> implements ReactiveController {
     this.state = "idle";
   }
 
+  /** Whether `value` answers another question than the one that is asked now: what is shown of it is old. */
+  get stale(): boolean {
+    if (!this.answered) return false;
+    const question = this.question();
+    return question === undefined || questionKey(question) !== questionKey(this.answered);
+  }
+
   /** Asks again what failed. */
   retry = (): void => {
     this.#start(this.question());
@@ -84,11 +91,12 @@ export class Ask<K extends QuestionKind> implements ReactiveController {
     );
   }
 
-  /** A thin bar while loading; the sentence and a button to try again after an error. */
+  /** A thin bar while loading, after which what follows it is dimmed; the sentence and a button to try again after an error. */
   renderStatus(): TemplateResult | typeof nothing {
     if (this.state === "error") {
       return html`<div class="error" role="alert"><span>${this.error}</span><button @click=${this.retry}>Try again</button></div>`;
     }
-    return html`<div class="busy" ?data-on=${this.state === "loading"} role="progressbar" aria-label="Waiting for the answer" ?hidden=${this.state !== "loading"}></div>`;
+    const waiting = this.state === "loading" || this.stale;
+    return html`<div class="busy" ?data-on=${waiting} role="progressbar" aria-label="Waiting for the answer" ?hidden=${!waiting}></div>`;
   }
 }

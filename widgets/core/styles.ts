@@ -170,6 +170,14 @@ export const theme = css`
     background: var(--_attention);
     animation: slide 1.1s ease-in-out infinite alternate;
   }
+  /* An old answer stays until the next one is there, but not as if it were that one. */
+  .busy ~ * {
+    transition: opacity 120ms;
+  }
+  .busy[data-on] ~ * {
+    opacity: 0.42;
+    transition-delay: 120ms;
+  }
   @keyframes slide {
     to {
       inset: 0 0 0 70%;
