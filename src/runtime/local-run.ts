@@ -4,9 +4,12 @@ import type { ResidualPoint, Tensor, Token } from "../model/types";
 import { BaseRun, type AttentionInputs } from "./base-run";
 import type { LocalModel } from "./local-model";
 
-/** What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes and clicks need. */
+/**
+ * What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes and clicks need. What is
+ * small for what it saves comes first; states between layers are kept in any case.
+ */
 export function keptTensors(parallelBlocks: boolean): readonly LayerTensorName[] {
-  return ["resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale", "ffn_post", "ffn_scale", ...(parallelBlocks ? [] : ["resid_mid" as const])];
+  return ["term_scale", "ffn_scale", ...(parallelBlocks ? [] : ["resid_mid" as const]), "ffn_out", "attn_out", "pattern", "value_out", "ffn_post"];
 }
 
 type BlockTensors = Partial<Record<"resid_mid" | "attn_out" | "ffn_out", Tensor>>;
