@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { KernelClient, packageRoot, type Json } from "../support/kernel-client";
 import { WidgetFront } from "../support/widget-front";
 
+jest.setTimeout(240_000);
+
 let kernel: KernelClient;
 let front: WidgetFront;
 beforeAll(async () => {

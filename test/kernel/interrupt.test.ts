@@ -1,5 +1,7 @@
 import { KernelClient } from "../support/kernel-client";
 
+jest.setTimeout(240_000);
+
 let kernel: KernelClient;
 beforeAll(async () => {
   kernel = await KernelClient.start();

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packageRoot } from "../support/kernel-client";
 
+jest.setTimeout(240_000);
+
 const bin = join(packageRoot, ".venv", process.platform === "win32" ? "Scripts" : "bin");
 const folder = mkdtempSync(join(tmpdir(), "jupyter-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -20,7 +22,7 @@ function python(args: readonly string[], options: { readonly input?: string; rea
     const child = execFile(
       join(bin, "python"),
       args,
-      { cwd: folder, timeout: 120_000, env: { ...process.env, JUPYTER_PATH: join(packageRoot, "share", "jupyter"), HOME: folder, IPYTHONDIR: join(folder, "ipython"), JUPYTER_PLATFORM_DIRS: "1" } },
+      { cwd: folder, timeout: 220_000, env: { ...process.env, JUPYTER_PATH: join(packageRoot, "share", "jupyter"), HOME: folder, IPYTHONDIR: join(folder, "ipython"), JUPYTER_PLATFORM_DIRS: "1" } },
       (error, stdout, stderr) => {
         const ran = { code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, text: stdout + stderr };
         if (ran.code !== 0 && options.ok !== false) reject(new Error(`python ${args.join(" ")} ended with ${ran.code}:\n${ran.text.slice(-3000)}`));
@@ -61,7 +63,7 @@ test("jupyter_kernel_test passes with every capability switched on, none skipped
   expect(text).toMatch(/Ran 1[0-9] tests/);
   expect(text).not.toContain("skipped");
   expect(text.trim().endsWith("OK")).toBe(true);
-}, 120_000);
+});
 
 test("jupyter execute keeps results and the state of widgets", async () => {
   notebook("execute.ipynb", CELLS);
@@ -93,4 +95,4 @@ test("jupyter console shows results and errors, and goes on after them", async (
   expect(text).toContain("42");
   expect(text).toContain("mistake");
   expect(text).toContain("still here");
-}, 120_000);
+});

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KernelClient, packageRoot } from "../support/kernel-client";
 
+jest.setTimeout(240_000);
+
 /** A folder of the user's, somewhere else, and the one inside the package. */
 const elsewhere = mkdtempSync(join(tmpdir(), "notebook-"));
 afterAll(() => rmSync(elsewhere, { recursive: true, force: true }));

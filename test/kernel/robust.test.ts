@@ -1,6 +1,8 @@
 import { KernelClient, type Json } from "../support/kernel-client";
 import { WidgetFront } from "../support/widget-front";
 
+jest.setTimeout(240_000);
+
 afterAll(() => KernelClient.closeAll());
 
 /** A small generator of reproducible random numbers (mulberry32). */
@@ -59,7 +61,7 @@ test("10,000 malformed, duplicated, unknown and unsigned messages leave the kern
   front.refresh();
   await front.settled(front.update(front.model("IntTextModel"), { value: 12 }));
   expect((await kernel.execute("after.value")).result).toEqual({ "text/plain": "12" });
-}, 180_000);
+});
 
 test("100 widgets with 1,000 changes a second each way for 10 s: no final state is lost, memory does not drift", async () => {
   const kernel = await KernelClient.start();
@@ -112,4 +114,4 @@ test("100 widgets with 1,000 changes a second each way for 10 s: no final state 
   expect(own).toBeLessThan(5000);
   const [first, , , last] = JSON.parse(String(done.result?.["text/plain"]).replace(/\s/g, "")) as [number, number, number, number];
   expect(last - first).toBeLessThan(4 << 20);
-}, 180_000);
+});

@@ -107,7 +107,7 @@ export class KernelClient {
       const id = this.send("shell", "kernel_info_request", {});
       const seen = await this.until(() => this.iopub.find((message) => message.parent.msg_id === id && message.content["execution_state"] === "idle"), 500).catch(() => undefined);
       if (seen !== undefined) break;
-      if (attempt > 60 || this.process.exitCode !== null) throw new Error(`The kernel did not start. ${this.log}`);
+      if (attempt > 240 || this.process.exitCode !== null) throw new Error(`The kernel did not start. ${this.log}`);
     }
   }
 
@@ -124,7 +124,7 @@ export class KernelClient {
   }
 
   /** Resolves when `find` gives something; looks again at each message. */
-  until<T>(find: () => T | undefined, timeout = 20_000): Promise<T> {
+  until<T>(find: () => T | undefined, timeout = 90_000): Promise<T> {
     return new Promise((resolve, reject) => {
       const check = (): void => {
         const found = find();
@@ -190,7 +190,7 @@ export class KernelClient {
   }
 
   /** Waits for the end of a cell that was submitted. */
-  async finished(id: string, timeout = 60_000): Promise<Executed> {
+  async finished(id: string, timeout = 120_000): Promise<Executed> {
     const reply = await this.reply(id, timeout);
     await this.until(() => (this.isIdle(id) ? true : undefined));
     const messages = this.messagesOf(id);
