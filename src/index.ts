@@ -4,7 +4,9 @@ export { loadModel } from "./runtime/load";
 export { ModelFileError } from "./model/errors";
 export { aggregate, Aggregate, headPatterns, type AggregateOptions, type AggregateRow, type AggregateState, type HeadLabel } from "./runtime/aggregate";
 export { HEAD_PATTERNS, type HeadPattern } from "./attribution/head-patterns";
-export { exportRoutes, importRoutes, ROUTE_FORMATS, type RouteFormat } from "./attribution/route-formats";
+export { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "./attribution/route-formats";
+export { LocalRouteGraph } from "./attribution/route-graph";
+export { importRoutes } from "./attribution/route-import";
 // For models of your own: everything of the interface from a few primitives.
 export { BaseModel } from "./runtime/base-model";
 export { BaseRun, type AttentionConstants } from "./runtime/base-run";

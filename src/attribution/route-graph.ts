@@ -1,10 +1,9 @@
 import type { ModelInfo, NodeName, RouteEdge, RouteGraph, RouteNode, Token } from "../model/types";
+import { exportRoutes } from "./route-formats";
+import { ROUTE_GRAPH_SCHEMA, type RouteGraphJson } from "./route-schema";
 
-export const ROUTE_GRAPH_SCHEMA = "lm-transparency/route-graph@1";
-
-/** A route graph as plain data, as `JSON.stringify` writes it. */
-export interface RouteGraphJson {
-  readonly schema: typeof ROUTE_GRAPH_SCHEMA;
+/** A route graph that writes itself in the formats that graph tools read; `importRoutes` reads each of them back. */
+export class LocalRouteGraph implements RouteGraph {
   readonly model: ModelInfo;
   readonly tokens: readonly Token[];
   readonly from: readonly NodeName[];
@@ -13,11 +12,39 @@ export interface RouteGraphJson {
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
+
+  constructor({ model, tokens, from, threshold, renormalize, contrast, nodes, edges }: Omit<RouteGraphJson, "schema">) {
+    this.model = model;
+    this.tokens = tokens;
+    this.from = from;
+    this.threshold = threshold;
+    this.renormalize = renormalize;
+    if (contrast) this.contrast = contrast;
+    this.nodes = nodes;
+    this.edges = edges;
+  }
+
+  toJSON(): RouteGraphJson {
+    return { schema: ROUTE_GRAPH_SCHEMA, ...this };
+  }
+
+  /** For Gephi, Cytoscape, networkx, igraph, yEd. */
+  toGraphML(): string {
+    return exportRoutes(this, "graphml");
+  }
+
+  /** For Graphviz. */
+  toDOT(): string {
+    return exportRoutes(this, "dot");
+  }
+
+  /** An edge list with a header line; what is no edge stands in comment lines that begin with #. */
+  toCSV(): string {
+    return exportRoutes(this, "csv");
+  }
 }
 
 /** A route graph from its data. */
-export function routeGraph(data: Omit<RouteGraphJson, "schema">): RouteGraph {
-  const { model, tokens, from, threshold, renormalize, contrast, nodes, edges } = data;
-  const fields = { model, tokens, from, threshold, renormalize, ...(contrast ? { contrast } : {}), nodes, edges };
-  return { ...fields, toJSON: (): RouteGraphJson => ({ schema: ROUTE_GRAPH_SCHEMA, ...fields }) };
+export function routeGraph(data: Omit<RouteGraphJson, "schema">): LocalRouteGraph {
+  return new LocalRouteGraph(data);
 }

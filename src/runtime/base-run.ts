@@ -3,7 +3,7 @@ import { neuronContributions, pairContributions, proximity } from "../attributio
 import { attentionRowAlong, difference as readoutDifference, dot, pairAlong, type Readout } from "../attribution/readout";
 import { requireNode } from "../attribution/names";
 import { notableTerms } from "../attribution/notable";
-import { routeGraph } from "../attribution/route-graph";
+import { routeGraph, type LocalRouteGraph } from "../attribution/route-graph";
 import { trace, type ContributionSource, type NotableRow } from "../attribution/routes";
 import { effectTokens, lensTokens } from "../lens/lens";
 import { topIds } from "../lens/vocabulary";
@@ -279,7 +279,7 @@ export abstract class BaseRun implements Run {
     return neuronContributions(data, other, activations.data, options.topK);
   }
 
-  async routes(options: RouteOptions = {}): Promise<RouteGraph> {
+  async routes(options: RouteOptions = {}): Promise<LocalRouteGraph> {
     this.check();
     const { threshold = 0.04, renormalize = true, signal, onProgress } = options;
     checkThreshold(threshold);

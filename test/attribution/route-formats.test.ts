@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import fc from "fast-check";
-import { exportRoutes, importRoutes, ROUTE_FORMATS, type RouteFormat } from "../../src/attribution/route-formats";
+import { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "../../src/attribution/route-formats";
 import { routeGraph } from "../../src/attribution/route-graph";
+import { importRoutes } from "../../src/attribution/route-import";
 import { ToyModel } from "../support/toy-model";
 
 const shape = { nLayers: 2, nHeads: 3, dHead: 2, dModel: 6, dFfn: 5, dVocab: 9 };
@@ -40,6 +41,11 @@ test("a GraphML file is well-formed XML, as another parser sees it", async () =>
   const { stdout, stderr } = spawnSync("python3", ["-c", script], { input: exportRoutes(graph, "graphml"), encoding: "utf8" });
   expect(stderr).toBe("");
   expect(stdout.trim()).toBe(`${graph.nodes.length} ${graph.edges.length}`);
+});
+
+test("a graph writes itself", async () => {
+  const graph = await (await new ToyModel(shape).run([1, 2])).routes();
+  expect([JSON.stringify(graph), graph.toGraphML(), graph.toDOT(), graph.toCSV()]).toEqual([exportRoutes(graph, "json").trimEnd(), exportRoutes(graph, "graphml"), exportRoutes(graph, "dot"), exportRoutes(graph, "csv")]);
 });
 
 const wrong: readonly (readonly [string, string, RouteFormat | undefined, string])[] = [
