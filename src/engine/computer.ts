@@ -6,7 +6,7 @@ import type { ParameterSource } from "./graph-builder";
 import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
 import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "./reclaim";
-import { Scratch } from "./scratch";
+import { LARGE, Scratch } from "./scratch";
 import type { LayerConstants, LayerTensorName } from "./types";
 
 /** Between layers: throws where the request was cancelled; tells how far it is. */
@@ -88,7 +88,7 @@ export class Computer {
       });
       step.progress(layer + 1, nLayers);
     }
-    this.scratch.trim();
+    this.trim();
     return { states, kept };
   }
 
@@ -97,7 +97,7 @@ export class Computer {
     const residPre: Tensor = { data: state, dims: [positions.nTokens, this.architecture.dModel] };
     return this.inTurn(async () => {
       const tensors = this.shareTensors(await this.runLayer(layer, positions, state, names), names, { resid_pre: residPre });
-      this.scratch.trim();
+      this.trim();
       return { tensors };
     });
   }
@@ -188,7 +188,7 @@ export class Computer {
       const rows = vectors.subarray(from * dModel, Math.min(from + most, n) * dModel);
       await this.inTurn(async () => logits.set(await this.unembedRows(rows, normalize), from * dVocab));
     }
-    this.scratch.trim();
+    this.trim();
     return { logits };
   }
 
@@ -407,6 +407,14 @@ export class Computer {
   private normScale(norm: Norm): Float32Array {
     const weight = norm.weight ? this.weights.vector(norm.weight, this.architecture.dModel) : new Float32Array(this.architecture.dModel).fill(1);
     return norm.weight && norm.unitOffset ? weight.map(value => value + 1) : weight;
+  }
+
+  /** Lets go of what a long prompt needed. */
+  private trim(): void {
+    this.scratch.trim();
+    let bytes = 0;
+    for (const { data } of this.inputsOf?.inputs.values() ?? []) bytes += data.byteLength;
+    if (bytes > LARGE) this.inputsOf = undefined;
   }
 
   /** Mask and rotary tables of a layer. Those of the last length are kept: layers share them. */

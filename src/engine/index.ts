@@ -1,6 +1,7 @@
 // The native library reads this when it loads: set in the process before any thread that loads it starts.
 process.env.ORT_DISABLE_TELEMETRY = "1";
 
+import * as os from "node:os";
 import * as path from "node:path";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { Architecture, Rotary } from "../model/architecture";
@@ -20,7 +21,7 @@ export interface EngineOptions {
   readonly device?: string;
   /** "auto" (what the file has), "float32", "float16", "bfloat16", "q8" or "q4". Default "auto". */
   readonly dtype?: string;
-  /** Threads of one operator. Default: one a physical core. */
+  /** Threads of one operator. Default: one a physical core, less where a model of many layers would have more than a thousand. */
   readonly threads?: number;
   /** Most bytes of layer tensors that a pass keeps for `keep`; beyond it they are computed again on asking. Default 128 MiB. */
   readonly keepBytes?: number;
@@ -51,7 +52,7 @@ export async function createEngine(files: EngineFiles, options: EngineOptions = 
   const settings: ComputeSettings = {
     device: options.device ?? "auto",
     dtype,
-    threads: options.threads,
+    threads: options.threads ?? threadsFor(files.architecture.nLayers),
     // The rest is for runs, attribution and the reader's own program.
     memoryBytes: 0.7 * (options.memoryBytes ?? availableMemory()),
   };
@@ -66,6 +67,12 @@ export async function createEngine(files: EngineFiles, options: EngineOptions = 
     await thread.leave();
     throw error;
   }
+}
+
+/** Every session has threads of its own, and a layer has up to two sessions. Undefined: onnxruntime's choice. */
+function threadsFor(nLayers: number): number | undefined {
+  const most = Math.max(4, Math.floor(1024 / (2 * nLayers)));
+  return os.availableParallelism() > most ? most : undefined;
 }
 
 function progressOf(stage: string, listener: ProgressListener): (done: number, total: number) => void {

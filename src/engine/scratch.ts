@@ -28,4 +28,5 @@ export class Scratch {
   }
 }
 
-const LARGE = 32 << 20;
+/** Bytes from which a buffer is not worth keeping for the next run. */
+export const LARGE = 32 << 20;

@@ -85,6 +85,8 @@ port.on("message", (message: ToWorker) => {
     // Whatever runs fails at its next native call; then nothing holds the thread.
     void Promise.all(pending)
       .then(() => opened?.close())
+      // A session that could not be made cannot be released either.
+      .catch(() => undefined)
       .finally(() => port.close());
     return;
   }

@@ -33,7 +33,7 @@ const layerChoice = fc.record({
   queryKeyNorm: option(fc.record({ over: fc.constantFrom("head" as const, "all" as const, "per-head" as const), norm: normChoice })),
   activation,
   gate: fc.constantFrom("none" as const, "separate" as const, "fused" as const),
-}, 180_000);
+});
 
 const choices = fc.record({
   nKeyValueHeads: fc.constantFrom(1, 2, 3),
@@ -52,7 +52,7 @@ const choices = fc.record({
   layers: fc.array(layerChoice, { minLength: 1, maxLength: 2 }),
   seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
   nTokens: fc.integer({ min: 1, max: 9 }),
-}, 180_000);
+});
 type Choices = typeof choices extends fc.Arbitrary<infer T> ? T : never;
 
 /** A model of these choices with random weights, in a file. */
