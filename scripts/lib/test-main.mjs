@@ -7,25 +7,43 @@ import { ROOT, VENV_PYTHON, findPython, installDefaultModel, installDependencies
 import { withLock } from "./lock.mjs";
 import { StepError, Steps, causeOf, lastLines, runProgram } from "./steps.mjs";
 
-/** Folders of test/ that a part takes; "unit" takes all that no other part names. */
+/** Folders of test/ that a part takes; "unit" takes what no other part names, "browser" whatever opens a browser. */
 const FOLDERS = {
   conformance: ["conformance", "model-real"],
   kernel: ["kernel", "ipywidgets"],
   package: ["package", "start"],
-  browser: ["browser", "widgets", "widgets-a11y"],
 };
 const PARTS = ["lint", "types", "unit", "conformance", "kernel", "package", "browser"];
 const NEEDS_JUPYTER = ["kernel", "package", "browser"];
-const NOT_TESTS = ["support", "reference", ".artifacts"];
 
 const PART_MINUTES = 20;
 
 const at = (...parts) => path.join(ROOT, ...parts);
 
-function foldersOf(part) {
-  const named = Object.values(FOLDERS).flat();
-  const all = fs.readdirSync(at("test"), { withFileTypes: true }).filter((entry) => entry.isDirectory() && !NOT_TESTS.includes(entry.name)).map((entry) => entry.name);
-  return (part === "unit" ? all.filter((name) => !named.includes(name)) : FOLDERS[part].filter((name) => all.includes(name))).map((name) => `test/${name}/`);
+/** True where a test, or what it imports from test/, drives a browser. */
+function usesBrowser(file, seen = new Set()) {
+  if (seen.has(file)) return false;
+  seen.add(file);
+  const text = fs.readFileSync(file, "utf8");
+  if (/from "playwright-core"/.test(text)) return true;
+  return [...text.matchAll(/from "(\.[^"]+)"/g)].some(([, name]) => {
+    const imported = path.resolve(path.dirname(file), `${name}.ts`);
+    return imported.startsWith(at("test") + path.sep) && fs.existsSync(imported) && usesBrowser(imported, seen);
+  });
+}
+
+/** The test files of a part. */
+function filesOf(part) {
+  const files = fs
+    .readdirSync(at("test"), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .sort();
+  const partOf = (file) => {
+    const folder = path.relative(at("test"), file).split(path.sep)[0];
+    return usesBrowser(file) ? "browser" : (Object.keys(FOLDERS).find((name) => FOLDERS[name].includes(folder)) ?? "unit");
+  };
+  return files.filter((file) => partOf(file) === part).map((file) => path.relative(ROOT, file));
 }
 
 /** Where a Chromium may be; the harness (test/support/jupyter.ts) reads LM_TRANSPARENCY_CHROMIUM. */
@@ -97,12 +115,12 @@ async function types(env) {
 
 async function jest(part, env, patterns) {
   const start = performance.now();
-  const folders = patterns.length > 0 ? patterns : foldersOf(part);
-  if (folders.length === 0) return;
+  const files = filesOf(part).filter((name) => patterns.length === 0 || patterns.some((pattern) => name.split(path.sep).join("/").startsWith(pattern)));
+  if (files.length === 0) return;
   const file = path.join(os.tmpdir(), `lmt-jest-${process.pid}-${part}.json`);
   // Browser and kernel tests start servers of several processes: one file at a time.
   const workers = part === "unit" || part === "conformance" ? ["--maxWorkers=2"] : ["--runInBand"];
-  const code = await show(["node_modules/jest/bin/jest.js", ...folders, ...workers, "--forceExit", "--reporters=default", "--reporters=<rootDir>/scripts/lib/jest-counts.cjs"], { ...env, LM_TRANSPARENCY_COUNTS: file });
+  const code = await show(["node_modules/jest/bin/jest.js", "--runTestsByPath", ...files, ...workers, "--forceExit", "--reporters=default", "--reporters=<rootDir>/scripts/lib/jest-counts.cjs"], { ...env, LM_TRANSPARENCY_COUNTS: file });
   let result;
   try {
     result = JSON.parse(fs.readFileSync(file, "utf8"));
@@ -126,7 +144,8 @@ export async function main(args) {
     console.error(`npm test: unknown part ${JSON.stringify(wrong)}; the parts are ${PARTS.join(", ")}, and test/… names files`);
     process.exit(2);
   }
-  const chosen = parts.length > 0 ? parts : PARTS;
+  // Files belong to one part each: with files alone, all parts are asked for theirs.
+  const chosen = parts.length > 0 ? parts : patterns.length > 0 ? PARTS.filter((part) => part !== "lint" && part !== "types") : PARTS;
   try {
     await withLock(
       at(".cache", "start.lock"),
