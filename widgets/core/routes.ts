@@ -15,7 +15,7 @@ export interface DrawnEdge {
   readonly weight: number;
   /** Attention only: its heads and their shares of the weight, largest first. */
   readonly heads: readonly { readonly head: number; readonly weight: number }[];
-  /** In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size. */
+  /** In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size beside the largest one's. */
   readonly delta?: number;
 }
 
@@ -61,11 +61,13 @@ export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: nu
 
 /** Two routes as one: every edge of either, with the difference of its weights; what is only in one counts 0 in the other. */
 export function comparedRoutes(first: DrawnRoutes, second: DrawnRoutes): DrawnRoutes {
-  const edges = [...new Set([...first.byKey.keys(), ...second.byKey.keys()])].map((key): DrawnEdge => {
+  const differences = [...new Set([...first.byKey.keys(), ...second.byKey.keys()])].map((key) => {
     const a = first.byKey.get(key);
     const b = second.byKey.get(key);
-    const delta = (a?.weight ?? 0) - (b?.weight ?? 0);
-    return { ...(a ?? b)!, delta, weight: Math.abs(delta) };
+    return { edge: (a ?? b)!, delta: (a?.weight ?? 0) - (b?.weight ?? 0) };
   });
+  // Two routes mostly agree: on the scale of contributions their differences would hardly show.
+  const most = differences.reduce((largest, { delta }) => Math.max(largest, Math.abs(delta)), 1e-6);
+  const edges = differences.map(({ edge, delta }): DrawnEdge => ({ ...edge, delta, weight: Math.abs(delta) / most }));
   return { nodes: new Set([...first.nodes, ...second.nodes]), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
 }

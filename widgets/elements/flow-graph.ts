@@ -151,6 +151,12 @@ export class FlowGraphElement extends LmtElement {
         fill: color-mix(in oklab, var(--_ffn) calc(30% + 70% * var(--w)), var(--_ffn-faint));
         cursor: pointer;
       }
+      .ffn.more {
+        fill: color-mix(in oklab, var(--_up) calc(100% * var(--w)), var(--_residual-faint));
+      }
+      .ffn.less {
+        fill: color-mix(in oklab, var(--_down) calc(100% * var(--w)), var(--_residual-faint));
+      }
       .edge {
         fill: none;
         stroke-linecap: round;
@@ -479,10 +485,11 @@ export class FlowGraphElement extends LmtElement {
 
   #renderLegend(): TemplateResult {
     if (this.other) {
+      const largest = (this.#shown?.edges ?? []).reduce((most, edge) => Math.max(most, Math.abs(edge.delta ?? 0)), 0);
       return html`<div class="legend" part="legend">
         <span><svg width="26" height="10" aria-hidden="true"><path class="edge more" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in A</span>
         <span><svg width="26" height="10" aria-hidden="true"><path class="edge less" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in B</span>
-        <span>thicker and stronger: larger difference</span>
+        <span>thicker and stronger: larger difference, up to ${weightText(largest)}</span>
       </div>`;
     }
     const ramp = (name: string): TemplateResult =>
@@ -522,7 +529,7 @@ export class FlowGraphElement extends LmtElement {
     if (mark.kind === "ffn") {
       const edge = this.#ffnEdge(mark.layer, mark.position);
       return html`<b>Feed-forward block</b>, layer ${mark.layer}<br /><span class="soft">token ${mark.position} <span class="token">${token(mark.position)}</span></span
-        >${edge ? html`<br />contribution ${weightText(edge.weight)}` : nothing}`;
+        >${edge ? html`<br />${edge.delta === undefined ? `contribution ${weightText(edge.weight)}` : `contributes ${weightText(Math.abs(edge.delta))} more in ${edge.delta >= 0 ? "A" : "B"}`}` : nothing}`;
     }
     if (mark.kind === "edge") {
       const { edge } = mark;
@@ -531,7 +538,7 @@ export class FlowGraphElement extends LmtElement {
       return html`<b>${edge.kind === "attention" ? "Attention" : edge.kind === "residual" ? "Residual" : "Feed-forward"}</b>, layer ${edge.to.layer}<br />
         <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />${edge.delta === undefined
           ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}${label === undefined ? nothing : html` <span class="soft">(${this.#labels.value?.patterns[label]})</span>`}` : nothing}`
-          : html`contributes ${weightText(edge.weight)} more in ${edge.delta >= 0 ? "A" : "B"}`}`;
+          : html`contributes ${weightText(Math.abs(edge.delta))} more in ${edge.delta >= 0 ? "A" : "B"}`}`;
     }
     const place = parseNode(mark.node);
     const answered = this.#hovered.answered;
@@ -683,7 +690,7 @@ export class FlowGraphElement extends LmtElement {
       .selectAll<SVGRectElement, DrawnEdge>("rect")
       .data(ffns, (d) => d.source)
       .join("rect")
-      .attr("class", "ffn")
+      .attr("class", (d) => `ffn${d.delta === undefined ? "" : d.delta >= 0 ? " more" : " less"}`)
       .attr("data-ffn", (d) => `${d.from.layer}_${d.from.position}`)
       .attr("rx", 1.5)
       .attr("width", layout.ffnSize)
@@ -1106,7 +1113,7 @@ export class FlowGraphElement extends LmtElement {
       void this.#announceTop(mark.node);
     } else if (mark.kind === "edge") {
       const { edge } = mark;
-      this.#announced = `${edge.kind} edge from ${edge.source}, ${token(edge.from.position)}, to ${edge.target}, ${token(edge.to.position)}, contribution ${weightText(edge.weight)}`;
+      this.#announced = `${edge.kind} edge from ${edge.source}, ${token(edge.from.position)}, to ${edge.target}, ${token(edge.to.position)}, ${edge.delta === undefined ? `contribution ${weightText(edge.weight)}` : `${weightText(Math.abs(edge.delta))} more in ${edge.delta >= 0 ? "A" : "B"}`}`;
     } else {
       const edge = this.#ffnEdge(mark.layer, mark.position);
       this.#announced = `feed-forward block of layer ${mark.layer}, token ${token(mark.position)}${edge ? `, contribution ${weightText(edge.weight)}` : ", not on the routes"}`;
