@@ -117,6 +117,7 @@ async function jest(part, env, patterns) {
   const start = performance.now();
   const files = filesOf(part).filter((name) => patterns.length === 0 || patterns.some((pattern) => name.split(path.sep).join("/").startsWith(pattern)));
   if (files.length === 0) return;
+  console.log(`\n=== ${part}`);
   const file = path.join(os.tmpdir(), `lmt-jest-${process.pid}-${part}.json`);
   // Browser and kernel tests start servers of several processes: one file at a time.
   const workers = part === "unit" || part === "conformance" ? ["--maxWorkers=2"] : ["--runInBand"];
@@ -188,7 +189,7 @@ export async function main(args) {
   const env = { ...process.env, ORT_DISABLE_TELEMETRY: "1", LM_TRANSPARENCY_PYTHON: VENV_PYTHON, FORCE_COLOR: process.stdout.isTTY ? "1" : "0" };
   env.PATH = jupyterEnvironment().PATH;
   for (const part of chosen) {
-    console.log(`\n=== ${part}`);
+    if (part === "lint" || part === "types") console.log(`\n=== ${part}`);
     if (part === "lint") await lint(env);
     else if (part === "types") await types(env);
     else await jest(part, env, patterns);
