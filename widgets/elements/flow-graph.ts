@@ -573,7 +573,7 @@ export class FlowGraphElement extends LmtElement {
 
   protected override updated(): void {
     // What is hovered or under the cursor changes often, the rest seldom: only then is it drawn again.
-    const inputs = [this.#layout, this.#shown, this.selected.start, this.width, this.colorBy, this.#labels.value, this.dataset.theme, this.#onCanvas];
+    const inputs = [this.#layout, this.#texts, this.#shown, this.selected.start, this.width, this.colorBy, this.#labels.value, this.dataset.theme, this.#onCanvas];
     if (inputs.every((value, i) => value === this.#drawnFor[i])) return this.#drawMarks();
     this.#drawnFor = inputs;
     this.#prepared = undefined;
