@@ -149,6 +149,17 @@ describe("JupyterLab with our kernel", () => {
     expect(await state(notebook)).toBe("live");
     await notebook.save();
     await notebook.command("kernelmenu:shutdown");
+    await expect_(async () => (await notebook.kernelStatus()) === "none", "no kernel", () => notebook.kernelStatus());
+    // Not asked before: it comes from the notebook.
+    const { block, neurons } = made.said;
+    await picture(notebook).locator(`[data-start="${made.said.tokens.length - 1}"]`).first().dispatchEvent("click");
+    await picture(notebook).locator(`[data-ffn="${block.layer}_${block.position}"]`).first().dispatchEvent("click");
+    await picture(notebook).locator(`lmt-neuron-bars [data-neuron="${neurons[1].neuron}"]`).click();
+    await picture(notebook).locator("lmt-effect-table").getByText(`neuron ${neurons[1].neuron} of layer`).first().waitFor();
+    await expect_(async () => (await picture(notebook).locator("lmt-effect-table table.promoted tbody tr").count()) === 15, "15 tokens", () => picture(notebook).locator("lmt-effect-table").innerText());
+    expect(await picture(notebook).locator("[role=alert]").count()).toBe(0);
+    // Opened again, with a kernel that knows nothing of it.
+    await reload(notebook.page);
     await isState(notebook, "stored");
     await walk(picture(notebook), made.said);
     await notebook.close();

@@ -116,6 +116,10 @@ export async function walk(root: Locator, said: Said): Promise<void> {
   const graph = root.locator("lmt-flow-graph").first();
   const edges = graph.locator("[data-edge]");
   await graph.locator("[data-node]").first().waitFor({ timeout: 60_000 });
+  // Where the walk before ended is stored, too.
+  const last = said.tokens.length - 1;
+  await graph.locator(`[data-start="${last}"]`).first().dispatchEvent("click");
+  await expect_(async () => (await edges.count()) === said.edges[last], `${said.edges[last]} edges`, async () => `${await edges.count()}`);
 
   await graph.locator(`[data-node="${said.node}"]`).first().dispatchEvent("click");
   const row = root.locator("lmt-token-table tbody tr").first();
