@@ -5,7 +5,9 @@ import type { Progress, Run, TransparentModel } from "../model/types";
 import type { Choice, ControlChoices, ControlCurrent, ControlStatus, GraphSettings, ModelCard } from "../protocol";
 import { CHOOSE, OPEN_DATASET, promptLength, PROTOCOL_VERSION, readChoosePayload, readDatasetPayload, STOP, WIDGET_MODULE } from "../protocol";
 import { loadModel } from "../runtime/load";
+import { commHost, DISPLAYED } from "../protocol/comm-host";
 import { Picture } from "./picture";
+import type { PictureHolder } from "./picture";
 import { PACKAGE_VERSION } from "./version";
 
 interface SessionState {
@@ -55,6 +57,7 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
   #task: AbortController | undefined;
   #work: Promise<void> = Promise.resolve();
   #started = false;
+  #holder: PictureHolder | undefined;
 
   /**
    * @param source a loaded model, which is then the only one; or a configuration (`loadConfig`, `readConfig`).
@@ -141,6 +144,11 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
   start(): void {
     if (this.#started) return;
     this.#begin({});
+  }
+
+  /** From now on pictures stand in this widget's display, which holds what a notebook keeps of them. */
+  showIn(holder: PictureHolder): void {
+    this.#holder = holder;
   }
 
   /** Resolves when nothing is under way any more. Errors are in the state, not here. */
@@ -263,7 +271,7 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     const run = await model.run(prompt, { signal, onProgress: (progress) => this.#progress("running", progress) });
     const selection = this.picture?.selection;
     const { threshold, renormalize, normalize } = selection ?? this.#graph;
-    const picture = new Picture(run, "explorer", { selection: { threshold, renormalize, normalize } });
+    const picture = new Picture(run, "explorer", { selection: { threshold, renormalize, normalize }, share: this.#settings.share, holder: () => this.#holder });
     try {
       await picture.prepare();
       signal.throwIfAborted();
@@ -280,6 +288,8 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     before.picture?.close();
     await before.run?.dispose();
     this.emit("run", run);
+    // Puts it into the display, should the cell have ended before it was there.
+    if (this.#holder && this.#displayed) picture[DISPLAYED]().catch((error: unknown) => commHost().showError(error));
   }
 
   /** Frees the run and the model that are looked at, as far as they are ours. */
@@ -304,6 +314,14 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     this.#task?.abort();
     await this.#work;
     await this.#drop();
+  }
+
+  #displayed = false;
+
+  /** Called when the holder was displayed. */
+  async displayed(): Promise<void> {
+    this.#displayed = true;
+    await this.picture?.[DISPLAYED]();
   }
 
   #told = 0;

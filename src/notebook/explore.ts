@@ -1,11 +1,15 @@
-import type { MimeBundle } from "../protocol/comm-host";
-import { JUPYTER_DISPLAY } from "../protocol/comm-host";
+import type { LastingDisplayable, MimeBundle } from "../protocol/comm-host";
+import { DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../protocol/comm-host";
+import { frontEndSeen } from "../ipywidgets/registry";
 import { Widget } from "../ipywidgets/widget";
 import type { ExplorerConfig, ExplorerSettings } from "../config";
 import { loadConfig, readConfig } from "../config";
 import type { Run, TransparentModel } from "../model/types";
 import type { Choice, Selection } from "../protocol";
 import { visibleText, WIDGET_MODULE } from "../protocol";
+import type { Payload } from "../protocol/payload";
+import { PAYLOAD_MIME, PAYLOAD_VERSION } from "../protocol/payload";
+import { inVsCode, WIDGET_VIEW } from "./picture";
 import { ExploreSession } from "./explore-session";
 import { escapeXml } from "./static-picture";
 import { PACKAGE_VERSION } from "./version";
@@ -115,13 +119,10 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
   }
 
   override async [JUPYTER_DISPLAY](): Promise<MimeBundle> {
-    // Shown at once, with its progress; a model that is there already is not worth a first view without a picture.
+    // Shown at once, with its progress.
     this.session.start();
-    if (this.get("part") === "explore" && this.model) await this.session.settled();
     const bundle = await super[JUPYTER_DISPLAY]();
-    const { picture } = this.session;
-    const shown = this.get("part") === "explore" && picture ? await picture[JUPYTER_DISPLAY]() : undefined;
-    return { ...bundle, "text/plain": this.toString(), "text/html": shown?.["text/html"] ?? `<p>${escapeXml(this.toString())}</p>` };
+    return { ...bundle, "text/plain": this.toString(), "text/html": `<p>${escapeXml(this.toString())}</p>` };
   }
 
   override toString(): string {
@@ -146,10 +147,47 @@ export class PromptBar extends SessionControl {
   }
 }
 
-/** All controls, and the Explorer of what they chose. */
-export class Explore extends SessionControl {
+/**
+ * All controls, and the Explorer of what they chose. A notebook keeps the Explorer's picture as it keeps any other: it can be looked at without a kernel,
+ * then without the controls.
+ */
+export class Explore extends SessionControl implements LastingDisplayable {
   constructor(source?: ExploreSource, options?: ExploreOptions) {
     super("explore", source, options);
+  }
+
+  get [DISPLAY_ID](): string {
+    return `lm-transparency-${this.modelId}`;
+  }
+
+  override async [JUPYTER_DISPLAY](): Promise<MimeBundle> {
+    this.session.showIn({ modelId: this.modelId, displayId: this[DISPLAY_ID] });
+    const bundle = await super[JUPYTER_DISPLAY]();
+    // A model that is there already is not worth a first view without a picture.
+    if (this.model) await this.session.settled();
+    const { picture } = this.session;
+    if (picture) return { ...(await picture[JUPYTER_DISPLAY]()), "text/plain": this.toString() };
+    // Where the kernel is gone, a widget's view would say "loading" for ever.
+    const { [WIDGET_VIEW]: view, ...plain } = bundle;
+    return { ...plain, ...(inVsCode() ? { [WIDGET_VIEW]: view } : {}), [PAYLOAD_MIME]: this.#nothingYet };
+  }
+
+  /** Puts what the notebook keeps into the display; what is chosen later follows by itself. */
+  async [DISPLAYED](): Promise<void> {
+    // Without a front end nobody waits for a first view, and what comes after the cell is lost.
+    if (!frontEndSeen()) await this.session.settled();
+    await this.session.displayed();
+  }
+
+  /** Saves the picture: see `Picture.save`. Rejects while there is none. */
+  async save(file: string): Promise<void> {
+    const { picture } = this.session;
+    if (!picture) throw new Error("There is no picture yet to save: await choose({ prompt }) first.");
+    await picture.save(file);
+  }
+
+  get #nothingYet(): Payload {
+    return { payload: PAYLOAD_VERSION, picture: "explorer", options: {}, share: this.session.settings.share, widget: this.modelId, size: 0, data: "" };
   }
 }
 

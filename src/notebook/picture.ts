@@ -46,6 +46,12 @@ export interface PictureOptions {
   readonly shareBudget?: number;
 }
 
+/** The widget in whose display a picture stands, where it is not displayed by itself. */
+export interface PictureHolder {
+  readonly modelId: string;
+  readonly displayId: string;
+}
+
 /** With a front end a cell ends after this many milliseconds at most; what is to be stored follows. */
 const CELL_MS = 3000;
 /** Clicks are stored this many milliseconds after the last one. */
@@ -54,10 +60,10 @@ const CLICK_MS = 1500;
 /** A page that shows the picture makes a file of it within this time. */
 const EXPORT_MS = 20_000;
 
-const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
+export const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 
 /** VS Code has no renderers of ours, but loads our widgets where its own support can find them. */
-const inVsCode = (): boolean => process.env["VSCODE_PID"] !== undefined;
+export const inVsCode = (): boolean => process.env["VSCODE_PID"] !== undefined;
 
 /**
  * Kernel side of every picture of a run: its facts, the selection that it shares, and the answers to what its front end asks, each
@@ -66,6 +72,7 @@ const inVsCode = (): boolean => process.env["VSCODE_PID"] !== undefined;
 export class Picture extends Widget<PictureState, PictureEvents> implements LastingDisplayable {
   readonly #answerer: Answerer;
   readonly #share: PictureShare;
+  readonly #holder: () => PictureHolder | undefined;
   /** Payload that was displayed last; undefined before the first one is complete. */
   #stored: Payload | undefined;
   #collecting: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
@@ -77,7 +84,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   constructor(
     readonly run: Run,
     picture: PictureName,
-    options: PictureOptions & { readonly own?: Record<string, unknown>; readonly answerer?: Answerer } = {},
+    options: PictureOptions & { readonly own?: Record<string, unknown>; readonly answerer?: Answerer; readonly holder?: () => PictureHolder | undefined } = {},
   ) {
     const { share = "routes", shareBudget = DEFAULT_SHARE_BUDGET } = options;
     if (!SHARE_LEVELS.includes(share)) throw new RangeError(`share is ${JSON.stringify(share)}, but has to be one of ${SHARE_LEVELS.join(", ")}.`);
@@ -97,6 +104,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
       { picture, facts: runFacts(run), link, options: options.own ?? {} },
     );
     this.#answerer = options.answerer ?? answererOf(run);
+    this.#holder = options.holder ?? (() => undefined);
     this.#share = new PictureShare(this.#answerer, share, shareBudget);
     this.handle(ASK, async ({ payload, signal }) => {
       try {
@@ -155,7 +163,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   }
 
   get [DISPLAY_ID](): string {
-    return `lm-transparency-${this.modelId}`;
+    return this.#holder()?.displayId ?? `lm-transparency-${this.modelId}`;
   }
 
   /** Collects what the notebook keeps and puts it into the display. */
@@ -208,7 +216,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
 
   get #input(): ShareInput {
     const { picture, facts, options, link } = { picture: this.get("picture"), facts: this.get("facts"), options: this.get("options"), link: this.get("link") };
-    return { picture, facts, options, selection: this.selection, widget: this.modelId, link: link.modelId };
+    return { picture, facts, options, selection: this.selection, widget: this.#holder()?.modelId ?? this.modelId, link: link.modelId };
   }
 
   get #signal(): AbortSignal {
