@@ -4,6 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { type ExplorerConfig, ExploreSession, explore, loadModel, modelPanel, promptBar, readConfig, type Run } from "../../src/index";
 import { JUPYTER_DISPLAY } from "../../src/protocol/comm-host";
+import { type Payload, PAYLOAD_MIME, readPayload } from "../../src/protocol/payload";
 import { modelFolder } from "../support/fixtures";
 
 const gpt2 = modelFolder("gpt2-tiny");
@@ -148,6 +149,20 @@ test("a loaded model is the only one, and stays the reader's", async () => {
   shown.session.close();
   await shown.session.settled();
   await expect(model.run("still there")).resolves.toBeDefined();
+  await model.dispose();
+});
+
+test("a notebook keeps the picture under the whole tool's own id, and says so where there is none yet", async () => {
+  const stored = (bundle: Record<string, unknown>): Payload => readPayload(bundle[PAYLOAD_MIME]);
+  const lazy = explore({ models: { tiny: gpt2 }, share: "seen" });
+  expect(stored(await lazy[JUPYTER_DISPLAY]())).toMatchObject({ picture: "explorer", size: 0, widget: lazy.modelId, share: "seen" });
+  await expect(lazy.save("x.html")).rejects.toThrow("There is no picture yet to save");
+  const model = await loadModel(gpt2);
+  const shown = explore(model, { prompt: "a b c" });
+  const bundle = await shown[JUPYTER_DISPLAY]();
+  expect(stored(bundle)).toMatchObject({ picture: "explorer", widget: shown.modelId, share: "routes" });
+  expect(stored(bundle).size).toBeGreaterThan(0);
+  expect(Object.keys(bundle)).not.toContain("application/vnd.jupyter.widget-view+json");
   await model.dispose();
 });
 
