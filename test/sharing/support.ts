@@ -92,14 +92,14 @@ export interface Made {
   remove(): void;
 }
 
-/** Runs a notebook with `jupyter execute`. `picture`: the expression that makes it from `run`. */
-export async function makeHeadless(picture = "flowGraph(run)", model = "llama-tiny"): Promise<Made> {
+/** Runs a notebook with `jupyter execute`. `picture`: the expression that makes it from `run`; `then`: what the cell does with `shown`. */
+export async function makeHeadless(picture = "flowGraph(run)", then = "", model = "llama-tiny"): Promise<Made> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-sharing-"));
   const home = path.join(folder, "home");
   fs.mkdirSync(home);
   const cells = [
     `import { explorer, flowGraph, loadModel } from "lm-transparency";\nconst model = await loadModel(${JSON.stringify(modelFolder(model))});\nconst run = await model.run([1, 17, 40, 99, 17, 23, 64]);`,
-    `const shown = ${picture};\nshown`,
+    `const shown = ${picture};\n${then}\nshown`,
     QUESTIONS,
   ];
   fs.writeFileSync(path.join(folder, "run.ipynb"), JSON.stringify(makeNotebook(cells)));
