@@ -32,7 +32,8 @@ export type Role = "layer" | "vocabulary";
  */
 export class ComputeWeights {
   readonly folder: string | undefined;
-  residence: Residence = "fast";
+  /** Of the layers' matrices and of the vocabulary's. */
+  readonly residence: Record<Role, Residence> = { layer: "fast", vocabulary: "fast" };
 
   constructor(readonly source: WeightSource, readonly dtype: Dtype) {
     this.folder = commonFolder(source);
@@ -96,7 +97,7 @@ export class ComputeWeights {
     return { memory: outputs * Math.ceil(inputs / size) * ((size * plan.bits) / 8 + (shifts ? 8 : 4)), file: 0 };
   }
 
-  private plan(linear: Linear, entry: WeightEntry, inputs: number, role: Role, residence: Residence = this.residence): Plan {
+  private plan(linear: Linear, entry: WeightEntry, inputs: number, role: Role, residence: Residence = this.residence[role]): Plan {
     const { weight } = linear;
     const stored = floatTypes[entry.type];
     const inPlace = stored !== undefined && path.dirname(entry.file) === this.folder && weight.unpermuteHeads === undefined && !weight.stack && !weight.add;

@@ -7,7 +7,7 @@ import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } fro
 import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "./reclaim";
 import { LARGE, Scratch } from "./scratch";
-import type { LayerConstants, LayerTensorName } from "./types";
+import type { LayerConstants, LayerTensorName, MemoryPlan } from "./types";
 
 /** Between layers: throws where the request was cancelled; tells how far it is. */
 export interface Step {
@@ -24,7 +24,7 @@ export class Computer {
   private readonly fedHeads = new Map<string, Promise<Session>>();
   /** Layers from this one on are loaded for each run. */
   private readonly nHeld: number;
-  private readonly heldBytes: number;
+  readonly plan: MemoryPlan;
   private readonly scratch = new Scratch();
   private turn: Promise<unknown> = Promise.resolve();
   private lastMatrix?: { readonly key: string; readonly data: Float32Array };
@@ -40,15 +40,18 @@ export class Computer {
   constructor(private readonly architecture: PlainArchitecture, private readonly weights: ComputeWeights, private readonly sessions: Sessions, private readonly reclaimer: Reclaimer, memoryBytes: number) {
     const { layers, nLayers, unembedding, dModel, dVocab } = architecture;
     this.layers = new Array<undefined>(nLayers).fill(undefined);
-    const sizes = (residence: Residence) => {
-      const head = weights.size(unembedding, dModel, dVocab, "vocabulary", residence);
-      return [head, ...layers.map(layer => add(matricesOf(architecture, layer).map(matrix => weights.size(...matrix, "layer", residence))))];
-    };
+    const vocabulary = (residence: Residence) => weights.size(unembedding, dModel, dVocab, "vocabulary", residence);
+    const sizes = () => [
+      vocabulary(weights.residence.vocabulary),
+      ...layers.map(layer => add(matricesOf(architecture, layer).map(matrix => weights.size(...matrix, "layer", weights.residence.layer)))),
+    ];
     const whole = (parts: readonly Size[]) => add(parts).memory + add(parts).file;
-    let each = sizes("fast");
+    let each = sizes();
     if (whole(each) > memoryBytes) {
-      weights.residence = "small";
-      each = sizes("small");
+      weights.residence.layer = "small";
+      // Every click on a state asks the unembedding: it stays fast where it is a small part of the memory.
+      if (whole([vocabulary("fast")]) > memoryBytes / 8) weights.residence.vocabulary = "small";
+      each = sizes();
     }
     this.nHeld = nLayers;
     if (whole(each) > memoryBytes) {
@@ -56,18 +59,17 @@ export class Computer {
       const largest = Math.max(...each.slice(1).map(({ memory, file }) => 2 * memory + file));
       while (this.nHeld > 0 && whole(each.slice(0, 1 + this.nHeld)) > memoryBytes - largest) this.nHeld--;
     }
-    this.heldBytes = add(each.slice(0, 1 + this.nHeld)).memory;
+    this.plan = { heldBytes: add(each.slice(0, 1 + this.nHeld)).memory, residence: weights.residence.layer, nStreamed: nLayers - this.nHeld };
   }
 
   /** Loads the layers that are held. */
-  async open(step: Step): Promise<Omit<Answer<"open">, "device">> {
+  async open(step: Step): Promise<void> {
     for (let layer = 0; layer < this.nHeld; layer++) {
       step.check();
       await this.inTurn(async () => void (await this.layerSession(layer)));
       step.progress(layer + 1, this.nHeld);
     }
     await this.inTurn(async () => void (await this.unembeddingSession()));
-    return { heldBytes: this.heldBytes, residence: this.weights.residence, nStreamed: this.architecture.nLayers - this.nHeld };
   }
 
   async forward(question: Question<"forward">, step: Step): Promise<Answer<"forward">> {

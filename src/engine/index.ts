@@ -12,9 +12,9 @@ import { type Answer, type ComputeSettings, controlFields, type FromWorker, type
 import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./memory";
 import { type Dtype, dtypes } from "./precision";
 import { Reclaimer } from "./reclaim";
-import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, Pass } from "./types";
+import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
 
-export type { Engine, ForwardOptions, LayerConstants, LayerTensorName, Pass } from "./types";
+export type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
 
 export interface EngineOptions {
   /** Name of an execution provider, or "auto" / "cpu" / "gpu". Default "auto". */
@@ -59,10 +59,10 @@ export async function createEngine(files: EngineFiles, options: EngineOptions = 
   const thread = new Thread({ architecture: plain, entries: [...files.weights.entries.values()], settings });
   try {
     const onProgress = options.onProgress && progressOf("load", options.onProgress);
-    const { device, heldBytes } = await thread.ask("open", {}, { signal: options.signal, onProgress });
+    const { device, plan } = await thread.ask("open", {}, { signal: options.signal, onProgress });
     const computed = dtype === "auto" ? (files.storedType ?? "float32") : dtype;
-    const freeBytes = () => (options.memoryBytes === undefined ? 0.8 * availableMemory() : options.memoryBytes - heldBytes);
-    return new WorkerEngine(files.architecture, rotaries, thread, device, computed, options.keepBytes ?? 128 << 20, freeBytes);
+    const freeBytes = () => (options.memoryBytes === undefined ? 0.8 * availableMemory() : options.memoryBytes - plan.heldBytes);
+    return new WorkerEngine(files.architecture, rotaries, thread, device, computed, plan, options.keepBytes ?? 128 << 20, freeBytes);
   } catch (error) {
     await thread.leave();
     throw error;
@@ -227,6 +227,7 @@ class WorkerEngine implements Engine {
     private readonly thread: Thread,
     readonly device: string,
     readonly dtype: string,
+    readonly plan: MemoryPlan,
     private readonly keepBytes: number,
     private readonly freeBytes: () => number,
   ) {}

@@ -3,9 +3,7 @@ import type { Architecture } from "../model/architecture";
 
 /** Bytes that this process can still take. */
 export function availableMemory(): number {
-  // Newer than the types: what the system has to give, less where a container is limited.
-  const { availableMemory } = process as { availableMemory?: () => number };
-  const free = availableMemory?.() ?? os.freemem();
+  const free = process.availableMemory();
   // Elsewhere than on Linux "free" leaves out what caches would give back.
   return process.platform === "linux" ? free : Math.max(free, os.totalmem() / 2);
 }

@@ -2,10 +2,9 @@
 import type { Architecture } from "../model/architecture";
 import type { Tensor } from "../model/types";
 import type { WeightEntry } from "../model/weights";
-import type { Residence } from "./compute-weights";
 import type { GraphLayer } from "./layer-graph";
 import type { Dtype } from "./precision";
-import type { LayerConstants, LayerTensorName } from "./types";
+import type { LayerConstants, LayerTensorName, MemoryPlan } from "./types";
 
 /** An architecture without its functions: a layer's rotary embedding is `rotaryIndex` in a list that the main thread keeps. */
 export interface PlainArchitecture extends Omit<Architecture, "layers"> {
@@ -45,8 +44,8 @@ export interface Positions {
 export interface Requests {
   readonly open: {
     readonly question: Record<never, never>;
-    /** Execution provider in use; bytes of weights in memory; how they are held; layers that are loaded anew in every run. */
-    readonly answer: { readonly device: string; readonly heldBytes: number; readonly residence: Residence; readonly nStreamed: number };
+    /** Execution provider in use, and how the weights are held. */
+    readonly answer: { readonly device: string; readonly plan: MemoryPlan };
   };
   readonly forward: {
     readonly question: Positions & { readonly tokenIds: readonly number[]; readonly keep: readonly LayerTensorName[] };

@@ -51,12 +51,23 @@ export interface ForwardOptions {
   readonly keep?: readonly LayerTensorName[];
 }
 
+/** How the weights are held: see docs/precision-and-memory.md. */
+export interface MemoryPlan {
+  /** Bytes of weights in memory, beside what is mapped from the file. */
+  readonly heldBytes: number;
+  /** Layers' matrices as float32, or as small as they are stored. */
+  readonly residence: "fast" | "small";
+  /** Layers that are loaded anew in every run. */
+  readonly nStreamed: number;
+}
+
 /** Computes in worker threads; the calling thread's event loop is never blocked. */
 export interface Engine {
   /** Execution provider in use, by onnxruntime's name. */
   readonly device: string;
   /** What is computed in. */
   readonly dtype: string;
+  readonly plan: MemoryPlan;
   /** `tokenIds` are used exactly as given. */
   forward(tokenIds: readonly number[], options?: ForwardOptions): Promise<Pass>;
   constants(layer: number): Promise<LayerConstants>;

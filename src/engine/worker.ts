@@ -41,7 +41,8 @@ async function open(step: Step): Promise<Answer<"open">> {
       continue;
     }
     opened = new Computer(architecture, weights, sessions, reclaimer, settings.memoryBytes);
-    return { device: provider, ...(await opened.open(step)) };
+    await opened.open(step);
+    return { device: provider, plan: opened.plan };
   }
   throw new Error(failures.join(" "));
 }

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { createEngine, type EngineFiles, type EngineOptions } from "../../src/engine";
+import { createEngine, type EngineFiles, type EngineOptions, type MemoryPlan } from "../../src/engine";
 import { fromGgufBlocks, ggufBlockShape } from "../../src/engine/gguf-blocks";
 import { dequantize, fromFloat16Bits, quantize, roundToHalf, strides, toHalfBits } from "../../src/engine/precision";
 import { openModel } from "../../src/model/open";
@@ -81,6 +81,7 @@ afterAll(() => fs.rmSync(scratch, { recursive: true }));
 
 interface Answers {
   readonly dtype: string;
+  readonly plan: MemoryPlan;
   readonly logits: Float32Array;
   readonly neuron: Float32Array;
 }
@@ -104,7 +105,7 @@ async function answers(files: EngineFiles, ids: readonly number[], options: Engi
       return sum * term_scale.data[query];
     });
     expect(maxDifference(whole, attn_out.data.subarray(query * d))).toBeLessThan(1e-4);
-    return { dtype: engine.dtype, logits: (await pass.logits()).data, neuron: await engine.neuronOutput(0, 3) };
+    return { dtype: engine.dtype, plan: engine.plan, logits: (await pass.logits()).data, neuron: await engine.neuronOutput(0, 3) };
   } finally {
     await engine.dispose();
   }
@@ -134,8 +135,12 @@ describe.each(modelNames)("dtypes of %s", name => {
     expect(distance(rounded, exact)).toBeGreaterThan(0);
     expect(maxDifference(rounded.neuron, exact.neuron)).toBeGreaterThan(0);
     // Held small, or loaded for each run: the same weights, the same answers.
-    for (const memoryBytes of [300_000, 110_000]) {
+    expect(rounded.plan).toMatchObject({ residence: "fast", nStreamed: 0 });
+    for (const memoryBytes of [300_000, 80_000]) {
       const small = await answers(files, ids, { dtype, memoryBytes });
+      expect(small.plan.heldBytes).toBeLessThan(0.7 * memoryBytes);
+      if (memoryBytes === 80_000 && dtype !== "q4") expect(small.plan).toMatchObject({ residence: "small", nStreamed: expect.any(Number) as number });
+      if (memoryBytes === 80_000 && dtype === "float16") expect(small.plan.nStreamed).toBeGreaterThan(0);
       expect(distance(small, rounded)).toBeLessThan(1e-5);
       expect(small.neuron).toEqual(rounded.neuron);
     }
@@ -176,7 +181,7 @@ describe("stored types", () => {
     expect(fast.dtype).toBe(type);
     const rounded = await answers(await openModel(modelFolder("llama-tiny")), ids, { dtype: type });
     expect(distance(fast, rounded)).toBeLessThan(1e-6);
-    expect(distance(await answers(files, ids, { memoryBytes: 110_000 }), fast)).toBeLessThan(1e-6);
+    expect(distance(await answers(files, ids, { memoryBytes: 80_000 }), fast)).toBeLessThan(1e-6);
     expect(distance(await answers(files, ids, { dtype: "float32" }), fast)).toBeLessThan(1e-6);
   });
 
@@ -206,7 +211,7 @@ describe("stored types", () => {
   test.each(["Q4_0", "Q4_1", "Q8_0"] as const)("blocks of %s are computed with as they are", async type => {
     const files = await stored(type, ggufBlocks(type));
     const dense = await answers(files, ids, { dtype: "float32" });
-    for (const memoryBytes of [undefined, 200_000, 110_000]) {
+    for (const memoryBytes of [undefined, 200_000, 80_000]) {
       expect(distance(await answers(files, ids, { memoryBytes }), dense)).toBeLessThan(1e-5);
     }
     const quantised = type === "Q8_0" ? "q8" : "q4";
