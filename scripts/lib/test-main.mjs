@@ -16,7 +16,7 @@ const FOLDERS = {
 const PARTS = ["lint", "types", "unit", "conformance", "kernel", "package", "browser"];
 const NEEDS_JUPYTER = ["kernel", "package", "browser"];
 
-const PART_MINUTES = 20;
+const PART_MINUTES = 25;
 
 const at = (...parts) => path.join(ROOT, ...parts);
 
