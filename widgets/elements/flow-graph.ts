@@ -439,7 +439,7 @@ export class FlowGraphElement extends LmtElement {
               <input
                 type="range"
                 min="0"
-                max="0.2"
+                max=${Math.max(0.2, threshold)}
                 step="0.005"
                 .value=${String(threshold)}
                 aria-label="Contribution threshold"
