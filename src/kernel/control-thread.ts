@@ -93,7 +93,8 @@ function stopMainThread(flag: SharedArrayBuffer): void {
   const flags = new Int32Array(flag);
   Atomics.store(flags, 0, 1);
   Atomics.add(flags, 1, 1);
-  process.kill(process.pid, "SIGINT");
+  // On Windows this would end the process; there the flag alone must do.
+  if (process.platform !== "win32") process.kill(process.pid, "SIGINT");
 }
 
 function endWithParent(pid: number): void {
