@@ -1,12 +1,12 @@
 import type { NeuronContribution } from "../model/types";
 import { EPSILON } from "./jobs";
 
-/** `‖y‖₁ − ‖y − z‖₁` for rows of length d that start at `partAt` and `wholeAt`. */
-export function proximity(part: Float32Array, partAt: number, whole: Float32Array, wholeAt: number, d: number): number {
+/** `‖y‖₁ − ‖y − z‖₁`, z = `factor · part`, for rows of length d that start at `partAt` and `wholeAt`; summed in float64. */
+export function proximity(part: Float32Array, partAt: number, whole: Float32Array, wholeAt: number, d: number, factor = 1): number {
   let sum = 0;
   for (let i = 0; i < d; i++) {
     const y = whole[wholeAt + i];
-    sum += Math.abs(y) - Math.abs(y - part[partAt + i]);
+    sum += Math.abs(y) - Math.abs(y - factor * part[partAt + i]);
   }
   return sum;
 }

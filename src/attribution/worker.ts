@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { Reclaimer } from "../engine/reclaim";
+import { proximity } from "./contributions";
 import { CONTROL, EPSILON, type AttentionJob, type JobAnswer } from "./jobs";
 
 interface KernelExports {
@@ -82,25 +83,15 @@ function rowOffsets(job: AttentionJob): Float64Array {
   return offsets;
 }
 
-/** The proximity of a single part, in float64. */
-function proximity(part: Float32Array, partAt: number, factor: number, whole: Float32Array, wholeAt: number, d: number): number {
-  let sum = 0;
-  for (let i = 0; i < d; i++) {
-    const y = whole[wholeAt + i];
-    sum += Math.abs(y) - Math.abs(y - factor * part[partAt + i]);
-  }
-  return sum;
-}
-
 /** The parts that are no terms, then the division that makes each row's parts sum to 1. */
 function finish(job: AttentionJob): void {
   const { dModel, nHeads, positions, terms, others, termScale } = job;
   const offsets = rowOffsets(job);
   positions.forEach((position, row) => {
     const at = position * dModel;
-    const residual = Math.max(proximity(job.residual, at, 1, job.whole, at, dModel), EPSILON);
-    const bias = job.bias ? Math.max(proximity(job.bias, 0, termScale ? termScale[position] : 1, job.whole, at, dModel), EPSILON) : 0;
-    const ffn = job.ffn ? Math.max(proximity(job.ffn, at, 1, job.whole, at, dModel), EPSILON) : 0;
+    const residual = Math.max(proximity(job.residual, at, job.whole, at, dModel), EPSILON);
+    const bias = job.bias ? Math.max(proximity(job.bias, 0, job.whole, at, dModel, termScale ? termScale[position] : 1), EPSILON) : 0;
+    const ffn = job.ffn ? Math.max(proximity(job.ffn, at, job.whole, at, dModel), EPSILON) : 0;
     const begin = offsets[row];
     const end = begin + (position + 1) * nHeads;
     let sum = residual + bias + ffn;
