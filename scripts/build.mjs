@@ -16,6 +16,7 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { filesUnder, hashFiles, readState, writeState } from "./lib/build-state.mjs";
 import { withLock } from "./lib/lock.mjs";
+import { runProgram } from "./lib/steps.mjs";
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const at = (...parts) => path.join(ROOT, ...parts);
@@ -23,14 +24,11 @@ const at = (...parts) => path.join(ROOT, ...parts);
 export class BuildError extends Error {}
 
 /** Runs a program of node_modules with this Node. Its output is shown only when it fails. */
-function node(step, script, args = [], env = {}) {
+async function node(step, script, args = []) {
   if (!fs.existsSync(at(script))) throw new BuildError(`${step}: ${script} is missing: run "npm ci" first`);
-  const child = spawnSync(process.execPath, [at(script), ...args], { cwd: ROOT, encoding: "utf8", env: { ...process.env, XDG_CACHE_HOME: at(".cache", "build"), ...env }, maxBuffer: 1 << 28 });
-  if (child.error) throw new BuildError(`${step}: ${child.error.message}`);
-  if (child.status !== 0) {
-    throw new BuildError(`${step}: ${path.basename(script)} failed (${child.signal ?? `exit code ${child.status}`})\n${`${child.stdout}${child.stderr}`.trim()}`);
-  }
-  return child.stdout;
+  const { code, signal, output, error } = await runProgram(process.execPath, [at(script), ...args], { cwd: ROOT, env: { ...process.env, XDG_CACHE_HOME: at(".cache", "build") } });
+  if (error) throw new BuildError(`${step}: ${error.message}`);
+  if (code !== 0) throw new BuildError(`${step}: ${path.basename(script)} failed (${signal ?? `exit code ${code}`})\n${output.trim()}`);
 }
 
 /** What webpack read last time, so that a change of any of it, wherever it lies, builds the bundle again. */
@@ -68,8 +66,8 @@ const STEPS = [
     name: "library",
     inputs: () => ["package.json", "tsconfig.json", ...filesUnder(ROOT, ["src"], isSource)],
     made: () => ["dist/index.js", ...filesUnder(ROOT, ["src"], isSource).filter((file) => !file.endsWith(".d.ts")).map((file) => file.replace(/^src/, "dist").replace(/ts$/, "js"))],
-    run() {
-      node("library", "node_modules/typescript/bin/tsc", ["-p", "tsconfig.json", "--pretty", "false"]);
+    async run() {
+      await node("library", "node_modules/typescript/bin/tsc", ["-p", "tsconfig.json", "--pretty", "false"]);
       removeOrphans();
       const binary = JSON.parse(fs.readFileSync(at("package.json"), "utf8")).bin["lm-transparency"];
       if (fs.existsSync(at(binary))) fs.chmodSync(at(binary), 0o755);
@@ -119,12 +117,12 @@ const STEPS = [
   },
 ];
 
-/** Builds what is out of date. Calls `say(line)` for each step. Throws `BuildError` with the step's name and its output. */
-export async function build({ force = false, only = undefined, say = (line) => console.log(line) } = {}) {
+/** Builds what is out of date. Calls `begin(name)` before and `say(line)` after each step. Throws `BuildError` with the step's name and its output. */
+export async function build({ force = false, only = undefined, say = (line) => console.log(line), begin = () => {} } = {}) {
   const stateFile = at(".cache", "build.json");
   return withLock(
     at(".cache", "build.lock"),
-    () => {
+    async () => {
       const built = [];
       for (const step of STEPS) {
         if (only !== undefined && !only.includes(step.name)) continue;
@@ -142,7 +140,8 @@ export async function build({ force = false, only = undefined, say = (line) => c
         const start = performance.now();
         delete state[step.name];
         writeState(stateFile, state);
-        step.run();
+        begin(step.name);
+        await step.run();
         // Running a step can tell more about what goes into it.
         writeState(stateFile, { ...state, [step.name]: { inputs: hashInputs([...new Set(step.inputs())]), made: step.made() } });
         built.push(step.name);
@@ -150,7 +149,10 @@ export async function build({ force = false, only = undefined, say = (line) => c
       }
       return built;
     },
-    (pid) => say(`waiting for the build of process ${pid}`),
+    (pid) => {
+      begin(`waiting for the build of process ${pid}`);
+      say(`waiting for the build of process ${pid}`);
+    },
   );
 }
 

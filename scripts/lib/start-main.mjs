@@ -92,7 +92,7 @@ export async function main(args) {
         await steps.run("build", async (note) => {
           const { build, BuildError } = await import("../build.mjs");
           try {
-            const built = await build({ say: note });
+            const built = await build({ say: () => {}, begin: note });
             return built.length > 0 ? built.join(", ") : "up to date";
           } catch (error) {
             if (error instanceof BuildError) throw new StepError(causeOf(error.message, "npm")?.concat(".") ?? "the sources do not build: if you changed none, this is our mistake; its messages are below.", { detail: error.message });
