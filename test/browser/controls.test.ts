@@ -109,7 +109,7 @@ const CASES: Readonly<Record<string, Case>> = {
   IntsInput: { make: "new w.IntsInput({ value: [1] })", act: addTag("2"), seen: ["$c.value", "[ 1, 2 ]"], set: "$c.value = [3]", read: tags, shows: ["3"] },
   FileUpload: { make: "new w.FileUpload()", act: upload({ name: "t.txt", mimeType: "text/plain", buffer: Buffer.from("héllo") }), seen: ["[$c.value[0].name, $c.value[0].size, Buffer.from($c.value[0].content).toString()]", "[ 't.txt', 6, 'héllo' ]"], set: "$c.description = 'More'", read: text("button"), shows: expect.stringContaining("More") },
   Play: { make: "new w.Play({ max: 5, interval: 20 })", act: click("button"), seen: ["$c.value", "5"], set: "$c.value = 2", read: count(".widget-play button"), shows: 3 },
-  Controller: { make: "new w.Controller()", set: "$c.tooltip = 'pad'", read: count(".widget-controller"), shows: 1 },
+  Controller: { make: "new w.Controller()", set: "$c.layout.width = '200px'", read: style(".widget-controller", "width"), shows: "200px" },
   Box: { make: "new w.Box([new w.Label({ value: 'in' })])", set: "$c.children = [...$c.children, new w.Label({ value: 'too' })]", read: async (cell) => (await cell.locator(".widget-box .widget-label").allInnerTexts()).join(), shows: "in,too" },
   HBox: { make: "new w.HBox([new w.Label({ value: 'in' })])", set: "$c.box_style = 'info'", read: has(".widget-hbox", "alert-info"), shows: true },
   VBox: { make: "new w.VBox([new w.IntText(), new w.Label({ value: 'x' })])", act: enter("input", "5"), seen: ["($c.children[0] as w.IntText).value", "5"], set: "$c.layout.width = '50%'", read: style(".widget-vbox", "width"), shows: "50%" },
