@@ -1,7 +1,7 @@
 import { deflate } from "node:zlib";
 import { promisify } from "node:util";
 import type { RouteGraph, Run } from "../model/types";
-import type { PictureName, Question, RunFacts, Selection, WireComponent } from "../protocol";
+import type { PictureName, Question, QuestionKind, RunFacts, Selection, SingleQuestion, WireComponent } from "../protocol";
 import { nodeName, ProtocolError, questionKey, stateKinds } from "../protocol";
 import type { Payload, ShareLevel } from "../protocol/payload";
 import { MAX_INFLATED, PAYLOAD_VERSION } from "../protocol/payload";
@@ -33,9 +33,17 @@ const BATCH = 64;
 /** Bytes in the notebook for an answer, before the first measurement says better. */
 const GUESS: Readonly<Record<string, number>> = { lens: 170, effect: 120, neurons: 150, grid: 8000, follow: 800 };
 
-/** Pictures that show maps, and those that follow tokens through the layers. */
-const WITH_MAPS: readonly PictureName[] = ["explorer", "token-matrix"];
-const WITH_GRID: readonly PictureName[] = ["explorer", "lens-grid"];
+/** What a picture asks besides routes and heads, which are stored anyway: an output keeps no more than its own picture can show. */
+const ASKS: Readonly<Partial<Record<PictureName, readonly QuestionKind[]>>> = {
+  "flow-graph": ["lens", "effect", "neurons"],
+  explorer: ["lens", "effect", "neurons", "maps", "grid", "follow"],
+  "token-matrix": ["maps"],
+  "token-table": ["lens"],
+  "head-bars": [],
+  "neuron-bars": ["neurons"],
+  "lens-grid": ["grid", "lens", "follow"],
+  "flow-compare": ["lens", "second"],
+};
 
 type Batch = readonly Question[];
 
@@ -56,18 +64,19 @@ class RunAnswers {
     const key = questionKey(question);
     const known = this.answers.get(key);
     if (known) return known;
-    const answer = this.answerer.seen.get(key) ?? (await answerQuestion(this.run, question, signal));
+    // A second run is known to the answerer alone.
+    const answer = this.answerer.seen.get(key) ?? (await (question.kind === "second" ? this.answerer.ask(question, signal) : answerQuestion(this.run, question, signal)));
     const item = { question, answer };
     this.answers.set(key, item);
     return item;
   }
 }
 
-const runs = new WeakMap<Run, RunAnswers>();
+const collected = new WeakMap<Answerer, RunAnswers>();
 
 function answersOf(answerer: Answerer): RunAnswers {
-  let answers = runs.get(answerer.run);
-  if (!answers) runs.set(answerer.run, (answers = new RunAnswers(answerer.run, answerer)));
+  let answers = collected.get(answerer);
+  if (!answers) collected.set(answerer, (answers = new RunAnswers(answerer.run, answerer)));
   return answers;
 }
 
@@ -151,7 +160,7 @@ export class PictureShare {
         for (const result of settled) if (result.status === "fulfilled") this.#items.push(result.value);
         const failed = settled.find((result) => result.status === "rejected");
         // What a model has no answer to (a range, a state that it lacks) is not stored; anything else is an error.
-        if (failed?.status === "rejected" && !(failed.reason instanceof RangeError)) throw failed.reason;
+        if (failed?.status === "rejected" && !outOfRange(failed.reason)) throw failed.reason;
         guessed += cost;
         // Cells and clicks come first.
         await new Promise((resolve) => setImmediate(resolve));
@@ -272,15 +281,25 @@ export class PictureShare {
     }
     if (this.level === "seen") return;
     const rest = await run.routes({ from: "all", threshold, renormalize, signal });
-    const graphs = [graph, rest];
-    yield* this.#clicks(graph, normalize, NEURONS, signal);
-    yield* this.#clicks(rest, normalize, OTHER_NEURONS, signal);
-    if (WITH_GRID.includes(picture)) yield [{ kind: "grid", normalize }];
-    if (WITH_MAPS.includes(picture)) for (const each of graphs) yield shownMaps(each);
-    if (WITH_GRID.includes(picture)) {
-      const predicted = input.facts.predictions.slice(0, 3).map(({ id }) => id);
-      yield predicted.map((token) => ({ kind: "follow" as const, position: T - 1, token, normalize }));
+    const asks = picture === "flow-graph" && input.options.detail === false ? ["lens"] : (ASKS[picture] ?? ASKS["flow-graph"]!);
+    const wanted = (batch: Batch): Batch => batch.filter(({ kind }) => asks.includes(kind));
+    for await (const batch of this.#clicks(graph, normalize, NEURONS, signal)) yield wanted(batch);
+    const others = (input.options.second as { readonly tokens?: readonly unknown[] } | undefined)?.tokens?.length ?? 0;
+    // The second run starts at the same token, counted from the end.
+    const from = others - T + start;
+    if (asks.includes("second") && from >= 0) {
+      const first: readonly SingleQuestion[] = [
+        { kind: "routes", from, threshold, renormalize },
+        { kind: "lens", node: nodeName("I", run.model.info.nLayers - 1, from), normalize, topK: LENS_TOP },
+      ];
+      yield first.map((question) => ({ kind: "second" as const, question }));
     }
+    yield wanted([{ kind: "grid", normalize }]);
+    yield wanted(chosenMaps(input.options, run.model.info.nLayers, run.model.info.nHeads));
+    yield wanted(shownMaps(graph));
+    for await (const batch of this.#clicks(rest, normalize, OTHER_NEURONS, signal)) yield wanted(batch);
+    yield wanted(shownMaps(rest));
+    yield wanted(input.facts.predictions.slice(0, 3).map(({ id }) => ({ kind: "follow" as const, position: T - 1, token: id, normalize })));
     if (this.level === "all") yield* this.#everything(run, selection, signal);
   }
 
@@ -348,6 +367,14 @@ export class PictureShare {
       throw error;
     }
   }
+}
+
+const outOfRange = (error: unknown): boolean => error instanceof RangeError || (error instanceof ProtocolError && error.code === "range");
+
+/** Maps of the one layer that a picture was made for. */
+function chosenMaps({ layer }: Readonly<Record<string, unknown>>, nLayers: number, nHeads: number): Question[] {
+  if (typeof layer !== "number" || !(layer >= 0 && layer < nLayers)) return [];
+  return [null, ...Array.from({ length: nHeads }, (_, head) => head)].map((head) => ({ kind: "maps" as const, layer, head }));
 }
 
 /** Maps of the heads in these routes, and of all heads together, layer by layer. */
