@@ -61,7 +61,7 @@ export class LensGridElement extends LmtElement {
       }
       [role="grid"] {
         display: grid;
-        grid-template-columns: max-content repeat(var(--columns), minmax(58px, 1fr));
+        grid-template-columns: max-content repeat(var(--columns), minmax(58px, 110px));
         gap: 1px;
         min-width: max-content;
       }
@@ -100,7 +100,6 @@ export class LensGridElement extends LmtElement {
         border-radius: 2px;
         overflow: hidden;
         text-overflow: ellipsis;
-        max-width: 110px;
         unicode-bidi: isolate;
         cursor: pointer;
         background: color-mix(in oklab, var(--_attention) calc(var(--ramp) * var(--c)), var(--_surface));
