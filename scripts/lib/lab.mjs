@@ -110,6 +110,7 @@ export async function startLab({ port, home, folder = ROOT, show, browser = fals
       const base = `http://127.0.0.1:${port}${info.base_url}`;
       const stop = async () => {
         if (gone !== undefined) return;
+        up = false; // its last words are no news
         child.stdin.end();
         child.kill("SIGTERM");
         const kill = setTimeout(() => child.kill("SIGKILL"), 15_000);
