@@ -20,7 +20,6 @@ export function jsonErrorIndex(text: string): number | undefined {
   const string = (): boolean => {
     if (text[at] !== '"') return false;
     at++;
-    // eslint-disable-next-line no-control-regex
     while (token(/[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y));
     if (text[at] !== '"') return false;
     at++;
