@@ -145,8 +145,9 @@ export async function main(args) {
     console.error(`npm test: unknown part ${JSON.stringify(wrong)}; the parts are ${PARTS.join(", ")}, and test/… names files`);
     process.exit(2);
   }
-  // Files belong to one part each: with files alone, all parts are asked for theirs.
-  const chosen = parts.length > 0 ? parts : patterns.length > 0 ? PARTS.filter((part) => part !== "lint" && part !== "types") : PARTS;
+  // Files belong to one part each: where files are named, every part is asked for its own of them.
+  const isFiles = (part) => part !== "lint" && part !== "types";
+  const chosen = PARTS.filter((part) => (patterns.length > 0 ? isFiles(part) || parts.includes(part) : parts.length === 0 || parts.includes(part)));
   try {
     await withLock(
       at(".cache", "start.lock"),
