@@ -1,0 +1,155 @@
+/**
+ * Every state of every element: axe-core finds nothing, no script of a token runs, nothing is fetched, and it looks as it did.
+ *
+ * Pictures are compared with `baseline/NAME.THEME.jpg`: half size, every character a box (blocks.ttf), so that neither the fonts nor the
+ * smoothing of a machine matter. LM_TRANSPARENCY_UPDATE=1 writes them anew; look at them before they are committed.
+ */
+import fs from "node:fs";
+import path from "node:path";
+import axe from "axe-core";
+import type { BrowserContext, Page } from "playwright-core";
+import { galleryCases, type GalleryPages, openGallery } from "../support/gallery-pages";
+import { ARTIFACTS } from "../support/jupyter";
+
+const BASELINE = path.join(__dirname, "baseline");
+const UPDATE = process.env.LM_TRANSPARENCY_UPDATE === "1";
+/** Many marks: checked in one theme, and not for the contrast of each. */
+const HUGE = /-(huge|128|1024)$/;
+/** Variants of what is checked in both themes. */
+const LIGHT_ONLY = /-(huge|128|1024|400|wide|strange|limit|demo|one-token|parallel|running)$/;
+
+let gallery: GalleryPages;
+let context: BrowserContext;
+let page: Page;
+const errors: string[] = [];
+
+beforeAll(async () => {
+  gallery = await openGallery();
+  context = await gallery.context({ scale: 0.5 });
+  const font = fs.readFileSync(path.join(__dirname, "blocks.ttf")).toString("base64");
+  await context.addInitScript((data) => {
+    window.alert = () => {
+      throw new Error("a token's script ran");
+    };
+    document.addEventListener("DOMContentLoaded", () => {
+      const style = document.createElement("style");
+      style.textContent = `@font-face{font-family:Blocks;src:url(data:font/ttf;base64,${data})}:root{--lmt-font:Blocks;--lmt-font-mono:Blocks}`;
+      document.head.append(style);
+    });
+  }, font);
+  page = await context.newPage();
+  page.on("pageerror", (error) => errors.push(error.message));
+  page.on("console", (message) => message.type() === "error" && !message.location().url.endsWith("/favicon.ico") && errors.push(message.text()));
+}, 120_000);
+afterAll(() => gallery?.stop(), 30_000);
+
+async function show(name: string, theme: "light" | "dark"): Promise<void> {
+  await page.goto(`${gallery.url}?only=${name}&theme=${theme}`);
+  await page.evaluate(() => Promise.all([document.fonts.load("12px Blocks"), document.fonts.load("bold 12px Blocks")]));
+  // Settled: no change of size or content for three frames in a row.
+  await page.evaluate(async () => {
+    const text = (root: ParentNode): string => [...root.querySelectorAll("*")].map((element) => (element.shadowRoot ? text(element.shadowRoot) : "") + element.childElementCount).join();
+    let same = 0;
+    let before = "";
+    for (let i = 0; i < 300 && same < 3; i++) {
+      await new Promise((done) => setTimeout(done, 60));
+      const now = `${document.body.scrollHeight} ${text(document)}`;
+      same = now === before ? same + 1 : 0;
+      before = now;
+    }
+  });
+}
+
+/** Share of 4 × 4 squares whose mean colour differs visibly, and whether the sizes are the same but for rounding. */
+function difference(now: Buffer, then: Buffer): Promise<{ share: number; sizes: number[] }> {
+  return page.evaluate(
+    async ([a, b]) => {
+      const squares = async (data: string): Promise<ImageData> => {
+        const image = new Image();
+        image.src = `data:image/jpeg;base64,${data}`;
+        await image.decode();
+        const canvas = new OffscreenCanvas(image.width >> 2, image.height >> 2);
+        const pen = canvas.getContext("2d")!;
+        pen.imageSmoothingQuality = "high";
+        pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+        return pen.getImageData(0, 0, canvas.width, canvas.height);
+      };
+      const [x, y] = [await squares(a), await squares(b)];
+      const width = Math.min(x.width, y.width);
+      const height = Math.min(x.height, y.height);
+      let differing = 0;
+      for (let row = 0; row < height; row++) {
+        for (let column = 0; column < width; column++) {
+          const i = 4 * (row * x.width + column);
+          const j = 4 * (row * y.width + column);
+          if (Math.max(...[0, 1, 2].map((c) => Math.abs(x.data[i + c] - y.data[j + c]))) > 40) differing++;
+        }
+      }
+      return { share: differing / (width * height), sizes: [x.width, x.height, y.width, y.height] };
+    },
+    [now.toString("base64"), then.toString("base64")] as const,
+  );
+}
+
+test("the list of cases is the gallery's, and each element has its states", async () => {
+  await page.goto(`${gallery.url}?only=none`);
+  const all = await gallery.context();
+  const other = await all.newPage();
+  await other.goto(gallery.url, { waitUntil: "domcontentloaded" });
+  expect(await other.locator("body > section").evaluateAll((sections) => sections.map((section) => section.id).sort())).toEqual([...galleryCases].sort());
+  await all.close();
+  for (const element of ["graph", "matrix", "grid", "model-panel", "explore"]) {
+    expect(galleryCases.filter((name) => name === element || name.startsWith(`${element}-`)).length).toBeGreaterThan(3);
+  }
+}, 120_000);
+
+const themes = galleryCases.flatMap((name): [string, "light" | "dark"][] => (LIGHT_ONLY.test(name) ? [[name, "light"]] : [[name, "light"], [name, "dark"]]));
+
+test.each(themes)("%s, %s", async (name, theme) => {
+  errors.length = 0;
+  await show(name, theme);
+  expect(errors).toEqual([]);
+  const stage = page.locator(`#${name} .stage`);
+  expect(await stage.locator("> *").first().evaluate((element) => element.shadowRoot?.childElementCount)).toBeGreaterThan(0);
+
+  // What is wider than its place must scroll inside, not push the page.
+  const [inner, outer] = await stage.evaluate((element) => [element.scrollWidth, element.clientWidth]);
+  expect(inner).toBeLessThanOrEqual(outer + 1);
+
+  await page.addScriptTag({ content: axe.source });
+  const found = await page.evaluate(
+    async ([id, huge, dark]) => {
+      const { axe: checker } = window as unknown as { axe: { run(node: Element | null, options: object): Promise<{ violations: { id: string; nodes: { target: unknown; failureSummary?: string }[] }[] }> } };
+      const result = await checker.run(document.getElementById(id), {
+        resultTypes: ["violations"],
+        // The theme changes colours and nothing else.
+        ...(dark ? { runOnly: ["color-contrast"] } : {}),
+        // Landmarks are for whole pages.
+        rules: dark ? {} : { region: { enabled: false }, "target-size": { enabled: !huge }, "color-contrast": { enabled: !huge } },
+      });
+      return result.violations.map((violation) => `${violation.id}: ${violation.nodes.slice(0, 3).map((node) => `${JSON.stringify(node.target)} ${node.failureSummary ?? ""}`).join("; ")}`);
+    },
+    [name, HUGE.test(name), theme === "dark"] as const,
+  );
+  expect(found).toEqual([]);
+
+  const file = path.join(BASELINE, `${name}.${theme}.jpg`);
+  const now = await page.locator(`#${name}`).screenshot({ type: "jpeg", quality: 45, animations: "disabled" });
+  if (UPDATE) {
+    fs.mkdirSync(BASELINE, { recursive: true });
+    fs.writeFileSync(file, now);
+    return;
+  }
+  if (!fs.existsSync(file)) throw new Error(`There is no ${path.relative(process.cwd(), file)}: run this test with LM_TRANSPARENCY_UPDATE=1 and look at what it writes.`);
+  const { share, sizes } = await difference(now, fs.readFileSync(file));
+  const same = share < 0.01 && Math.abs(sizes[0] - sizes[2]) <= 1 && Math.abs(sizes[1] - sizes[3]) <= 1;
+  if (!same) {
+    fs.mkdirSync(ARTIFACTS, { recursive: true });
+    fs.writeFileSync(path.join(ARTIFACTS, `gallery-${name}.${theme}.jpg`), now);
+  }
+  expect({ same, share, sizes, see: same ? "" : `test/.artifacts/gallery-${name}.${theme}.jpg beside ${path.relative(process.cwd(), file)}` }).toMatchObject({ same: true });
+}, 120_000);
+
+test("nothing was fetched from anywhere else", () => {
+  expect(gallery.outside).toEqual([]);
+});
