@@ -8,6 +8,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { jupyterEnvironment, VENV_PYTHON, ROOT } from "./lib/install.mjs";
 
+const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 const PAYLOAD = "application/vnd.lm-transparency+json";
 
 /** The notebook as it is stored. Pictures that shared a selection still do. */
@@ -18,6 +19,8 @@ export function normalised(notebook) {
   const links = new Map();
   for (const cell of copy.cells) {
     delete cell.metadata.execution;
+    // Controls and progress bars are nothing without their kernel.
+    if (cell.outputs) cell.outputs = cell.outputs.filter(({ data }) => !(data?.[WIDGET_VIEW] && Object.keys(data).every((type) => [WIDGET_VIEW, "text/plain"].includes(type))));
     for (const output of cell.outputs ?? []) {
       const payload = output.data?.[PAYLOAD];
       if (payload === undefined) continue;
