@@ -98,6 +98,26 @@ test("nbconvert --to latex includes the picture as PDF, without Inkscape", async
   rows.forEach((at, i) => expect(pdf.slice(at, at + 8)).toMatch(new RegExp(`^${i + 1} 0 obj`)));
 }, 180_000);
 
+test("the AMD module for VS Code loads, and asks for nothing but the widget base", async () => {
+  const folder = path.join(ROOT, "share", "jupyter", "nbextensions", "lm-transparency");
+  const page = await (await browser.newContext()).newPage();
+  await page.evaluate("window.made = []; window.define = (...given) => window.made.push(given); window.define.amd = {}; window.configured = []; window.requirejs = { config: (c) => window.configured.push(c) };");
+  await page.addScriptTag({ path: path.join(folder, "index.js") });
+  await page.addScriptTag({ path: path.join(folder, "extension.js") });
+  const result = await page.evaluate(() => {
+    const { made, configured } = window as unknown as { made: [string[], (base: object) => Record<string, unknown>][]; configured: unknown[] };
+    class Base {}
+    const [dependencies, factory] = made[0];
+    const names = Object.keys(factory({ DOMWidgetModel: Base, DOMWidgetView: Base, WidgetModel: Base, unpack_models: () => undefined }));
+    (made[1] as unknown as [() => object])[0]();
+    return { dependencies, names, configured };
+  });
+  expect(result.dependencies).toEqual(["@jupyter-widgets/base"]);
+  expect(result.names).toEqual(expect.arrayContaining(["PictureModel", "PictureView", "SelectionModel", "ControlModel", "ControlView"]));
+  expect(result.configured).toEqual([{ map: { "*": { "lm-transparency": "nbextensions/lm-transparency/index" } } }]);
+  await page.context().close();
+});
+
 describe("a hostile or odd notebook", () => {
   const write = (name: string, content: unknown): string => {
     fs.writeFileSync(path.join(made.folder, name), typeof content === "string" ? content : JSON.stringify(content));

@@ -7,7 +7,8 @@ import { type Answer, initialSelection, ProtocolError, type Question, type Quest
 import { type Payload, readPayload, type ShareLevel } from "../../src/protocol/payload";
 import { ColumnReader, ColumnWriter, roundToF24 } from "../../src/protocol/payload-columns";
 import { encodeHoldings, StoredAnswers } from "../../src/protocol/payload-store";
-import type { Run } from "../../src/index";
+import { flowGraph, type Run } from "../../src/index";
+import { JUPYTER_DISPLAY } from "../../src/protocol/comm-host";
 import { ToyModel } from "../support/toy-model";
 
 const never = new AbortController().signal;
@@ -182,6 +183,27 @@ test("a model whose routes do not follow from contributions keeps its own", asyn
   const { stored: answers } = await shareOf(wrong, "routes");
   const question = { kind: "routes", from: 5, threshold: 0.04, renormalize: true } as const;
   expect((await stored(answers, question)).weights.data.length).toBe(((await asked(wrong, question)) as Answer<"routes">).weights.data.length);
+});
+
+test("a widget view is part of the output in VS Code alone", async () => {
+  const run = await toy();
+  const before = process.env.VSCODE_PID;
+  try {
+    delete process.env.VSCODE_PID;
+    const types = async (): Promise<string[]> => Object.keys(await flowGraph(run)[JUPYTER_DISPLAY]());
+    expect(await types()).not.toContain("application/vnd.jupyter.widget-view+json");
+    process.env.VSCODE_PID = "1";
+    expect(await types()).toContain("application/vnd.jupyter.widget-view+json");
+  } finally {
+    delete process.env.VSCODE_PID;
+    if (before !== undefined) process.env.VSCODE_PID = before;
+  }
+});
+
+test("levels and budgets that do not exist are refused by name", async () => {
+  const run = await toy();
+  expect(() => flowGraph(run, { share: "everything" as "all" })).toThrow(/share is "everything", but has to be one of seen, routes, all, none/);
+  expect(() => flowGraph(run, { shareBudget: -1 })).toThrow(/shareBudget is -1/);
 });
 
 test("columns: what goes in comes out", () => {
