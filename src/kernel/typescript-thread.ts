@@ -158,6 +158,7 @@ function withSteps<H extends { afterProgramCreate?: (builder: Builder) => void }
     configurable: true,
     set: (fn: (builder: Builder) => void) => (given = fn),
     get: () => (builder: Builder) => {
+      dropOriginals(builder);
       const emit = builder.emit.bind(builder);
       builder.emit = (file, write, token, onlyDts, transformers: Transformers = {}) =>
         emit(file, write, token, onlyDts, { ...transformers, after: [shorthandStep(ts, builder), interruptStep(ts), ...(transformers.after ?? [])] });
@@ -165,6 +166,14 @@ function withSteps<H extends { afterProgramCreate?: (builder: Builder) => void }
     },
   });
   return host;
+}
+
+/**
+ * A file whose top-level `await` is parsed twice keeps its first parse as `original`, which has no path; the compiler then fails to name
+ * the module of a type that is inferred and not imported.
+ */
+function dropOriginals(builder: Builder): void {
+  for (const file of builder.getSourceFiles()) (file as { original?: SourceFile }).original = undefined;
 }
 
 type Step = NonNullable<Transformers["after"]>[number];

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { modelFolder } from "../support/fixtures";
 import { KernelClient, packageRoot } from "../support/kernel-client";
 
 jest.setTimeout(240_000);
@@ -22,6 +23,14 @@ describe.each([["inside the package", join(packageRoot, "notebooks")], ["in any 
     expect(run.result).toEqual({ "text/plain": "'function'" });
     const wrong = await kernel.execute("const other: Token = { id: 'no', text: 'x' };");
     expect(wrong.error?.evalue).toContain("Type 'string' is not assignable to type 'number'");
+  });
+
+  test("a variable may have a type that no cell imported", async () => {
+    const first = await kernel.execute(`import { flowGraph, loadModel } from "lm-transparency";\nconst tiny = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});\nconst short = await tiny.run([1, 2]);`);
+    expect(first.error).toBeUndefined();
+    const second = await kernel.execute("const shown = await (async () => { const picture = flowGraph(short); return picture; })();\nshown.selection.start");
+    expect(second.error).toBeUndefined();
+    expect((await kernel.execute("await tiny.dispose();\nconst wrong: string = shown;")).error?.evalue).toContain("FlowGraph");
   });
 
   test("names and members complete; a name is explained with its documentation", async () => {

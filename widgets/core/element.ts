@@ -67,6 +67,8 @@ export abstract class LmtElement extends LitElement {
     };
     showTheme();
     onThemeChange(showTheme, connected.signal);
+    // Text on a canvas keeps the font that was there when it was drawn.
+    document.fonts.addEventListener("loadingdone", () => this.requestUpdate(), { signal: connected.signal });
 
     const resized = new ResizeObserver(([entry]) => {
       const width = Math.round(entry.contentRect.width);
