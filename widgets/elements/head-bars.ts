@@ -45,7 +45,7 @@ export class HeadBarsElement extends LmtElement {
     const contributions = answer ? [...answer.contributions.data] : [];
     const order = contributions.map((_, head) => head);
     if (this.sorted) order.sort((a, b) => contributions[b] - contributions[a]);
-    const most = Math.max(1e-12, ...contributions);
+    // One scale for all bars: the sum's.
     const sum = contributions.reduce((total, value) => total + value, 0);
     const weights = answer?.weights.data;
     const chosen = this.selected.head?.layer === edge.layer ? this.selected.head.head : null;
@@ -63,14 +63,14 @@ export class HeadBarsElement extends LmtElement {
       ${answer
         ? html`<div class="heading" aria-hidden="true"><span>Head</span><span>Contribution</span><span>Attention</span></div>
             <div role="listbox" tabindex="0" aria-label="Heads of layer ${edge.layer} by contribution" aria-activedescendant=${chosen === null ? "all" : `head-${chosen}`} @keydown=${(event: KeyboardEvent) => this.#key(event, [null, ...order])}>
-              ${this.#renderOption(edge.layer, null, sum, Math.max(sum, most), undefined, chosen === null)}
-              ${order.map((head) => this.#renderOption(edge.layer, head, contributions[head], most, weights?.[head], chosen === head))}
+              ${this.#renderOption(edge.layer, null, sum, sum, undefined, chosen === null)}
+              ${order.map((head) => this.#renderOption(edge.layer, head, contributions[head], sum, weights?.[head], chosen === head))}
             </div>`
         : nothing}
     `;
   }
 
-  #renderOption(layer: number, head: number | null, value: number, most: number, attention: number | undefined, chosen: boolean): TemplateResult {
+  #renderOption(layer: number, head: number | null, value: number, sum: number, attention: number | undefined, chosen: boolean): TemplateResult {
     const name = head === null ? "All heads" : `Head ${head}`;
     return html`<div
       role="option"
@@ -79,7 +79,7 @@ export class HeadBarsElement extends LmtElement {
       aria-selected=${chosen}
       @click=${() => this.#choose(layer, head)}
     >
-      <span>${name}</span><span class="track"><i style="--b:${Math.min(1, value / most)}"></i></span><span class="n"><span class="visually-hidden">contribution </span>${weight(value)}</span
+      <span>${name}</span><span class="track"><i style="--b:${sum > 0 ? value / sum : 0}"></i></span><span class="n"><span class="visually-hidden">contribution </span>${weight(value)}</span
       ><span class="n soft">${attention === undefined ? nothing : html`<span class="visually-hidden">attention weight </span>${weight(attention)}`}</span>
     </div>`;
   }
