@@ -59,6 +59,8 @@ const CLICK_MS = 1500;
 
 /** A page that shows the picture makes a file of it within this time. */
 const EXPORT_MS = 20_000;
+/** Pictures of a graph: the kernel can draw them itself. */
+const GRAPHS: ReadonlySet<PictureName> = new Set(["flow-graph", "flow-compare", "explorer"]);
 
 export const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 
@@ -184,7 +186,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
    * Saves the picture. What is written follows the file's ending:
    *
    * - `.html`: the picture with all that `share` keeps, which needs nothing else: no kernel, no network
-   * - `.svg`: the graph as a still picture
+   * - `.svg`: a graph as a still picture; maps as a page shows them now
    * - `.png`, `.csv`: the picture, or its table, as a page shows it now; some page has to show it
    *
    * @param file path of the file, relative to the working directory; replaced where it exists
@@ -193,6 +195,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     const ending = extname(file).toLowerCase();
     if (ending === ".png" || ending === ".csv") return writeFile(file, await this.#shownAs(ending.slice(1)));
     if (ending === ".svg") {
+      if (!GRAPHS.has(this.get("picture"))) return writeFile(file, await this.#shownAs("svg"));
       const { start, threshold, renormalize } = this.selection;
       return writeFile(file, staticSvg(await this.run.routes({ from: start, threshold, renormalize }), this.selection));
     }
@@ -210,7 +213,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
       return buffers[0];
     } catch (error) {
       if (!(error instanceof RequestError) || (error.code !== "timeout" && error.code !== "headless")) throw error;
-      throw new RequestError(error.code, `A .${format} is made by a page that shows the picture, and none does: show it in a cell first, or save it as .html or .svg.`);
+      throw new RequestError(error.code, `A .${format} is made by a page that shows the picture, and none does: show it in a cell first, or save it as .html.`);
     }
   }
 

@@ -192,21 +192,58 @@ describe("flow graph", () => {
     expect((await focus(graph)).renormalize).toBe(false);
   });
 
+  const save = async (element: Locator, menu: string, item: string): Promise<string> => {
+    await element.getByRole("button", { name: menu }).first().click();
+    const [download] = await Promise.all([page.waitForEvent("download"), element.getByRole("menuitem", { name: item }).first().click()]);
+    return fs.readFileSync(await download.path(), "utf8");
+  };
+  /** Draws the file as an image, as another program would: its size, and how many of its pixels are not its ground. */
+  const drawn = (svg: string): Promise<{ width: number; height: number; inked: number }> =>
+    page.evaluate(async (text) => {
+      const image = new Image();
+      image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+      await image.decode();
+      const pen = new OffscreenCanvas(image.width, image.height).getContext("2d")!;
+      pen.drawImage(image, 0, 0);
+      const { data } = pen.getImageData(0, 0, image.width, image.height);
+      let inked = 0;
+      for (let i = 4; i < data.length; i += 4) if (data[i] !== data[0] || data[i + 1] !== data[1] || data[i + 2] !== data[2]) inked++;
+      return { width: image.width, height: image.height, inked: inked / (image.width * image.height) };
+    }, svg);
+
+  test("a graph on canvas is saved as SVG too: lines as an image, labels as text", async () => {
+    const graph = await open("graph-huge");
+    await graph.locator("canvas").waitFor();
+    await page.waitForTimeout(500);
+    const svg = await save(graph, "More", "Save as SVG");
+    expect(svg).not.toMatch(/var\(--|class=|<script|href="(?!data:image\/png)/);
+    expect(svg.match(/<image /g)?.length).toBe(1);
+    expect(svg.match(/<text/g)?.length).toBeGreaterThan(32);
+    expect((await drawn(svg)).inked).toBeGreaterThan(0.05);
+    expect((await drawn(svg.replace(/<image [^>]*>/, ""))).inked).toBeLessThan((await drawn(svg)).inked);
+  });
+
+  test("maps are saved as SVG, one head or all", async () => {
+    const one = await save(await open("matrix"), "Save these maps", "Save as SVG");
+    expect(one).not.toMatch(/var\(--|<script|href="(?!data:image\/png)/);
+    expect(one.match(/<image /g)?.length).toBe(2);
+    for (const text of ["Attention, 0 to", "Contribution, 0 to", "·France"]) expect(one).toContain(text);
+    expect((await drawn(one)).inked).toBeGreaterThan(0.2);
+    const all = await save(await open("matrix-multiples"), "Save these maps", "Save as SVG");
+    expect(all.match(/<image /g)?.length).toBe(all.match(/>Head \d+</g)?.length);
+    expect((await drawn(all)).inked).toBeGreaterThan(0.2);
+  });
+
   test("saves an SVG that stands alone, and its edges as CSV", async () => {
     const graph = await open("graph-parallel");
     await graph.locator("[data-edge]").first().waitFor({ state: "attached" });
-    const save = async (item: string): Promise<string> => {
-      await graph.getByRole("button", { name: "More" }).click();
-      const [download] = await Promise.all([page.waitForEvent("download"), graph.getByRole("menuitem", { name: item }).click()]);
-      return fs.readFileSync(await download.path(), "utf8");
-    };
-    const svg = await save("Save as SVG");
+    const svg = await save(graph, "More", "Save as SVG");
     expect(svg).toMatch(/^<svg/);
     expect(svg).not.toMatch(/var\(--|class=|<script|href=/);
     expect(svg.match(/<circle/g)?.length).toBe(6 * 13);
     const valid = await page.evaluate((text) => new DOMParser().parseFromString(text, "image/svg+xml").querySelector("parsererror") === null, svg);
     expect(valid).toBe(true);
-    const csv = await save("Save edges as CSV");
+    const csv = await save(graph, "More", "Save edges as CSV");
     expect(csv.split("\r\n")[0]).toBe("source,target,kind,weight,heads");
     expect(csv.split("\r\n").length - 2).toBe(await graph.locator("[data-edge]").count());
   });

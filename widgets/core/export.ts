@@ -34,8 +34,11 @@ export function download(blob: Blob, fileName: string): void {
 
 const PAINT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-dasharray", "opacity", "font", "text-anchor", "display", "visibility"] as const;
 
-/** The picture as a file of its own: what the style sheet says is written onto each mark. Text stays text. */
-export function svgText(svg: SVGSVGElement): string {
+/**
+ * The picture as a file of its own: what the style sheet says is written onto each mark. Text stays text. Canvases of the same size that lie
+ * beneath it become images in the file.
+ */
+export function svgText(svg: SVGSVGElement, beneath: readonly HTMLCanvasElement[] = []): string {
   const copy = svg.cloneNode(true) as SVGSVGElement;
   const marks = svg.querySelectorAll<SVGElement>("*");
   const invisible: Element[] = [];
@@ -55,12 +58,26 @@ export function svgText(svg: SVGSVGElement): string {
   const height = svg.getAttribute("height") ?? "0";
   copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  ground.setAttribute("width", width);
-  ground.setAttribute("height", height);
-  ground.setAttribute("fill", groundColor(svg));
-  copy.prepend(ground);
+  copy.prepend(
+    svgElement("rect", { width, height, fill: groundColor(svg) }),
+    ...beneath.map((canvas) => svgElement("image", { width, height, href: canvas.toDataURL("image/png") })),
+  );
   return new XMLSerializer().serializeToString(copy);
+}
+
+/** An element of an SVG that is built for a file. */
+export function svgElement(tag: string, attributes: Readonly<Record<string, string | number>>, text = ""): SVGElement {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.textContent = text;
+  return element;
+}
+
+/** Downloads an SVG that was built for a file, on the ground of the element that it shows. */
+export function saveBuiltSvg(marks: readonly SVGElement[], size: { readonly width: number; readonly height: number }, shown: Element, fileName: string): void {
+  const svg = svgElement("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` });
+  svg.append(svgElement("rect", { ...size, fill: groundColor(shown) }), ...marks);
+  download(new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" }), fileName);
 }
 
 function groundColor(element: Element): string {
@@ -69,8 +86,8 @@ function groundColor(element: Element): string {
   return color || "#ffffff";
 }
 
-export function saveSvg(svg: SVGSVGElement, fileName: string): void {
-  download(new Blob([svgText(svg)], { type: "image/svg+xml" }), fileName);
+export function saveSvg(svg: SVGSVGElement, fileName: string, beneath: readonly HTMLCanvasElement[] = []): void {
+  download(new Blob([svgText(svg, beneath)], { type: "image/svg+xml" }), fileName);
 }
 
 async function svgImage(svg: SVGSVGElement): Promise<HTMLImageElement> {

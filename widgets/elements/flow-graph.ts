@@ -1140,13 +1140,13 @@ export class FlowGraphElement extends LmtElement {
       { label: "Flatten idle layers", checked: this.compact, run: () => (this.compact = !this.compact) },
       { label: "Colour by head", checked: this.colorBy === "head", run: () => (this.colorBy = this.colorBy === "head" ? "contribution" : "head") },
       { label: "Colour by what heads attend to", checked: this.colorBy === "label", run: () => (this.colorBy = this.colorBy === "label" ? "contribution" : "label") },
-      ...(this.#onCanvas ? [] : [{ label: "Save as SVG", run: () => void this.save("svg") }]),
+      { label: "Save as SVG", run: () => void this.save("svg") },
       { label: "Save as PNG", run: () => void this.save("png") },
       { label: "Save edges as CSV", run: () => void this.save("csv") },
     ];
   }
 
-  /** Downloads the picture as it is shown, or its edges as a table. A picture on canvas has no SVG: it is saved as PNG. */
+  /** Downloads the picture as it is shown, or its edges as a table. In an SVG, what is on canvas is an image beneath the labels. */
   async save(format: "svg" | "png" | "csv"): Promise<void> {
     if (format === "csv") {
       const rows = (this.#shown?.edges ?? []).map((edge) => [edge.source, edge.target, edge.kind, edge.delta ?? edge.weight, edge.heads.map((h) => `${h.head}:${h.weight}`).join(" ")]);
@@ -1155,8 +1155,8 @@ export class FlowGraphElement extends LmtElement {
     const svg = this.renderRoot.querySelector<SVGSVGElement>("svg.plot");
     if (!svg) return;
     const canvas = this.renderRoot.querySelector("canvas");
-    if (canvas) return saveCanvas([canvas], svg, "information-flow.png");
-    return format === "svg" ? saveSvg(svg, "information-flow.svg") : savePng(svg, "information-flow.png");
+    if (format === "svg") return saveSvg(svg, "information-flow.svg", canvas ? [canvas] : []);
+    return canvas ? saveCanvas([canvas], svg, "information-flow.png") : savePng(svg, "information-flow.png");
   }
 }
 

@@ -5,7 +5,7 @@ import type { WireTensor } from "../../src/protocol";
 import { nodeName, parseNode, ProtocolError, shortText, stateBelow, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
-import { saveCanvas, saveCsv } from "../core/export";
+import { saveBuiltSvg, saveCanvas, saveCsv, svgElement } from "../core/export";
 import { weight } from "../core/format";
 import { sentenceOf } from "../core/source";
 import "./menu";
@@ -181,7 +181,7 @@ export class TokenMatrixElement extends LmtElement {
         <span class="end">
           <label><input type="checkbox" .checked=${this.multiples} @change=${(event: Event) => (this.multiples = (event.target as HTMLInputElement).checked)} />Every head</label>
           ${this.multiples ? nothing : html`<label title="Both maps on the same scale"><input type="checkbox" .checked=${this.together} @change=${(event: Event) => (this.together = (event.target as HTMLInputElement).checked)} />One scale</label>`}
-          <lmt-menu label="Save these maps" .items=${[{ label: "Save as PNG", run: () => void this.save("png") }, { label: "Save as CSV", run: () => void this.save("csv") }]}></lmt-menu>
+          <lmt-menu label="Save these maps" .items=${[{ label: "Save as SVG", run: () => void this.save("svg") }, { label: "Save as PNG", run: () => void this.save("png") }, { label: "Save as CSV", run: () => void this.save("csv") }]}></lmt-menu>
         </span>
       </header>
       ${ask.renderStatus()} ${this.#wrong ? html`<div class="error" role="alert">${this.#wrong}</div>` : nothing}
@@ -335,9 +335,7 @@ export class TokenMatrixElement extends LmtElement {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     // A map with more cells than pixels shows the largest cell under each pixel: peaks are what one looks for.
     const cells = Math.min(T, Math.max(1, Math.floor(side * ratio)));
-    const tiny = document.createElement("canvas");
-    tiny.width = tiny.height = cells;
-    tiny.getContext("2d")?.putImageData(image(pooled(view.values, T, cells), cells, view.most, ramp), 0, 0);
+    const tiny = drawn(pooled(view.values, T, cells), cells, view.most, ramp);
     context.imageSmoothingEnabled = false;
     context.drawImage(tiny, left, 0, side, side);
 
@@ -427,7 +425,7 @@ export class TokenMatrixElement extends LmtElement {
   };
 
   /** Downloads the maps: as one picture, or as a table of all cells up to the diagonal. */
-  async save(format: "png" | "csv"): Promise<void> {
+  async save(format: "svg" | "png" | "csv"): Promise<void> {
     const facts = this.source?.facts;
     if (!facts) return;
     const answer = this.#maps.value;
@@ -437,6 +435,7 @@ export class TokenMatrixElement extends LmtElement {
       for (let q = 0; q < T; q++) for (let k = 0; k <= q; k++) rows.push([q, facts.tokens[q].text, k, facts.tokens[k].text, answer.pattern.data[q * T + k], answer.contributions.data[q * T + k]]);
       return saveCsv(rows, "maps.csv");
     }
+    if (format === "svg") return this.#saveSvg();
     const canvases = [...this.renderRoot.querySelectorAll<HTMLCanvasElement>("canvas")];
     if (canvases.length === 0) return;
     const sheet = document.createElement("canvas");
@@ -446,6 +445,53 @@ export class TokenMatrixElement extends LmtElement {
     sheet.height = Math.ceil(canvases.length / columns) * height;
     canvases.forEach((canvas, i) => sheet.getContext("2d")?.drawImage(canvas, (i % columns) * width, Math.floor(i / columns) * height));
     return saveCanvas([sheet], undefined, "maps.png");
+  }
+
+  /** Each map with its title; its cells are an image with a pixel a cell, text is text. */
+  #saveSvg(): void {
+    const tokens = this.source?.facts.tokens ?? [];
+    const T = tokens.length;
+    const ramp = this.#ramp();
+    const style = getComputedStyle(this);
+    const color = (name: string): string => style.getPropertyValue(name).trim() || "#888";
+    const text = (content: string, attributes: Readonly<Record<string, string | number>>): SVGElement =>
+      svgElement("text", { fill: color("--_text"), "font-size": 11, "font-family": color("--_mono"), ...attributes }, content);
+    const cells = (values: Float32Array, most: number, x: number, y: number, side: number): SVGElement[] => [
+      svgElement("image", { x, y, width: side, height: side, href: drawn(values, T, most, ramp).toDataURL("image/png"), style: "image-rendering:pixelated" }),
+      svgElement("rect", { x, y, width: side, height: side, fill: "none", stroke: color("--_line-strong") }),
+    ];
+    const all = this.#all.value?.contributions.data;
+    if (this.multiples) {
+      if (!all) return;
+      const [side, title] = [140, 20];
+      const heads = all.length / (T * T);
+      const columns = Math.ceil(Math.sqrt(heads));
+      const most = all.reduce((a, b) => Math.max(a, b), 1e-12);
+      const marks = Array.from({ length: heads }, (_, head) => {
+        const [x, y] = [8 + (head % columns) * (side + 16), Math.floor(head / columns) * (side + title + 12) + title];
+        return [text(`Head ${head}`, { x, y: y - 6 }), ...cells(all.subarray(head * T * T, (head + 1) * T * T), most, x, y, side)];
+      });
+      return saveBuiltSvg(marks.flat(), { width: columns * (side + 16), height: Math.ceil(heads / columns) * (side + title + 12) + 8 }, this.renderRoot.firstElementChild ?? this, "maps.svg");
+    }
+    const { side, left, bottom, cell } = this.#geometry;
+    const [width, title] = [left + side + 18, 24];
+    const step = Math.max(1, Math.ceil(LABEL_HEIGHT / cell));
+    const labelled = tokens.map((token, t) => ({ t, label: shortText(token.text, 12) })).filter(({ t }) => t % step === 0);
+    const views = this.#views();
+    if (views.length === 0) return;
+    const marks = views.flatMap((view, index) => {
+      const x = index * width + left;
+      return [
+        text(`${view.title}, 0 to ${weight(view.most)}`, { x, y: title - 9 }),
+        ...cells(view.values, view.most, x, title, side),
+        ...labelled.map(({ t, label }) => text(label, { x: x - 5, y: title + (t + 0.5) * cell + 4, "text-anchor": "end" })),
+        ...labelled.map(({ t, label }) => {
+          const [at, below] = [x + (t + 0.5) * cell + 3, title + side + 10];
+          return text(label, { x: at, y: below, "text-anchor": "end", transform: `rotate(${-LABEL_ANGLE} ${at} ${below})` });
+        }),
+      ];
+    });
+    saveBuiltSvg(marks, { width: views.length * width, height: title + side + bottom }, this.renderRoot.firstElementChild ?? this, "maps.svg");
   }
 }
 
@@ -480,6 +526,14 @@ function image(values: Float32Array, T: number, most: number, ramp: Uint8Clamped
     }
   }
   return pixels;
+}
+
+/** The same as a canvas of one pixel a cell. */
+function drawn(values: Float32Array, T: number, most: number, ramp: Uint8ClampedArray): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = T;
+  canvas.getContext("2d")?.putImageData(image(values, T, most, ramp), 0, 0);
+  return canvas;
 }
 
 define("lmt-token-matrix", TokenMatrixElement);

@@ -79,7 +79,7 @@ const FORMATS: Readonly<Record<PictureName, readonly string[]>> = {
   "flow-graph": ["svg", "png", "csv"],
   "flow-compare": ["svg", "png", "csv"],
   explorer: ["svg", "png", "csv"],
-  "token-matrix": ["png", "csv"],
+  "token-matrix": ["svg", "png", "csv"],
   "token-table": ["csv"],
   "head-bars": ["csv"],
   "neuron-bars": ["csv"],
