@@ -2,7 +2,8 @@ import { HEAD_PATTERNS } from "../attribution/head-patterns";
 import { headPatterns } from "../runtime/aggregate";
 import type { ModelInfo, NodeName, Run } from "../model/types";
 import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
-import { EDGE_KINDS, nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
+import { nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
+import { routesAnswer } from "../protocol/payload-routes";
 
 /**
  * Answers a picture's questions from a run: nothing is computed before it is asked for. Only the public interface of `Run`
@@ -37,41 +38,7 @@ export async function predictionsOf(run: Run, position: number, topK: number): P
 }
 
 async function routes(run: Run, { from, threshold, renormalize }: Question<"routes">, signal: AbortSignal): Promise<RoutesAnswer> {
-  const graph = await run.routes({ from, threshold, renormalize, signal });
-  const nodes = graph.nodes.map((node) => node.name);
-  const index = new Map(nodes.map((name, i) => [name, i]));
-  const count = graph.edges.length;
-  const sources = new Uint32Array(count);
-  const targets = new Uint32Array(count);
-  const kinds = new Uint8Array(count);
-  const weights = new Float32Array(count);
-  const headStarts = new Uint32Array(count + 1);
-  const heads: number[] = [];
-  const headWeights: number[] = [];
-  graph.edges.forEach((edge, e) => {
-    sources[e] = index.get(edge.source)!;
-    targets[e] = index.get(edge.target)!;
-    kinds[e] = EDGE_KINDS.indexOf(edge.kind);
-    weights[e] = edge.weight;
-    for (const [head, weight] of Object.entries(edge.heads ?? {})) {
-      heads.push(Number(head));
-      headWeights.push(weight);
-    }
-    headStarts[e + 1] = heads.length;
-  });
-  return {
-    from: graph.from,
-    threshold: graph.threshold,
-    renormalize: graph.renormalize,
-    nodes,
-    sources: tensor(sources),
-    targets: tensor(targets),
-    kinds: tensor(kinds),
-    weights: tensor(weights),
-    headStarts: tensor(headStarts),
-    heads: tensor(Uint16Array.from(heads)),
-    headWeights: tensor(Float32Array.from(headWeights)),
-  };
+  return routesAnswer(await run.routes({ from, threshold, renormalize, signal }));
 }
 
 function within(name: string, value: number, count: number): void {
