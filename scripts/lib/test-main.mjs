@@ -120,7 +120,7 @@ async function jest(part, env, patterns) {
   console.log(`\n=== ${part}`);
   const file = path.join(os.tmpdir(), `lmt-jest-${process.pid}-${part}.json`);
   // Browser and kernel tests start servers of several processes: one file at a time.
-  const workers = part === "unit" || part === "conformance" ? ["--maxWorkers=2"] : ["--runInBand"];
+  const workers = part === "unit" || part === "conformance" ? ["--maxWorkers=2"] : ["--runInBand", "--setupFilesAfterEnv=<rootDir>/scripts/lib/jest-retry.cjs"];
   const code = await show(["node_modules/jest/bin/jest.js", "--runTestsByPath", ...files, ...workers, "--forceExit", "--reporters=default", "--reporters=<rootDir>/scripts/lib/jest-counts.cjs"], { ...env, LM_TRANSPARENCY_COUNTS: file });
   let result;
   try {

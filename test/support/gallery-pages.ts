@@ -22,7 +22,8 @@ export interface GalleryPages {
 
 export async function openGallery(): Promise<GalleryPages> {
   const gallery = await startGallery();
-  const browser = await launchChromium();
+  // A machine's own setting of hinting would change how long a word is.
+  const browser = await launchChromium({ FONTCONFIG_FILE: path.join(__dirname, "fonts.conf") });
   const outside: string[] = [];
   return {
     url: gallery.url,

@@ -36,9 +36,9 @@ export function chromiumPath(): string {
 
 const CHROMIUM_ARGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
 
-export function launchChromium(): Promise<Browser> {
+export function launchChromium(env: Readonly<Record<string, string>> = {}): Promise<Browser> {
   // As root, Chromium's sandbox does not start.
-  return chromium.launch({ executablePath: chromiumPath(), args: [...CHROMIUM_ARGS, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])] });
+  return chromium.launch({ executablePath: chromiumPath(), env: { ...(process.env as Record<string, string>), ...env }, args: [...CHROMIUM_ARGS, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])] });
 }
 
 export interface JupyterOptions {
