@@ -94,9 +94,18 @@ const malformed = (what: string): ProtocolError => new ProtocolError("malformed"
 
 /** Reads columns that someone else wrote: every place is checked against the bytes that are there. */
 export class ColumnReader {
+  #read = 0;
+
   constructor(private readonly bytes: Uint8Array) {}
 
-  /** `n`: how many values there have to be, where that is known. */
+  /** Bytes that an answer holds as they are; may be asked for again and again. */
+  bytesAt(place: unknown): Uint8Array {
+    const { t, at, n } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
+    if (t !== "u8" || !isCount(at) || !isCount(n) || at + n > this.bytes.length) throw malformed("a column lies outside of it");
+    return this.bytes.slice(at, at + n);
+  }
+
+  /** A column's numbers; each column is read once. `n`: how many values there have to be, where that is known. */
   read(place: unknown, n?: number): Float64Array {
     const { t, at, n: count, d } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
     if (typeof t !== "string" || !Object.hasOwn(WIDTH, t)) throw malformed(`a column has the type ${JSON.stringify(t) ?? "nothing"}`);
@@ -105,6 +114,9 @@ export class ColumnReader {
     if (!isCount(at) || !isCount(count) || at + count * width > this.bytes.length) throw malformed("a column lies outside of it");
     if (count > MAX_VALUES) throw malformed("a column is too long");
     if (n !== undefined && count !== n) throw malformed(`a column has ${count} values instead of ${n}`);
+    // No byte belongs to two columns: without this, a small file could claim columns without end.
+    this.#read += count * width;
+    if (this.#read > this.bytes.length) throw malformed("its columns overlap");
     const values = new Float64Array(count);
     const modulus = LIMIT[type] + 1;
     let last = 0;

@@ -39,23 +39,61 @@ interface Section {
 
 const NODE_KINDS: readonly NodeKind[] = ["X", "A", "M", "I"];
 const KINDS = ["attention", "ffn"] as const;
-/** Steps between the ends of a list: logits are read to two decimals, scores of effects are short lists of small numbers. */
+/** Steps of what lies between 0 and a largest value. */
 const STEPS = 65535;
-const EFFECT_STEPS = 4095;
+/** Steps of contributions from 0 to 1: as fine, at the lowest threshold, as a float32 is read. */
+const SHARES = 2 ** 22;
+/** Steps of probabilities from 0 to 1: far more than are ever shown. */
+const CHANCES = 1e6;
+/** Probabilities of fewer steps follow from the logit alone. */
+const FEW = 10;
 
 // --- writing ---------------------------------------------------------------------------------------------------------
 
-/** A list that runs from one value to another, as its ends and equal steps between. Undefined where it does not. */
-function steps(values: readonly number[], levels: number): { first: number; last: number; q: number[] } | undefined {
-  if (!values.every(Number.isFinite)) return undefined;
-  const first = Math.fround(values[0] ?? 0);
-  const last = Math.fround(values[values.length - 1] ?? 0);
-  if (first === last) return values.every((value) => Math.fround(value) === first) ? { first, last, q: values.map(() => 0) } : undefined;
-  const q = values.map((value) => Math.round(((Math.fround(value) - first) / (last - first)) * levels));
-  return q.every((step, i) => step >= 0 && step <= levels && (i === 0 || step >= q[i - 1])) ? { first, last, q } : undefined;
+interface Decimals {
+  /** Digits after the point. */
+  readonly digits: number;
+  readonly q: readonly number[];
 }
 
-const unstep = (first: number, last: number, q: number, levels: number): number => first + ((last - first) * q) / levels;
+/**
+ * Numbers as people read them: whole multiples of the unit that gives the largest one four digits, and never less than two after the
+ * point. Undefined for numbers that have no such form.
+ */
+function decimals(values: readonly number[]): Decimals | undefined {
+  const most = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+  const digits = most > 0 ? Math.max(2, 3 - Math.floor(Math.log10(most))) : 2;
+  // Also where a value is not finite.
+  if (!(most * 10 ** digits < 2 ** 30) || digits > 60) return undefined;
+  const q = values.map((value) => Math.round(value * 10 ** digits) + 0);
+  return q.every(Number.isSafeInteger) ? { digits, q } : undefined;
+}
+
+/** The same for a list in order. */
+function ordered(values: readonly number[], down: boolean): Decimals | undefined {
+  const list = decimals(values);
+  return list?.q.every((value, i, { [i - 1]: before = value }) => (down ? value <= before : value >= before)) ? list : undefined;
+}
+
+const zigzag = (value: number): number => (value >= 0 ? 2 * value : -2 * value - 1);
+const unzigzag = (value: number): number => (value % 2 === 0 ? value / 2 : -(value + 1) / 2);
+
+/** Lists in order as columns: where each begins, and from there the differences. */
+function orderedColumns(lists: readonly Decimals[], columns: ColumnWriter): { digits: ColumnPlace; first: ColumnPlace; gaps: ColumnPlace } {
+  return {
+    digits: columns.addWhole(lists.map(({ digits }) => digits)),
+    first: columns.addWhole(lists.map(({ q }) => zigzag(q[0]))),
+    gaps: columns.addWhole(lists.flatMap(({ q }) => q.slice(1).map((value, i) => Math.abs(value - q[i])))),
+  };
+}
+
+/** Contributions, or anything else where they are no shares of a whole. */
+function shareColumn(values: readonly number[], columns: ColumnWriter, delta = false): ColumnPlace {
+  if (!values.every((value) => value >= 0 && value <= 1)) return columns.add("f24", values);
+  // What is more than nothing stays so.
+  const whole = values.map((value) => (value > 0 ? Math.max(1, Math.round(value * SHARES)) : 0));
+  return delta ? columns.add("u32", whole, { delta }) : columns.addWhole(whole);
+}
 
 /** Tokens that answers mention, each once; the most frequent first, so that indices are small. */
 class Vocabulary {
@@ -80,15 +118,21 @@ class Vocabulary {
   }
 
   write(columns: ColumnWriter): { ids: ColumnPlace; texts: string[] } {
-    return { ids: columns.addWhole(this.#ids), texts: this.#ids.map((id) => this.#tokens.get(id)!.text) };
+    return { ids: columns.addWhole(this.#ids, { delta: true }), texts: this.#ids.map((id) => this.#tokens.get(id)!.text) };
   }
 }
 
+/** The logarithm by which logits become probabilities. */
+const normaliser = ([top]: readonly WireLensToken[]): number => Math.fround(top.logit - Math.log(top.probability));
+
+/** Steps of the probability of a logit as it is read back. */
+const chanceOf = (logit: number, logZ: number): number => Math.round(Math.min(1, Math.exp(logit - logZ)) * CHANCES);
+
 function storableLens({ answer }: Answered<"lens">): boolean {
   const { tokens } = answer;
-  if (tokens.length === 0 || !steps(tokens.map((token) => token.logit), STEPS)) return false;
+  if (tokens.length === 0 || !ordered(tokens.map((token) => token.logit), true)) return false;
   const top = tokens[0];
-  const logZ = Math.fround(top.logit - Math.log(top.probability));
+  const logZ = normaliser(tokens);
   return (
     Number.isFinite(logZ) &&
     tokens.every(
@@ -106,7 +150,7 @@ function storableEffect({ question, answer }: Answered<"effect">): boolean {
   // What a head wrote from one key alone has no column.
   if (Object.keys(question.component).some((name) => !["kind", "layer", "position", "head", "neuron"].includes(name))) return false;
   const lists = [answer.promoted, answer.suppressed];
-  return lists.every((list) => list.length > 0 && list.every((token) => isCount(token.id)) && steps(list.map((token) => token.score), EFFECT_STEPS) !== undefined);
+  return lists.every((list, i) => list.length > 0 && list.every((token) => isCount(token.id)) && ordered(list.map((token) => token.score), i === 0) !== undefined);
 }
 
 function lensSection(items: readonly Answered<"lens">[], normalize: boolean, topK: number, vocabulary: Vocabulary, columns: ColumnWriter): Section {
@@ -114,9 +158,8 @@ function lensSection(items: readonly Answered<"lens">[], normalize: boolean, top
   // Neighbours in a column have most of their tokens in common.
   places.sort((a, b) => a.place.position - b.place.position || a.place.layer - b.place.layer || NODE_KINDS.indexOf(a.place.kind) - NODE_KINDS.indexOf(b.place.kind));
   const lists = places.map(({ item }) => item.answer.tokens);
-  const quantised = lists.map((tokens) => steps(tokens.map((token) => token.logit), STEPS)!);
+  const logits = lists.map((tokens) => ordered(tokens.map((token) => token.logit), true)!);
   const changes = lists.map((tokens) => tokens[0].rankChange !== undefined);
-  const zigzag = (n: number): number => (n >= 0 ? 2 * n : -2 * n - 1);
   return {
     kind: "lens",
     normalize,
@@ -126,23 +169,33 @@ function lensSection(items: readonly Answered<"lens">[], normalize: boolean, top
     positions: columns.addWhole(places.map(({ place }) => place.position), { delta: true }),
     counts: columns.addWhole(lists.map((tokens) => tokens.length)),
     tokens: columns.addWhole(lists.flatMap((tokens) => tokens.map((token) => vocabulary.index(token.id)))),
-    first: columns.add("f32", quantised.map(({ first }) => first)),
-    last: columns.add("f32", quantised.map(({ last }) => last)),
-    steps: columns.add("u16", quantised.flatMap(({ q }) => q), { delta: true }),
-    logZ: columns.add("f32", lists.map(([top]) => top.logit - Math.log(top.probability))),
+    ...orderedColumns(logits, columns),
+    logZ: columns.add("f32", lists.map(normaliser)),
+    // What logits of two decimals do not say about probabilities: mostly nothing.
+    chances: columns.addWhole(
+      lists.flatMap((tokens, i) => tokens.map(({ probability }, j) => zigzag(Math.round(probability * CHANCES) - chanceOf(logits[i].q[j] / 10 ** logits[i].digits, normaliser(tokens))))),
+    ),
     changed: columns.add("u8", changes.map(Number)),
     changes: columns.addWhole(lists.flatMap((tokens, i) => (changes[i] ? tokens.map((token) => zigzag(token.rankChange ?? 0)) : []))),
   };
 }
+
+const storableNeurons = ({ answer }: Answered<"neurons">): boolean =>
+  decimals(answer.neurons.map(({ activation }) => activation)) !== undefined && answer.neurons.every(({ neuron, contribution }) => isCount(neuron) && Number.isFinite(contribution));
 
 /** Head or neuron of a component plus one; 0 for the whole block. */
 function partOf(component: WireComponent): number {
   return "head" in component && component.head !== undefined ? component.head + 1 : "neuron" in component && component.neuron !== undefined ? component.neuron + 1 : 0;
 }
 
-function effectSection(items: readonly Answered<"effect">[], normalize: boolean, topK: number, vocabulary: Vocabulary, columns: ColumnWriter): Section {
+function effectSection(given: readonly Answered<"effect">[], normalize: boolean, topK: number, vocabulary: Vocabulary, columns: ColumnWriter): Section {
+  // A neuron says the same at every position, only louder.
+  const rank = ({ question: { component } }: Answered<"effect">): number[] => [KINDS.indexOf(component.kind), component.layer, partOf(component), component.position];
+  const items = given
+    .map((item) => ({ item, place: rank(item) }))
+    .sort((a, b) => a.place.map((value, i) => value - b.place[i]).find((difference) => difference !== 0) ?? 0)
+    .map(({ item }) => item);
   const lists = items.flatMap(({ answer }) => [answer.promoted, answer.suppressed]);
-  const quantised = lists.map((list) => steps(list.map((token) => token.score), EFFECT_STEPS)!);
   const components = items.map(({ question }) => question.component);
   return {
     kind: "effect",
@@ -151,17 +204,16 @@ function effectSection(items: readonly Answered<"effect">[], normalize: boolean,
     kinds: columns.add("u8", components.map((component) => KINDS.indexOf(component.kind))),
     layers: columns.addWhole(components.map((component) => component.layer)),
     positions: columns.addWhole(components.map((component) => component.position)),
-    parts: columns.addWhole(components.map(partOf)),
+    parts: columns.addWhole(components.map(partOf), { delta: true }),
     counts: columns.addWhole(lists.map((list) => list.length)),
     tokens: columns.addWhole(lists.flatMap((list) => list.map((token) => vocabulary.index(token.id)))),
-    first: columns.add("f32", quantised.map(({ first }) => first)),
-    last: columns.add("f32", quantised.map(({ last }) => last)),
-    steps: columns.add("u16", quantised.flatMap(({ q }) => q), { delta: true }),
+    ...orderedColumns(lists.map((list, i) => ordered(list.map((token) => token.score), i % 2 === 0)!), columns),
   };
 }
 
 function neuronsSection(items: readonly Answered<"neurons">[], topK: number, columns: ColumnWriter): Section {
   const all = items.flatMap(({ answer }) => answer.neurons);
+  const activations = items.map(({ answer }) => decimals(answer.neurons.map(({ activation }) => activation))!);
   return {
     kind: "neurons",
     topK,
@@ -169,8 +221,9 @@ function neuronsSection(items: readonly Answered<"neurons">[], topK: number, col
     positions: columns.addWhole(items.map(({ question }) => question.position)),
     counts: columns.addWhole(items.map(({ answer }) => answer.neurons.length)),
     neurons: columns.addWhole(all.map(({ neuron }) => neuron)),
-    activations: columns.add("f24", all.map(({ activation }) => activation)),
-    contributions: columns.add("f24", all.map(({ contribution }) => contribution)),
+    digits: columns.addWhole(activations.map(({ digits }) => digits)),
+    activations: columns.addWhole(activations.flatMap(({ q }) => q.map(zigzag))),
+    contributions: shareColumn(all.map(({ contribution }) => contribution), columns, true),
   };
 }
 
@@ -217,7 +270,7 @@ function contributionsSection(wholes: readonly StoredWhole[], pairs: readonly St
     biases: columns.add("f24", wholes.map((whole) => whole.bias)),
     counts: columns.addWhole(wholes.map((whole) => whole.keys.length)),
     keys: columns.addWhole(wholes.flatMap((whole) => whole.keys)),
-    terms: columns.add("f24", wholes.flatMap((whole) => Array.from(whole.terms))),
+    terms: shareColumn(wholes.flatMap((whole) => Array.from(whole.terms)), columns),
     weights: columns.add("u16", wholes.flatMap((whole) => Array.from(whole.weights, (weight) => Math.max(0, Math.min(STEPS, Math.round(weight * STEPS)))))),
     pairLayers: columns.addWhole(pairs.map((pair) => pair.layer)),
     pairPositions: columns.addWhole(pairs.map((pair) => pair.position)),
@@ -244,7 +297,7 @@ export function encodeHoldings({ head, wholes, pairs, answers }: Holdings): Uint
   for (const item of answers) {
     if (item.question.kind === "lens" && storableLens(item as Answered<"lens">)) of.lens.push(item as Answered<"lens">);
     else if (item.question.kind === "effect" && storableEffect(item as Answered<"effect">)) of.effect.push(item as Answered<"effect">);
-    else if (item.question.kind === "neurons") of.neurons.push(item as Answered<"neurons">);
+    else if (item.question.kind === "neurons" && storableNeurons(item as Answered<"neurons">)) of.neurons.push(item as Answered<"neurons">);
     else if (item.question.kind === "maps" && storableMap(item as Answered<"maps">, T)) of.maps.push(item as Answered<"maps">);
     else of.other.push(item);
   }
@@ -286,6 +339,9 @@ function starts(counts: ArrayLike<number>): number[] {
   for (let i = 0; i < counts.length; i++) all.push(all[i] + counts[i]);
   return all;
 }
+
+/** Columns of contributions: steps, or floats as they were. */
+const sharesOf = (place: unknown, values: Float64Array): Float64Array => (record(place).t === "f24" ? values : values.map((value) => value / SHARES));
 
 /** A run's stored answers. Nothing is decoded before it is asked for. */
 export class StoredAnswers {
@@ -381,6 +437,21 @@ export class StoredAnswers {
     return { id: this.#vocabulary.ids[index], text: typeof text === "string" ? text : "" };
   }
 
+  /** Lists that `orderedColumns` wrote, by their number. */
+  #ordered(section: Record<string, unknown>, counts: Float64Array, down: (i: number) => boolean): (i: number) => number[] {
+    const [digits, first] = ["digits", "first"].map((name) => this.#reader.read(section[name], counts.length));
+    const at = starts(counts.map((count) => Math.max(0, count - 1)));
+    const gaps = this.#reader.read(section.gaps, at[counts.length]);
+    return (i) => {
+      const unit = 10 ** digits[i];
+      let q = unzigzag(first[i]);
+      return Array.from({ length: counts[i] }, (_, j) => {
+        if (j > 0) q += (down(i) ? -1 : 1) * gaps[at[i] + j - 1];
+        return q / unit;
+      });
+    };
+  }
+
   #indexLens(section: Record<string, unknown>): void {
     const read = (name: string, n?: number): Float64Array => this.#reader.read(section[name], n);
     const kinds = read("nodeKinds");
@@ -391,10 +462,9 @@ export class StoredAnswers {
     const at = starts(counts);
     const total = at[n];
     const tokens = read("tokens", total);
-    const first = read("first", n);
-    const last = read("last", n);
-    const stepped = read("steps", total);
+    const logits = this.#ordered(section, counts, () => true);
     const logZ = read("logZ", n);
+    const chances = read("chances", total);
     const changed = read("changed", n);
     const changeAt = starts(counts.map((count, i) => (changed[i] ? count : 0)));
     const changes = read("changes", changeAt[n]);
@@ -405,14 +475,15 @@ export class StoredAnswers {
       this.#remember({ kind: "lens", node, normalize: section.normalize, topK: section.topK }, () => {
         const list: WireLensToken[] = [];
         for (let j = 0; j < counts[i]; j++) {
-          const logit = unstep(first[i], last[i], stepped[at[i] + j], STEPS);
+          const logit = logits(i)[j];
+          const chance = chanceOf(logit, logZ[i]) + unzigzag(chances[at[i] + j]);
           const change = changes[changeAt[i] + j];
           list.push({
             ...this.#token(tokens[at[i] + j]),
             logit,
-            probability: Math.min(1, Math.exp(logit - logZ[i])),
+            probability: Math.max(0, Math.min(1, chance < FEW ? Math.exp(logit - logZ[i]) : chance / CHANCES)),
             rank: j,
-            ...(changed[i] ? { rankChange: change % 2 === 0 ? change / 2 : -(change + 1) / 2 } : {}),
+            ...(changed[i] ? { rankChange: unzigzag(change) } : {}),
           });
         }
         return { tokens: list };
@@ -430,11 +501,8 @@ export class StoredAnswers {
     const counts = read("counts", 2 * n);
     const at = starts(counts);
     const tokens = read("tokens", at[2 * n]);
-    const first = read("first", 2 * n);
-    const last = read("last", 2 * n);
-    const stepped = read("steps", at[2 * n]);
-    const list = (i: number): WireEffectToken[] =>
-      Array.from({ length: counts[i] }, (_, j) => ({ ...this.#token(tokens[at[i] + j]), score: unstep(first[i], last[i], stepped[at[i] + j], EFFECT_STEPS) }));
+    const scores = this.#ordered(section, counts, (i) => i % 2 === 0);
+    const list = (i: number): WireEffectToken[] => scores(i).map((score, j) => ({ ...this.#token(tokens[at[i] + j]), score }));
     for (let i = 0; i < n; i++) {
       const kind = KINDS[kinds[i]];
       const part = parts[i] === 0 ? {} : kind === "attention" ? { head: parts[i] - 1 } : { neuron: parts[i] - 1 };
@@ -453,11 +521,12 @@ export class StoredAnswers {
     const counts = read("counts", n);
     const at = starts(counts);
     const neurons = read("neurons", at[n]);
+    const digits = read("digits", n);
     const activations = read("activations", at[n]);
-    const contributions = read("contributions", at[n]);
+    const contributions = sharesOf(section.contributions, read("contributions", at[n]));
     for (let i = 0; i < n; i++) {
       this.#remember({ kind: "neurons", layer: layers[i], position: positions[i], topK: section.topK }, () => ({
-        neurons: Array.from({ length: counts[i] }, (_, j) => ({ neuron: neurons[at[i] + j], activation: activations[at[i] + j], contribution: contributions[at[i] + j] })),
+        neurons: Array.from({ length: counts[i] }, (_, j) => ({ neuron: neurons[at[i] + j], activation: unzigzag(activations[at[i] + j]) / 10 ** digits[i], contribution: contributions[at[i] + j] })),
       }));
     }
   }
@@ -488,7 +557,7 @@ export class StoredAnswers {
 
   #indexOther(section: Record<string, unknown>): void {
     this.#remember(section.question, () => {
-      const buffers = (Array.isArray(section.buffers) ? section.buffers : []).map((place) => Uint8Array.from(this.#reader.read(place)));
+      const buffers = (Array.isArray(section.buffers) ? section.buffers : []).map((place) => this.#reader.bytesAt(place));
       return unpack(section.answer, buffers);
     });
   }
@@ -525,7 +594,7 @@ export class StoredAnswers {
       const [queries, residuals, ffns, biases, counts] = ["queries", "residuals", "ffns", "biases", "counts"].map((name) => read(name, n));
       const at = starts(counts);
       const keys = read("keys", at[n]);
-      const terms = read("terms", at[n] * H);
+      const terms = sharesOf(section.terms, read("terms", at[n] * H));
       const weights = read("weights", at[n] * H).map((weight) => weight / STEPS);
       for (let i = 0; i < n; i++) {
         const own = Array.from(keys.subarray(at[i], at[i + 1]));

@@ -9,7 +9,7 @@ import { ProtocolError } from "./version";
  */
 
 export const PAYLOAD_MIME = "application/vnd.lm-transparency+json";
-export const PAYLOAD_VERSION = 1;
+export const PAYLOAD_VERSION = 2;
 
 /**
  * How much of a run an output keeps: what was looked at ("seen"), all that can be clicked in the shown routes ("routes"),

@@ -2,6 +2,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import type { Browser, Page } from "playwright-core";
+import { PAYLOAD_VERSION } from "../../src/protocol/payload";
 import { launchChromium, makeNotebook, ROOT } from "../support/jupyter";
 import { jupyter, type Made, makeHeadless, program, walk } from "./support";
 
@@ -132,7 +133,7 @@ describe("a hostile or odd notebook", () => {
       { output_type: "stream", name: "stdout", text: `\u001b[31m${bad}\u001b[0m` },
       { output_type: "display_data", metadata: {}, data: { "text/html": bad } },
       { output_type: "display_data", metadata: {}, data: { "image/png": `"><script>window.harmed=1</script>` } },
-      { output_type: "display_data", metadata: {}, data: { "application/vnd.lm-transparency+json": { payload: 1, picture: "flow-graph", options: { x: "</script><script>window.harmed=1</script>" }, size: 5, data: "zzzz" }, "text/plain": "still here" } },
+      { output_type: "display_data", metadata: {}, data: { "application/vnd.lm-transparency+json": { payload: PAYLOAD_VERSION, picture: "flow-graph", options: { x: "</script><script>window.harmed=1</script>" }, size: 5, data: "zzzz" }, "text/plain": "still here" } },
       { output_type: "error", ename: "<b>", evalue: bad, traceback: [bad] },
     ];
     notebook.cells.push({ cell_type: "markdown", id: "m", metadata: {}, source: `# Head\n\n${bad}\n\n![p](http://example.org/b.png) ![q](../../../../etc/hostname.png)` });

@@ -2,6 +2,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import type { Page } from "playwright-core";
+import { PAYLOAD_VERSION } from "../../src/protocol/payload";
 import { type Jupyter, type NotebookPage, startJupyter } from "../support/jupyter";
 import { expect_, jupyter, type Made, makeHeadless, walk } from "./support";
 
@@ -31,13 +32,13 @@ test("the output of a headless run holds data, picture, document and text, and n
   const { outputs } = (made.notebook.cells as { outputs: { output_type: string; data: Record<string, unknown> }[] }[])[made.picture];
   expect(outputs.map(({ output_type }) => output_type)).toEqual(["display_data"]);
   expect(Object.keys(outputs[0].data).sort()).toEqual(["application/pdf", "application/vnd.lm-transparency+json", "image/svg+xml", "text/html", "text/plain"]);
-  expect(outputs[0].data["application/vnd.lm-transparency+json"]).toMatchObject({ payload: 1, picture: "flow-graph", share: "routes" });
+  expect(outputs[0].data["application/vnd.lm-transparency+json"]).toMatchObject({ payload: PAYLOAD_VERSION, picture: "flow-graph", share: "routes" });
 });
 
 describe("JupyterLab with our extension and without our kernel", () => {
   let lab: Jupyter;
   beforeAll(async () => {
-    const hostile = { size: 1e15, data: "AAAA", payload: 1, picture: "flow-graph", options: { detail: "<img src=x onerror='window.harmed=1'>" } };
+    const hostile = { size: 1e15, data: "AAAA", payload: PAYLOAD_VERSION, picture: "flow-graph", options: { detail: "<img src=x onerror='window.harmed=1'>" } };
     lab = await startJupyter({
       kernel: false,
       files: {

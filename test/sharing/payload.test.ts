@@ -4,7 +4,7 @@ import { inflateSync } from "node:zlib";
 import { answererOf, answerQuestion, predictionsOf, runFacts } from "../../src/notebook/answers";
 import { PictureShare, type ShareInput } from "../../src/notebook/share";
 import { type Answer, initialSelection, ProtocolError, type Question, type QuestionKind, readRunFacts } from "../../src/protocol";
-import { type Payload, readPayload, type ShareLevel } from "../../src/protocol/payload";
+import { type Payload, PAYLOAD_VERSION, readPayload, type ShareLevel } from "../../src/protocol/payload";
 import { ColumnReader, ColumnWriter, roundToF24 } from "../../src/protocol/payload-columns";
 import { encodeHoldings, StoredAnswers } from "../../src/protocol/payload-store";
 import { flowGraph, type Run } from "../../src/index";
@@ -28,14 +28,17 @@ const stored = async <K extends QuestionKind>(answers: StoredAnswers, question: 
 };
 const asked = (run: Run, question: Question): Promise<Answer<QuestionKind>> => answerQuestion(run, question);
 
+/** Four digits for the largest number, and at least two after the point. */
+const unit = (values: readonly number[]): number => Math.min(0.01, 10 ** (Math.floor(Math.log10(Math.max(...values.map(Math.abs)))) - 3));
+
 function compare(kind: QuestionKind, own: Answer<QuestionKind>, kernel: Answer<QuestionKind>): void {
   switch (kind) {
     case "lens": {
       const [a, b] = [own, kernel] as [Answer<"lens">, Answer<"lens">];
       expect(a.tokens.map(({ id, text, rank, rankChange }) => ({ id, text, rank, rankChange }))).toEqual(b.tokens.map(({ id, text, rank, rankChange }) => ({ id, text, rank, rankChange })));
       a.tokens.forEach((token, i) => {
-        expect(token.logit).toBeCloseTo(b.tokens[i].logit, 3);
-        expect(token.probability).toBeCloseTo(b.tokens[i].probability, 4);
+        expect(Math.abs(token.logit - b.tokens[i].logit)).toBeLessThanOrEqual(unit(b.tokens.map(({ logit }) => logit)) / 2 + 1e-9);
+        expect(Math.abs(token.probability - b.tokens[i].probability)).toBeLessThanOrEqual(6e-7);
       });
       return;
     }
@@ -43,8 +46,7 @@ function compare(kind: QuestionKind, own: Answer<QuestionKind>, kernel: Answer<Q
       const [a, b] = [own, kernel] as [Answer<"effect">, Answer<"effect">];
       for (const side of ["promoted", "suppressed"] as const) {
         expect(a[side].map(({ id, text }) => [id, text])).toEqual(b[side].map(({ id, text }) => [id, text]));
-        const range = Math.abs(b[side][0].score - b[side][b[side].length - 1].score);
-        a[side].forEach(({ score }, i) => expect(Math.abs(score - b[side][i].score)).toBeLessThanOrEqual(range / 8000 + 1e-6 * Math.abs(score)));
+        a[side].forEach(({ score }, i) => expect(Math.abs(score - b[side][i].score)).toBeLessThanOrEqual(unit(b[side].map((token) => token.score)) / 2 + 1e-9));
       }
       return;
     }
@@ -52,8 +54,8 @@ function compare(kind: QuestionKind, own: Answer<QuestionKind>, kernel: Answer<Q
       const [a, b] = [own, kernel] as [Answer<"neurons">, Answer<"neurons">];
       expect(a.neurons.map(({ neuron }) => neuron)).toEqual(b.neurons.map(({ neuron }) => neuron));
       a.neurons.forEach(({ activation, contribution }, i) => {
-        expect(Math.abs(activation / b.neurons[i].activation - 1)).toBeLessThan(2 ** -15.9);
-        expect(Math.abs(contribution / b.neurons[i].contribution - 1)).toBeLessThan(2 ** -15.9);
+        expect(Math.abs(activation - b.neurons[i].activation)).toBeLessThanOrEqual(unit(b.neurons.map((neuron) => neuron.activation)) / 2 + 1e-9);
+        expect(Math.abs(contribution - b.neurons[i].contribution)).toBeLessThanOrEqual(2 ** -23);
       });
       return;
     }
@@ -222,10 +224,10 @@ test("columns: what goes in comes out", () => {
 });
 
 describe("what is damaged or hostile", () => {
-  const good: Payload = { payload: 1, picture: "flow-graph", options: {}, share: "routes", size: 0, data: "" };
+  const good: Payload = { payload: PAYLOAD_VERSION, picture: "flow-graph", options: {}, share: "routes", size: 0, data: "" };
   test.each([
-    [{ ...good, payload: 2 }, "version", /newer lm-transparency/],
-    [{ ...good, payload: 0 }, "version", /older lm-transparency/],
+    [{ ...good, payload: PAYLOAD_VERSION + 1 }, "version", /newer lm-transparency/],
+    [{ ...good, payload: PAYLOAD_VERSION - 1 }, "version", /older lm-transparency/],
     [{ ...good, payload: "1" }, "malformed", /does not say which version/],
     [{ ...good, picture: "<script>alert(1)</script>" }, "version", /no picture named/],
     [{ ...good, size: 1e12 }, "malformed", /at most/],
@@ -312,6 +314,14 @@ describe("what is damaged or hostile", () => {
     ["an unknown type", ({ vocabulary }) => Object.assign(vocabulary, { ids: { t: "constructor", at: 0, n: 1 } }), /damaged/],
   ])("%s is a sentence", (_, change, sentence) => {
     expect(() => new StoredAnswers(edited(change))).toThrow(sentence);
+  });
+
+  test("columns that lie over each other are refused: a small file cannot claim columns without end", async () => {
+    const claims = edited(({ sections }) => {
+      const lens = sections.find(({ kind }) => kind === "lens")!;
+      for (let i = 0; i < 1000; i++) sections.push(lens);
+    });
+    await expect(new StoredAnswers(claims).answer(everything[1])).rejects.toThrow(/overlap/);
   });
 
   test("rows of tokens that do not exist, and counts that do not fit, are sentences when asked", async () => {
