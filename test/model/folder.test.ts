@@ -153,6 +153,8 @@ describe("what cannot be opened is refused with what would work", () => {
     ["rope type", "llama-tiny", { rope_scaling: { type: "spiral", factor: 2 } }, /rope type "spiral" is not supported; default, linear, dynamic, llama3, yarn and longrope are\.$/],
     ["rope type, new style", "llama-tiny", { rope_parameters: { rope_type: "mrope" } }, /rope type "mrope" is not supported/],
     ["activation", "llama-tiny", { hidden_act: "mish" }, /activation function "mish" is not supported; gelu, .*silu.* are\.$/],
+    ["attention to later tokens", "gemma-tiny", { use_bidirectional_attention: true }, /attention to later tokens \("use_bidirectional_attention": true\) is not supported; decoder-only models, .* are\.$/],
+    ["an encoder made of a decoder", "llama-tiny", { is_causal: false }, /attention to later tokens \("is_causal": false\) is not supported/],
     ["OPT-350m", "opt-tiny", { do_layer_norm_before: false }, /this is the OPT-350m variant .* OPT 125m, 1\.3b, .* are\.$/],
     ["OPT with projections", "opt-tiny", { word_embed_proj_dim: 16 }, /this is the OPT-350m variant/],
     ["cross-attention", "gpt2-tiny", { add_cross_attention: true }, /add_cross_attention/],
@@ -165,10 +167,18 @@ describe("what cannot be opened is refused with what would work", () => {
     expect(await failure(variant(name, changes))).toMatch(message);
   });
 
-  test("model type and quantisation are refused before the weights are looked at", async () => {
-    const model = variant("llama-tiny", { model_type: "mamba" });
+  test.each<[string, string, Json, string]>([
+    ["model type", "llama-tiny", { model_type: "mamba" }, 'model type "mamba"'],
+    ["quantisation", "llama-tiny", { quantization_config: { quant_method: "awq" } }, 'quantised by "awq"'],
+    ["rope type", "llama-tiny", { rope_parameters: { rope_type: "proportional" } }, 'rope type "proportional"'],
+    ["activation", "llama-tiny", { hidden_act: "mish" }, 'activation function "mish"'],
+    ["Falcon's activation, which has a key of its own", "llama-tiny", { model_type: "falcon", activation: "tanh" }, 'activation function "tanh"'],
+    ["activation of a model's text part", "llama-tiny", { model_type: "gemma3", text_config: { hidden_activation: "mish" } }, 'activation function "mish"'],
+    ["rope type of a model's text part", "llama-tiny", { model_type: "gemma3", text_config: { rope_scaling: { rope_type: "mrope" } } }, 'rope type "mrope"'],
+  ])("%s is refused before the weights are looked at", async (_, name, changes, message) => {
+    const model = variant(name, changes);
     writeFileSync(join(model, "model.safetensors"), "nothing");
-    expect(await failure(model)).toContain('model type "mamba"');
+    expect(await failure(model)).toContain(message);
   });
 
   const where = "a folder";

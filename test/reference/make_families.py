@@ -55,6 +55,9 @@ FAMILIES = {
                    sliding_window=5, query_pre_attn_scalar=9, attn_logit_softcapping=3.0, final_logit_softcapping=5.0),
     "gemma3": dict(model_type="gemma3_text", **{**common, "tie_word_embeddings": True, "pad_token_id": 0, "num_hidden_layers": 4}, num_key_value_heads=2, head_dim=6,
                    sliding_window=5, query_pre_attn_scalar=9, layer_types=["sliding_attention", "full_attention", "sliding_attention", "full_attention"]),
+    # The cap of attention that its config class has is not used.
+    "gemma3-capped": dict(model_type="gemma3_text", **{**common, "tie_word_embeddings": True, "pad_token_id": 0}, num_key_value_heads=2, head_dim=6, sliding_window=5,
+                          query_pre_attn_scalar=9, attn_logit_softcapping=2.0, final_logit_softcapping=3.0, layer_types=["sliding_attention", "full_attention"]),
     "gemma3-scaled": dict(model_type="gemma3_text", **{**common, "tie_word_embeddings": True, "pad_token_id": 0, "num_hidden_layers": 3}, num_key_value_heads=1, head_dim=6,
                           sliding_window=5, query_pre_attn_scalar=9, layer_types=["sliding_attention", "sliding_attention", "full_attention"],
                           rope_parameters=dict(full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1e6), sliding_attention=dict(rope_type="default", rope_theta=1e4))),

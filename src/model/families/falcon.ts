@@ -31,6 +31,7 @@ function bfloat16(value: number): number {
 export const falcon: Family = {
   name: "falcon",
   modelTypes: ["falcon"],
+  activationKeys: ["activation"],
   prefixes: BARE_TRANSFORMER,
   describe(config, weights) {
     const sizes = shape(config);

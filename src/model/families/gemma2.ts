@@ -34,7 +34,8 @@ export function describeGemma(family: "gemma2" | "gemma3", config: Config, weigh
           : rotary(new Config(config.origin, {}), { ...settings, theta: config.number("rope_local_base_freq", 10000) }),
       }
     : { full_attention: rotary(config, settings), sliding_attention: rotary(config, settings) };
-  const softcap = cap(config, "attn_logit_softcapping", third ? undefined : 50);
+  // Gemma 3's config class has the key too, but its attention does not use it: norms of query and key took the cap's place.
+  const softcap = third ? undefined : cap(config, "attn_logit_softcapping", 50);
   return decoder(weights, shape, {
     family,
     tied: config.flag("tie_word_embeddings", true),

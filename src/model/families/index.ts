@@ -55,9 +55,14 @@ export function familyOf(config: Config): Family {
     throw new ModelFileError(`${config.origin}: model type "${type}" is not supported; ${list(modelTypes())} are.`);
   }
   checkQuantization(config);
-  checkRopeType(config, family.ropeAliases);
-  for (const key of ["hidden_act", "hidden_activation", "activation_function"]) {
-    if (config.has(key)) activation(config, [key], "");
+  // A model around a language model (Gemma 3 with vision) has the settings of its text part in a section.
+  for (const part of [config, config.section("text_config")]) {
+    if (part === undefined) continue;
+    checkCausal(part);
+    checkRopeType(part, family.ropeAliases);
+    for (const key of ["hidden_act", "hidden_activation", "activation_function", ...(family.activationKeys ?? [])]) {
+      if (part.has(key)) activation(part, [key], "");
+    }
   }
   family.check?.(config);
   return family;
@@ -70,6 +75,14 @@ export function familyOfGguf(origin: string, architecture: string): { readonly f
     if (mapping !== undefined) return { family, mapping };
   }
   throw new ModelFileError(`${origin}: GGUF architecture "${architecture}" is not supported; ${list(ggufArchitectures())} are.`);
+}
+
+/** Models that were turned into encoders of text (EmbeddingGemma) look at later tokens too. */
+function checkCausal(config: Config): void {
+  const key = config.raw("use_bidirectional_attention") !== undefined && config.raw("use_bidirectional_attention") !== false ? "use_bidirectional_attention"
+    : config.raw("is_causal") === false ? "is_causal" : undefined;
+  if (key === undefined) return;
+  throw new ModelFileError(`${config.origin}: attention to later tokens ("${key}": ${JSON.stringify(config.raw(key))}) is not supported; decoder-only models, in which a token sees those before it, are.`);
 }
 
 function checkQuantization(config: Config): void {
