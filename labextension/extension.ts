@@ -1,6 +1,7 @@
 import { IJupyterWidgetRegistry } from "@jupyter-widgets/base";
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
 import { WIDGET_MODULE } from "../src/protocol";
+import { keptClicks } from "./kept-clicks";
 import { runOnStart } from "./run-on-start";
 
 declare const LMT_VERSION: string;
@@ -21,4 +22,4 @@ const widgets: JupyterFrontEndPlugin<void> = {
   },
 };
 
-export default [widgets, runOnStart];
+export default [widgets, runOnStart, keptClicks];

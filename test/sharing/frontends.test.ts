@@ -1,8 +1,10 @@
 /** A notebook that was run without a front end, opened wherever a front end can run here: pictures work from the data stored in them. */
 import fs from "node:fs";
 import path from "node:path";
+import { inflateSync } from "node:zlib";
 import type { Page } from "playwright-core";
-import { PAYLOAD_VERSION } from "../../src/protocol/payload";
+import { type Payload, PAYLOAD_MIME, PAYLOAD_VERSION } from "../../src/protocol/payload";
+import { StoredAnswers } from "../../src/protocol/payload-store";
 import { type Jupyter, type NotebookPage, startJupyter } from "../support/jupyter";
 import { expect_, jupyter, type Made, makeHeadless, walk } from "./support";
 
@@ -22,6 +24,12 @@ function variant(change: { readonly kernel?: object; readonly title?: string; re
   if (change.payload) data["application/vnd.lm-transparency+json"] = change.payload(data["application/vnd.lm-transparency+json"] as Record<string, unknown>);
   return copy;
 }
+
+interface NotebookOutput {
+  readonly data?: Record<string, unknown>;
+}
+
+const storedSelection = ({ data }: Payload) => new StoredAnswers(inflateSync(Buffer.from(data, "base64"))).head.selection;
 
 const python = { name: "python3", display_name: "Python 3", language: "python" };
 const picture = (notebook: NotebookPage) => notebook.outputs(made.picture).locator(".lm-transparency");
@@ -175,6 +183,17 @@ describe("JupyterLab with our kernel", () => {
     await isState(notebook, "live");
     await picture(notebook).locator(`[data-node="${made.said.node}"]`).first().dispatchEvent("click");
     await picture(notebook).locator("lmt-token-table tbody tr").first().waitFor();
+    // What is looked at from now on gets into the file, too, though JupyterLab no longer knows which output it belongs to.
+    const start = async (output: NotebookOutput): Promise<number> => storedSelection(output.data?.[PAYLOAD_MIME] as Payload).start;
+    const shown = async (): Promise<number> => start((await notebook.outputData(made.picture))[0]);
+    expect(await shown()).toBe(made.said.tokens.length - 1);
+    await picture(notebook).locator('[data-start="1"]').first().dispatchEvent("click");
+    await expect_(async () => (await shown()) === 1, "token 1 in the notebook", async () => String(await shown()));
+    expect(await state(notebook)).toBe("live");
+    await notebook.save();
+    const saved = JSON.parse(fs.readFileSync(path.join(lab.folder, "live.ipynb"), "utf8")) as { cells: { outputs: NotebookOutput[] }[] };
+    expect(saved.cells[made.picture].outputs).toHaveLength(1);
+    expect(await start(saved.cells[made.picture].outputs[0])).toBe(1);
     expect(lab.outside).toEqual([]);
     await notebook.close();
   }, 240_000);
