@@ -4,6 +4,7 @@ import type { ModelInfo, NodeName, Run } from "../model/types";
 import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
 import { nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
 import { routesAnswer } from "../protocol/payload-routes";
+import { askedRoutes } from "./selection";
 
 /**
  * Answers a picture's questions from a run: nothing is computed before it is asked for. Only the public interface of `Run`
@@ -37,8 +38,61 @@ export async function predictionsOf(run: Run, position: number, topK: number): P
   return tokens.map(({ id, text, logit, probability }) => ({ id, text, logit, probability }));
 }
 
-async function routes(run: Run, { from, threshold, renormalize }: Question<"routes">, signal: AbortSignal): Promise<RoutesAnswer> {
-  return routesAnswer(await run.routes({ from, threshold, renormalize, signal }));
+async function routes(run: Run, question: Question<"routes">, signal: AbortSignal): Promise<RoutesAnswer> {
+  return routesAnswer(await askedRoutes(run, question, signal));
+}
+
+/** Texts of a model's vocabulary, read once. */
+const vocabularies = new WeakMap<Run["model"], Promise<readonly string[]>>();
+/** Tokens that are read before other events get their turn. */
+const TEXTS = 8192;
+
+function vocabularyOf({ model }: Run): Promise<readonly string[]> {
+  let texts = vocabularies.get(model);
+  if (!texts) {
+    texts = (async () => {
+      const all: string[] = [];
+      for (let id = 0; id < model.info.dVocab; id++) {
+        all.push(model.token(id).text);
+        if (id % TEXTS === TEXTS - 1) await new Promise((resolve) => setImmediate(resolve));
+      }
+      return all;
+    })();
+    vocabularies.set(model, texts);
+    texts.catch(() => vocabularies.delete(model));
+  }
+  return texts;
+}
+
+/** Tokens by how well they fit what was typed (as it is; but for blanks around it; in capitals or not; as a beginning), the likeliest first. */
+async function targets(run: Run, { position, text, topK }: Question<"targets">): Promise<Answer<"targets">> {
+  const T = run.tokens.length;
+  within("The position", position, T);
+  const { data } = await run.logits({ position });
+  const shares = Float64Array.from(data);
+  softmax(shares);
+  const texts = text === "" ? [] : await vocabularyOf(run);
+  const [typed, plain] = [text.trim(), text.trim().toLowerCase()];
+  const fits = (token: string): number => {
+    if (token === text) return 0;
+    const trimmed = token.trim();
+    if (typed === "") return token.startsWith(text) ? 1 : 9;
+    if (trimmed === typed) return 0;
+    const lower = trimmed.toLowerCase();
+    return lower === plain ? 1 : lower.startsWith(plain) ? 2 : 9;
+  };
+  const found: { readonly id: number; readonly fit: number }[] = [];
+  for (let id = 0; id < data.length; id++) {
+    const fit = text === "" ? 0 : id < texts.length ? fits(texts[id]) : 9;
+    if (fit < 9) found.push({ id, fit });
+  }
+  found.sort((a, b) => a.fit - b.fit || data[b.id] - data[a.id] || a.id - b.id);
+  return { tokens: found.slice(0, topK).map(({ id }) => ({ ...wireToken(run, id), logit: data[id], probability: shares[id] })) };
+}
+
+function wireToken(run: Run, id: number): WireToken {
+  const { text } = run.model.token(id);
+  return { id, text };
 }
 
 function within(name: string, value: number, count: number): void {
@@ -138,8 +192,7 @@ async function grid(run: Run, { normalize }: Question<"grid">, signal: AbortSign
       probabilities[i] = shares[best];
       if (!places.has(best)) {
         places.set(best, tokens.length);
-        const { id, text } = run.model.token(best);
-        tokens.push({ id, text });
+        tokens.push(wireToken(run, best));
       }
       tops[i] = places.get(best)!;
     });
@@ -167,8 +220,7 @@ async function follow(run: Run, { position, token, normalize }: Question<"follow
       probabilities[begin + at] = shares[token];
     });
   }
-  const { id, text } = run.model.token(token);
-  return { nodes, token: { id, text }, ranks: tensor(ranks), probabilities: tensor(probabilities) };
+  return { nodes, token: wireToken(run, token), ranks: tensor(ranks), probabilities: tensor(probabilities) };
 }
 
 const labelled = new WeakMap<Run["model"], Promise<Answer<"headLabels">>>();
@@ -202,6 +254,8 @@ export async function answerQuestion(run: Run, question: Question, signal: Abort
   switch (question.kind) {
     case "routes":
       return routes(run, question, signal);
+    case "targets":
+      return targets(run, question);
     case "lens":
       return { tokens: await run.lens(question.node, { normalize: question.normalize, topK: question.topK }) };
     case "effect":

@@ -1,9 +1,19 @@
-import type { Run } from "../model/types";
-import type { Answer, Question, QuestionKind } from "../protocol";
+import type { Contrast, RouteGraph, Run } from "../model/types";
+import type { Answer, Question, QuestionKind, Selection, TokenContrast } from "../protocol";
+import { mirroredSelection, routesQuestion } from "../protocol";
+import { oneToken } from "../runtime/check";
 import { Answerer, answererOf, runFacts } from "./answers";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
-import { selectionOf } from "./selection";
+import type { SelectionChange } from "./selection";
+import { selectedRoutes, selectionOf } from "./selection";
+
+/** A contrast with the ids that its texts have in this run's model. */
+function ofModel({ model }: Run, contrast: Contrast | TokenContrast | null | undefined): TokenContrast | null {
+  if (!contrast) return null;
+  const id = (token: number | string | null | undefined): number | null => (token === undefined || token === null ? null : oneToken(model, token).id);
+  return { token: id(contrast.token), versus: id(contrast.versus) };
+}
 
 /** Answers for the first run, and what is asked of the second one from there. */
 class PairAnswerer extends Answerer {
@@ -23,6 +33,11 @@ class PairAnswerer extends Answerer {
 export interface FlowCompareOptions extends PictureOptions {
   /** "side": two graphs; "difference": one graph of what differs, where both prompts have as many tokens. Default "side". */
   readonly mode?: "side" | "difference";
+  /**
+   * What each graph's routes speak for: two targets, such as `[{ token: " Paris" }, { token: " London" }]` of one run (given twice), or
+   * a contrast each. null: routes of the whole state.
+   */
+  readonly contrasts?: readonly [Contrast | null, Contrast | null];
 }
 
 /** The information flow of two runs, side by side or as their difference. */
@@ -34,23 +49,36 @@ export class FlowCompare extends Picture {
     readonly second: Run,
     options: FlowCompareOptions = {},
   ) {
-    const { mode = "side", ...rest } = options;
+    const { mode = "side", contrasts, ...rest } = options;
     if (mode !== "side" && mode !== "difference") throw new RangeError(`mode is ${JSON.stringify(mode)}, but has to be "side" or "difference".`);
     const answers = new PairAnswerer(first, second);
-    super(first, "flow-compare", { ...rest, answerer: answers, own: { mode, second: runFacts(second) } });
+    const [contrast, secondContrast] = contrasts ?? [];
+    const selection = contrasts ? { ...rest.selection, contrast, secondContrast: ofModel(second, secondContrast) } : rest.selection;
+    super(first, "flow-compare", { ...rest, ...(selection ? { selection } : {}), answerer: answers, own: { mode, second: runFacts(second) } });
     this.#answers = answers;
+  }
+
+  override select(change: SelectionChange): void {
+    super.select({ ...change, ...(change.secondContrast ? { secondContrast: ofModel(this.second, change.secondContrast) } : {}) });
+  }
+
+  /** What the second graph has selected. */
+  get #across(): Selection {
+    return mirroredSelection(this.selection, this.get("facts"), runFacts(this.second));
+  }
+
+  protected override async graphs(): Promise<readonly RouteGraph[]> {
+    return [...(await super.graphs()), await selectedRoutes(this.second, this.#across)];
   }
 
   override async prepare(): Promise<void> {
     await super.prepare();
-    const { start, threshold, renormalize } = this.selection;
     // What a notebook shows without a kernel has the second run's routes too.
-    const across = Math.max(0, Math.min(this.second.tokens.length - 1, this.second.tokens.length - this.run.tokens.length + start));
-    await this.#answers.ask({ kind: "second", question: { kind: "routes", from: across, threshold, renormalize } });
+    await this.#answers.ask({ kind: "second", question: routesQuestion(this.#across) });
   }
 }
 
-/** Compares two runs: two prompts, or two models on one prompt. */
+/** Compares two runs: two prompts, two models on one prompt, or with `contrasts` two targets of one run. */
 export function flowCompare(first: Run, second: Run, options?: FlowCompareOptions): FlowCompare {
   return new FlowCompare(first, second, { link: selectionOf(first), ...options });
 }

@@ -5,15 +5,15 @@ import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../protocol/co
 import { frontEndSeen } from "../ipywidgets/registry";
 import { savePicture } from "../export/page";
 import { RequestError, Widget } from "../ipywidgets/widget";
-import type { Run } from "../model/types";
+import type { RouteGraph, Run } from "../model/types";
 import type { PictureName, RunFacts, Selection } from "../protocol";
 import { answerPayload, ASK, EXPORT, pack, ProtocolError, readAskPayload, visibleText, WIDGET_MODULE } from "../protocol";
 import type { Payload, ShareLevel } from "../protocol/payload";
 import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../protocol/payload";
 import { answererOf, predictionsOf, runFacts } from "./answers";
 import type { Answerer } from "./answers";
-import type { SharedSelection } from "./selection";
-import { selectionOf } from "./selection";
+import type { SelectionChange, SharedSelection } from "./selection";
+import { selectedRoutes, selectionOf } from "./selection";
 import { PictureShare } from "./share";
 import type { ShareInput } from "./share";
 import { staticHtml, staticPdf, staticSvg } from "./static-picture";
@@ -34,7 +34,7 @@ interface PictureEvents {
 /** Options that every picture takes. */
 export interface PictureOptions {
   /** What is selected at first: start token, threshold, focus, … Changes the selection that the run's pictures share. */
-  readonly selection?: Partial<Selection>;
+  readonly selection?: SelectionChange;
   /** Share another selection than the run's own. */
   readonly link?: SharedSelection;
   /**
@@ -141,7 +141,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   }
 
   /** Changes parts of the selection; every linked picture follows. */
-  select(change: Partial<Selection>): void {
+  select(change: SelectionChange): void {
     this.get("link").select(change);
   }
 
@@ -196,8 +196,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     if (ending === ".png" || ending === ".csv") return writeFile(file, await this.#shownAs(ending.slice(1)));
     if (ending === ".svg") {
       if (!GRAPHS.has(this.get("picture"))) return writeFile(file, await this.#shownAs("svg"));
-      const { start, threshold, renormalize } = this.selection;
-      return writeFile(file, staticSvg(await this.run.routes({ from: start, threshold, renormalize }), this.selection));
+      return writeFile(file, staticSvg(await this.graphs()));
     }
     if (ending !== ".html" && ending !== ".htm") throw new RangeError(`${JSON.stringify(file)} has to end in .html, .svg, .png or .csv: that says what is saved.`);
     await this.prepare();
@@ -217,6 +216,11 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     }
   }
 
+  /** What a still picture draws, from left to right. */
+  protected async graphs(): Promise<readonly RouteGraph[]> {
+    return [await selectedRoutes(this.run, this.selection)];
+  }
+
   get #input(): ShareInput {
     const { picture, facts, options, link } = { picture: this.get("picture"), facts: this.get("facts"), options: this.get("options"), link: this.get("link") };
     return { picture, facts, options, selection: this.selection, widget: this.#holder()?.modelId ?? this.modelId, link: link.modelId };
@@ -228,18 +232,17 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
 
   async #bundle(payload: Payload): Promise<MimeBundle> {
     const { [WIDGET_VIEW]: view, ...plain } = await super[JUPYTER_DISPLAY]();
-    const { start, threshold, renormalize } = this.selection;
-    const graph = await this.run.routes({ from: start, threshold, renormalize });
-    const svg = staticSvg(graph, this.selection);
+    const graphs = await this.graphs();
+    const svg = staticSvg(graphs);
     return {
       ...plain,
       // Everywhere else it would hide what still works when the kernel is gone.
       ...(inVsCode() ? { [WIDGET_VIEW]: view } : {}),
       "text/plain": this.toString(),
       [PAYLOAD_MIME]: payload,
-      "text/html": staticHtml(graph, this.get("facts"), this.selection, svg),
+      "text/html": staticHtml(graphs[0], this.get("facts"), this.selection, svg),
       "image/svg+xml": svg,
-      "application/pdf": staticPdf(graph, this.selection).toString("base64"),
+      "application/pdf": staticPdf(graphs).toString("base64"),
     };
   }
 

@@ -1,8 +1,10 @@
+import { requireNode } from "../attribution/names";
 import { Widget } from "../ipywidgets/widget";
 import type { ListenOptions } from "../protocol/comm-host";
-import type { Run } from "../model/types";
-import type { Selection, WrittenSelection } from "../protocol";
-import { initialSelection, parseNode, readSelection, WIDGET_MODULE } from "../protocol";
+import type { Contrast, Run, RouteGraph } from "../model/types";
+import type { Focus, Selection, TokenContrast, WrittenSelection } from "../protocol";
+import { changedSelection, initialSelection, nodeName, parseNode, readSelection, routesQuestion, stateBelow, WIDGET_MODULE } from "../protocol";
+import { checkIndex, checkThreshold, oneToken } from "../runtime/check";
 import { PACKAGE_VERSION } from "./version";
 
 interface SelectionState {
@@ -14,6 +16,12 @@ interface SelectionEvents {
   select: Selection;
 }
 
+/** What a cell may set: any part of a selection; tokens of a contrast by id, or by a text that is exactly one token. */
+export type SelectionChange = Partial<Omit<Selection, "contrast" | "secondContrast">> & {
+  readonly contrast?: Contrast | TokenContrast | null;
+  readonly secondContrast?: Contrast | TokenContrast | null;
+};
+
 /** Who code in the kernel is, as a writer of a selection. */
 const KERNEL = "kernel";
 
@@ -22,11 +30,9 @@ const KERNEL = "kernel";
  * listen to it (`selection.on("select", …)`).
  */
 export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
-  readonly #nTokens: number;
-  readonly #nLayers: number;
+  readonly #run: Run;
 
-  constructor(run: Run, initial: Partial<Selection> = {}) {
-    const value = { ...initialSelection(run.tokens.length), ...initial, writer: KERNEL };
+  constructor(run: Run, initial: SelectionChange = {}) {
     super(
       {
         modelName: "SelectionModel",
@@ -36,11 +42,9 @@ export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
         viewModule: WIDGET_MODULE,
         viewModuleVersion: PACKAGE_VERSION,
       },
-      { value },
+      { value: { ...changedSelection(initialSelection(run.tokens.length), checkedChange(run, initial)), writer: KERNEL } },
     );
-    this.#nTokens = run.tokens.length;
-    this.#nLayers = run.model.info.nLayers;
-    this.#check(value);
+    this.#run = run;
     this.observe("value", (change) => this.emit("select", withoutWriter(change.new)));
   }
 
@@ -48,10 +52,9 @@ export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
     return withoutWriter(this.get("value"));
   }
 
-  /** Changes parts of the selection, in every picture that shares it. Throws a `RangeError` for what this run does not have. */
-  select(change: Partial<Selection>): void {
-    this.#check(change);
-    this.set({ value: { ...this.get("value"), ...change, writer: KERNEL } });
+  /** Changes parts of the selection, in every picture that shares it. Throws a `RangeError` or `TypeError` of one sentence for what this run does not have. */
+  select(change: SelectionChange): void {
+    this.set({ value: { ...changedSelection(this.get("value"), checkedChange(this.#run, change)), writer: KERNEL } });
   }
 
   /** A shorthand for `on("select", …)`. */
@@ -64,25 +67,144 @@ export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
     const writer = (value as { writer?: unknown }).writer;
     return { ...readSelection(value, current), writer: typeof writer === "string" ? writer : KERNEL };
   }
-
-  #check(change: Partial<Selection>): void {
-    const { start, threshold, focus } = change;
-    if (start !== undefined && !(Number.isInteger(start) && start >= 0 && start < this.#nTokens)) {
-      throw new RangeError(`start is ${start}, but has to be a position from 0 to ${this.#nTokens - 1}.`);
-    }
-    if (threshold !== undefined && !(threshold >= 0 && threshold <= 1)) throw new RangeError(`threshold is ${threshold}, but has to be from 0 to 1.`);
-    const names = focus?.kind === "node" ? [focus.node] : focus?.kind === "edge" ? [focus.source, focus.target] : focus ? [`M${focus.layer}_${focus.position}`] : [];
-    for (const name of names) {
-      const place = parseNode(name);
-      if (!place || place.layer >= this.#nLayers || place.position >= this.#nTokens) {
-        throw new RangeError(`${name} is not a node of this run: layers are 0 to ${this.#nLayers - 1}, positions 0 to ${this.#nTokens - 1}, names such as I5_3.`);
-      }
-    }
-  }
 }
 
 function withoutWriter({ writer: _writer, ...selection }: WrittenSelection): Selection {
   return selection;
+}
+
+const shown = (value: unknown): string => JSON.stringify(value) ?? String(value);
+
+type Check = (run: Run, value: unknown) => unknown;
+
+function record(name: string, value: unknown, example: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new TypeError(`${name} is ${shown(value)}, but has to be ${example}, or null.`);
+}
+
+const flag =
+  (name: string): Check =>
+  (_, value) => {
+    if (typeof value !== "boolean") throw new TypeError(`${name} is ${shown(value)}, but has to be true or false.`);
+    return value;
+  };
+
+function checkLayer(run: Run, layer: unknown): void {
+  checkIndex("layer", layer as number, run.model.info.nLayers);
+}
+
+function checkPosition(run: Run, position: unknown): void {
+  checkIndex("token", position as number, run.tokens.length);
+}
+
+function node(run: Run, name: unknown): string {
+  const { nLayers, parallelBlocks } = run.model.info;
+  return requireNode(name as string, nLayers, run.tokens.length, parallelBlocks).name;
+}
+
+function checkFocus(run: Run, value: unknown): Focus | null {
+  if (value === null) return null;
+  const { parallelBlocks } = run.model.info;
+  const focus = record("focus", value, 'a node ({ kind: "node", node: "I5_3" }), an edge ({ kind: "edge", source, target }) or a block ({ kind: "ffn", layer, position })');
+  if (focus.kind === "node") {
+    const name = node(run, focus.node);
+    const { kind, layer, position } = parseNode(name)!;
+    // What pictures have for a feed-forward block is the block, by whatever name.
+    return kind === "M" ? { kind: "ffn", layer, position } : { kind: "node", node: name };
+  }
+  if (focus.kind === "ffn") {
+    checkLayer(run, focus.layer);
+    checkPosition(run, focus.position);
+    return { kind: "ffn", layer: focus.layer as number, position: focus.position as number };
+  }
+  if (focus.kind !== "edge") throw new RangeError(`focus.kind is ${shown(focus.kind)}, but has to be "node", "edge" or "ffn".`);
+  const [source, target] = [node(run, focus.source), node(run, focus.target)];
+  const [from, to] = [parseNode(source)!, parseNode(target)!];
+  if (to.kind === "M" || from.kind === "M") {
+    const block = to.kind === "M" ? to : from;
+    return { kind: "ffn", layer: block.layer, position: block.position };
+  }
+  const attention = to.kind === (parallelBlocks ? "I" : "A") && source === stateBelow(to.layer, from.position) && from.position <= to.position;
+  const residual = to.kind === "I" && source === nodeName("A", to.layer, to.position);
+  if (!attention && !residual) throw new RangeError(`There is no edge from ${source} to ${target}: edges lead from a state to the next one up, of the same or a later token.`);
+  return { kind: "edge", source, target };
+}
+
+/** Ids of the second graph of a comparison belong to its own model. */
+const contrast =
+  (name: "contrast" | "secondContrast"): Check =>
+  (run, value): TokenContrast | null => {
+    if (value === null) return null;
+    const given = record(name, value, '{ token: " Paris", versus: " London" }');
+    const id = (part: "token" | "versus"): number | null => {
+      const token = given[part] ?? null;
+      if (token === null) return null;
+      if (typeof token !== "string" && typeof token !== "number") throw new TypeError(`${name}.${part} is ${shown(token)}, but has to be a token's id, or a text that is exactly one token.`);
+      if (name === "secondContrast" && Number.isSafeInteger(token) && (token as number) >= 0) return token as number;
+      return oneToken(run.model, token).id;
+    };
+    const [token, versus] = [id("token"), id("versus")];
+    if (token !== null && token === versus) throw new RangeError(`Both tokens of ${name} are ${shown(value)}: their logits do not differ.`);
+    return { token, versus };
+  };
+
+/** For each part of a selection, how what a cell gives for it is checked, and what is kept of it. */
+const CHECKS: { readonly [K in keyof Selection]: Check } = {
+  start: (run, value) => {
+    const count = run.tokens.length;
+    if (!(Number.isInteger(value) && (value as number) >= 0 && (value as number) < count)) throw new RangeError(`start is ${shown(value)}, but has to be a position from 0 to ${count - 1}.`);
+    return value;
+  },
+  origin: (run, value) => (value === null ? null : node(run, value)),
+  contrast: contrast("contrast"),
+  secondContrast: contrast("secondContrast"),
+  focus: checkFocus,
+  head: (run, value) => {
+    if (value === null) return null;
+    const { layer, head } = record("head", value, "{ layer, head }");
+    checkLayer(run, layer);
+    checkIndex("head", head as number, run.model.info.nHeads);
+    return { layer, head };
+  },
+  neuron: (run, value) => {
+    if (value === null) return null;
+    const { layer, position, neuron } = record("neuron", value, "{ layer, position, neuron }");
+    checkLayer(run, layer);
+    checkPosition(run, position);
+    checkIndex("neuron", neuron as number, run.model.info.dFfn);
+    return { layer, position, neuron };
+  },
+  token: (run, value) => {
+    if (value !== null) checkIndex("token id", value as number, run.model.info.dVocab);
+    return value;
+  },
+  threshold: (_, value) => {
+    checkThreshold(value as number);
+    return value;
+  },
+  renormalize: flag("renormalize"),
+  normalize: flag("normalize"),
+};
+
+function checkedChange(run: Run, change: SelectionChange): Partial<Selection> {
+  if (typeof change !== "object" || change === null) throw new TypeError(`A selection is changed by an object such as { start: 3 }, not ${shown(change)}.`);
+  const checked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(change)) {
+    if (!Object.hasOwn(CHECKS, name)) throw new RangeError(`A selection has no ${shown(name)}; it has ${Object.keys(CHECKS).join(", ")}.`);
+    if (value !== undefined) checked[name] = CHECKS[name as keyof Selection](run, value);
+  }
+  return checked;
+}
+
+/** The routes that a graph with this selection shows. */
+export function selectedRoutes(run: Run, selection: Selection, signal?: AbortSignal): Promise<RouteGraph> {
+  return askedRoutes(run, routesQuestion(selection), signal);
+}
+
+/** The routes that are asked for. */
+export function askedRoutes(run: Run, { from, threshold, renormalize, contrast: asked }: ReturnType<typeof routesQuestion>, signal?: AbortSignal): Promise<RouteGraph> {
+  const tokens = asked && { ...(asked.token === null ? {} : { token: asked.token }), ...(asked.versus === null ? {} : { versus: asked.versus }) };
+  return run.routes({ from, threshold, renormalize, ...(tokens ? { contrast: tokens } : {}), signal });
 }
 
 const selections = new WeakMap<Run, SharedSelection>();

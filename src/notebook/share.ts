@@ -1,8 +1,8 @@
 import { deflate } from "node:zlib";
 import { promisify } from "node:util";
-import type { RouteGraph, Run } from "../model/types";
-import type { PictureName, Question, QuestionKind, RunFacts, Selection, SingleQuestion, WireComponent } from "../protocol";
-import { nodeName, ProtocolError, questionKey, stateKinds } from "../protocol";
+import type { RouteEdge, RouteGraph, RouteOptions, Run } from "../model/types";
+import type { Answer, PictureName, Question, QuestionKind, RoutesAnswer, RunFacts, Selection, SingleQuestion, WireComponent } from "../protocol";
+import { EDGE_KINDS, mirroredSelection, nodeName, parseNode, ProtocolError, questionKey, readRunFacts, routesQuestion, stateKinds } from "../protocol";
 import type { Payload, ShareLevel } from "../protocol/payload";
 import { MAX_INFLATED, PAYLOAD_VERSION } from "../protocol/payload";
 import type { StoredPair, StoredWhole } from "../protocol/payload-routes";
@@ -11,6 +11,7 @@ import type { Answered } from "../protocol/payload-store";
 import { encodeHoldings } from "../protocol/payload-store";
 import type { Answerer } from "./answers";
 import { answerQuestion } from "./answers";
+import { askedRoutes } from "./selection";
 
 /**
  * What of a run an output keeps, so that the picture works without the kernel. Answers are collected in the order in which people click: the
@@ -42,8 +43,11 @@ const ASKS: Readonly<Partial<Record<PictureName, readonly QuestionKind[]>>> = {
   "head-bars": [],
   "neuron-bars": ["neurons"],
   "lens-grid": ["grid", "lens", "follow"],
-  "flow-compare": ["lens", "second"],
+  "flow-compare": ["lens", "effect", "neurons", "second"],
 };
+
+/** Not kept for having been asked: only what is planned is. */
+const UNKEPT: ReadonlySet<QuestionKind> = new Set(["routes", "heads", "targets"]);
 
 type Batch = readonly Question[];
 
@@ -191,7 +195,8 @@ export class PictureShare {
     const all = new Map<string, Answered>();
     for (const [key, answer] of this.answerer.seen) {
       const question = JSON.parse(key) as Question;
-      if (question.kind !== "routes" && question.kind !== "heads") all.set(key, { question, answer });
+      // Routes follow from contributions; of others there may be one for each step of a slider.
+      if (!UNKEPT.has((question.kind === "second" ? question.question : question).kind)) all.set(key, { question, answer });
     }
     for (const item of this.#items) all.set(questionKey(item.question), item);
     const bytes = encodeHoldings({
@@ -227,11 +232,14 @@ export class PictureShare {
     const queries = Array.from({ length: nLayers }, () => new Set<number>());
     const states = Array.from({ length: nLayers }, () => new Set<number>());
     const starts = this.level === "seen" ? [selection.start, ...this.#seenStarts()] : undefined;
-    for (const renormalize of [true, false]) {
-      const graph = await run.routes({ from: starts ? [...new Set(starts)] : "all", threshold, renormalize, signal });
-      for (const { kind, layer, position } of graph.nodes) {
-        if (kind === "A" || (parallelBlocks && kind === "I")) queries[layer].add(position);
-        if (kind === "I") states[layer].add(position);
+    const begins: RouteOptions["from"][] = [starts ? [...new Set(starts)] : "all", ...(selection.origin === null ? [] : [selection.origin])];
+    for (const from of begins) {
+      for (const renormalize of [true, false]) {
+        const graph = await run.routes({ from, threshold, renormalize, signal });
+        for (const { kind, layer, position } of graph.nodes) {
+          if (kind === "A" || (parallelBlocks && kind === "I")) queries[layer].add(position);
+          if (kind === "I") states[layer].add(position);
+        }
       }
     }
     const wholes: StoredWhole[] = [];
@@ -266,7 +274,7 @@ export class PictureShare {
   }
 
   #seenStarts(): number[] {
-    return [...this.answerer.seen.keys()].map((key) => JSON.parse(key) as Question).flatMap((question) => (question.kind === "routes" ? [question.from] : []));
+    return [...this.answerer.seen.keys()].map((key) => JSON.parse(key) as Question).flatMap((question) => (question.kind === "routes" && typeof question.from === "number" ? [question.from] : []));
   }
 
   /** All questions of the level, those first that are likely to be asked. */
@@ -275,8 +283,12 @@ export class PictureShare {
     const { threshold, renormalize, normalize, start } = selection;
     const T = run.tokens.length;
     // A model of someone's own may have routes that do not follow from its contributions.
-    const graph = await run.routes({ from: start, threshold, renormalize, signal });
-    if (!(await this.#agrees(run, graph, start))) {
+    const shown = routesQuestion(selection);
+    const graph = await askedRoutes(run, shown, signal);
+    // Neither have those of a contrast.
+    if (shown.contrast) yield [shown, ...headsOf(graph)];
+    else if (!(await this.#agrees(run, graph, shown.from))) {
+      if (typeof shown.from === "string") yield [shown];
       yield Array.from({ length: T }, (_, i) => ({ kind: "routes" as const, from: (start + T - i) % T, threshold, renormalize }));
     }
     if (this.level === "seen") return;
@@ -284,16 +296,7 @@ export class PictureShare {
     const asks = picture === "flow-graph" && input.options.detail === false ? ["lens"] : (ASKS[picture] ?? ASKS["flow-graph"]!);
     const wanted = (batch: Batch): Batch => batch.filter(({ kind }) => asks.includes(kind));
     for await (const batch of this.#clicks(graph, normalize, NEURONS, signal)) yield wanted(batch);
-    const others = (input.options.second as { readonly tokens?: readonly unknown[] } | undefined)?.tokens?.length ?? 0;
-    // The second run starts at the same token, counted from the end.
-    const from = others - T + start;
-    if (asks.includes("second") && from >= 0) {
-      const first: readonly SingleQuestion[] = [
-        { kind: "routes", from, threshold, renormalize },
-        { kind: "lens", node: nodeName("I", run.model.info.nLayers - 1, from), normalize, topK: LENS_TOP },
-      ];
-      yield first.map((question) => ({ kind: "second" as const, question }));
-    }
+    if (asks.includes("second")) yield* this.#secondClicks(input, signal);
     yield wanted([{ kind: "grid", normalize }]);
     yield wanted(chosenMaps(input.options, run.model.info.nLayers, run.model.info.nHeads));
     yield wanted(shownMaps(graph));
@@ -303,25 +306,40 @@ export class PictureShare {
     if (this.level === "all") yield* this.#everything(run, selection, signal);
   }
 
+  /** What clicks in the second graph of a comparison ask. */
+  async *#secondClicks({ facts, options, selection }: ShareInput, signal: AbortSignal): AsyncGenerator<Batch> {
+    const second = readRunFacts(options.second);
+    const routes = ofSecond(routesQuestion(mirroredSelection(selection, facts, second)) as SingleQuestion);
+    yield [routes];
+    // Left out: no budget.
+    if (!this.#answers.has(routes)) return;
+    const { answer } = (await this.#answers.ask(routes, signal)) as Answered<"second">;
+    const graph = routesOf(answer.answer as RoutesAnswer);
+    yield headsOf(graph).map(ofSecond);
+    yield* this.#clicks(graph, selection.normalize, OTHER_NEURONS, signal, ofSecond);
+  }
+
   /** What clicks in these routes ask. */
-  async *#clicks(graph: RouteGraph, normalize: boolean, neurons: number, signal: AbortSignal): AsyncGenerator<Batch> {
-    const effect = (component: WireComponent): Question => ({ kind: "effect", component, normalize, topK: EFFECT_TOP });
+  async *#clicks(graph: ClickedRoutes, normalize: boolean, neurons: number, signal: AbortSignal, wrap: (question: SingleQuestion) => Question = (question) => question): AsyncGenerator<Batch> {
+    const effect = (component: WireComponent): Question => wrap({ kind: "effect", component, normalize, topK: EFFECT_TOP });
     // Newest tokens and layers first: that is where routes begin.
     const nodes = [...graph.nodes].sort((a, b) => b.position - a.position || b.layer - a.layer);
     const states = nodes.filter(({ kind }) => kind !== "M");
-    yield states.map(({ name }) => ({ kind: "lens", node: name, normalize, topK: LENS_TOP }));
+    yield states.map(({ name }) => wrap({ kind: "lens", node: name, normalize, topK: LENS_TOP }));
     const blocks = nodes.filter(({ kind }) => kind === "M");
     const asked = blocks.map(({ layer, position }) => ({ kind: "neurons" as const, layer, position, topK: NEURONS }));
-    yield asked;
+    yield asked.map(wrap);
     yield states.filter(({ kind }) => kind !== "X").map(({ kind, layer, position }) => effect({ kind: kind === "A" ? "attention" : "ffn", layer, position }));
     yield graph.edges.filter(({ kind }) => kind === "attention").flatMap(({ target, heads }) => {
       const [layer, position] = target.slice(1).split("_").map(Number);
       return [effect({ kind: "attention", layer, position }), ...Object.keys(heads ?? {}).map((head) => effect({ kind: "attention", layer, position, head: Number(head) }))];
     });
     for (const question of asked) {
-      if (!this.#answers.has(question)) continue;
-      const { answer } = (await this.#answers.ask(question, signal)) as Answered<"neurons">;
-      yield answer.neurons.slice(0, neurons).map(({ neuron }) => effect({ kind: "ffn", layer: question.layer, position: question.position, neuron }));
+      const wrapped = wrap(question);
+      if (!this.#answers.has(wrapped)) continue;
+      const { answer } = await this.#answers.ask(wrapped, signal);
+      const own = (wrapped.kind === "second" ? (answer as Answer<"second">).answer : answer) as Answer<"neurons">;
+      yield own.neurons.slice(0, neurons).map(({ neuron }) => effect({ kind: "ffn", layer: question.layer, position: question.position, neuron }));
     }
   }
 
@@ -352,7 +370,7 @@ export class PictureShare {
   }
 
   /** Whether the routes follow from the contributions that are stored. */
-  async #agrees(run: Run, graph: RouteGraph, from: number): Promise<boolean> {
+  async #agrees(run: Run, graph: RouteGraph, from: number | string): Promise<boolean> {
     try {
       const stored = new StoredRoutes(run.model.info, run.tokens.length, this.#wholes, this.#pairs, this.#threshold);
       const own = await stored.routes(from, graph.threshold, graph.renormalize);
@@ -375,6 +393,34 @@ const outOfRange = (error: unknown): boolean => error instanceof RangeError || (
 function chosenMaps({ layer }: Readonly<Record<string, unknown>>, nLayers: number, nHeads: number): Question[] {
   if (typeof layer !== "number" || !(layer >= 0 && layer < nLayers)) return [];
   return [null, ...Array.from({ length: nHeads }, (_, head) => head)].map((head) => ({ kind: "maps" as const, layer, head }));
+}
+
+/** Of routes, what clicks in them depend on. */
+type ClickedRoutes = Pick<RouteGraph, "nodes"> & { readonly edges: readonly Pick<RouteEdge, "source" | "target" | "kind" | "heads">[] };
+
+const ofSecond = (question: SingleQuestion): Question<"second"> => ({ kind: "second", question });
+
+/** The routes of an answer as a graph again. */
+function routesOf({ nodes, kinds, sources, targets, headStarts, heads, headWeights }: RoutesAnswer): ClickedRoutes {
+  return {
+    nodes: nodes.map((name) => ({ name, ...parseNode(name)! })),
+    edges: Array.from(kinds.data, (kind, e) => ({
+      source: nodes[sources.data[e]],
+      target: nodes[targets.data[e]],
+      kind: EDGE_KINDS[kind],
+      heads: Object.fromEntries(Array.from(heads.data.subarray(headStarts.data[e], headStarts.data[e + 1]), (head, i) => [head, headWeights.data[headStarts.data[e] + i]])),
+    })),
+  };
+}
+
+/** The heads of all attention edges of these routes. */
+function headsOf(graph: ClickedRoutes): SingleQuestion[] {
+  return graph.edges
+    .filter(({ kind }) => kind === "attention")
+    .map(({ source, target }) => {
+      const { layer, position } = parseNode(target)!;
+      return { kind: "heads", layer, query: position, key: parseNode(source)!.position };
+    });
 }
 
 /** Maps of the heads in these routes, and of all heads together, layer by layer. */

@@ -24,14 +24,25 @@ interface Place {
   readonly position: number;
 }
 
-function titleOf(graph: RouteGraph, { start }: Pick<Selection, "start">): string {
-  return `Information flow routes of token ${start}, ${visibleText(graph.tokens[start]?.text ?? "")}`;
+/** The last token of those that the routes begin at. */
+const startOf = ({ from }: Pick<RouteGraph, "from">): number => Math.max(0, ...from.map((name) => parseNode(name)?.position ?? 0));
+
+function titleOf(graph: RouteGraph): string {
+  const { tokens, contrast, from: [from], model } = graph;
+  const place = parseNode(from);
+  const start = startOf(graph);
+  const top = place?.kind === "I" && place.layer === model.nLayers - 1;
+  const about = contrast ? `: why ${visibleText(contrast.token.text)}${contrast.versus ? ` rather than ${visibleText(contrast.versus.text)}` : ""}` : "";
+  return `Information flow routes of ${top ? "" : `${from}, `}token ${start}, ${visibleText(tokens[start]?.text ?? "")}${about}`;
 }
 
-/** Draws the routes and returns the picture's size. */
-function draw(pen: Pen, graph: RouteGraph, selection: Pick<Selection, "start">): { width: number; height: number } {
+const titlesOf = (graphs: readonly RouteGraph[]): string => graphs.map(titleOf).join(" | ");
+
+/** Draws the routes with `x` pixels to their left, and returns how far the picture reaches. */
+function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: number } {
   const { nLayers, parallelBlocks } = graph.model;
-  const first = Math.max(0, Math.min(graph.tokens.length - COLUMNS, selection.start - COLUMNS + 1));
+  const start = startOf(graph);
+  const first = Math.max(0, Math.min(graph.tokens.length - COLUMNS, start - COLUMNS + 1));
   const shown = Math.min(COLUMNS, graph.tokens.length);
   const layout = flowLayout({
     nTokens: shown,
@@ -42,7 +53,7 @@ function draw(pen: Pen, graph: RouteGraph, selection: Pick<Selection, "start">):
   });
   const labels = graph.tokens.slice(first, first + shown).map((token) => shortText(token.text, 14));
   const bottom = 22 + 4.6 * Math.max(2, ...labels.map((label) => [...label].length));
-  const left = Math.max(34, 5.8 * [...labels[0]].length);
+  const left = x + Math.max(34, 5.8 * [...labels[0]].length);
   const top = 22;
   const inside = ({ position }: { position: number }): boolean => position >= first && position < first + shown;
   const moved = (place: Place): Place => ({ ...place, position: place.position - first });
@@ -85,25 +96,37 @@ function draw(pen: Pen, graph: RouteGraph, selection: Pick<Selection, "start">):
   const half = layout.ffnSize / 2;
   for (const node of graph.nodes) if (node.kind === "M" && inside(node)) pen.rect(at(node).x - half, at(node).y - half, 2 * half, 2 * half, COLORS.ffn);
 
-  labels.forEach((_, column) => pen.triangle(left + layout.x(column), 6, 5, first + column === selection.start ? COLORS.start : COLORS.dull));
+  labels.forEach((_, column) => pen.triangle(left + layout.x(column), 6, 5, first + column === start ? COLORS.start : COLORS.dull));
   for (const band of layout.bands) if (band.height >= 10 || band.layer % 2 === 0) pen.text(left - 26, top + band.y + band.height / 2 + 3.5, String(band.layer), { fill: COLORS.soft });
   labels.forEach((label, column) => {
-    pen.text(left + layout.x(column) + 4, top + layout.height + 12, label, { fill: COLORS.text, mono: true, bold: first + column === selection.start, rotate: -38, anchor: "end" });
+    pen.text(left + layout.x(column) + 4, top + layout.height + 12, label, { fill: COLORS.text, mono: true, bold: first + column === start, rotate: -38, anchor: "end" });
   });
   return { width: Math.ceil(left + layout.width + 14), height: Math.ceil(top + layout.height + bottom) };
 }
 
+/** Several graphs beside each other. */
+function drawAll(pen: Pen, graphs: readonly RouteGraph[]): { width: number; height: number } {
+  return graphs.reduce(
+    (size, graph) => {
+      const { width, height } = draw(pen, graph, size.width === 0 ? 0 : size.width + 12);
+      return { width, height: Math.max(size.height, height) };
+    },
+    { width: 0, height: 0 },
+  );
+}
+
 /** An SVG document of the routes. */
-export function staticSvg(graph: RouteGraph, selection: Pick<Selection, "start">): string {
+export function staticSvg(graph: RouteGraph | readonly RouteGraph[]): string {
   const pen = new SvgPen();
-  const { width, height } = draw(pen, graph, selection);
-  return pen.document(width, height, titleOf(graph, selection));
+  const graphs = [graph].flat();
+  const { width, height } = drawAll(pen, graphs);
+  return pen.document(width, height, titlesOf(graphs));
 }
 
 /** The same as a PDF of one page, for LaTeX. */
-export function staticPdf(graph: RouteGraph, selection: Pick<Selection, "start">): Buffer {
+export function staticPdf(graphs: readonly RouteGraph[]): Buffer {
   const pen = new PdfPen();
-  const { width, height } = draw(pen, graph, selection);
+  const { width, height } = drawAll(pen, graphs);
   return pen.document(width, height);
 }
 
@@ -111,7 +134,7 @@ export function staticPdf(graph: RouteGraph, selection: Pick<Selection, "start">
 const LISTED = 8;
 
 /** Tokens, predictions, the strongest edges and the picture as HTML without scripts; the SVG is an image, because sanitizers drop inline SVG. */
-export function staticHtml(graph: RouteGraph, facts: RunFacts, selection: Selection, svg: string = staticSvg(graph, selection)): string {
+export function staticHtml(graph: RouteGraph, facts: RunFacts, selection: Selection, svg: string = staticSvg([graph])): string {
   const code = (text: string): string => `<code>${escapeXml(visibleText(text))}</code>`;
   const predictions = facts.predictions.slice(0, 5).map((p) => `<tr><td>${code(p.text)}</td><td align="right">${(100 * p.probability).toFixed(1)} %</td></tr>`);
   const tokenOf = (name: string): string => code(facts.tokens[parseNode(name)?.position ?? -1]?.text ?? "");
@@ -123,7 +146,7 @@ export function staticHtml(graph: RouteGraph, facts: RunFacts, selection: Select
       const best = Object.entries(heads ?? {}).sort((a, b) => b[1] - a[1]);
       return `<tr><td align="right">${parseNode(target)?.layer ?? ""}</td><td>${tokenOf(source)}</td><td>${tokenOf(target)}</td><td align="right">${(100 * weight).toFixed(1)} %</td><td>${best.slice(0, 3).map(([head]) => head).join(", ")}</td></tr>`;
     });
-  const alt = `${titleOf(graph, selection)}, at threshold ${selection.threshold}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
+  const alt = `${titleOf(graph)}, at threshold ${selection.threshold}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
   return [
     `<div><p>${facts.tokens.slice(0, 400).map((token) => code(token.text)).join(" ")}</p>`,
     predictions.length ? `<table>\n<thead><tr><th>Next token</th><th>Probability</th></tr></thead>\n<tbody>\n${predictions.join("\n")}\n</tbody></table>` : "",

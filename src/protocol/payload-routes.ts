@@ -3,6 +3,7 @@ import type { ContributionSource } from "../attribution/routes";
 import type { Answer, RoutesAnswer } from "./questions";
 import { EDGE_KINDS } from "./questions";
 import { tensor } from "./codec";
+import { nodeName, parseNode } from "./names";
 import type { ModelFacts } from "./state";
 import { ProtocolError } from "./version";
 
@@ -34,6 +35,7 @@ interface GraphParts {
   readonly from: readonly string[];
   readonly threshold: number;
   readonly renormalize: boolean;
+  readonly contrast?: RoutesAnswer["contrast"];
   readonly nodes: readonly { readonly name: string }[];
   readonly edges: readonly { readonly source: string; readonly target: string; readonly kind: string; readonly weight: number; readonly heads?: Readonly<Record<number, number>> }[];
 }
@@ -65,6 +67,7 @@ export function routesAnswer(graph: GraphParts): RoutesAnswer {
     from: graph.from,
     threshold: graph.threshold,
     renormalize: graph.renormalize,
+    ...(graph.contrast ? { contrast: graph.contrast } : {}),
     nodes,
     sources: tensor(sources),
     targets: tensor(targets),
@@ -161,10 +164,12 @@ export class StoredRoutes {
   }
 
   /** Rejects with a `ProtocolError` where rows are missing. */
-  async routes(from: number, threshold: number, renormalize: boolean, signal?: AbortSignal): Promise<RoutesAnswer> {
+  async routes(from: number | string, threshold: number, renormalize: boolean, signal?: AbortSignal): Promise<RoutesAnswer> {
     if (threshold < this.threshold) throw notStored();
-    const layer = this.model.nLayers - 1;
-    const start = { name: `I${layer}_${from}`, kind: "I" as const, layer, position: from };
+    const name = typeof from === "string" ? from : nodeName("I", this.model.nLayers - 1, from);
+    const place = parseNode(name);
+    if (!place || (place.kind === "A" && this.model.parallelBlocks) || place.layer >= this.model.nLayers || place.position >= this.#source.nTokens) throw notStored();
+    const start = { name, ...place };
     const { nodes, edges } = await trace(this.#source, { from: [start], threshold, renormalize, signal });
     return routesAnswer({ from: [start.name], threshold, renormalize, nodes, edges });
   }

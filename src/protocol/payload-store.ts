@@ -389,7 +389,8 @@ export class StoredAnswers {
     if (found !== undefined) return found as Answer<K>;
     const asked = question as unknown as Question;
     if (asked.kind === "routes") {
-      if (asked.from >= this.head.facts.tokens.length) return undefined;
+      // What speaks for a token does not follow from contributions.
+      if (asked.contrast) return undefined;
       try {
         return (await this.#contributions().routes(asked.from, asked.threshold, asked.renormalize, signal)) as Answer<K>;
       } catch (error) {

@@ -1,5 +1,7 @@
 import type { WireTensor } from "./codec";
 import { parseNode } from "./names";
+import type { TokenContrast } from "./selection";
+import { readContrast } from "./selection";
 import { ProtocolError } from "./version";
 
 /**
@@ -21,6 +23,12 @@ export interface WireLensToken extends WireToken {
   readonly rankChange?: number;
 }
 
+/** A token that a trace can be about, with its place among the predictions. */
+export interface WireTarget extends WireToken {
+  readonly logit: number;
+  readonly probability: number;
+}
+
 export interface WireEffectToken extends WireToken {
   readonly score: number;
 }
@@ -38,6 +46,8 @@ export interface RoutesAnswer {
   readonly from: readonly string[];
   readonly threshold: number;
   readonly renormalize: boolean;
+  /** The tokens of the contrast that was traced. */
+  readonly contrast?: { readonly token: WireToken; readonly versus?: WireToken };
   /** Names of the nodes that were reached. */
   readonly nodes: readonly string[];
   /** [E] indices into `nodes`. */
@@ -61,8 +71,10 @@ export interface NeuronAnswer {
 }
 
 export interface Questions {
-  /** Routes of the token at position `from`. */
-  routes: { ask: { from: number; threshold: number; renormalize: boolean }; answer: RoutesAnswer };
+  /** Routes of the token at position `from`, or of the node of that name; of a contrast where one is given. */
+  routes: { ask: { from: number | string; threshold: number; renormalize: boolean; contrast?: TokenContrast }; answer: RoutesAnswer };
+  /** Tokens that may come after `position`, likeliest first: all, or those that are or begin with `text`. */
+  targets: { ask: { position: number; text: string; topK: number }; answer: { tokens: readonly WireTarget[] } };
   /** The most likely tokens of a state. */
   lens: { ask: { node: string; normalize: boolean; topK: number }; answer: { tokens: readonly WireLensToken[] } };
   /** What a block, head or neuron promotes and suppresses. */
@@ -134,6 +146,12 @@ const flag: Check = (value) => (typeof value === "boolean" ? undefined : "true o
 const share: Check = (value) => (typeof value === "number" && value >= 0 && value <= 1 ? undefined : "a number from 0 to 1");
 const topK: Check = (value) => (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= 1000 ? undefined : "a whole number from 1 to 1000");
 const node: Check = (value) => (typeof value === "string" && parseNode(value) ? undefined : "a node's name such as I5_7");
+const contrast: Check = (value) => (readContrast(value) ? undefined : "two tokens' ids, either of which may be null");
+/** May be left out. */
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined ? undefined : check(value);
 const component: Check = (value) => {
   const c = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const sub = c.kind === "attention" ? "head" : "neuron";
@@ -147,8 +165,9 @@ const component: Check = (value) => {
 };
 
 /** For each kind of question, what each of its values has to be. */
-const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K]["ask"]]: Check } } = {
-  routes: { from: count, threshold: share, renormalize: flag },
+const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K]["ask"]]-?: Check } } = {
+  routes: { from: (value) => (typeof value === "string" ? node(value) && "a position or a node's name such as I5_7" : count(value)), threshold: share, renormalize: flag, contrast: optional(contrast) },
+  targets: { position: count, text: (value) => (typeof value === "string" && value.length <= 200 ? undefined : "a text of at most 200 characters"), topK },
   lens: { node, normalize: flag, topK },
   effect: { component, normalize: flag, topK },
   heads: { layer: count, query: count, key: count },
@@ -172,7 +191,7 @@ export function readQuestion(value: unknown): Question {
   for (const [name, check] of Object.entries(CHECKS[kind as QuestionKind]) as [string, Check][]) {
     const allowed = check(given[name]);
     if (allowed !== undefined) throw new ProtocolError("malformed", `In a question of kind "${kind}", ${name} has to be ${allowed}, not ${JSON.stringify(given[name]) ?? "undefined"}.`);
-    question[name] = given[name];
+    if (given[name] !== undefined) question[name] = given[name];
   }
   if (kind === "second") question.question = readQuestion(given.question);
   return question as Question;

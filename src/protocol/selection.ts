@@ -1,4 +1,5 @@
-import { parseNode } from "./names";
+import { nodeName, parseNode } from "./names";
+import type { Question } from "./questions";
 
 /** What is looked at. Every part is optional: nothing is selected where it is null. */
 export type Focus =
@@ -6,10 +7,22 @@ export type Focus =
   | { readonly kind: "edge"; readonly source: string; readonly target: string }
   | { readonly kind: "ffn"; readonly layer: number; readonly position: number };
 
+/** Ids of the tokens that a trace is about. `token` null: the best prediction; `versus` null: `token` alone, beside no other. */
+export interface TokenContrast {
+  readonly token: number | null;
+  readonly versus: number | null;
+}
+
 /** What everything that shows one run has in common: what is looked at, and how the graph is cut. */
 export interface Selection {
   /** Position whose routes are drawn. */
   readonly start: number;
+  /** State or block at which the routes begin instead, at the position `start`; null: at the last state of `start`. */
+  readonly origin: string | null;
+  /** Routes of what speaks for one token rather than another, always from the last state of `start`; null: of the whole state. */
+  readonly contrast: TokenContrast | null;
+  /** The same for the second graph of a comparison. */
+  readonly secondContrast: TokenContrast | null;
   readonly focus: Focus | null;
   /** Head of the layer of the focused edge or of `layer`; null: all heads, their sum. */
   readonly head: { readonly layer: number; readonly head: number } | null;
@@ -35,6 +48,9 @@ export const DEFAULT_THRESHOLD = 0.04;
 export function initialSelection(nTokens: number): Selection {
   return {
     start: Math.max(0, nTokens - 1),
+    origin: null,
+    contrast: null,
+    secondContrast: null,
     focus: null,
     head: null,
     neuron: null,
@@ -42,6 +58,66 @@ export function initialSelection(nTokens: number): Selection {
     threshold: DEFAULT_THRESHOLD,
     renormalize: true,
     normalize: true,
+  };
+}
+
+/**
+ * `current` with a part of it changed. A new start has its own routes again, an origin its own position; a contrast is traced from a last
+ * state, so that of the two the one that is given now stays.
+ */
+export function changedSelection<S extends Selection>(current: S, change: Partial<Selection>): S {
+  const next = { ...current, ...change };
+  if (change.start !== undefined && change.origin === undefined && change.start !== current.start) return { ...next, origin: null };
+  if (change.contrast && !change.origin) return { ...next, origin: null };
+  if (typeof next.origin !== "string") return next;
+  return { ...next, start: parseNode(next.origin)?.position ?? next.start, contrast: null, secondContrast: null };
+}
+
+/** The question that a graph asks for its routes. */
+export function routesQuestion({ start, origin, contrast, threshold, renormalize }: Selection): Question<"routes"> {
+  return { kind: "routes", from: origin ?? start, threshold, renormalize, ...(contrast && origin === null ? { contrast } : {}) };
+}
+
+/** Of a run, what says which states it has. */
+export interface StatesOf {
+  readonly tokens: readonly unknown[];
+  readonly model: { readonly nLayers: number; readonly parallelBlocks: boolean };
+}
+
+/**
+ * What the other graph of a comparison has selected, from either side: the same places, with tokens counted from the end. What it does not have is not
+ * selected there; a start before its first token is the first.
+ */
+export function mirroredSelection(selection: Selection, from: StatesOf, to: StatesOf): Selection {
+  const shift = to.tokens.length - from.tokens.length;
+  const { origin, focus, head, neuron, contrast, secondContrast } = selection;
+  const has = (layer: number, position: number): boolean => layer < to.model.nLayers && position >= 0 && position < to.tokens.length;
+  const across = (name: string): string | null => {
+    const place = parseNode(name);
+    if (!place || !has(place.layer, place.position + shift) || (place.kind === "A" && to.model.parallelBlocks)) return null;
+    return nodeName(place.kind, place.layer, place.position + shift);
+  };
+  const mirrored = (): Focus | null => {
+    if (focus?.kind === "node") {
+      const node = across(focus.node);
+      return node === null ? null : { kind: "node", node };
+    }
+    if (focus?.kind === "edge") {
+      const [source, target] = [across(focus.source), across(focus.target)];
+      // Where blocks are parallel, edges end elsewhere.
+      return source === null || target === null || from.model.parallelBlocks !== to.model.parallelBlocks ? null : { kind: "edge", source, target };
+    }
+    return focus && has(focus.layer, focus.position + shift) ? { ...focus, position: focus.position + shift } : null;
+  };
+  return {
+    ...selection,
+    start: Math.max(0, Math.min(to.tokens.length - 1, selection.start + shift)),
+    origin: origin === null ? null : across(origin),
+    contrast: secondContrast,
+    secondContrast: contrast,
+    focus: mirrored(),
+    head: head && head.layer < to.model.nLayers ? head : null,
+    neuron: neuron && has(neuron.layer, neuron.position + shift) ? { ...neuron, position: neuron.position + shift } : null,
   };
 }
 
@@ -58,13 +134,25 @@ function readFocus(value: unknown): Focus | null {
   return null;
 }
 
+/** Undefined where it is not one. */
+export function readContrast(value: unknown): TokenContrast | null | undefined {
+  if (value === null) return null;
+  const { token, versus } = (typeof value === "object" ? value : {}) as Record<string, unknown>;
+  const id = (given: unknown): boolean => given === null || isCount(given);
+  return id(token) && id(versus) ? { token: token as number | null, versus: versus as number | null } : undefined;
+}
+
 /** Reads a selection that came over the wire; what is missing or malformed takes the value of `fallback`. */
 export function readSelection(value: unknown, fallback: Selection): Selection {
   const given = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const head = given.head as Record<string, unknown> | null | undefined;
   const neuron = given.neuron as Record<string, unknown> | null | undefined;
+  const contrast = (name: "contrast" | "secondContrast"): TokenContrast | null => (given[name] === undefined ? fallback[name] : (readContrast(given[name]) ?? null));
   return {
     start: isCount(given.start) ? given.start : fallback.start,
+    origin: given.origin === undefined ? fallback.origin : typeof given.origin === "string" && parseNode(given.origin) ? given.origin : null,
+    contrast: contrast("contrast"),
+    secondContrast: contrast("secondContrast"),
     focus: given.focus === undefined ? fallback.focus : readFocus(given.focus),
     head: head === undefined ? fallback.head : head && isCount(head.layer) && isCount(head.head) ? { layer: head.layer, head: head.head } : null,
     neuron:

@@ -1,3 +1,4 @@
+import { parseNode } from "./names";
 import type { WireToken } from "./questions";
 import { initialSelection, readSelection } from "./selection";
 import type { Selection } from "./selection";
@@ -94,5 +95,14 @@ export interface PictureState {
 export function selectionFor(facts: RunFacts, value: unknown): Selection {
   const initial = initialSelection(facts.tokens.length);
   const selection = readSelection(value, initial);
-  return selection.start < facts.tokens.length ? selection : { ...selection, start: initial.start };
+  const origin = selection.origin === null ? undefined : parseNode(selection.origin);
+  const there = origin && origin.layer < facts.model.nLayers && origin.position < facts.tokens.length;
+  const { contrast, secondContrast } = selection;
+  return {
+    ...selection,
+    start: there ? origin.position : selection.start < facts.tokens.length ? selection.start : initial.start,
+    origin: there ? selection.origin : null,
+    contrast: there ? null : contrast,
+    secondContrast: there ? null : secondContrast,
+  };
 }

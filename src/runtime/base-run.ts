@@ -13,7 +13,7 @@ import type {
   ResidualPoint, RouteGraph, RouteNode, RouteOptions, Run, Tensor, Token, TransparentModel, ValueBias, VocabularyOptions,
 } from "../model/types";
 import { ByteCache } from "./byte-cache";
-import { checkIndex, checkOneOf, checkThreshold, checkTopK, checkValueBias, startNodes } from "./check";
+import { checkIndex, checkOneOf, checkThreshold, checkTopK, checkValueBias, oneToken, startNodes } from "./check";
 
 /** Constants of one layer's attention block, each [.., d]. */
 export interface AttentionConstants {
@@ -416,27 +416,15 @@ export abstract class BaseRun implements Run {
 
   /** The tokens of a contrast, and how the difference of their logits is read out. */
   private async readContrast(position: number, contrast: Contrast): Promise<{ readonly token: Token; readonly versus?: Token; readonly readout: Readout }> {
-    const token = contrast.token === undefined ? this.model.token(topIds((await this.logits({ position })).data, 1)[0]) : this.oneToken(contrast.token);
+    const token = contrast.token === undefined ? this.model.token(topIds((await this.logits({ position })).data, 1)[0]) : oneToken(this.model, contrast.token);
     if (contrast.versus === undefined) {
       const [readout] = await this.readReadouts(position, [token.id]);
       return { token, readout };
     }
-    const versus = this.oneToken(contrast.versus);
+    const versus = oneToken(this.model, contrast.versus);
     if (versus.id === token.id) throw new RangeError(`Both tokens of the contrast are ${JSON.stringify(token.text)} (${token.id}): their logits do not differ.`);
     const [a, b] = await this.readReadouts(position, [token.id, versus.id]);
     return { token, versus, readout: readoutDifference(a, b) };
-  }
-
-  private oneToken(token: number | string): Token {
-    if (typeof token === "number") {
-      checkIndex("token id", token, this.info.dVocab);
-      return this.model.token(token);
-    }
-    const tokens = this.model.tokenize(token, { addSpecialTokens: false });
-    if (tokens.length !== 1) {
-      throw new RangeError(`${JSON.stringify(token)} is ${tokens.length} tokens (${tokens.map(({ text }) => JSON.stringify(text)).join(", ")}): give a text that is exactly one, or a token id.`);
-    }
-    return tokens[0];
   }
 
   /** Contributions that are measured along a direction at one position, and as ever at the others. */

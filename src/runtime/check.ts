@@ -1,6 +1,6 @@
 /** Checks of arguments. Each throws a RangeError (or TypeError) of one sentence: what was given, and what is allowed. */
 import { requireNode } from "../attribution/names";
-import type { ModelInfo, NodeName, RouteNode, RouteOptions, ValueBias } from "../model/types";
+import type { ModelInfo, NodeName, RouteNode, RouteOptions, Token, TransparentModel, ValueBias } from "../model/types";
 
 function show(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
@@ -24,6 +24,19 @@ export function checkValueBias(value: ValueBias | undefined): void {
 /** How many answers are wanted: an integer of at least 1. */
 export function checkTopK(value: number): void {
   if (!Number.isInteger(value) || value < 1) throw new RangeError(`topK is ${show(value)}: it must be an integer of at least 1.`);
+}
+
+/** The token of an id, or of a text that is exactly one token. */
+export function oneToken(model: Pick<TransparentModel, "info" | "token" | "tokenize">, token: number | string): Token {
+  if (typeof token === "number") {
+    checkIndex("token id", token, model.info.dVocab);
+    return model.token(token);
+  }
+  const tokens = model.tokenize(token, { addSpecialTokens: false });
+  if (tokens.length !== 1) {
+    throw new RangeError(`${JSON.stringify(token)} is ${tokens.length} tokens (${tokens.map(({ text }) => JSON.stringify(text)).join(", ")}): give a text that is exactly one, or a token id.`);
+  }
+  return tokens[0];
 }
 
 export function checkThreshold(value: number): void {

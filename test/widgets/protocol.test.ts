@@ -69,7 +69,7 @@ describe("questions", () => {
   });
 
   test.each([
-    [{ kind: "everything" }, /no question of kind "everything"; known are routes, lens/],
+    [{ kind: "everything" }, /no question of kind "everything"; known are routes, targets, lens/],
     [{ kind: "toString" }, /no question of kind/],
     [undefined, /no question of kind/],
     [{ kind: "lens", node: "Z5", normalize: true, topK: 5 }, /node has to be a node's name/],

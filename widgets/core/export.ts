@@ -39,6 +39,10 @@ const PAINT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity
  * beneath it become images in the file.
  */
 export function svgText(svg: SVGSVGElement, beneath: readonly HTMLCanvasElement[] = []): string {
+  return new XMLSerializer().serializeToString(svgCopy(svg, beneath));
+}
+
+function svgCopy(svg: SVGSVGElement, beneath: readonly HTMLCanvasElement[]): SVGSVGElement {
   const copy = svg.cloneNode(true) as SVGSVGElement;
   const marks = svg.querySelectorAll<SVGElement>("*");
   const invisible: Element[] = [];
@@ -62,7 +66,32 @@ export function svgText(svg: SVGSVGElement, beneath: readonly HTMLCanvasElement[
     svgElement("rect", { width, height, fill: groundColor(svg) }),
     ...beneath.map((canvas) => svgElement("image", { width, height, href: canvas.toDataURL("image/png") })),
   );
-  return new XMLSerializer().serializeToString(copy);
+  return copy;
+}
+
+/** A picture on the page: an SVG, and the canvases beneath it. */
+export interface ShownPicture {
+  readonly svg: SVGSVGElement;
+  readonly beneath: readonly HTMLCanvasElement[];
+}
+
+/** Downloads several pictures as one, each where it lies on the page. */
+export async function savePictures(pictures: readonly ShownPicture[], name: string, format: "svg" | "png"): Promise<void> {
+  if (pictures.length === 0) return;
+  const places = pictures.map(({ svg }) => svg.getBoundingClientRect());
+  const [left, top] = [Math.min(...places.map((place) => place.left)), Math.min(...places.map((place) => place.top))];
+  const size = { width: Math.ceil(Math.max(...places.map((place) => place.right)) - left), height: Math.ceil(Math.max(...places.map((place) => place.bottom)) - top) };
+  const all = svgElement("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` }) as SVGSVGElement;
+  all.append(svgElement("rect", { ...size, fill: groundColor(pictures[0].svg) }));
+  pictures.forEach(({ svg, beneath }, i) => {
+    const copy = svgCopy(svg, beneath);
+    copy.setAttribute("x", String(places[i].left - left));
+    copy.setAttribute("y", String(places[i].top - top));
+    all.append(copy);
+  });
+  const text = new XMLSerializer().serializeToString(all);
+  if (format === "svg") return download(new Blob([text], { type: "image/svg+xml" }), `${name}.svg`);
+  await saveImage(await imageOf(text), size, `${name}.png`);
 }
 
 /** An element of an SVG that is built for a file. */
@@ -90,21 +119,26 @@ export function saveSvg(svg: SVGSVGElement, fileName: string, beneath: readonly 
   download(new Blob([svgText(svg, beneath)], { type: "image/svg+xml" }), fileName);
 }
 
-async function svgImage(svg: SVGSVGElement): Promise<HTMLImageElement> {
+async function imageOf(svg: string): Promise<HTMLImageElement> {
   const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svgText(svg))}`;
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
   await image.decode();
   return image;
 }
 
+const svgImage = (svg: SVGSVGElement): Promise<HTMLImageElement> => imageOf(svgText(svg));
+
 /** Twice the size on screen. */
-export async function savePng(svg: SVGSVGElement, fileName: string): Promise<void> {
-  const image = await svgImage(svg);
+async function saveImage(image: HTMLImageElement, { width, height }: { readonly width: number; readonly height: number }, fileName: string): Promise<void> {
   const canvas = document.createElement("canvas");
-  canvas.width = 2 * Number(svg.getAttribute("width"));
-  canvas.height = 2 * Number(svg.getAttribute("height"));
+  canvas.width = 2 * width;
+  canvas.height = 2 * height;
   canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
   await saveBlob(canvas, fileName);
+}
+
+export async function savePng(svg: SVGSVGElement, fileName: string): Promise<void> {
+  await saveImage(await svgImage(svg), { width: Number(svg.getAttribute("width")), height: Number(svg.getAttribute("height")) }, fileName);
 }
 
 /** Canvases of one size with an SVG of the same size on top. */

@@ -1,5 +1,5 @@
-import type { ModelFacts, NodePlace, RoutesAnswer } from "../../src/protocol";
-import { EDGE_KINDS, parseNode, ProtocolError } from "../../src/protocol";
+import type { Focus, ModelFacts, NodePlace, RoutesAnswer } from "../../src/protocol";
+import { EDGE_KINDS, nodeName, parseNode, ProtocolError } from "../../src/protocol";
 
 export type EdgeKind = (typeof EDGE_KINDS)[number];
 
@@ -17,6 +17,8 @@ export interface DrawnEdge {
   readonly heads: readonly { readonly head: number; readonly weight: number }[];
   /** In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size beside the largest one's. */
   readonly delta?: number;
+  /** In a comparison: the weight in the first and in the second routes; undefined where it is not on them. */
+  readonly both?: readonly [number | undefined, number | undefined];
 }
 
 /** Routes, checked against the model they are said to belong to and ready to draw. */
@@ -59,15 +61,22 @@ export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: nu
   return { nodes: new Set(answer.nodes), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
 }
 
+/** The edge that a focus is about: of a block, the one by which it writes. Undefined where it is not on the routes, or the focus is a state. */
+export function focusedEdge(routes: DrawnRoutes | undefined, focus: Focus | null): DrawnEdge | undefined {
+  if (focus?.kind === "ffn") return routes?.byKey.get(edgeKey(nodeName("M", focus.layer, focus.position), nodeName("I", focus.layer, focus.position), "ffn-out"));
+  if (focus?.kind !== "edge") return undefined;
+  return routes?.byKey.get(edgeKey(focus.source, focus.target, "attention")) ?? routes?.byKey.get(edgeKey(focus.source, focus.target, "residual"));
+}
+
 /** Two routes as one: every edge of either, with the difference of its weights; what is only in one counts 0 in the other. */
 export function comparedRoutes(first: DrawnRoutes, second: DrawnRoutes): DrawnRoutes {
   const differences = [...new Set([...first.byKey.keys(), ...second.byKey.keys()])].map((key) => {
     const a = first.byKey.get(key);
     const b = second.byKey.get(key);
-    return { edge: (a ?? b)!, delta: (a?.weight ?? 0) - (b?.weight ?? 0) };
+    return { edge: (a ?? b)!, both: [a?.weight, b?.weight] as const, delta: (a?.weight ?? 0) - (b?.weight ?? 0) };
   });
   // Two routes mostly agree: on the scale of contributions their differences would hardly show.
   const most = differences.reduce((largest, { delta }) => Math.max(largest, Math.abs(delta)), 1e-6);
-  const edges = differences.map(({ edge, delta }): DrawnEdge => ({ ...edge, delta, weight: Math.abs(delta) / most }));
+  const edges = differences.map(({ edge, both, delta }): DrawnEdge => ({ ...edge, delta, both, weight: Math.abs(delta) / most }));
   return { nodes: new Set([...first.nodes, ...second.nodes]), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
 }

@@ -1,4 +1,5 @@
 import type { Selection, WrittenSelection } from "../../src/protocol";
+import { changedSelection } from "../../src/protocol";
 
 /**
  * The one selection that the pictures of a run share. Pictures listen to it, never to each other; every write says
@@ -18,7 +19,7 @@ export class SelectionStore {
 
   /** Changes parts of the selection. Nothing happens where they are what they were. */
   set(change: Partial<Selection>, writer: string): void {
-    const next = { ...this.#value, ...change };
+    const next = changedSelection(this.#value, change);
     if (JSON.stringify({ ...next, writer: "" }) === JSON.stringify({ ...this.#value, writer: "" })) return;
     this.#value = { ...next, writer };
     for (const listener of [...this.#listeners]) listener(this.#value);

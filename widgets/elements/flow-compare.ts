@@ -1,19 +1,31 @@
 import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
-import { visibleText } from "../../src/protocol";
+import type { Focus } from "../../src/protocol";
+import { mirroredSelection, routesQuestion, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
+import { saveCsv, savePictures } from "../core/export";
+import { weight } from "../core/format";
 import type { DrawnRoutes } from "../core/routes";
-import { drawnRoutes } from "../core/routes";
+import { drawnRoutes, focusedEdge } from "../core/routes";
 import { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
 import type { FlowGraphElement } from "./flow-graph";
+import "./detail-panel";
 import "./flow-graph";
+import type { MenuItem } from "./menu";
+import "./menu";
+import "./trace-bar";
+
+/** Writers of the two selections that follow each other. */
+const FROM_FIRST = "first";
+const FROM_SECOND = "second";
 
 /**
- * The routes of two runs: side by side, or as one graph of their difference, where both prompts have as many tokens. Threshold, renormalisation and
- * what is looked at are common; the second run starts at the same token, counted from the end.
+ * The routes of two runs, or of two targets of one: side by side, or as one graph of their difference, where both prompts have as many tokens. Below them
+ * what is selected, in both. There is one selection: places are the same, with tokens counted from the end; each side has its own contrast.
+ * Parts: `numbers`, `detail`.
  */
 export class FlowCompareElement extends LmtElement {
   static override styles = [
@@ -44,6 +56,26 @@ export class FlowCompareElement extends LmtElement {
         padding-bottom: 6px;
         overflow-wrap: anywhere;
       }
+      .bar .end {
+        margin-inline-start: auto;
+      }
+      .numbers {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 4px 22px;
+        margin-top: 12px;
+        padding-top: 10px;
+        border-top: 1px solid var(--_line);
+      }
+      .detail {
+        margin-top: 10px;
+      }
+      .hint {
+        margin-top: 12px;
+        padding-top: 10px;
+        border-top: 1px solid var(--_line);
+        color: var(--_text-soft);
+      }
       .tag {
         display: inline-block;
         min-width: 18px;
@@ -60,21 +92,26 @@ export class FlowCompareElement extends LmtElement {
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, second: { attribute: false }, mode: {} };
+  static override properties = { ...LmtElement.properties, second: { attribute: false }, mode: {}, detail: { type: Boolean } };
 
   /** Source of the second run. */
   declare second: FlowSource | undefined;
   /** "side" or "difference". */
   declare mode: string;
 
+  /** Look closer at what is selected, below the graphs. */
+  declare detail: boolean;
+
   /** The second graph's selection: follows the first's, and the other way round. */
   #mirror: SelectionStore | undefined;
   #mirroring: AbortController | undefined;
-  readonly #probe = new SecondRoutes(this);
+  readonly #first = new SideRoutes(this, () => this.source, () => this.store);
+  readonly #other = new SideRoutes(this, () => this.second, () => this.#mirror);
 
   constructor() {
     super();
     this.mode = "side";
+    this.detail = true;
   }
 
   /** Why there can be no difference; "" where there can. */
@@ -100,67 +137,137 @@ export class FlowCompareElement extends LmtElement {
 
   #link(): void {
     this.#mirroring?.abort();
-    const [a, b] = [this.source?.facts.tokens.length, this.second?.facts.tokens.length];
-    if (a === undefined || b === undefined) return;
+    const [a, b] = [this.source?.facts, this.second?.facts];
+    if (!a || !b) return;
     const linked = (this.#mirroring = new AbortController());
-    const across = (start: number, from: number, to: number): number => Math.max(0, Math.min(to - 1, to - (from - start)));
-    const mirror = (this.#mirror = new SelectionStore({ ...this.selected, start: across(this.selected.start, a, b), focus: null }));
-    const shared = ({ threshold, renormalize, normalize }: { threshold: number; renormalize: boolean; normalize: boolean }): object => ({ threshold, renormalize, normalize });
-    this.store.subscribe((value) => mirror.set({ ...shared(value), start: across(value.start, a, b) }, "mirror"), linked.signal);
+    const mirror = (this.#mirror = new SelectionStore(mirroredSelection(this.selected, a, b)));
+    this.store.subscribe((value) => {
+      // What was selected in the second graph stays there, also where the first has no such place.
+      if (value.writer !== FROM_SECOND) mirror.set(mirroredSelection(value, a, b), FROM_FIRST);
+    }, linked.signal);
     mirror.subscribe((value) => {
-      if (value.writer !== "mirror") this.store.set({ ...shared(value), start: across(value.start, b, a), ...(b === a ? { focus: value.focus } : {}) }, this.writer);
+      if (value.writer !== FROM_FIRST) this.store.set(mirroredSelection(value, b, a), FROM_SECOND);
+      this.requestUpdate();
     }, linked.signal);
   }
 
-  /** Downloads the first graph or the difference, or its edges. */
+  /** Downloads both graphs or the difference, or their edges. */
   async save(format: "svg" | "png" | "csv"): Promise<void> {
-    await this.renderRoot.querySelector<FlowGraphElement>("lmt-flow-graph")?.save(format);
+    const graphs = [...this.renderRoot.querySelectorAll<FlowGraphElement>("lmt-flow-graph")];
+    if (graphs.length === 1) return graphs[0].save(format);
+    if (format !== "csv") return savePictures(graphs.flatMap(({ picture }) => picture ?? []), "information-flow-compared", format);
+    const keys = new Set([this.#first, this.#other].flatMap(({ routes }) => [...(routes?.byKey.keys() ?? [])]));
+    const rows = [...keys].map((key) => {
+      const [a, b] = [this.#first.routes?.byKey.get(key), this.#other.routes?.byKey.get(key)];
+      const { source, target, kind } = (a ?? b)!;
+      return [source, target, kind, a?.weight ?? "", b?.weight ?? ""];
+    });
+    return saveCsv([["source", "target", "kind", "weight A", "weight B"], ...rows], "information-flow-compared.csv");
   }
 
   protected override render(): TemplateResult {
-    if (!this.source || !this.second) return html`<div class="note">Two runs are needed to compare.</div>`;
+    const [first, second] = [this.source, this.second];
+    const mirror = this.#mirror;
+    if (!first || !second || !mirror) return html`<div class="note">Two runs are needed to compare.</div>`;
     const hurdle = this.#hurdle;
     const difference = this.mode === "difference" && !hurdle;
-    const prompt = (source: FlowSource, tag: string): TemplateResult =>
-      html`<div class="prompt"><span class="tag">${tag}</span><span class="token" style="white-space:normal">${source.facts.tokens.slice(0, 200).map((token) => visibleText(token.text)).join("")}</span></div>`;
+    const sides = [
+      { tag: "A", source: first, selection: this.store, routes: this.#first },
+      { tag: "B", source: second, selection: mirror, routes: this.#other },
+    ];
+    const wide = this.width >= 700 ? "wide" : "";
+    const head = ({ tag, source, selection, routes }: (typeof sides)[number]): TemplateResult =>
+      html`<div class="prompt"><span class="tag">${tag}</span><span class="token" style="white-space:normal">${source.facts.tokens.slice(0, 200).map((token) => visibleText(token.text)).join("")}</span></div>
+        <lmt-trace-bar .source=${source} .selection=${selection} .answered=${routes.ask.value?.contrast}></lmt-trace-bar>`;
     return html`
       <div class="bar" role="group" aria-label="How to compare">
         <button aria-pressed=${!difference} @click=${() => (this.mode = "side")}>Side by side</button>
         <button aria-pressed=${difference} ?disabled=${hurdle !== ""} title=${hurdle} @click=${() => (this.mode = "difference")}>Difference</button>
         ${hurdle ? html`<span class="soft">${hurdle}</span>` : nothing}
+        <span class="end"><lmt-menu label="Save" .items=${this.#menu}></lmt-menu></span>
+      </div>
+      <div class="pair ${wide}">
+        ${sides.map(
+          (side) => html`<section aria-label=${side.tag}>
+            ${head(side)}${difference ? nothing : html`<lmt-flow-graph no-trace .source=${side.source} .selection=${side.selection}></lmt-flow-graph>`}
+          </section>`,
+        )}
       </div>
       ${difference
-        ? html`${prompt(this.source, "A")}${prompt(this.second, "B")} ${this.#probe.error ? html`<div class="error" role="alert">${this.#probe.error}</div>` : this.#probe.ask.renderStatus()}
-            <lmt-flow-graph .source=${this.source} .selection=${this.store} .other=${this.#probe.routes} .otherTokens=${this.second.facts.tokens}></lmt-flow-graph>`
-        : html`<div class="pair ${this.width >= 700 ? "wide" : ""}">
-            <section>${prompt(this.source, "A")}<lmt-flow-graph .source=${this.source} .selection=${this.store}></lmt-flow-graph></section>
-            <section>${prompt(this.second, "B")}<lmt-flow-graph .source=${this.second} .selection=${this.#mirror}></lmt-flow-graph></section>
-          </div>`}
+        ? html`${this.#other.error ? html`<div class="error" role="alert">${this.#other.error}</div>` : this.#other.ask.renderStatus()}
+            <lmt-flow-graph no-trace .source=${first} .selection=${this.store} .other=${this.#other.routes} .otherTokens=${second.facts.tokens}></lmt-flow-graph>`
+        : nothing}
+      ${this.detail ? this.#renderDetail(sides, wide) : nothing}
     `;
+  }
+
+  /** What is selected, in both runs: the two numbers, and below them each side's heads, neurons or tokens. */
+  #renderDetail(sides: readonly { readonly tag: string; readonly source: FlowSource; readonly selection: SelectionStore }[], wide: string): TemplateResult {
+    const focuses = sides.map(({ selection }) => selection.value.focus);
+    if (focuses.every((focus) => focus === null)) {
+      return html`<div class="hint">Click a state, an edge or a feed-forward square to look closer at it in both.</div>`;
+    }
+    return html`${this.#renderNumbers(focuses)}
+      <div class="pair ${wide} detail" part="detail">
+        ${sides.map(
+          ({ tag, source, selection }) => html`<section aria-label="Detail of ${tag}">
+            <div class="prompt"><span class="tag">${tag}</span></div>
+            ${selection.value.focus
+              ? html`<lmt-detail-panel .source=${source} .selection=${selection}></lmt-detail-panel>`
+              : html`<div class="note">This side has nothing at that place: tokens are counted from the end.</div>`}
+          </section>`,
+        )}
+      </div>`;
+  }
+
+  #renderNumbers([a, b]: readonly (Focus | null)[]): TemplateResult | typeof nothing {
+    const focus = a ?? b;
+    if (!focus || focus.kind === "node") return nothing;
+    const weights = [focusedEdge(this.#first.routes, a)?.weight, focusedEdge(this.#other.routes, b)?.weight];
+    const name = focus.kind === "ffn" ? `Feed-forward block of layer ${focus.layer}, token ${focus.position}` : `${focus.source} → ${focus.target}`;
+    const number = (value: number | undefined): TemplateResult => (value === undefined ? html`<span class="soft">not on the routes</span>` : html`<b>${weight(value)}</b>`);
+    const difference = (weights[0] ?? 0) - (weights[1] ?? 0);
+    return html`<div class="numbers" part="numbers" role="status">
+      <span>${name}, contribution</span>
+      <span data-side="A"><span class="tag">A</span>${number(weights[0])}</span>
+      <span data-side="B"><span class="tag">B</span>${number(weights[1])}</span>
+      <span data-side="difference">A − B <b>${difference < 0 ? "−" : "+"}${weight(Math.abs(difference))}</b></span>
+    </div>`;
+  }
+
+  get #menu(): readonly MenuItem[] {
+    return [
+      { label: "Save as SVG", run: () => void this.save("svg") },
+      { label: "Save as PNG", run: () => void this.save("png") },
+      { label: "Save edges as CSV", run: () => void this.save("csv") },
+    ];
   }
 }
 
-/** The second run's routes for the difference: asked of the second source as the first graph asks its own. */
-class SecondRoutes {
+/** One side's routes, asked for as its graph asks for them, which is answered once. */
+class SideRoutes {
   readonly ask: Ask<"routes">;
   error = "";
   #read: { readonly answer: unknown; readonly routes: DrawnRoutes | undefined } | undefined;
 
-  constructor(private readonly host: FlowCompareElement) {
+  constructor(
+    host: FlowCompareElement,
+    private readonly source: () => FlowSource | undefined,
+    selection: () => SelectionStore | undefined,
+  ) {
     this.ask = new Ask(
       host,
       () => {
-        if (host.mode !== "difference") return undefined;
-        const { start, threshold, renormalize } = host.selected;
-        return { kind: "routes" as const, from: start, threshold, renormalize };
+        const value = selection()?.value;
+        return value && routesQuestion(value);
       },
-      () => host.second,
+      source,
     );
   }
 
   get routes(): DrawnRoutes | undefined {
     const answer = this.ask.value;
-    const facts = this.host.second?.facts;
+    const facts = this.source()?.facts;
     if (!answer || !facts) return undefined;
     if (this.#read?.answer !== answer) {
       this.error = "";

@@ -4,9 +4,10 @@ import type { D3ZoomEvent, ZoomBehavior, ZoomTransform } from "d3-zoom";
 import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
 import type { Focus, FlowLayout, NodePlace, WireToken } from "../../src/protocol";
-import { COLLAPSED, comfortableLayerHeight, describeNode, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../../src/protocol";
+import { COLLAPSED, comfortableLayerHeight, describeNode, flowLayout, nodeName, parseNode, routesQuestion, shortText, stateKinds, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
+import type { ShownPicture } from "../core/export";
 import { saveCanvas, saveCsv, savePng, saveSvg } from "../core/export";
 import { percent, weight as weightText } from "../core/format";
 import type { DrawnEdge, DrawnRoutes } from "../core/routes";
@@ -15,6 +16,7 @@ import { sentenceOf } from "../core/source";
 import { PreparedFlow, readPalette } from "./flow-canvas";
 import type { MenuItem } from "./menu";
 import "./menu";
+import "./trace-bar";
 
 /** Above this many states, or edges, the grid is drawn on a canvas: a browser moves about as many SVG marks within a frame. */
 const CANVAS_STATES = 2500;
@@ -269,6 +271,7 @@ export class FlowGraphElement extends LmtElement {
     colorBy: { attribute: "color-by" },
     other: { attribute: false },
     otherTokens: { attribute: false },
+    noTrace: { type: Boolean, attribute: "no-trace" },
     maxHeight: { type: Number, attribute: "max-height" },
   };
 
@@ -284,15 +287,12 @@ export class FlowGraphElement extends LmtElement {
   declare other: DrawnRoutes | undefined;
   /** Tokens of the other run: where they differ, a label names both. */
   declare otherTokens: readonly WireToken[] | undefined;
+  /** Do not show what the routes are of: a surrounding element does. */
+  declare noTrace: boolean;
   /** Height of the figure in CSS pixels above which it pans. */
   declare maxHeight: number;
 
-  readonly #routes = new Ask(this, () => ({
-    kind: "routes" as const,
-    from: this.selected.start,
-    threshold: this.selected.threshold,
-    renormalize: this.selected.renormalize,
-  }));
+  readonly #routes = new Ask(this, () => routesQuestion(this.selected));
   readonly #hovered = new Ask(this, () => {
     const node = this.#peek && this.#hover?.kind === "node" ? this.#hover.node : undefined;
     return node === undefined ? undefined : { kind: "lens" as const, node, normalize: this.selected.normalize, topK: LENS_TOP };
@@ -330,6 +330,7 @@ export class FlowGraphElement extends LmtElement {
     this.colorBy = "contribution";
     this.other = undefined;
     this.otherTokens = undefined;
+    this.noTrace = false;
     this.maxHeight = MAX_HEIGHT;
   }
 
@@ -354,6 +355,11 @@ export class FlowGraphElement extends LmtElement {
       this.#difference = { own, other: this.other, routes: comparedRoutes(own, this.other) };
     }
     return this.#difference.routes;
+  }
+
+  /** The node at which the routes begin. */
+  get #begin(): string {
+    return this.selected.origin ?? nodeName("I", (this.source?.facts.model.nLayers ?? 1) - 1, this.selected.start);
   }
 
   get #onCanvas(): boolean {
@@ -456,7 +462,8 @@ export class FlowGraphElement extends LmtElement {
               <button @click=${() => this.#fit()} aria-label="Show all" title="Show all (0)">⤢</button>
               <lmt-menu label="More" .items=${this.#menu}></lmt-menu>
             </span>
-          </div>`}
+          </div>
+          ${this.noTrace ? nothing : html`<lmt-trace-bar .source=${this.source} .selection=${this.store} .answered=${this.#routes.value?.contrast}></lmt-trace-bar>`}`}
       ${error ? html`<div class="error" role="alert">${error}</div>` : this.#routes.state === "error" ? this.#routes.renderStatus() : nothing} ${this.#labels.state === "error" ? this.#labels.renderStatus() : nothing}
       <div class="figure" part="figure">
         <div class="busy" ?data-on=${this.#routes.state === "loading" || this.#labels.state === "loading"}></div>
@@ -466,7 +473,7 @@ export class FlowGraphElement extends LmtElement {
           role="application"
           tabindex="0"
           aria-roledescription="information flow graph"
-          aria-label=${`Information flow of ${facts.tokens.length} tokens through ${facts.model.nLayers} layers, ending at token ${this.selected.start}, ${visibleText(facts.tokens[this.selected.start]?.text ?? "")}`}
+          aria-label=${`Information flow of ${facts.tokens.length} tokens through ${facts.model.nLayers} layers, ending at ${this.selected.origin === null ? "" : `${this.selected.origin}, `}token ${this.selected.start}, ${visibleText(facts.tokens[this.selected.start]?.text ?? "")}`}
           aria-describedby="keys"
           @keydown=${this.#key}
           @pointermove=${this.#pointerMove}
@@ -476,7 +483,7 @@ export class FlowGraphElement extends LmtElement {
         ${this.#renderTip()}
       </div>
       <div class="visually-hidden" id="keys">
-        Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, plus and minus zoom, Escape clears.
+        Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, T at this state, plus and minus zoom, Escape clears.
       </div>
       <div class="visually-hidden" role="status" aria-live="polite">${this.#announced}</div>
       ${this.bare ? nothing : this.#renderLegend()}
@@ -529,7 +536,7 @@ export class FlowGraphElement extends LmtElement {
     if (mark.kind === "ffn") {
       const edge = this.#ffnEdge(mark.layer, mark.position);
       return html`<b>Feed-forward block</b>, layer ${mark.layer}<br /><span class="soft">token ${mark.position} <span class="token">${token(mark.position)}</span></span
-        >${edge ? html`<br />${edge.delta === undefined ? `contribution ${weightText(edge.weight)}` : `contributes ${weightText(Math.abs(edge.delta))} more in ${edge.delta >= 0 ? "A" : "B"}`}` : nothing}`;
+        >${edge ? html`<br />${contributionText(edge)}` : nothing}`;
     }
     if (mark.kind === "edge") {
       const { edge } = mark;
@@ -538,7 +545,7 @@ export class FlowGraphElement extends LmtElement {
       return html`<b>${edge.kind === "attention" ? "Attention" : edge.kind === "residual" ? "Residual" : "Feed-forward"}</b>, layer ${edge.to.layer}<br />
         <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />${edge.delta === undefined
           ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}${label === undefined ? nothing : html` <span class="soft">(${this.#labels.value?.patterns[label]})</span>`}` : nothing}`
-          : html`contributes ${weightText(Math.abs(edge.delta))} more in ${edge.delta >= 0 ? "A" : "B"}`}`;
+          : contributionText(edge)}`;
     }
     const place = parseNode(mark.node);
     const answered = this.#hovered.answered;
@@ -573,7 +580,7 @@ export class FlowGraphElement extends LmtElement {
 
   protected override updated(): void {
     // What is hovered or under the cursor changes often, the rest seldom: only then is it drawn again.
-    const inputs = [this.#layout, this.#texts, this.#shown, this.selected.start, this.width, this.colorBy, this.#labels.value, this.dataset.theme, this.#onCanvas];
+    const inputs = [this.#layout, this.#texts, this.#shown, this.#begin, this.width, this.colorBy, this.#labels.value, this.dataset.theme, this.#onCanvas];
     if (inputs.every((value, i) => value === this.#drawnFor[i])) return this.#drawMarks();
     this.#drawnFor = inputs;
     this.#prepared = undefined;
@@ -628,7 +635,7 @@ export class FlowGraphElement extends LmtElement {
     }
 
     const routes = this.#shown;
-    const from = nodeName("I", facts.model.nLayers - 1, this.selected.start);
+    const from = this.#begin;
     const content = svg.select<SVGGElement>("g.content");
     const onCanvas = this.#onCanvas;
     const r = layout.nodeRadius;
@@ -833,7 +840,7 @@ export class FlowGraphElement extends LmtElement {
       model: facts.model,
       nTokens: facts.tokens.length,
       routes: this.#shown,
-      from: nodeName("I", facts.model.nLayers - 1, this.selected.start),
+      from: this.#begin,
       palette: readPalette(this),
       edgeWidth,
       edgeColor: (edge) => this.#edgeColor(edge),
@@ -884,6 +891,45 @@ export class FlowGraphElement extends LmtElement {
   #zoomBy(factor: number): void {
     const svg = this.renderRoot.querySelector<SVGSVGElement>("svg.plot");
     if (svg && this.#zoom) select(svg).call(this.#zoom.scaleBy.bind(this.#zoom), factor);
+  }
+
+  /** Where a state, the middle of an edge, a square or a start triangle is drawn, in CSS pixels of the window; undefined before there is a picture. */
+  whereIs(what: Focus | { readonly kind: "start"; readonly position: number }): { readonly x: number; readonly y: number } | undefined {
+    const at = this.#layoutPoint(what);
+    const bounds = this.renderRoot.querySelector("svg.plot")?.getBoundingClientRect();
+    if (!at || !bounds) return undefined;
+    const { x, y, k } = this.#transform;
+    return { x: bounds.left + this.#margin.left + x + k * at.x, y: what.kind === "start" ? bounds.top + 12 : bounds.top + this.#margin.top + y + k * at.y };
+  }
+
+  /** Pans so that something is in view; it stays where it is if it is. */
+  reveal(what: Focus | { readonly kind: "start"; readonly position: number }): void {
+    const at = this.#layoutPoint(what);
+    const svg = this.renderRoot.querySelector<SVGSVGElement>("svg.plot");
+    if (!at || !svg || !this.#zoom) return;
+    const { x, y, k } = this.#transform;
+    const margin = this.#margin;
+    const inside = (value: number, size: number): number => {
+      const edge = Math.min(24, size / 4);
+      return value < edge ? edge - value : value > size - edge ? size - edge - value : 0;
+    };
+    const dx = inside(x + k * at.x, this.width - margin.left - margin.right);
+    const dy = what.kind === "start" ? 0 : inside(y + k * at.y, Number(svg.getAttribute("height")) - margin.top - margin.bottom);
+    if (dx !== 0 || dy !== 0) select(svg).call(this.#zoom.translateBy.bind(this.#zoom), dx / k, dy / k);
+  }
+
+  #layoutPoint(what: Focus | { readonly kind: "start"; readonly position: number }): { readonly x: number; readonly y: number } | undefined {
+    const layout = this.#layout;
+    if (!layout) return undefined;
+    if (what.kind === "start") return { x: layout.x(what.position), y: 0 };
+    if (what.kind === "ffn") return layout.point({ kind: "M", layer: what.layer, position: what.position });
+    const place = parseNode(what.kind === "node" ? what.node : what.source);
+    if (!place) return undefined;
+    const target = what.kind === "edge" ? parseNode(what.target) : undefined;
+    if (!target) return layout.point(place);
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    line.setAttribute("d", layout.path(place, target, "attention"));
+    return line.getPointAtLength(line.getTotalLength() / 2);
   }
 
   // --- pointing ----------------------------------------------------------------------------------------------------
@@ -1043,6 +1089,10 @@ export class FlowGraphElement extends LmtElement {
       case "S":
         this.select({ start: this.#cursorPlace().position });
         return done();
+      case "t":
+      case "T":
+        this.select({ origin: placeName(this.#cursorPlace()) });
+        return done();
       case "Enter":
       case " ":
         this.#choose(this.#cursor ?? { kind: "node", node: placeName(this.#cursorPlace()) });
@@ -1113,10 +1163,10 @@ export class FlowGraphElement extends LmtElement {
       void this.#announceTop(mark.node);
     } else if (mark.kind === "edge") {
       const { edge } = mark;
-      this.#announced = `${edge.kind} edge from ${edge.source}, ${token(edge.from.position)}, to ${edge.target}, ${token(edge.to.position)}, ${edge.delta === undefined ? `contribution ${weightText(edge.weight)}` : `${weightText(Math.abs(edge.delta))} more in ${edge.delta >= 0 ? "A" : "B"}`}`;
+      this.#announced = `${edge.kind} edge from ${edge.source}, ${token(edge.from.position)}, to ${edge.target}, ${token(edge.to.position)}, ${contributionText(edge)}`;
     } else {
       const edge = this.#ffnEdge(mark.layer, mark.position);
-      this.#announced = `feed-forward block of layer ${mark.layer}, token ${token(mark.position)}${edge ? `, contribution ${weightText(edge.weight)}` : ", not on the routes"}`;
+      this.#announced = `feed-forward block of layer ${mark.layer}, token ${token(mark.position)}${edge ? `, ${contributionText(edge)}` : ", not on the routes"}`;
     }
     this.requestUpdate();
   }
@@ -1146,11 +1196,17 @@ export class FlowGraphElement extends LmtElement {
     ];
   }
 
+  /** What is drawn now; undefined before anything is. */
+  get picture(): ShownPicture | undefined {
+    const svg = this.renderRoot.querySelector<SVGSVGElement>("svg.plot");
+    return svg ? { svg, beneath: [...this.renderRoot.querySelectorAll("canvas")] } : undefined;
+  }
+
   /** Downloads the picture as it is shown, or its edges as a table. In an SVG, what is on canvas is an image beneath the labels. */
   async save(format: "svg" | "png" | "csv"): Promise<void> {
     if (format === "csv") {
-      const rows = (this.#shown?.edges ?? []).map((edge) => [edge.source, edge.target, edge.kind, edge.delta ?? edge.weight, edge.heads.map((h) => `${h.head}:${h.weight}`).join(" ")]);
-      return saveCsv([["source", "target", "kind", this.other ? "difference" : "weight", "heads"], ...rows], "information-flow.csv");
+      const rows = (this.#shown?.edges ?? []).map((edge) => [edge.source, edge.target, edge.kind, ...(edge.both ? [edge.both[0] ?? "", edge.both[1] ?? "", edge.delta ?? 0] : [edge.weight, edge.heads.map((h) => `${h.head}:${h.weight}`).join(" ")])]);
+      return saveCsv([["source", "target", "kind", ...(this.other ? ["weight A", "weight B", "difference"] : ["weight", "heads"])], ...rows], "information-flow.csv");
     }
     const svg = this.renderRoot.querySelector<SVGSVGElement>("svg.plot");
     if (!svg) return;
@@ -1173,6 +1229,13 @@ export function headColor(head: number, dark: boolean): string {
 /** Colours of patterns of heads: blue, ochre, vermilion, pink, apart for all common kinds of colour blindness. */
 function labelColor(label: number, dark: boolean): string {
   return (dark ? ["#6db5ff", "#d9b44a", "#ff8f59", "#f29ac6"] : ["#0065b3", "#8f6a00", "#d04a02", "#b8417f"])[label % 4];
+}
+
+/** What an edge carries, in words; of a comparison in both. */
+function contributionText({ weight, delta, both }: DrawnEdge): string {
+  if (delta === undefined) return `contribution ${weightText(weight)}`;
+  const [a, b] = (both ?? []).map((value) => (value === undefined ? "not on the routes" : weightText(value)));
+  return `contribution in A ${a}, in B ${b}: ${weightText(Math.abs(delta))} more in ${delta >= 0 ? "A" : "B"}`;
 }
 
 /** How strongly a contribution is coloured, 0 to 1. */

@@ -113,6 +113,8 @@ export class MenuElement extends LitElement {
 
   #run(item: MenuItem): void {
     this.open = false;
+    // The item that has the focus goes with the list.
+    this.shadowRoot?.querySelector<HTMLElement>(".opener")?.focus();
     item.run();
   }
 

@@ -30,7 +30,13 @@ interface Case {
 
 const panel: Case["show"] = (source, selection) => html`<lmt-flow-panel .source=${source} .selection=${selection}></lmt-flow-panel>`;
 const graph: Case["show"] = (source, selection) => html`<lmt-flow-graph .source=${source} .selection=${selection}></lmt-flow-graph>`;
-const second = new CachedSource(new SyntheticSource({ ...small, tokens: ["<|im_start|>", "The", " capital", " of", " Italy", " is"], seed: 5 }));
+const other = new CachedSource(new SyntheticSource({ ...small, tokens: ["<|im_start|>", "The", " capital", " of", " Italy", " is"], seed: 5 }));
+const longer = new CachedSource(new SyntheticSource({ ...small, tokens: ["<|im_start|>", "In", " short", ",", "the", " capital", " of", " Italy", " is"], seed: 5 }));
+/** Two runs, or, without a second one, the same run for two targets. */
+const compare =
+  (mode: string, second?: CachedSource): Case["show"] =>
+  (source, selection) =>
+    html`<lmt-flow-compare mode=${mode} .source=${source} .second=${second ?? source} .selection=${selection}></lmt-flow-compare>`;
 const matrix: Case["show"] = (source, selection) => html`<lmt-token-matrix .source=${source} .selection=${selection}></lmt-token-matrix>`;
 const explorer: Case["show"] = (source, selection) => html`<lmt-explorer .source=${source} .selection=${selection}></lmt-explorer>`;
 const grid: Case["show"] = (source, selection) => html`<lmt-lens-grid .source=${source} .selection=${selection}></lmt-lens-grid>`;
@@ -72,8 +78,15 @@ export const CASES: readonly Case[] = [
   ...controlCases(small),
   { name: "graph-heads", options: small, selection: { threshold: 0.02 }, show: (source, selection) => html`<lmt-flow-graph color-by="head" .source=${source} .selection=${selection}></lmt-flow-graph>` },
   { name: "graph-compact", options: { ...deep, sparse: true }, selection: { threshold: 0.1 }, show: (source, selection) => html`<lmt-flow-graph compact .source=${source} .selection=${selection}></lmt-flow-graph>` },
-  { name: "compare", options: small, show: (source, selection) => html`<lmt-flow-compare .source=${source} .second=${second} .selection=${selection}></lmt-flow-compare>` },
-  { name: "difference", options: small, selection: { focus: null }, show: (source, selection) => html`<lmt-flow-compare mode="difference" .source=${source} .second=${second} .selection=${selection}></lmt-flow-compare>` },
+  { name: "graph-contrast", options: small, selection: { contrast: { token: 0, versus: 10 } }, show: graph },
+  { name: "graph-origin", options: small, selection: { start: 4, origin: "I8_4", focus: { kind: "ffn", layer: 6, position: 4 } }, show: graph },
+  { name: "graph-contrast-400", width: 400, options: small, selection: { contrast: { token: 0, versus: 10 } }, show: graph },
+  { name: "compare", options: small, show: compare("side", other) },
+  { name: "compare-edge", options: small, selection: { focus: { kind: "edge", source: "I10_4", target: "A11_5" }, head: { layer: 11, head: 3 } }, show: compare("side", other) },
+  { name: "compare-targets", options: small, selection: { contrast: { token: 0, versus: null }, secondContrast: { token: 10, versus: null }, focus: { kind: "node", node: "I8_5" } }, show: compare("side") },
+  { name: "compare-400", width: 400, options: small, selection: { focus: { kind: "ffn", layer: 11, position: 5 } }, show: compare("side", longer) },
+  { name: "difference", options: small, selection: { focus: null }, show: compare("difference", other) },
+  { name: "difference-ffn", options: small, selection: { focus: { kind: "ffn", layer: 11, position: 5 } }, show: compare("difference", other) },
 ];
 
 /** For `npm run bench -- widgets`: shown only by name. */

@@ -1,5 +1,5 @@
 import type { Answer, Question, QuestionKind, RunFacts, WireToken } from "../../src/protocol";
-import { EDGE_KINDS, nodeName, PROTOCOL_VERSION, ProtocolError, stateBelow, tensor } from "../../src/protocol";
+import { EDGE_KINDS, nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, stateBelow, tensor } from "../../src/protocol";
 import type { FlowSource } from "../core/source";
 
 /** A made-up run: deterministic numbers that obey the same rules as real ones, and any state that an element can be in. */
@@ -84,7 +84,11 @@ export class SyntheticSource implements FlowSource {
     const T = tokens.length;
     switch (question.kind) {
       case "routes":
-        return this.routes(question.from, question.threshold, question.renormalize);
+        return this.routes(question);
+      case "targets": {
+        const found = WORDS.map((text, id) => ({ id, text, logit: 20 - id, probability: 0.6 * 0.5 ** id })).filter(({ text }) => text.trim().toLowerCase().startsWith(question.text.trim().toLowerCase()));
+        return { tokens: found.slice(0, question.topK) };
+      }
       case "lens": {
         const seed = [...question.node].reduce((h, c) => h * 31 + c.charCodeAt(0), 7) % 1e6;
         let rest = 1;
@@ -167,8 +171,12 @@ export class SyntheticSource implements FlowSource {
   }
 
   /** Routes traced through made-up contributions by the rules of real ones. */
-  private routes(from: number, threshold: number, renormalize: boolean): Answer<"routes"> {
+  private routes({ from: origin, threshold, renormalize, contrast }: Question<"routes">): Answer<"routes"> {
     const { model } = this.facts;
+    const top = typeof origin === "string" ? parseNode(origin)! : { kind: "I" as const, layer: model.nLayers - 1, position: origin };
+    const from = top.position;
+    const about = (id: number | null): WireToken => ({ id: id ?? 0, text: WORDS[(id ?? 0) % WORDS.length] });
+    const slant = contrast ? 1 + (contrast.token ?? 0) + 7 * (contrast.versus ?? 0) : 0;
     const nodes: string[] = [];
     const index = new Map<string, number>();
     const indexOf = (name: string): number => {
@@ -192,14 +200,14 @@ export class SyntheticSource implements FlowSource {
       columns.starts.push(columns.heads.length);
     };
     let reached = new Set([from]);
-    indexOf(nodeName("I", model.nLayers - 1, from));
-    for (let layer = model.nLayers - 1; layer >= 0; layer--) {
+    indexOf(nodeName(top.kind, top.layer, from));
+    for (let layer = top.layer; layer >= 0; layer--) {
       const next = new Set<number>();
       for (const t of reached) {
         const top = nodeName("I", layer, t);
         const middle = model.parallelBlocks ? top : nodeName("A", layer, t);
         const below = stateBelow(layer, t);
-        const seed = this.options.seed ?? 0;
+        const seed = (this.options.seed ?? 0) + (t === from ? slant : 0);
         const idle = this.options.sparse && layer % 5 > 1;
         const ffn = idle ? 0.001 : 0.02 + 0.4 * noise(layer, t, 1 + seed) ** 3;
         if (ffn > threshold) {
@@ -223,9 +231,10 @@ export class SyntheticSource implements FlowSource {
       reached = next;
     }
     return {
-      from: [nodeName("I", model.nLayers - 1, from)],
+      from: [nodeName(top.kind, top.layer, from)],
       threshold,
       renormalize,
+      ...(contrast ? { contrast: { token: about(contrast.token), ...(contrast.versus === null ? {} : { versus: about(contrast.versus) }) } } : {}),
       nodes,
       sources: tensor(Uint32Array.from(columns.sources)),
       targets: tensor(Uint32Array.from(columns.targets)),

@@ -1,0 +1,126 @@
+import { css, html, nothing } from "lit";
+import type { TemplateResult } from "lit";
+import type { RoutesAnswer, TokenContrast, WireToken } from "../../src/protocol";
+import { describeNode, nodeName, parseNode } from "../../src/protocol";
+import { define, LmtElement } from "../core/element";
+import type { TokenPickerElement } from "./token-picker";
+import "./token-picker";
+
+/**
+ * What the routes are of: the whole state on top of the start token, one token that it may predict rather than another (`contrast`), or
+ * any other state (`origin`). Writes these two parts of the selection.
+ */
+export class TraceBarElement extends LmtElement {
+  static override styles = [
+    LmtElement.styles,
+    css`
+      .bar {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 5px 8px;
+        align-items: center;
+        min-height: 30px;
+        padding: 0 2px 6px;
+      }
+      button {
+        height: 24px;
+        padding: 0 8px;
+      }
+      .about {
+        display: inline-flex;
+        flex-wrap: wrap;
+        gap: 5px 8px;
+        align-items: center;
+        padding: 2px 8px;
+        margin-inline-start: -8px;
+        border-radius: 7px;
+        background: var(--_wash);
+      }
+    `,
+  ];
+  static override properties = { ...LmtElement.properties, answered: { attribute: false }, known: { state: true } };
+
+  /** Tokens of the contrast that is drawn, as its answer names them. */
+  declare answered: RoutesAnswer["contrast"];
+  /** Tokens that were chosen here: their names are known before the answer is there. */
+  declare protected known: ReadonlyMap<number, WireToken>;
+
+  constructor() {
+    super();
+    this.answered = undefined;
+    this.known = new Map();
+  }
+
+  protected override render(): TemplateResult | typeof nothing {
+    const facts = this.source?.facts;
+    if (!facts) return nothing;
+    const { contrast, origin, focus, start } = this.selected;
+    const node = focus?.kind === "node" ? focus.node : focus?.kind === "ffn" ? nodeName("M", focus.layer, focus.position) : undefined;
+    const begin = origin ?? nodeName("I", facts.model.nLayers - 1, start);
+    const place = node === undefined || (node === begin && !contrast) ? undefined : parseNode(node);
+    return html`<div class="bar" role="group" aria-label="What the routes are of">
+      ${contrast
+        ? this.#renderContrast(contrast)
+        : html`${origin === null
+              ? nothing
+              : html`<span class="about" id="origin"
+                  >Routes of <b>${origin}</b> <span class="soft">${describeNode(origin)}</span>
+                  <button data-act="top" title="Routes of the last state of this token again" @click=${() => this.#end({ origin: null })}>Back to the top</button></span
+                >`}
+            <button data-act="why" title="Trace what speaks for one next token rather than another" @click=${this.#begin}>Why this prediction …</button>`}
+      ${place && node ? html`<button data-act="here" title="Routes of ${describeNode(node)} (key T in the graph)" @click=${() => this.#traceFrom(node)}>Trace from ${node}</button>` : nothing}
+    </div>`;
+  }
+
+  #renderContrast(contrast: TokenContrast): TemplateResult {
+    const { source, store } = this;
+    const token = contrast.token === null ? this.answered?.token : this.#named(contrast.token, this.answered?.token);
+    const versus = contrast.versus === null ? undefined : this.#named(contrast.versus, this.answered?.versus);
+    const write = (part: "token" | "versus") => (event: CustomEvent<WireToken | null>) => {
+      if (event.detail) this.known = new Map(this.known).set(event.detail.id, event.detail);
+      this.#write(part, event.detail?.id ?? null);
+    };
+    return html`<span class="about">
+      <span id="why">Why</span>
+      <lmt-token-picker id="token" label="Why this token" none="the best prediction" .source=${source} .selection=${store} .token=${token} @lmt-token=${write("token")}></lmt-token-picker>
+      <span>rather than</span>
+      <lmt-token-picker id="versus" label="Rather than this token" none="any other" .source=${source} .selection=${store} .token=${versus} @lmt-token=${write("versus")}></lmt-token-picker>
+      <button data-act="clear" aria-label="Clear: routes of the whole state again" title="Routes of the whole state again" @click=${() => this.#end({ contrast: null })}>Clear</button>
+    </span>`;
+  }
+
+  /** A token that the selection knows by its id alone. */
+  #named(id: number, answered: WireToken | undefined): WireToken {
+    const prediction = this.source?.facts.predictions.find((token) => token.id === id);
+    return (answered?.id === id ? answered : undefined) ?? this.known.get(id) ?? prediction ?? { id, text: `#${id}` };
+  }
+
+  #write(part: "token" | "versus", id: number | null): void {
+    const now = this.selected.contrast ?? { token: null, versus: null };
+    const other = part === "token" ? now.versus : now.token;
+    // A token is not compared with itself: what was the other one makes room.
+    const rest = id !== null && id === other ? (part === "token" ? now.token : now.versus) : other;
+    this.select({ contrast: part === "token" ? { token: id, versus: rest } : { token: rest, versus: id } });
+  }
+
+  readonly #begin = async (): Promise<void> => {
+    this.select({ contrast: { token: null, versus: null } });
+    await this.updateComplete;
+    this.renderRoot.querySelector<TokenPickerElement>("#versus")?.focus();
+  };
+
+  /** Ends a contrast or an origin; the focus stays in this bar. */
+  async #end(change: { contrast: null } | { origin: null }): Promise<void> {
+    this.select(change);
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLElement>("[data-act=why]")?.focus();
+  }
+
+  async #traceFrom(node: string): Promise<void> {
+    this.select({ origin: node });
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLElement>("[data-act=top]")?.focus();
+  }
+}
+
+define("lmt-trace-bar", TraceBarElement);
