@@ -80,12 +80,20 @@ export class Computer {
     const states = this.shared((nLayers + 1) * size);
     states.set(this.embed(tokenIds));
     const state = (index: number): Tensor => ({ data: states.subarray(index * size, (index + 1) * size), dims: [nTokens, dModel] });
+    const check = (index: number, where: string) => {
+      const bad = firstNotFinite(state(index).data);
+      if (bad < 0) return;
+      const position = Math.floor(bad / dModel);
+      throw new Error(`The state ${where} is not finite at position ${position} (token id ${tokenIds[position]}): ${index === 0 ? "the embedding holds" : "the layer's weights hold"} NaN or infinity, or values too large for float32. Check the model's files.`);
+    };
+    check(0, "before the first layer");
     const kept: LayerTensors[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       step.check();
       await this.inTurn(async () => {
         const tensors = await this.runLayer(layer, question, state(layer).data, [...keep, "resid_post"]);
         state(layer + 1).data.set(tensors.resid_post!.data);
+        check(layer + 1, `after layer ${layer}`);
         kept.push(this.shareTensors(tensors, keep, { resid_pre: state(layer), resid_post: state(layer + 1) }));
       });
       step.progress(layer + 1, nLayers);
@@ -309,8 +317,11 @@ export class Computer {
     if (Object.keys(outputs).length > 0) {
       const x = this.scratch.copy("x", state, [nTokens, dModel]);
       const session = await this.layerSession(index);
-      await session.run({ x, ...this.inputs(layer, positions) }, outputs);
-      if (index >= this.nHeld) await session.release();
+      try {
+        await session.run({ x, ...this.inputs(layer, positions) }, outputs);
+      } finally {
+        if (index >= this.nHeld) await session.release();
+      }
     }
     const tensors: Tensors = {};
     for (const name of names) {
@@ -358,8 +369,11 @@ export class Computer {
       const streamed = index >= this.nHeld;
       const session = this.heads[index] ?? this.sessions.create(`the heads of layer ${index}`, "layer", build(false), streamed);
       if (!streamed) this.heads[index] = session;
-      await (await session).run({ value }, { value_out: valueOut });
-      if (streamed) await (await session).release();
+      try {
+        await (await session).run({ value }, { value_out: valueOut });
+      } finally {
+        if (streamed) await (await session).release();
+      }
       return;
     }
     // The layer's session has the matrix in a form of its own: a second one is read for the moment, not held.
@@ -455,6 +469,14 @@ function add(sizes: readonly Size[]): Size {
 const ROWS_BYTES = 64 << 20;
 
 type Tensors = Partial<Record<LayerTensorName, Array32>>;
+
+/** Index of the first value that is NaN or infinite; -1 where there is none. */
+function firstNotFinite(values: Float32Array): number {
+  let sum = 0;
+  // A product with 0 is 0 for every finite number, NaN for all others.
+  for (let i = 0; i < values.length; i++) sum += values[i] * 0;
+  return sum === 0 ? -1 : values.findIndex(value => !Number.isFinite(value));
+}
 
 /** Added to the scores: −∞ where a query may not look, else ALiBi's slope times the distance, or 0. */
 function mask(nTokens: number, window = Infinity, slopes?: Float64Array): Array32 {

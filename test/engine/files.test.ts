@@ -81,3 +81,16 @@ test("a file that is gone when it is needed says which", async () => {
   fs.rmSync(path.join(scratch, "gone", "part.bin"));
   await expect(createEngine(files)).rejects.toThrow(/part\.bin/);
 });
+
+test.each([
+  ["model.embed_tokens.weight", NaN, /^The state before the first layer is not finite at position 0 \(token id \d+\): the embedding holds NaN or infinity, .*\. Check the model's files\.$/],
+  ["model.layers.1.mlp.down_proj.weight", Infinity, /^The state after layer 1 is not finite at position 0 \(token id \d+\): the layer's weights hold NaN or infinity/],
+])("%s with a value that is %p is told, and not computed with", async (name, value, message) => {
+  const folder = fs.mkdtempSync(path.join(scratch, "broken-"));
+  fs.cpSync(modelFolder("llama-tiny"), folder, { recursive: true });
+  const { offset, byteLength } = (await openModel(folder)).weights.entries.get(name)!;
+  const file = fs.openSync(path.join(folder, "model.safetensors"), "r+");
+  fs.writeSync(file, new Uint8Array(Float32Array.from({ length: byteLength / 4 }, () => value).buffer), 0, byteLength, offset);
+  fs.closeSync(file);
+  await expect(lastLogits(await openModel(folder))).rejects.toThrow(message);
+});
