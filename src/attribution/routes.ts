@@ -55,6 +55,10 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
     else if (kind === "M") blocks[layer].set(position, 1); // a start of its own: it has one input
     else inputs[layer + 1].add(position);
   }
+  /** A block is reached; one that is also a start keeps the weight of its one input. */
+  const reachBlock = (layer: number, position: number, weight: number): void => {
+    if (!blocks[layer].has(position)) blocks[layer].set(position, weight);
+  };
 
   let sliceEnd = performance.now() + SLICE_MS;
   const breathe = async (): Promise<void> => {
@@ -85,7 +89,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
           intoStates.push({ source: `A${layer}_${position}`, target, kind: "residual", weight: residual });
         }
         if (ffn > 0) {
-          blocks[layer].set(position, ffn);
+          reachBlock(layer, position, ffn);
           intoStates.push({ source: `M${layer}_${position}`, target, kind: "ffn-out", weight: ffn });
         }
         await breathe();
@@ -115,7 +119,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
           edges.push({ source: `${below}_${key}`, target, kind: "attention", weight, heads });
         }
         if (ffn > 0) {
-          blocks[layer].set(position, ffn);
+          reachBlock(layer, position, ffn);
           edges.push({ source: `M${layer}_${position}`, target, kind: "ffn-out", weight: ffn });
         }
         await breathe();

@@ -1,9 +1,10 @@
 import { createReadStream } from "node:fs";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { aggregate as aggregatePrompts, type AggregateState } from "../runtime/aggregate";
+import { aggregate as aggregatePrompts, PromptError, type AggregateState } from "../runtime/aggregate";
 import { loadModel } from "../runtime/load";
 import { choiceOption, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
+import { checkWritable, reading, writeWhole } from "./output";
 
 const usage = `lm-transparency aggregate --model M --prompts FILE [options]
 Averages the importance of each head and each feed-forward block over the prompts of a file, and scores the patterns of heads.
@@ -22,18 +23,24 @@ ${MODEL_USAGE}
 /** A state is written at most this often. */
 const SAVE_MS = 5000;
 
-/** One prompt a line, read as they are needed. */
-export async function* readPrompts(file: string, limit = Infinity): AsyncGenerator<string | number[]> {
-  const lines = createInterface({ input: createReadStream(file, "utf8"), crlfDelay: Infinity });
+/** A prompt of a file. */
+export interface FilePrompt {
+  readonly prompt: string | number[];
+  /** From 1. */
+  readonly line: number;
+}
+
+/** One prompt a line, read as they are needed; a byte order mark before the first is none of it. */
+export async function* readPrompts(file: string, limit = Infinity): AsyncGenerator<FilePrompt> {
   const json = file.endsWith(".jsonl");
   let number = 0;
   let taken = 0;
-  for await (const line of lines) {
+  for await (const line of createInterface({ input: createReadStream(file, "utf8"), crlfDelay: Infinity })) {
     if (taken >= limit) return;
-    number++;
-    if (line.trim() === "") continue;
+    const text = number++ === 0 ? line.replace(/^\ufeff/, "") : line;
+    if (text.trim() === "") continue;
     taken++;
-    yield json ? parsePrompt(line, `${file}, line ${number}`) : line;
+    yield { prompt: json ? parsePrompt(text, `${file}, line ${number}`) : text, line: number };
   }
 }
 
@@ -51,24 +58,33 @@ function parsePrompt(line: string, where: string): string | number[] {
   throw new UsageError(`${where}: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}`);
 }
 
+/** What a file of states holds; undefined where there is none yet. */
 async function readState(file: string | undefined): Promise<AggregateState | undefined> {
   if (file === undefined) return undefined;
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+  const text = await reading(file, readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
-  });
+  }));
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text) as AggregateState;
+    const state: unknown = JSON.parse(text);
+    if (typeof state === "object" && state !== null) return state as AggregateState;
   } catch {
-    throw new UsageError(`${file} is no state of an aggregate: delete it to start anew`);
+    // Said below.
   }
+  throw new UsageError(`${file} is no state of an aggregate: delete it to start anew`);
 }
 
 /** Replaced in one step: an interrupt leaves the old one or the new one. */
 async function writeState(file: string, state: AggregateState): Promise<void> {
-  await writeFile(`${file}.new`, JSON.stringify(state));
+  await writeWhole(`${file}.new`, JSON.stringify(state));
   await rename(`${file}.new`, file);
+}
+
+async function count(items: AsyncIterable<unknown>): Promise<number> {
+  let n = 0;
+  for await (const item of items) n += item === undefined ? 0 : 1;
+  return n;
 }
 
 export const aggregate: Command = {
@@ -96,9 +112,9 @@ export const aggregate: Command = {
       threshold: numberOption("threshold", values.threshold, 0, 1),
       valueBias: choiceOption("value-bias", values["value-bias"], ["output", "term"]),
     };
+    await checkWritable(values.json, values.csv, values.state);
     const resume = await readState(values.state);
-    let total = 0;
-    for await (const prompt of readPrompts(file, limit)) total += prompt === undefined ? 0 : 1;
+    const total = await reading(file, count(readPrompts(file, limit)));
     const { signal } = context;
     const { revision, "cache-dir": cacheDir, device, dtype } = values;
     const model = await loadModel(values.model, { revision, cacheDir, device, dtype, signal, onProgress: context.progress });
@@ -111,17 +127,26 @@ export const aggregate: Command = {
       saved = performance.now();
     };
     try {
-      const result = await aggregatePrompts(model, readPrompts(file, limit), {
+      let line = 0;
+      const prompts = async function* (): AsyncGenerator<string | number[]> {
+        for await (const next of readPrompts(file, limit)) {
+          line = next.line;
+          yield next.prompt;
+        }
+      };
+      const result = await aggregatePrompts(model, prompts(), {
         ...options, resume, total, signal, onProgress: context.progress,
         onState: async state => {
           last = state;
           if (performance.now() - saved > SAVE_MS) await save();
         },
+      }).catch((error: unknown) => {
+        throw error instanceof PromptError ? new UsageError(`${file}, line ${line}: ${error.reason}`) : error;
       });
       const text = `${JSON.stringify(result)}\n`;
-      if (values.csv !== undefined) await writeFile(values.csv, result.toCSV());
+      if (values.csv !== undefined) await writeWhole(values.csv, result.toCSV());
       if (values.json === "-") await context.write(text);
-      else await writeFile(values.json, text);
+      else await writeWhole(values.json, text);
     } finally {
       await save();
       await model.dispose();

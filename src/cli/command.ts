@@ -32,13 +32,34 @@ export type OptionValues<T extends OptionTypes> = {
   -readonly [K in keyof T]: T[K] extends { readonly type: "boolean" } ? boolean | undefined : T[K] extends { readonly default: string } ? string : string | undefined;
 };
 
+/**
+ * The same arguments with every option's value tied to it (`--name=value`), so that a value may begin with a dash: a prompt, or a
+ * number that is then refused for what it is. What is an option itself is no value.
+ */
+function tieValues(args: readonly string[], options: OptionTypes): string[] {
+  const tied: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === "--") return [...tied, ...args.slice(i)];
+    const type = args[i].startsWith("--") ? options[args[i].slice(2)]?.type : undefined;
+    const next = args[i + 1];
+    if (type !== "string" || next === undefined) {
+      tied.push(args[i]);
+    } else if (next.startsWith("--") && Object.hasOwn(options, next.slice(2).split("=")[0])) {
+      throw new UsageError(`${args[i]} has no value: ${next} comes after it (write ${args[i]}=${next} if that is the value)`);
+    } else {
+      tied.push(`${args[i]}=${next}`);
+      i++;
+    }
+  }
+  return tied;
+}
+
 /** Parses arguments strictly; every problem is a `UsageError` of one sentence. */
-export function parseOptions<const T extends OptionTypes>(args: readonly string[], options: T): OptionValues<T> {
+export function parseOptionsAndFiles<const T extends OptionTypes>(args: readonly string[], options: T): { readonly values: OptionValues<T>; readonly files: readonly string[] } {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
-    if (positionals.length > 0) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[0])}`);
+    const { values, positionals } = parseArgs({ args: tieValues(args, options), options, strict: true, allowPositionals: true });
     // Strict parsing gives exactly this; the library's own type of it cannot be named.
-    return values as unknown as OptionValues<T>;
+    return { values: values as unknown as OptionValues<T>, files: positionals };
   } catch (error) {
     if (error instanceof UsageError) throw error;
     // The parser adds advice about arguments of other shapes: only its first sentence is about this one.
@@ -46,14 +67,11 @@ export function parseOptions<const T extends OptionTypes>(args: readonly string[
   }
 }
 
-/** The same for a command that takes files beside its options. */
-export function parseOptionsAndFiles<const T extends OptionTypes>(args: readonly string[], options: T): { readonly values: OptionValues<T>; readonly files: readonly string[] } {
-  try {
-    const { values, positionals } = parseArgs({ args: [...args], options, strict: true, allowPositionals: true });
-    return { values: values as unknown as OptionValues<T>, files: positionals };
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message.split(/\. |\n/)[0] : String(error));
-  }
+/** The same for a command that takes options alone. */
+export function parseOptions<const T extends OptionTypes>(args: readonly string[], options: T): OptionValues<T> {
+  const { values, files } = parseOptionsAndFiles(args, options);
+  if (files.length > 0) throw new UsageError(`unexpected argument ${JSON.stringify(files[0])}`);
+  return values;
 }
 
 /** A number option in a range. */

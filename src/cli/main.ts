@@ -23,13 +23,17 @@ function version(): string {
 }
 
 function write(text: string): Promise<void> {
+  clearProgress();
+  written = true;
   return new Promise((resolve, reject) => process.stdout.write(text, error => (error ? reject(error) : resolve())));
 }
 
 let shown = false;
+let written = false;
 
 function progress({ stage, done, total, unit }: Progress): void {
-  if (!process.stderr.isTTY) return;
+  // On a terminal that shows the result too, progress would stand in the middle of it.
+  if (!process.stderr.isTTY || (written && process.stdout.isTTY)) return;
   const amount = unit === "bytes" ? `${(done / 1e6).toFixed(1)}${total ? ` of ${(total / 1e6).toFixed(1)}` : ""} MB` : `${done}${total ? ` of ${total}` : ""} ${unit}`;
   process.stderr.write(`\r\x1b[K${stage}: ${amount}`);
   shown = true;
@@ -42,11 +46,11 @@ function clearProgress(): void {
 
 async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
-  if (name === "--version") {
+  if (name === "--version" || name === "-v") {
     await write(`${version()}\n`);
     return 0;
   }
-  if (name === "--help" || name === "help") {
+  if (name === "--help" || name === "-h" || name === "help") {
     await write(overview());
     return 0;
   }
@@ -60,7 +64,7 @@ async function main(args: readonly string[]): Promise<number> {
       const known = COMMANDS.map(candidate => candidate.name).join(", ");
       throw new UsageError(name === undefined ? `which command? There are ${known}` : `there is no command ${JSON.stringify(name)}: there are ${known}`);
     }
-    if (rest.includes("--help")) {
+    if (rest.includes("--help") || rest[0] === "-h") {
       await write(`${command.usage}\n`);
       return 0;
     }

@@ -1,10 +1,10 @@
-import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
-import { exportRoutes, ROUTE_FORMATS } from "../attribution/route-formats";
+import { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "../attribution/route-formats";
 import { topIds, probabilities } from "../lens/vocabulary";
-import type { ModelInfo, NodeName, RouteEdge, Run, Token, TransparentModel } from "../model/types";
+import type { ModelInfo, NodeName, RouteEdge, RouteOptions, Run, Token, TransparentModel } from "../model/types";
 import { loadModel } from "../runtime/load";
 import { choiceOption, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
+import { checkWritable, writePieces, writeWhole } from "./output";
 
 /** What `trace` prints. */
 export interface TraceOutput {
@@ -47,6 +47,13 @@ export function parseTokenIds(text: string): number[] {
   });
 }
 
+/** The format of a file of routes by its ending. */
+function graphFormat(file: string): RouteFormat {
+  const format = ROUTE_FORMATS.find(name => name === extname(file).slice(1).toLowerCase());
+  if (!format) throw new UsageError(`--graph is ${JSON.stringify(file)}: its ending must be ${ROUTE_FORMATS.map(name => `.${name}`).join(" or ")}`);
+  return format;
+}
+
 function readFrom(text: string): "last" | "all" | number {
   if (text === "last" || text === "all") return text;
   if (!/^\d+$/.test(text)) throw new UsageError(`--from is ${JSON.stringify(text)}: it must be last, all, or the number of a token`);
@@ -58,6 +65,22 @@ async function predictions(run: Run, model: TransparentModel, topK: number): Pro
   const ids = topIds(data, topK);
   const p = probabilities(data, ids);
   return ids.map((id, i) => ({ ...model.token(id), logit: data[id], probability: p[i] }));
+}
+
+/** A `TraceOutput` as JSON, each start's routes traced when those before are written: routes of all tokens of a long prompt are gigabytes. */
+async function* json(run: Run, model: TransparentModel, starts: readonly number[], options: RouteOptions, topK: number): AsyncGenerator<string> {
+  const head: Omit<TraceOutput, "routes"> = { schema: "lm-transparency/trace@1", model: model.info, tokens: run.tokens, predictions: await predictions(run, model, topK) };
+  yield `${JSON.stringify(head).slice(0, -1)},"routes":[`;
+  // Of many starts it is their number that says how far it is.
+  const { onProgress } = options;
+  const many = starts.length > 1;
+  for (const [i, from] of starts.entries()) {
+    const { nodes, edges } = await run.routes({ ...options, from, onProgress: many ? undefined : onProgress });
+    if (many) onProgress?.({ stage: "routes", done: i + 1, total: starts.length, unit: "tokens" });
+    const routes: TraceOutput["routes"][number] = { from, nodes: nodes.map(({ name }) => name), edges };
+    yield `${i > 0 ? "," : ""}${JSON.stringify(routes)}`;
+  }
+  yield "]}\n";
 }
 
 export const trace: Command = {
@@ -87,7 +110,7 @@ export const trace: Command = {
       threshold: numberOption("threshold", values.threshold, 0, 1),
       topK: numberOption("top-k", values["top-k"], 1, Infinity, true),
     };
-    const graphFormat = values.graph === undefined ? undefined : choiceOption("graph", extname(values.graph).slice(1), ROUTE_FORMATS);
+    const format = values.graph === undefined ? undefined : graphFormat(values.graph);
     const routeOptions = {
       threshold: parsed.threshold,
       renormalize: !values["no-renormalize"],
@@ -96,6 +119,7 @@ export const trace: Command = {
       signal: context.signal,
       onProgress: context.progress,
     };
+    await checkWritable(values.json, values.graph);
     const { signal } = context;
     const { revision, "cache-dir": cacheDir, device, dtype } = values;
     const model = await loadModel(values.model, { revision, cacheDir, device, dtype, signal, onProgress: context.progress });
@@ -105,22 +129,8 @@ export const trace: Command = {
       const last = run.tokens.length - 1;
       if (typeof parsed.from === "number" && parsed.from > last) throw new UsageError(`--from is ${parsed.from}: the tokens of this prompt are numbered 0 to ${last}`);
       const starts = parsed.from === "all" ? run.tokens.map((_, t) => t) : [parsed.from === "last" ? last : parsed.from];
-      const routes: TraceOutput["routes"][number][] = [];
-      for (const from of starts) {
-        const { nodes, edges } = await run.routes({ ...routeOptions, from });
-        routes.push({ from, nodes: nodes.map(({ name }) => name), edges });
-      }
-      if (values.graph !== undefined && graphFormat) await writeFile(values.graph, exportRoutes(await run.routes({ ...routeOptions, from: starts }), graphFormat));
-      const output: TraceOutput = {
-        schema: "lm-transparency/trace@1",
-        model: model.info,
-        tokens: run.tokens,
-        predictions: await predictions(run, model, parsed.topK),
-        routes,
-      };
-      const text = `${JSON.stringify(output)}\n`;
-      if (values.json === "-") await context.write(text);
-      else await writeFile(values.json, text);
+      if (values.graph !== undefined && format) await writeWhole(values.graph, exportRoutes(await run.routes({ ...routeOptions, from: starts }), format));
+      await writePieces(values.json, json(run, model, starts, routeOptions, parsed.topK), context);
     } finally {
       await model.dispose();
     }

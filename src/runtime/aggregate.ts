@@ -21,6 +21,14 @@ export interface AggregateOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A prompt of an aggregate's list that cannot be run. */
+export class PromptError extends RangeError {
+  /** @param index of the prompt, from 0 */
+  constructor(readonly index: number, readonly reason: string) {
+    super(`Prompt ${index + 1} of the list: ${reason}`);
+  }
+}
+
 /** Sums over the prompts so far; plain data. L layers, H heads, arrays row-major. */
 export interface AggregateState {
   readonly schema: typeof AGGREGATE_SCHEMA;
@@ -158,6 +166,8 @@ export class Aggregate {
   }
 }
 
+const SUMS = ["heads", "headOnRoute", "attentionResidual", "ffn", "ffnResidual", "ffnOnRoute"] as const;
+
 type Prompt = string | readonly number[];
 
 /** Sums that grow with each prompt. */
@@ -195,7 +205,7 @@ class Sums {
   /** Everything but the count and the digest, which `see` has made again. */
   restore({ sums, nPositions }: AggregateState): void {
     this.nPositions = nPositions;
-    for (const name of ["heads", "headOnRoute", "attentionResidual", "ffn", "ffnResidual", "ffnOnRoute"] as const) this[name].set(sums[name]);
+    for (const name of SUMS) this[name].set(sums[name]);
     for (const name of HEAD_PATTERNS) {
       this.patterns[name].set(sums.patterns[name]);
       this.patternQueries[name] = sums.patternQueries[name];
@@ -231,7 +241,7 @@ class Sums {
       if (kind === "ffn-out") own.ffnOnRoute[layer] = 1;
       for (const head of Object.keys(heads ?? {})) own.headOnRoute[layer * nHeads + Number(head)] = 1;
     }
-    for (const name of ["heads", "headOnRoute", "attentionResidual", "ffn", "ffnResidual", "ffnOnRoute"] as const) own[name].forEach((x, i) => { this[name][i] += x; });
+    for (const name of SUMS) own[name].forEach((x, i) => { this[name][i] += x; });
     for (const name of HEAD_PATTERNS) {
       own.patterns[name].forEach((x, i) => { this.patterns[name][i] += x; });
       this.patternQueries[name] += own.patternQueries[name];
@@ -286,7 +296,7 @@ export async function aggregate(model: TransparentModel, prompts: Iterable<Promp
       continue;
     }
     const run = await (typeof prompt === "string" ? model.run(prompt, { signal }) : model.run(prompt, { signal })).catch((error: unknown) => {
-      if (error instanceof RangeError) throw new RangeError(`Prompt ${sums.nPrompts + 1} of the list: ${error.message}`);
+      if (error instanceof RangeError) throw new PromptError(sums.nPrompts, error.message);
       throw error;
     });
     try {
@@ -303,14 +313,25 @@ export async function aggregate(model: TransparentModel, prompts: Iterable<Promp
   return new Aggregate(sums.state());
 }
 
-function checkResume(resume: AggregateState, { model, options }: Sums): void {
-  if (resume.schema !== AGGREGATE_SCHEMA) throw new RangeError(`The state to resume is of schema ${JSON.stringify(resume.schema)}, not ${AGGREGATE_SCHEMA}.`);
+/** States come out of files: nothing about them is taken for granted. */
+function checkResume(resume: AggregateState, like: Sums): void {
+  if (typeof resume !== "object" || resume === null || resume.schema !== AGGREGATE_SCHEMA) {
+    throw new RangeError(`The state to resume is of schema ${JSON.stringify((resume as Partial<AggregateState> | null)?.schema)}, not ${AGGREGATE_SCHEMA}.`);
+  }
+  const { model, options } = like;
   for (const key of ["name", "nLayers", "nHeads"] as const) {
-    if (resume.model[key] !== model[key]) throw new RangeError(`The state to resume is of a model with ${key} ${resume.model[key]}, not ${model[key]}: start anew.`);
+    if (resume.model?.[key] !== model[key]) throw new RangeError(`The state to resume is of a model with ${key} ${resume.model?.[key]}, not ${model[key]}: start anew.`);
   }
   for (const key of ["positions", "threshold", "valueBias"] as const) {
-    if (resume.options[key] !== options[key]) throw new RangeError(`The state to resume was made with ${key} ${resume.options[key]}, not ${options[key]}: start anew, or give the same options.`);
+    if (resume.options?.[key] !== options[key]) throw new RangeError(`The state to resume was made with ${key} ${resume.options?.[key]}, not ${options[key]}: start anew, or give the same options.`);
   }
+  const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+  const numbers = (value: unknown, length: number): boolean => Array.isArray(value) && value.length === length && value.every(x => Number.isFinite(x) && x >= 0);
+  const { sums } = resume;
+  const whole =
+    count(resume.nPrompts) && count(resume.nPositions) && resume.nPositions >= resume.nPrompts && SUMS.every(name => numbers(sums?.[name], like[name].length)) &&
+    HEAD_PATTERNS.every(name => numbers(sums?.patterns?.[name], like.patterns[name].length) && count(sums?.patternQueries?.[name]));
+  if (!whole) throw new RangeError("The state to resume is damaged: numbers of it are missing or impossible; start anew.");
 }
 
 /**

@@ -89,11 +89,18 @@ const wrong: readonly (readonly [string, readonly string[], number, RegExp])[] =
   ["a bad reading", ["trace", "--model", "m", "--text", "a", "--value-bias", "none"], 2, /--value-bias is "none": it must be output or term/],
   ["a start after the end", ["trace", "--model", folder, "--token-ids", "1,2", "--from", "2"], 2, /--from is 2: the tokens of this prompt are numbered 0 to 1/],
   ["an id outside", ["trace", "--model", folder, "--token-ids", "1,300"], 2, /Token id 300 at position 1 of the prompt is outside the vocabulary: ids go from 0 to 299\./],
+  ["a value that begins with a dash", ["trace", "--model", "m", "--text", "a", "--threshold", "-1"], 2, /--threshold is "-1": it must be a number from 0 to 1/],
+  ["an option where a value should be", ["trace", "--model", "m", "--text", "--from", "all"], 2, /--text has no value: --from comes after it \(write --text=--from if that is the value\)/],
+  ["an option at the end without a value", ["trace", "--model", "m", "--text"], 2, /--text/],
+  ["a file of routes of no known format", ["trace", "--model", "m", "--text", "a", "--graph", "routes.svg"], 2, /--graph is "routes.svg": its ending must be .json or .graphml or .dot or .csv/],
   ["no such model", ["trace", "--model", "/no/such/folder", "--text", "a"], 1, /\/no\/such\/folder/],
   ["a file that is no model", ["trace", "--model", __filename, "--text", "a"], 1, /\S/],
-  ["a folder that cannot be written", ["trace", "--model", folder, "--token-ids", "1", "--json", "/no/such/folder/x"], 1, /\/no\/such\/folder\/x/],
+  ["a folder that cannot be written", ["trace", "--model", folder, "--token-ids", "1", "--json", "/no/such/folder/x"], 1, /\/no\/such\/folder\/x cannot be written: there is no such file or folder\./],
+  ["a table that cannot be written", ["aggregate", "--model", folder, "--prompts", __filename, "--csv", "/no/such/x.csv"], 1, /\/no\/such\/x\.csv cannot be written: there is no such file or folder\./],
+  ["a state that cannot be written", ["aggregate", "--model", folder, "--prompts", __filename, "--state", os.tmpdir()], 1, /cannot be written: it is a folder\./],
   ["no prompts", ["aggregate", "--model", "m"], 2, /--prompts is missing/],
-  ["no file of prompts", ["aggregate", "--model", folder, "--prompts", "/no/such/file"], 1, /\/no\/such\/file/],
+  ["no file of prompts", ["aggregate", "--model", folder, "--prompts", "/no/such/file"], 1, /\/no\/such\/file cannot be read: there is no such file or folder\./],
+  ["a folder of prompts", ["aggregate", "--model", folder, "--prompts", os.tmpdir()], 1, /cannot be read: it is a folder\./],
 ];
 test.each(wrong)("%s: one line on standard error and the exit code", (_, args, code, sentence) => {
   const result = run(...args);
@@ -103,7 +110,20 @@ test.each(wrong)("%s: one line on standard error and the exit code", (_, args, c
   expect(result.code).toBe(code);
 });
 
+test("a prompt may begin with a dash", () => {
+  const { code, out, err } = run("trace", "--model", folder, "--text", "--5 + 3", "--no-special-tokens");
+  expect([code, err]).toEqual([0, ""]);
+  expect((JSON.parse(out) as Trace).tokens.map(({ text }) => text).join("")).toBe("--5 + 3");
+});
+
+test("an ending in capitals is the same format", () => {
+  const graph = path.join(temporary, "ROUTES.DOT");
+  expect(run("trace", "--model", folder, "--token-ids", "1,2", "--json", path.join(temporary, "x.json"), "--graph", graph).code).toBe(0);
+  expect(fs.readFileSync(graph, "utf8")).toMatch(/^digraph/);
+});
+
 test("help and version", () => {
+  expect([run("-h").out, run("trace", "-h").out, run("-v").out]).toEqual([run("--help").out, run("trace", "--help").out, run("--version").out]);
   expect(run("--help").out).toContain("trace");
   expect(run("trace", "--help").out).toContain("--no-renormalize");
   expect(run("aggregate", "--help").out).toContain("--state");
@@ -152,6 +172,46 @@ describe("aggregate", () => {
     const reached = (JSON.parse(fs.readFileSync(state, "utf8")) as AggregateState).nPrompts;
     expect(reached).toBeGreaterThan(0);
     const limit = String(reached + 5);
+    const resumed = run("aggregate", "--model", folder, "--prompts", file, "--state", state, "--limit", limit);
+    const whole = run("aggregate", "--model", folder, "--prompts", file, "--limit", limit);
+    expect([resumed.code, resumed.out]).toEqual([0, whole.out]);
+  });
+
+  test("empty lines, line ends of all kinds and a byte order mark are none of a prompt; a prompt that fails is named by its line", async () => {
+    const file = path.join(temporary, "lines.txt");
+    fs.writeFileSync(file, "\ufeffthe cat\r\n\r\n   \r\non the 🙂\nlast without an end");
+    const { code, out, err } = run("aggregate", "--model", folder, "--prompts", file);
+    expect([code, err]).toEqual([0, ""]);
+    const model = await loadModel(folder);
+    const expected = await aggregate(model, ["the cat", "on the 🙂", "last without an end"]);
+    await model.dispose();
+    expect(JSON.parse(out)).toEqual(JSON.parse(JSON.stringify(expected)));
+    fs.writeFileSync(file, `fine\n\n${"much too long ".repeat(50)}\nfine`);
+    const failed = run("aggregate", "--model", folder, "--prompts", file);
+    expect(failed.code).toBe(2);
+    expect(failed.err).toMatch(/lines\.txt, line 3: The prompt has \d+ tokens, and llama-tiny was made for at most 64\.\n$/);
+  });
+
+  test.each(["", "{", "null", "[]", '{"schema":"lm-transparency/aggregate@1"}'])("a state file that holds %j is refused, and stays", text => {
+    const [file, state] = [path.join(temporary, "few.txt"), path.join(temporary, "torn.json")];
+    fs.writeFileSync(file, "the cat\n");
+    fs.writeFileSync(state, text);
+    const { code, err } = run("aggregate", "--model", folder, "--prompts", file, "--state", state);
+    expect([code, err]).toEqual([2, expect.stringMatching(/^lm-transparency: .*state.*\n$/)]);
+    expect(fs.readFileSync(state, "utf8")).toBe(text);
+  });
+
+  test("goes on after it was killed", async () => {
+    const file = path.join(temporary, "killed.txt");
+    fs.writeFileSync(file, Array.from({ length: 50000 }, (_, i) => `prompt number ${i}`).join("\n"));
+    const state = path.join(temporary, "killed.state");
+    const child = spawn(process.execPath, [program, "aggregate", "--model", folder, "--prompts", file, "--state", state]);
+    while (!fs.existsSync(state)) await new Promise(resolve => setTimeout(resolve, 20));
+    child.kill("SIGKILL");
+    await new Promise(resolve => child.on("exit", resolve));
+    // What was being written when it died.
+    fs.writeFileSync(`${state}.new`, fs.readFileSync(state, "utf8").slice(0, 100));
+    const limit = String((JSON.parse(fs.readFileSync(state, "utf8")) as AggregateState).nPrompts + 5);
     const resumed = run("aggregate", "--model", folder, "--prompts", file, "--state", state, "--limit", limit);
     const whole = run("aggregate", "--model", folder, "--prompts", file, "--limit", limit);
     expect([resumed.code, resumed.out]).toEqual([0, whole.out]);

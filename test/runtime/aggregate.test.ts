@@ -100,6 +100,21 @@ test("what does not fit is refused", async () => {
   await expect(aggregate(model, prompts.slice(0, 1), { resume: state })).rejects.toThrow("There are 1 prompts, and 2 were aggregated before");
   await expect(aggregate(model, prompts, { resume: state, threshold: 0.2 })).rejects.toThrow("The state to resume was made with threshold 0.04, not 0.2");
   await expect(aggregate(new ToyModel({ ...shape, nHeads: 2 }), prompts, { resume: state })).rejects.toThrow("The state to resume is of a model with nHeads 3, not 2");
+  type Damage = (state: { -readonly [K in keyof AggregateState]: AggregateState[K] } & Record<string, unknown>) => void;
+  const damages: Damage[] = [
+    s => { s.sums = undefined as unknown as AggregateState["sums"]; },
+    s => { s.nPrompts = -1; },
+    s => { s.nPositions = 1; },
+    s => { s.sums = { ...s.sums, heads: s.sums.heads.slice(1) }; },
+    s => { s.sums = { ...s.sums, ffn: [NaN, 0] }; },
+    s => { s.sums = { ...s.sums, patterns: {} as AggregateState["sums"]["patterns"] }; },
+  ];
+  for (const damage of damages) {
+    const copy = JSON.parse(JSON.stringify(state)) as AggregateState & Record<string, unknown>;
+    damage(copy);
+    await expect(aggregate(model, prompts, { resume: copy })).rejects.toThrow("The state to resume is damaged: numbers of it are missing or impossible; start anew.");
+  }
+  await expect(aggregate(model, prompts, { resume: { schema: state.schema } as AggregateState })).rejects.toThrow("The state to resume is of a model with name undefined, not");
   await expect(aggregate(model, [])).rejects.toThrow("There are no prompts to aggregate.");
   await expect(aggregate(model, [[1], [99]])).rejects.toThrow("Prompt 2 of the list: Token id 99 at position 0 of the prompt is outside the vocabulary: ids go from 0 to 8.");
 });

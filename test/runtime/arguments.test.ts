@@ -57,6 +57,12 @@ test("a trace from an FFN block follows its one input", async () => {
   expect(edges.find(({ kind }) => kind === "ffn-in")).toEqual({ source: "A1_2", target: "M1_2", kind: "ffn-in", weight: 1 });
 });
 
+test("a block that is a start keeps that weight where another start reaches it", async () => {
+  const { edges } = await run.routes({ from: ["I1_2", "M1_2"], threshold: 0 });
+  expect(edges.find(({ kind, target }) => kind === "ffn-in" && target === "M1_2")?.weight).toBe(1);
+  expect(edges.find(({ kind, source }) => kind === "ffn-out" && source === "M1_2")?.weight).toBeLessThan(1);
+});
+
 test("parallel blocks have no state between attention and FFN", async () => {
   const parallel = await new ToyModel({ ...shape, parallelBlocks: true }).run([1, 2]);
   await expect(parallel.residual(0, "mid")).rejects.toThrow('There is no residual "mid" in this model');
