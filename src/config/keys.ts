@@ -1,6 +1,8 @@
 /** The keys of a configuration: what each has to be. The JSON schema for editors says the same and is tested against this. */
 
-export const DTYPES = ["auto", "float32", "float16", "bfloat16", "q8", "q4"] as const;
+import { dtypes } from "../engine/precision";
+
+export const DTYPES = dtypes;
 export const SHARE_LEVELS = ["seen", "routes", "all", "none"] as const;
 export type ShareLevel = (typeof SHARE_LEVELS)[number];
 

@@ -1,4 +1,13 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { list } from "../model/errors";
+
+/** An execution provider, and the sentence of why it cannot be used here. */
+export interface DeviceReport {
+  readonly name: string;
+  readonly problem?: string;
+}
 
 /** An execution provider that onnxruntime-node has on this platform; those that are not bundled need libraries of their own. */
 export interface Provider {
@@ -41,4 +50,50 @@ export function deviceFailure(name: string, reason: string): string {
   // onnxruntime's messages carry source paths and go on for lines.
   const short = /Failed to [^\n]*/.exec(reason)?.[0] ?? reason.split("\n")[0];
   return `Device "${name}" is not available (${short.replace(/[\s.]+$/, "")}): ${remedy}. "cpu" works.`;
+}
+
+/** Of `devices` (as `device` of a model can be), those that cannot be used, with the sentence of why. `reports`: all providers of the platform, tried. */
+export function unavailableDevices(devices: readonly string[], reports: readonly DeviceReport[]): Readonly<Record<string, string>> {
+  const problems = new Map(reports.map(({ name, problem }) => [name, problem]));
+  const reasons: Record<string, string> = {};
+  for (const device of devices) {
+    try {
+      const found = providersFor(device, reports.map(({ name }) => ({ name, bundled: true }))).map(name => problems.get(name));
+      if (found.every(problem => problem !== undefined)) reasons[device] = found.join(" ");
+    } catch (error) {
+      reasons[device] = (error as Error).message;
+    }
+  }
+  return reasons;
+}
+
+/** A driver that takes longer than this to start, in milliseconds, is not waited for. */
+const TRIAL_MS = 60_000;
+
+let tried: Promise<readonly DeviceReport[]> | undefined;
+
+/**
+ * The execution providers of this platform, each started once a process: those with a `problem` cannot be used here. They are tried in a process of their
+ * own, which takes some tenths of a second.
+ */
+export function availableDevices(): Promise<readonly DeviceReport[]> {
+  return (tried ??= tryDevices(join(__dirname, "try-devices.js")));
+}
+
+/** What the program at `file` finds. */
+export async function tryDevices(file: string): Promise<readonly DeviceReport[]> {
+  const child = spawn(process.execPath, [file], { stdio: ["ignore", "pipe", "ignore"], timeout: TRIAL_MS, windowsHide: true });
+  // Whoever ends meanwhile does not wait for it.
+  child.unref();
+  const ended = new Promise<void>(resolve => child.once("close", () => resolve()).once("error", () => resolve()));
+  const reports: DeviceReport[] = [];
+  let trying: string | undefined;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const said = JSON.parse(line) as DeviceReport & { readonly trying?: string };
+    trying = said.trying;
+    if (trying === undefined) reports.push(said);
+  }
+  await ended;
+  if (trying !== undefined) reports.push({ name: trying, problem: deviceFailure(trying, "Failed to start: its driver ended the process that tried it") });
+  return reports;
 }

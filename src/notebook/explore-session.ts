@@ -5,6 +5,7 @@ import type { Progress, Run, TransparentModel } from "../model/types";
 import type { Choice, ControlChoices, ControlCurrent, ControlStatus, GraphSettings, ModelCard } from "../protocol";
 import { CHOOSE, OPEN_DATASET, promptLength, PROTOCOL_VERSION, readChoosePayload, readDatasetPayload, STOP, WIDGET_MODULE } from "../protocol";
 import { loadModel } from "../runtime/load";
+import { availableDevices, unavailableDevices } from "../engine/devices";
 import { commHost, DISPLAYED } from "../protocol/comm-host";
 import { Picture } from "./picture";
 import type { PictureHolder } from "./picture";
@@ -84,6 +85,7 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
           models: given ? [given.info.name] : settings.models.map(({ name }) => name),
           devices: given ? [given.info.device] : [...new Set(["auto", "cpu", "gpu", settings.device])],
           dtypes: given ? [given.info.dtype] : DTYPES,
+          unavailable: {},
           prompts,
           dataset: options.prompts ? "" : settings.dataset,
           ownModels: !given && !settings.demo,
@@ -142,8 +144,22 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
 
   /** Loads and runs what is chosen at first, once. Does not wait for it. */
   start(): void {
+    if (!this.#given) void this.#tryDevices();
     if (this.#started) return;
     this.#begin({});
+  }
+
+  #tried = false;
+
+  /** Finds out which of the devices on offer this machine has. */
+  async #tryDevices(): Promise<void> {
+    if (this.#tried) return;
+    this.#tried = true;
+    const reports = await availableDevices();
+    // Should the trial itself fail, all stay on offer: loading says what is wrong.
+    if (reports.length === 0 || this.closed) return;
+    const choices = this.get("choices");
+    this.set({ choices: { ...choices, unavailable: unavailableDevices(choices.devices, reports) } });
   }
 
   /** From now on pictures stand in this widget's display, which holds what a notebook keeps of them. */

@@ -21,6 +21,8 @@ export interface ControlChoices {
   readonly models: readonly string[];
   readonly devices: readonly string[];
   readonly dtypes: readonly string[];
+  /** Of these, the ones that cannot be chosen on this machine: name → the sentence of why. */
+  readonly unavailable: Readonly<Record<string, string>>;
   /** The first ones come from a file or from code, later ones were typed. */
   readonly prompts: readonly string[];
   /** File that the prompts came from, "" for none. */
@@ -137,6 +139,7 @@ export function readChoices(value: unknown): ControlChoices {
     models: texts(given.models),
     devices: texts(given.devices),
     dtypes: texts(given.dtypes),
+    unavailable: Object.fromEntries(Object.entries(object(given.unavailable)).filter((entry): entry is [string, string] => typeof entry[1] === "string")),
     prompts: texts(given.prompts),
     dataset: text(given.dataset),
     ownModels: given.ownModels === true,

@@ -5,6 +5,10 @@ import path from "node:path";
 import { type ExplorerConfig, ExploreSession, explore, loadModel, modelPanel, promptBar, readConfig, type Run } from "../../src/index";
 import { JUPYTER_DISPLAY } from "../../src/protocol/comm-host";
 import { type Payload, PAYLOAD_MIME, readPayload } from "../../src/protocol/payload";
+import { createEngine } from "../../src/engine";
+import { availableDevices } from "../../src/engine/devices";
+import { openModel } from "../../src/model/open";
+import { eventually } from "../support/eventually";
 import { modelFolder } from "../support/fixtures";
 
 const gpt2 = modelFolder("gpt2-tiny");
@@ -37,6 +41,22 @@ test("what is chosen at first is loaded from its path and run; the last prompt c
   expect(one.picture!.selection).toMatchObject({ threshold: 0.07, renormalize: false, normalize: true, start: one.run!.tokens.length - 1 });
   await same.dispose();
 });
+
+test("the menu says which devices this machine does not have, and why", async () => {
+  const one = session({ device: "tpu", default_model: "" });
+  one.start();
+  await eventually(async () => one.get("choices").unavailable, (unavailable) => expect(unavailable.tpu).toMatch(/^There is no device "tpu"/));
+  const { devices, dtypes, unavailable } = one.get("choices");
+  expect(devices).toEqual(["auto", "cpu", "gpu", "tpu"]);
+  expect(Object.keys(unavailable)).not.toContain("cpu");
+  expect(Object.keys(unavailable)).not.toContain("auto");
+  const reports = await availableDevices();
+  const gpus = reports.filter(({ name }) => ["cuda", "dml", "coreml", "webgpu"].includes(name));
+  expect(unavailable.gpu === undefined).toBe(gpus.some(({ problem }) => problem === undefined));
+  // Every precision is one that models can be loaded in.
+  const files = await openModel(gpt2);
+  for (const dtype of dtypes) await (await createEngine(files, { dtype })).dispose();
+}, 60_000);
 
 test("another prompt keeps the graph's settings and frees the run before; a run that was taken stays", async () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-session-"));

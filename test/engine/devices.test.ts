@@ -1,5 +1,8 @@
 import { createEngine } from "../../src/engine";
-import { deviceFailure, providersFor } from "../../src/engine/devices";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { availableDevices, deviceFailure, providersFor, tryDevices, unavailableDevices } from "../../src/engine/devices";
 import { openModel } from "../../src/model/open";
 import { modelFolder } from "../support/fixtures";
 
@@ -46,4 +49,35 @@ test.each(["webgpu", "cuda", "dml", "coreml", "gpu"])("device %s works or says w
   for (let i = 0; i < here.length; i++) expect(there[i]).toBeCloseTo(here[i], 3);
   await attempt.dispose();
   await cpu.dispose();
+});
+
+test("every provider of the platform is tried: the CPU is there, for each other one that is not there is a sentence", async () => {
+  const reports = await availableDevices();
+  expect(reports.find(({ name }) => name === "cpu")).toEqual({ name: "cpu" });
+  for (const { problem } of reports) if (problem !== undefined) expect(problem).toMatch(/^Device ".+" is not available \(.+\): .+\. "cpu" works\.$/);
+  // What is said to be there can be loaded, and what is not cannot.
+  const missing = unavailableDevices(reports.map(({ name }) => name), reports);
+  const files = await openModel(modelFolder("llama-tiny"));
+  for (const { name } of reports) {
+    const engine = await createEngine(files, { device: name }).catch(() => undefined);
+    expect({ name, there: engine !== undefined }).toEqual({ name, there: missing[name] === undefined });
+    await engine?.dispose();
+  }
+}, 120_000);
+
+test("a driver that ends its process is one that is not there", async () => {
+  const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "lmt-devices-")), "crash.js");
+  fs.writeFileSync(file, 'console.log(JSON.stringify({ trying: "cpu" })); console.log(JSON.stringify({ name: "cpu" })); console.log(JSON.stringify({ trying: "webgpu" })); process.abort();');
+  const reports = await tryDevices(file);
+  expect(reports[0]).toEqual({ name: "cpu" });
+  expect(reports[1]).toMatchObject({ name: "webgpu", problem: expect.stringMatching(/its driver ended the process that tried it/) as unknown });
+  expect(await tryDevices(path.join(os.tmpdir(), "no-such-program.js"))).toEqual([]);
+});
+
+test("of the choices for a device, those that cannot be used", () => {
+  const reports = [{ name: "cpu" }, { name: "webgpu", problem: "W." }, { name: "cuda" }];
+  expect(unavailableDevices(["auto", "cpu", "gpu", "webgpu", "cuda"], reports)).toEqual({ webgpu: "W." });
+  expect(unavailableDevices(["auto", "gpu"], [{ name: "cpu" }, { name: "webgpu", problem: "W." }, { name: "cuda", problem: "C." }])).toEqual({ gpu: "C. W." });
+  expect(unavailableDevices(["gpu"], [{ name: "cpu" }]).gpu).toMatch(/no GPU device/);
+  expect(unavailableDevices(["tpu"], [{ name: "cpu" }]).tpu).toMatch(/^There is no device "tpu"/);
 });

@@ -21,6 +21,19 @@ export class ModelPanelElement extends ControlElement {
         flex: 1 1 180px;
         max-width: 420px;
       }
+      .missing {
+        margin-top: 8px;
+        color: var(--_text-soft);
+        font-size: 11.5px;
+      }
+      .missing summary {
+        cursor: pointer;
+        width: fit-content;
+      }
+      .missing p {
+        margin: 4px 0 0;
+        overflow-wrap: anywhere;
+      }
       .model select {
         text-overflow: ellipsis;
       }
@@ -63,19 +76,33 @@ export class ModelPanelElement extends ControlElement {
         ${this.#renderMenu("Device", choices.devices, current.device, (device) => this.choose({ device }))}
         ${this.#renderMenu("Precision", choices.dtypes, current.dtype, (dtype) => this.choose({ dtype }))}
       </div>
-      ${this.refused ? html`<p class="refused" role="alert">${this.refused}</p>` : nothing} ${current.card ? this.#renderCard(current.card) : nothing}
+      ${this.#renderMissing(choices.unavailable)} ${this.refused ? html`<p class="refused" role="alert">${this.refused}</p>` : nothing} ${current.card ? this.#renderCard(current.card) : nothing}
       ${!this.hideStatus ? html`<lmt-control-status .controls=${controls} .selection=${this.store}></lmt-control-status>` : nothing}
     `;
   }
 
   #renderMenu(name: string, values: readonly string[], value: string, choose: (value: string) => void): TemplateResult {
     const shown = values.includes(value) ? values : [...values, value];
+    const reasons = this.controls?.choices.unavailable ?? {};
     return html`<label class="field"
       ><span>${name}</span>
       <select .value=${live(value)} ?disabled=${shown.length < 2} @change=${(event: Event) => choose((event.target as HTMLSelectElement).value)}>
-        ${shown.map((item) => html`<option value=${item} ?selected=${item === value}>${item}</option>`)}
+        ${shown.map((item) => {
+          const reason = reasons[item];
+          return html`<option value=${item} ?selected=${item === value} ?disabled=${reason !== undefined && item !== value} title=${reason ?? nothing}>${item}${reason === undefined ? "" : " (not here)"}</option>`;
+        })}
       </select></label
     >`;
+  }
+
+  /** Why something in the menus cannot be chosen. */
+  #renderMissing(unavailable: Readonly<Record<string, string>>): TemplateResult | typeof nothing {
+    const missing = Object.entries(unavailable);
+    if (missing.length === 0) return nothing;
+    return html`<details class="missing">
+      <summary>Why ${missing.map(([name]) => name).join(", ")} cannot be used here</summary>
+      ${missing.map(([name, reason]) => html`<p><b>${name}</b> ${reason}</p>`)}
+    </details>`;
   }
 
   #renderCard(card: ModelCard): TemplateResult {
