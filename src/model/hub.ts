@@ -92,8 +92,8 @@ class Repository {
     this.options.signal?.throwIfAborted();
     const offline = truthy(process.env.HF_HUB_OFFLINE) || truthy(process.env.TRANSFORMERS_OFFLINE);
     const cached = await this.cached();
-    // A commit never changes: what is complete needs no question.
-    if (cached !== undefined && (offline || /^[0-9a-f]{40}$/.test(this.revision))) return cached;
+    // A commit never changes: what is complete needs no question. Programs that ask for the weights alone leave the vocabulary out.
+    if (cached !== undefined && (offline || (/^[0-9a-f]{40}$/.test(this.revision) && (cached.layout.kind === "gguf" || (await hasVocabulary(cached.folder)))))) return cached;
     if (offline) {
       throw new ModelFileError(`"${this.label()}" is not in the cache (${this.storage}), and HF_HUB_OFFLINE is set: unset it to download the model, or open a folder or .gguf file.`);
     }
@@ -203,9 +203,24 @@ class Repository {
     const listed = entry.lfs?.oid ?? entry.oid;
     if (listed !== undefined) return { path, url, etag: this.checkEtag(path, listed), size: entry.lfs?.size ?? entry.size };
     // Mirrors may list without checksums; the file's own headers have them.
-    const { headers } = await this.api(url, { method: "HEAD", headers: { "accept-encoding": "identity" } });
+    const headers = await this.headersOf(url);
     const etag = (headers.get("x-linked-etag") ?? headers.get("etag") ?? "").replace(/^W\//, "").replaceAll('"', "");
     return { path, url, etag: this.checkEtag(path, etag), size: Number(headers.get("x-linked-size") ?? entry.size) };
+  }
+
+  /**
+   * What the hub says about a file. Large files lie elsewhere: the checksum is in the answer that sends us there, not in the
+   * storage's own. Redirects to the hub itself (a repository that was renamed) are followed.
+   */
+  private async headersOf(url: string): Promise<Headers> {
+    for (let from = url, hops = 0; ; hops++) {
+      const { headers, status } = await this.api(from, { method: "HEAD", headers: { "accept-encoding": "identity" }, redirect: "manual" });
+      const to = status >= 300 && headers.get("x-linked-etag") === null ? headers.get("location") : null;
+      if (to === null || hops === 5) return headers;
+      const next = new URL(to, from);
+      if (next.origin !== new URL(url).origin) return headers;
+      from = next.href;
+    }
   }
 
   private checkEtag(path: string, etag: string): string {
@@ -217,7 +232,8 @@ class Repository {
   private async get(blob: RepositoryFile, folder: string, progress: Total): Promise<void> {
     const pointer = join(folder, blob.path);
     const target = join(this.storage, "blobs", blob.etag);
-    if (!(await exists(target))) {
+    const isNew = !(await exists(target));
+    if (isNew) {
       if (await isWhole(pointer, blob)) {
         // Where symlinks cannot be made the file itself lies in the snapshot.
         progress.add(blob.size);
@@ -236,7 +252,7 @@ class Repository {
       progress.add(blob.size);
     }
     await mkdir(dirname(pointer), { recursive: true });
-    await link(target, pointer);
+    await link(target, pointer, isNew);
   }
 
   private async checkSpace(blobs: readonly RepositoryFile[]): Promise<void> {
@@ -275,7 +291,7 @@ class Repository {
     reachable(
       async () => {
         const response = await this.request(input, { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
-        if (response.ok) return response;
+        if (response.ok || (init?.redirect === "manual" && response.status >= 300 && response.status < 400)) return response;
         await response.body?.cancel();
         if (response.status >= 500) throw new ServerTrouble(`status ${response.status}`);
         throw this.refusal(response);
@@ -289,6 +305,9 @@ class Repository {
     const { status } = response;
     const code = response.headers.get("x-error-code");
     const page = `${this.hub}/${this.name.id}`;
+    // Storage behind the hub knows no terms: it refuses addresses that are too old, and networks that it does not serve.
+    const elsewhere = code === null && response.url !== "" && new URL(response.url).origin !== new URL(this.hub).origin;
+    if (elsewhere) return new ModelFileError(`${new URL(response.url).origin}, to which ${this.hub} sends for "${path ?? this.label()}", answered with status ${status}: try again, or look for a proxy or firewall in between.`);
     if (code === "GatedRepo" || status === 403) {
       return new ModelFileError(
         this.token === undefined
@@ -336,6 +355,10 @@ class Total {
   }
 }
 
+async function hasVocabulary(folder: string): Promise<boolean> {
+  return (await exists(join(folder, "tokenizer.json"))) || ((await exists(join(folder, "vocab.json"))) && (await exists(join(folder, "merges.txt"))));
+}
+
 /** True also for a symlink whose target is there; a dangling one counts as missing. */
 async function exists(path: string): Promise<boolean> {
   return stat(path).then(() => true, () => false);
@@ -347,13 +370,17 @@ async function isWhole(path: string, blob: RepositoryFile): Promise<boolean> {
   return info !== undefined && info.isFile() && info.size === blob.size;
 }
 
-/** Makes `pointer` a relative symlink to the blob; a copy where the system allows none. */
-async function link(blob: string, pointer: string): Promise<void> {
+/**
+ * Makes `pointer` a relative symlink to the blob. Where the system allows none the file itself lies there, as huggingface_hub
+ * has it: a blob that is new is moved, so that no disk holds it twice; one that was there may be of another snapshot too.
+ */
+async function link(blob: string, pointer: string, isNew: boolean): Promise<void> {
   if (await exists(pointer)) return;
   await rm(pointer, { force: true });
   await symlink(relative(dirname(pointer), blob), pointer).catch(async (error: NodeJS.ErrnoException) => {
     // Another process was quicker.
     if (error.code === "EEXIST") return;
+    if (isNew) return rename(blob, pointer);
     await copyFile(blob, `${pointer}.${process.pid}.tmp`);
     await rename(`${pointer}.${process.pid}.tmp`, pointer);
   });

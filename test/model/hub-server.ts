@@ -11,6 +11,8 @@ export interface Repo {
   readonly gated?: boolean;
   /** List files without checksums, as some mirrors do. */
   readonly bare?: boolean;
+  /** Address of the server that has the large files: requests of them are sent there. */
+  readonly cdn?: string;
 }
 
 export interface Fault {
@@ -29,6 +31,8 @@ export class HubServer {
   readonly repos = new Map<string, Repo>();
   /** `METHOD path range` of each request. */
   readonly requests: string[] = [];
+  /** Requests to `/cdn/SHA256` of files of any repository; as storage does, one that brings a token is refused. */
+  readonly stored: { readonly range: string; readonly authorization?: string }[] = [];
   /** Faults of the next requests of a file, first come first. */
   readonly faults = new Map<string, Fault[]>();
   private readonly server = createServer((request, response) => {
@@ -54,6 +58,15 @@ export class HubServer {
     const url = new URL(request.url ?? "/", "http://hub");
     const range = request.headers.range ?? "";
     this.requests.push(`${request.method} ${url.pathname} ${range}`);
+    if (url.pathname.startsWith("/cdn/")) {
+      this.stored.push({ range, authorization: request.headers.authorization });
+      const bytes = [...this.repos.values()].flatMap((repo) => Object.values(repo.files)).find((content) => `/cdn/${sha256(content)}` === url.pathname);
+      const fault = this.faults.get("cdn")?.shift() ?? {};
+      const refused = fault.status ?? (request.headers.authorization !== undefined ? 400 : undefined);
+      if (bytes === undefined || refused !== undefined) response.writeHead(refused ?? 404).end();
+      else send(request, response, bytes, range, fault, { etag: '"0123456789abcdef0123456789abcdef-2"' });
+      return;
+    }
     const refuse = (status: number, code: string): void => {
       response.writeHead(status, { "x-error-code": code, "content-type": "application/json" }).end(JSON.stringify({ error: code }));
     };
@@ -80,23 +93,33 @@ export class HubServer {
     if (bytes === undefined) return refuse(404, "EntryNotFound");
     const fault = this.faults.get(path)?.shift() ?? {};
     if (fault.status !== undefined) return refuse(fault.status, "");
-    const start = fault.ignoreRange ? 0 : Number(/^bytes=(\d+)-$/.exec(range)?.[1] ?? 0);
-    if (start >= bytes.length && start > 0) {
-      response.writeHead(416).end();
+    if (repo.cdn !== undefined && isLarge(path)) {
+      const sum = sha256(bytes);
+      response.writeHead(302, { location: `${repo.cdn}/cdn/${sum}`, "x-linked-etag": `"${sum}"`, "x-linked-size": String(bytes.length), "x-repo-commit": commit, etag: '"of-the-redirect"' }).end();
       return;
     }
-    const body = fault.corrupt ? Buffer.alloc(bytes.length - start, 7) : bytes.subarray(start);
-    response.writeHead(start > 0 ? 206 : 200, { "content-length": body.length, etag: `"${isLarge(path) ? sha256(bytes) : gitSha(bytes)}"` });
-    const end = Math.min(body.length, fault.cutAfter ?? body.length);
-    for (let i = 0; i < end; i += 16384) {
-      if (response.destroyed) return;
-      response.write(body.subarray(i, Math.min(i + 16384, end)));
-      await new Promise((resolve) => setTimeout(resolve, fault.slow ?? 0));
-    }
-    // A half-closed socket: what was written arrives, the rest never does.
-    if (end < body.length) response.socket?.end();
-    else response.end();
+    await send(request, response, bytes, range, fault, { etag: `"${isLarge(path) ? sha256(bytes) : gitSha(bytes)}"`, "x-repo-commit": commit });
   }
+}
+
+async function send(request: IncomingMessage, response: ServerResponse, bytes: Buffer, range: string, fault: Fault, headers: Record<string, string>): Promise<void> {
+  const start = fault.ignoreRange ? 0 : Number(/^bytes=(\d+)-$/.exec(range)?.[1] ?? 0);
+  if (start >= bytes.length && start > 0) {
+    response.writeHead(416).end();
+    return;
+  }
+  const body = fault.corrupt ? Buffer.alloc(bytes.length - start, 7) : bytes.subarray(start);
+  response.writeHead(start > 0 ? 206 : 200, { "content-length": body.length, ...headers });
+  if (request.method === "HEAD") return void response.end();
+  const end = Math.min(body.length, fault.cutAfter ?? body.length);
+  for (let i = 0; i < end; i += 16384) {
+    if (response.destroyed) return;
+    response.write(body.subarray(i, Math.min(i + 16384, end)));
+    await new Promise((resolve) => setTimeout(resolve, fault.slow ?? 0));
+  }
+  // A half-closed socket: what was written arrives, the rest never does.
+  if (end < body.length) response.socket?.end();
+  else response.end();
 }
 
 const isLarge = (path: string): boolean => /\.(safetensors|gguf)$/.test(path);

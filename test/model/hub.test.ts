@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import promises from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ModelFileError } from "../../src/model/errors";
@@ -110,6 +111,59 @@ describe("a model by its name", () => {
     await openModel("org/tiny");
     expect(blobs()).toContain(sha256(weights));
     expect(blobs()).toContain(gitSha(MODEL["config.json"]));
+  });
+
+  describe("whose large files lie on another server", () => {
+    let elsewhere: HubServer;
+    let cdn: string;
+    beforeEach(async () => {
+      elsewhere = new HubServer();
+      cdn = await elsewhere.start();
+      elsewhere.repos.set("org/tiny", { files: MODEL, refs: {} });
+    });
+    afterEach(() => elsewhere.stop());
+
+    test.each([false, true])("follows there without the token, cut connections included (listed without checksums: %j)", async (bare) => {
+      server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, token: "secret", cdn, bare });
+      process.env.HF_TOKEN = "secret";
+      elsewhere.faults.set("cdn", [{ cutAfter: 40000 }, {}]);
+      expect((await openModel("org/tiny")).nParams).toBe(51680);
+      expect(blobs()).toContain(sha256(weights));
+      expect(elsewhere.stored).toEqual([{ range: "" }, { range: expect.stringMatching(/^bytes=\d+-$/) as string }]);
+    });
+
+    test("that refuses is not taken for a gate", async () => {
+      server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, cdn });
+      elsewhere.faults.set("cdn", [{ status: 403 }]);
+      expect(await failure("org/tiny")).toBe(`${cdn}, to which ${url} sends for "model.safetensors", answered with status 403: try again, or look for a proxy or firewall in between.`);
+      await openModel("org/tiny");
+    });
+  });
+
+  test("whose weights another program put into the cache: the vocabulary is fetched too", async () => {
+    await openModel(`org/tiny@${OLDER}`);
+    rmSync(join(storage(), "snapshots", OLDER, "tokenizer.json"));
+    server.requests.length = 0;
+    expect((await openModel(`org/tiny@${OLDER}`)).tokenizer.encode("The cat")).toEqual([0, 292, 287, 269]);
+    expect(server.downloads()).toEqual([]);
+    rmSync(join(storage(), "snapshots", OLDER, "tokenizer.json"));
+    process.env.HF_ENDPOINT = "http://127.0.0.1:1";
+    expect((await openModel(`org/tiny@${OLDER}`)).nParams).toBe(51680);
+  }, 120000);
+
+  test("where no symlinks can be made the files lie in the snapshot, once", async () => {
+    const symlink = jest.spyOn(promises, "symlink").mockRejectedValue(Object.assign(new Error("operation not permitted"), { code: "EPERM" }));
+    try {
+      expect((await openModel("org/tiny")).nParams).toBe(51680);
+      const file = join(storage(), "snapshots", COMMIT, "model.safetensors");
+      expect(lstatSync(file).isFile()).toBe(true);
+      expect(blobs()).toEqual([]);
+      server.requests.length = 0;
+      expect((await openModel("org/tiny")).nParams).toBe(51680);
+      expect(server.downloads()).toEqual([]);
+    } finally {
+      symlink.mockRestore();
+    }
   });
 
   test("sharded", async () => {
