@@ -79,6 +79,16 @@ function find(path: string, folders: readonly string[], kind: "file" | "any"): s
 }
 
 /**
+ * A model's value that is no path, but an identifier on the hub, as the published tool allows: the name itself, or `owner/model`, unless a folder
+ * of the owner's name is here, in which the model was then to be found. Undefined for anything else.
+ */
+function hubId(name: string, value: string, folders: readonly string[]): string | undefined {
+  const [, owner] = /^([\w-][\w.-]*)\/[\w-][\w.-]*$/.exec(value) ?? [];
+  if (owner !== undefined && !/\.gguf$/i.test(value)) return find(owner, folders, "any") === undefined ? value : undefined;
+  return value === name && /^[\w-][\w.-]*$/.test(value) && !/\.gguf$/i.test(value) ? value : undefined;
+}
+
+/**
  * Reads a file of prompts: UTF-8, one a line, empty lines left out, everything else of a line kept.
  * Throws an `Error` whose message is one sentence where there is no such file, or it is no text.
  */
@@ -151,7 +161,7 @@ export function readConfig(value: unknown, options: ConfigOptions = {}): Explore
       if (path !== null) problems.push(`models[""] is ${quoted(path)}, but has to be null: a model needs a name to be chosen by.`);
       continue;
     }
-    const source = path === null ? name : find(path, folders, "any");
+    const source = path === null ? name : (find(path, folders, "any") ?? hubId(name, path, folders));
     if (source === undefined) problems.push(`models[${quoted(name)}] is ${quoted(path)}, but there is no such folder or file in ${[...new Set(folders)].join(" or ")}.`);
     else models.push({ name, source });
   }

@@ -16,7 +16,7 @@ export interface ExplorerConfig {
   readonly preloaded_dataset_filename?: string | null;
   /** Offer to read other such files. Default true. */
   readonly allow_loading_dataset_files?: boolean;
-  /** Name → null (a hub id, or "default") or the folder or `.gguf` file that is read. */
+  /** Name → null (a hub id, or "default"), the folder or `.gguf` file that is read, or a hub id. */
   readonly models?: Readonly<Record<string, string | null>>;
   /** A name in `models`, loaded at once; "" loads none. */
   readonly default_model?: string;
@@ -69,4 +69,4 @@ export const CHECKS: { readonly [K in keyof Required<ExplorerConfig>]: Check } =
 
 /** The same for the values in `models`. */
 export const checkModelPath: Check = (value) =>
-  value === null || (typeof value === "string" && value !== "") ? undefined : "null (the name is a hub id) or the path of a folder or .gguf file";
+  value === null || (typeof value === "string" && value !== "") ? undefined : "null (the name is a hub id), the path of a folder or .gguf file, or a hub id";

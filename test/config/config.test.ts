@@ -67,6 +67,27 @@ describe("files of the published tool", () => {
     expect(absolute.models[0].source).toBe(path.join(folder, "weights"));
   });
 
+  test("the paper's example: an identifier on the hub as the value, and a local path beside the file", () => {
+    fs.mkdirSync(path.join(folder, "local/path/to/my_gpt"), { recursive: true });
+    fs.writeFileSync(path.join(folder, "config/samples.txt"), "one\n");
+    const file = write("config/paper.json", {
+      max_user_string_length: 100,
+      preloaded_dataset_filename: "samples.txt",
+      debug: false,
+      models: { "facebook/opt-6.7b": "facebook/opt-6.7b", my_gpt: "../local/path/to/my_gpt", small: "facebook/opt-125m", gpt2: "gpt2" },
+    });
+    expect(loadConfig(file, { cwd: os.tmpdir() }).models).toEqual([
+      { name: "facebook/opt-6.7b", source: "facebook/opt-6.7b" },
+      { name: "my_gpt", source: path.join(folder, "local/path/to/my_gpt") },
+      { name: "small", source: "facebook/opt-125m" },
+      { name: "gpt2", source: "gpt2" },
+    ]);
+  });
+
+  test.each(["gone", "./gone", "../gone/away", "/gone", "a/b/c", "weights/gone", "owner/gone.gguf", "~/gone"])("%j is a path that is not there, no identifier", (value) => {
+    expect(problems({ models: { x: value } })).toEqual([expect.stringContaining(`models["x"] is ${JSON.stringify(value)}, but there is no such folder or file in ${folder}.`)]);
+  });
+
   test("an empty configuration offers the default model and some prompts", () => {
     const settings = readConfig({});
     expect(settings.models).toEqual([{ name: "default", source: "default" }]);
@@ -81,7 +102,7 @@ describe("what is wrong is said in a sentence", () => {
     ["a fraction", { max_user_string_length: 1.5 }, "max_user_string_length is 1.5, but has to be a whole number of characters from 0 on, or null for no limit."],
     ["a flag as a text", { demo_mode: "true" }, 'demo_mode is "true", but has to be true or false.'],
     ["a list of models", { models: ["gpt2"] }, 'models is ["gpt2"], but has to be an object of names with null or a local path each.'],
-    ["a model without a value", { models: { gpt2: true } }, 'models["gpt2"] is true, but has to be null (the name is a hub id) or the path of a folder or .gguf file.'],
+    ["a model without a value", { models: { gpt2: true } }, 'models["gpt2"] is true, but has to be null (the name is a hub id), the path of a folder or .gguf file, or a hub id.'],
     ["a default that is not offered", { models: { gpt2: null }, default_model: "gpt3" }, 'default_model is "gpt3", but has to be one of models ("gpt2") or "".'],
     ["a threshold in percent", { threshold: 4 }, "threshold is 4, but has to be a number from 0 to 1."],
     ["an unknown precision", { dtype: "fp16" }, 'dtype is "fp16", but has to be one of "auto", "float32", "float16", "bfloat16", "q8", "q4".'],
