@@ -9,8 +9,10 @@ import type { StoredPair, StoredWhole } from "../protocol/payload-routes";
 import { passingKeys, routesAnswer, StoredRoutes } from "../protocol/payload-routes";
 import type { Answered } from "../protocol/payload-store";
 import { encodeHoldings } from "../protocol/payload-store";
+import { frontEndSeen } from "../ipywidgets/registry";
 import type { Answerer } from "./answers";
 import { answerQuestion } from "./answers";
+import { quiet } from "./clicks";
 import { askedRoutes } from "./selection";
 
 /**
@@ -30,6 +32,8 @@ const OTHER_NEURONS = 5;
 const LOWEST_THRESHOLD = 0.01;
 /** Questions that are asked at once: the unembedding takes many vectors in little more time than one. */
 const BATCH = 64;
+/** The same while a page is open: a click that comes meanwhile waits for no more than these. */
+const POLITE_BATCH = 12;
 
 /** Bytes in the notebook for an answer, before the first measurement says better. */
 const GUESS: Readonly<Record<string, number>> = { lens: 170, effect: 120, neurons: 150, grid: 8000, follow: 800 };
@@ -49,7 +53,13 @@ const ASKS: Readonly<Partial<Record<PictureName, readonly QuestionKind[]>>> = {
 /** Not kept for having been asked: only what is planned is. */
 const UNKEPT: ReadonlySet<QuestionKind> = new Set(["routes", "heads", "targets"]);
 
+/** Pictures that neither draw routes nor show the heads of an edge. */
+const WITHOUT_ROUTES: ReadonlySet<PictureName> = new Set(["token-matrix", "token-table", "neuron-bars", "lens-grid"]);
+
 type Batch = readonly Question[];
+
+/** In a plan: what follows depends on the answers to what came before. */
+const ANSWERS: Batch = [];
 
 /** Everything that was answered about one run for sharing, once for all its pictures. */
 class RunAnswers {
@@ -127,8 +137,8 @@ export class PictureShare {
   }
 
   /** Only what the first view draws: the routes. */
-  async begin({ selection }: ShareInput, signal: AbortSignal): Promise<void> {
-    if (this.level === "none" || this.#wholes.length > 0) return;
+  async begin({ picture, selection }: ShareInput, signal: AbortSignal): Promise<void> {
+    if (this.level === "none" || this.#wholes.length > 0 || WITHOUT_ROUTES.has(picture)) return;
     await this.#collectRows(this.answerer.run, selection, selection.threshold, signal);
   }
 
@@ -136,69 +146,100 @@ export class PictureShare {
     const { run } = this.answerer;
     const { selection } = input;
     const threshold = this.level === "all" ? 0 : this.level === "routes" ? Math.min(selection.threshold, LOWEST_THRESHOLD) : selection.threshold;
-    await this.#collectRows(run, selection, threshold, signal);
-    if (this.#rowBytes() > this.budget / 4 && threshold < selection.threshold) await this.#collectRows(run, selection, selection.threshold, signal);
+    if (!WITHOUT_ROUTES.has(input.picture)) {
+      await this.#collectRows(run, selection, threshold, signal);
+      if (this.#rowBytes() > this.budget / 4 && threshold < selection.threshold) await this.#collectRows(run, selection, selection.threshold, signal);
+    }
     this.#items = [];
     this.#omitted = {};
     let guessed = this.#rowBytes();
     let full = false;
-    const known = new Set<string>();
-    for await (const batch of this.#plan(run, input, signal)) {
-      const fresh = batch.filter((question) => !known.has(questionKey(question)));
-      for (let at = 0; at < fresh.length; at += BATCH) {
-        signal.throwIfAborted();
-        const part = fresh.slice(at, at + BATCH);
-        part.forEach((question) => known.add(questionKey(question)));
-        const cost = part.reduce((sum, question) => sum + this.#guess(question), 0);
-        if (!full && (guessed + cost) * this.#ratio > this.budget) {
-          // Guesses are on the safe side: how much it really is decides.
-          const size = (await this.#encode(input)).data.length;
-          this.#ratio = size / Math.max(1, guessed);
-          full = (guessed + cost) * this.#ratio > 0.97 * this.budget;
-        }
-        if (full) {
-          for (const { kind } of part) this.#omitted[kind] = (this.#omitted[kind] ?? 0) + 1;
-          continue;
-        }
-        const settled = await Promise.allSettled(part.map((question) => this.#answers.ask(question, signal)));
+    let pending = Promise.resolve();
+    const take = async (part: Batch): Promise<void> => {
+      signal.throwIfAborted();
+      const cost = part.reduce((sum, question) => sum + this.#guess(question), 0);
+      if (!full && (guessed + cost) * this.#ratio > this.budget) {
+        await pending;
+        // Guesses are on the safe side: how much it really is decides.
+        const size = (await this.#encode(input)).data.length;
+        this.#ratio = size / Math.max(1, guessed);
+        full = (guessed + cost) * this.#ratio > 0.97 * this.budget;
+      }
+      if (full) return this.#omit(part);
+      if (polite) {
+        await pending;
+        await quiet(signal);
+      }
+      guessed += cost;
+      const asked = Promise.allSettled(part.map((question) => this.#answers.ask(question, signal)));
+      const before = pending;
+      // The engine computes a part while the one before is sorted out here.
+      pending = (async () => {
+        await before;
+        const settled = await asked;
         for (const result of settled) if (result.status === "fulfilled") this.#items.push(result.value);
         const failed = settled.find((result) => result.status === "rejected");
         // What a model has no answer to (a range, a state that it lacks) is not stored; anything else is an error.
         if (failed?.status === "rejected" && !outOfRange(failed.reason)) throw failed.reason;
-        guessed += cost;
-        // Cells and clicks come first.
-        await new Promise((resolve) => setImmediate(resolve));
+      })();
+      pending.catch(() => undefined); // thrown where it is waited for
+      await before;
+      // Cells and clicks come first.
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    const polite = frontEndSeen();
+    const size = polite ? POLITE_BATCH : BATCH;
+    const known = new Set<string>();
+    const gathered: Question[] = [];
+    for await (const batch of this.#plan(run, input, signal)) {
+      for (const question of batch) {
+        const key = questionKey(question);
+        if (!known.has(key)) gathered.push(question);
+        known.add(key);
       }
+      while (gathered.length >= size || (batch === ANSWERS && gathered.length > 0)) await take(gathered.splice(0, size));
+      if (batch === ANSWERS) await pending;
     }
+    if (gathered.length > 0) await take(gathered);
+    await pending;
+  }
+
+  #omit(questions: Iterable<Question>): void {
+    for (const { kind } of questions) this.#omitted[kind] = (this.#omitted[kind] ?? 0) + 1;
   }
 
   /** The payload of what was collected so far, within the budget. */
   async payload(input: ShareInput): Promise<Payload> {
     if (this.level === "none") return this.#outer(input, 0, "");
+    let seen = this.#seen();
     for (;;) {
-      const payload = await this.#encode(input);
-      if (payload.data.length <= this.budget && payload.size <= MAX_INFLATED) return payload;
-      if (this.#items.length === 0) {
-        // Not even the routes fit: what is left is the picture.
-        this.#wholes = [];
-        this.#pairs = [];
-        const bare = await this.#encode(input);
-        return bare.data.length <= this.budget ? bare : this.#outer(input, 0, "");
-      }
-      const keep = Math.floor(this.#items.length * Math.min(0.98, (0.97 * this.budget) / payload.data.length));
-      for (const { question } of this.#items.splice(keep)) this.#omitted[question.kind] = (this.#omitted[question.kind] ?? 0) + 1;
+      const payload = await this.#encode(input, seen);
+      const { length } = payload.data;
+      if (length <= this.budget && payload.size <= MAX_INFLATED) return payload;
+      const share = Math.min(0.98, (0.97 * this.budget) / length);
+      // What was looked at goes last, and the newest of it at the very last.
+      if (this.#items.length > 0) this.#omit(this.#items.splice(Math.floor(this.#items.length * share)).map(({ question }) => question));
+      else if (seen.length > 0) {
+        const kept = Math.floor(seen.length * share);
+        this.#omit(seen.slice(0, seen.length - kept).map(({ question }) => question));
+        seen = seen.slice(seen.length - kept);
+      } else return this.#outer(input, 0, ""); // Not even the routes fit: what is left is the picture.
     }
   }
 
-  async #encode(input: ShareInput): Promise<Payload> {
-    const { facts, selection } = input;
-    const all = new Map<string, Answered>();
-    for (const [key, answer] of this.answerer.seen) {
+  /** What was asked, in order, as far as it is to be kept. */
+  #seen(): Answered[] {
+    return [...this.answerer.seen].flatMap(([key, answer]) => {
       const question = JSON.parse(key) as Question;
       // Routes follow from contributions; of others there may be one for each step of a slider.
-      if (!UNKEPT.has((question.kind === "second" ? question.question : question).kind)) all.set(key, { question, answer });
-    }
-    for (const item of this.#items) all.set(questionKey(item.question), item);
+      return UNKEPT.has((question.kind === "second" ? question.question : question).kind) ? [] : [{ question, answer }];
+    });
+  }
+
+  async #encode(input: ShareInput, seen: readonly Answered[] = this.#seen()): Promise<Payload> {
+    const { facts, selection } = input;
+    const all = new Map<string, Answered>();
+    for (const item of [...seen, ...this.#items]) all.set(questionKey(item.question), item);
     const bytes = encodeHoldings({
       head: { facts, selection, threshold: this.#threshold, budget: this.budget, omitted: this.#omitted },
       wholes: this.#wholes,
@@ -286,7 +327,8 @@ export class PictureShare {
     const shown = routesQuestion(selection);
     const graph = await askedRoutes(run, shown, signal);
     // Neither have those of a contrast.
-    if (shown.contrast) yield [shown, ...headsOf(graph)];
+    if (WITHOUT_ROUTES.has(picture)) yield []; // not drawn
+    else if (shown.contrast) yield [shown, ...headsOf(graph)];
     else if (!(await this.#agrees(run, graph, shown.from))) {
       if (typeof shown.from === "string") yield [shown];
       yield Array.from({ length: T }, (_, i) => ({ kind: "routes" as const, from: (start + T - i) % T, threshold, renormalize }));
@@ -294,7 +336,7 @@ export class PictureShare {
     if (this.level === "seen") return;
     const rest = await run.routes({ from: "all", threshold, renormalize, signal });
     const asks = picture === "flow-graph" && input.options.detail === false ? ["lens"] : (ASKS[picture] ?? ASKS["flow-graph"]!);
-    const wanted = (batch: Batch): Batch => batch.filter(({ kind }) => asks.includes(kind));
+    const wanted = (batch: Batch): Batch => batch === ANSWERS ? ANSWERS : batch.filter(({ kind }) => asks.includes(kind));
     for await (const batch of this.#clicks(graph, normalize, NEURONS, signal)) yield wanted(batch);
     if (asks.includes("second")) yield* this.#secondClicks(input, signal);
     yield wanted([{ kind: "grid", normalize }]);
@@ -311,6 +353,7 @@ export class PictureShare {
     const second = readRunFacts(options.second);
     const routes = ofSecond(routesQuestion(mirroredSelection(selection, facts, second)) as SingleQuestion);
     yield [routes];
+    yield ANSWERS;
     // Left out: no budget.
     if (!this.#answers.has(routes)) return;
     const { answer } = (await this.#answers.ask(routes, signal)) as Answered<"second">;
@@ -334,6 +377,7 @@ export class PictureShare {
       const [layer, position] = target.slice(1).split("_").map(Number);
       return [effect({ kind: "attention", layer, position }), ...Object.keys(heads ?? {}).map((head) => effect({ kind: "attention", layer, position, head: Number(head) }))];
     });
+    yield ANSWERS;
     for (const question of asked) {
       const wrapped = wrap(question);
       if (!this.#answers.has(wrapped)) continue;
@@ -354,14 +398,18 @@ export class PictureShare {
       for (let position = T - 1; position >= 0; position--) {
         const nodes = [nodeName("X", -1, position), ...Array.from({ length: nLayers }, (_, layer) => kinds.map((kind) => nodeName(kind, layer, position))).flat()];
         yield nodes.map((node) => ({ kind: "lens", node, normalize: normalized, topK: LENS_TOP }));
-        for (let layer = nLayers - 1; layer >= 0; layer--) {
+        const layers = Array.from({ length: nLayers }, (_, i) => nLayers - 1 - i);
+        for (const layer of layers) {
           yield [effect({ kind: "attention", layer, position }), effect({ kind: "ffn", layer, position })];
           yield Array.from({ length: nHeads }, (_, head) => effect({ kind: "attention", layer, position, head }));
-          const question = { kind: "neurons" as const, layer, position, topK: NEURONS };
-          yield [question];
+        }
+        const asked = layers.map((layer) => ({ kind: "neurons" as const, layer, position, topK: NEURONS }));
+        yield asked;
+        yield ANSWERS;
+        for (const question of asked) {
           if (!this.#answers.has(question)) continue;
           const { answer } = (await this.#answers.ask(question, signal)) as Answered<"neurons">;
-          yield answer.neurons.map(({ neuron }) => effect({ kind: "ffn", layer, position, neuron }));
+          yield answer.neurons.map(({ neuron }) => effect({ kind: "ffn", layer: question.layer, position, neuron }));
         }
       }
       if (normalized !== normalize) continue;

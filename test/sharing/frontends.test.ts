@@ -59,6 +59,7 @@ describe("JupyterLab with our extension and without our kernel", () => {
         "cut.ipynb": variant({ kernel: python, payload: (payload) => ({ ...payload, data: (payload.data as string).slice(0, 4000) }) }),
         "hostile.ipynb": variant({ kernel: python, payload: () => hostile }),
         "none.ipynb": variant({ kernel: python, payload: (payload) => ({ ...payload, share: "none", size: 0, data: "" }) }),
+        "tight.ipynb": variant({ kernel: python, payload: (payload) => ({ ...payload, share: "routes", size: 0, data: "" }) }),
       },
     });
     for (const name of ["trusted.ipynb", "stateless.ipynb"]) await jupyter(["trust", name], lab.home, lab.folder);
@@ -92,9 +93,13 @@ describe("JupyterLab with our extension and without our kernel", () => {
     await notebook.close();
   }, 120_000);
 
-  test("nothing stored: the still picture", async () => {
-    const notebook = await lab.open("none.ipynb");
+  test.each([
+    ["none.ipynb", /A still picture: it was saved without data/],
+    ["tight.ipynb", /did not fit .* It needs the kernel/],
+  ])("nothing stored in %s: the still picture, and why there is no more", async (name, sentence) => {
+    const notebook = await lab.open(name);
     await isState(notebook, "still");
+    await picture(notebook).getByText(sentence).waitFor();
     await expect_(async () => picture(notebook).locator("img").evaluate((image: HTMLImageElement) => image.naturalWidth > 100), "a picture", async () => "none");
     await notebook.close();
     expect(lab.outside).toEqual([]);

@@ -170,6 +170,41 @@ test.each([400, 3_000, 9_000, 20_000])("a budget of %i bytes is kept, and what i
   expect((await stored(answers, { kind: "routes", from: 5, threshold: 0.04, renormalize: true })).nodes.length).toBeGreaterThan(3);
 });
 
+test("what was looked at last is what a small budget keeps", async () => {
+  const run = await toy();
+  const answerer = answererOf(run);
+  const looked: Question[] = [];
+  for (const normalize of [true, false]) for (let layer = 2; layer >= 0; layer--) for (let position = 5; position >= 0; position--) looked.push({ kind: "lens", node: `I${layer}_${position}`, normalize, topK: 30 });
+  for (const question of looked) await answerer.ask(question, never);
+  const share = new PictureShare(answerer, "seen", 4000);
+  const input: ShareInput = { picture: "flow-graph", options: {}, facts: runFacts(run), selection: initialSelection(6) };
+  await share.collect(input, never);
+  const payload = await share.payload(input);
+  expect(payload.data.length).toBeLessThanOrEqual(4000);
+  const answers = new StoredAnswers(inflateSync(Buffer.from(payload.data, "base64")));
+  const kept = await Promise.all(looked.map(async (question) => (await answers.answer(question)) !== undefined));
+  const first = kept.indexOf(true);
+  expect(first).toBeGreaterThan(0);
+  expect(kept.slice(first).every(Boolean)).toBe(true);
+  expect(answers.head.omitted.lens).toBe(first);
+});
+
+test("a picture without a graph keeps no contributions, and a graph whose routes do not fit is a still picture", async () => {
+  const run = await toy();
+  const sections = async (picture: ShareInput["picture"]): Promise<number> => {
+    const { payload } = await shareOf(run, "routes", 2_000_000, { picture, options: { layer: 1 } });
+    const bytes = inflateSync(Buffer.from(payload.data, "base64"));
+    const json = JSON.parse(bytes.subarray(4, 4 + bytes.readUInt32LE(0)).toString()) as { sections: { kind: string; layers: { n: number } }[] };
+    return json.sections.find(({ kind }) => kind === "contributions")!.layers.n;
+  };
+  expect(await sections("head-bars")).toBeGreaterThan(0);
+  for (const picture of ["token-matrix", "token-table", "neuron-bars", "lens-grid"] as const) expect(await sections(picture)).toBe(0);
+  const share = new PictureShare(answererOf(run), "routes", 1200);
+  const input: ShareInput = { picture: "flow-graph", options: {}, facts: runFacts(run), selection: initialSelection(6) };
+  await share.collect(input, never);
+  expect(await share.payload(input)).toMatchObject({ size: 0, data: "", share: "routes" });
+});
+
 test("the same run gives the same bytes", async () => {
   const [a, b] = await Promise.all([shareOf(await toy(), "routes"), shareOf(await toy(), "routes")]);
   expect(a.payload.data).toBe(b.payload.data);

@@ -16,6 +16,8 @@ export interface ShowOptions {
   readonly trusted: boolean;
   /** A still picture (SVG document) for outputs without data. Shown as an image: nothing in it runs. */
   readonly still?: unknown;
+  /** A still picture stands on the page already. */
+  readonly beside?: boolean;
 }
 
 /** A source that can be connected to another one under an element that is drawn already. */
@@ -56,6 +58,16 @@ function stillElement(still: unknown): HTMLElement | undefined {
   image.style.cssText = "max-width:100%;display:block;background:#fff";
   image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
   return image;
+}
+
+const ONLY_STILL = 'A still picture: it was saved without data (share: "none"). To click in it, run the cell again.';
+const NOTHING_FITS = "A still picture: the data to click in it did not fit into what this output may take in the notebook (shareBudget). It needs the kernel: run the cell again.";
+
+function captionElement(text: string): HTMLElement {
+  const caption = document.createElement("p");
+  caption.style.cssText = "margin:6px 4px;font:13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif);color:var(--jp-ui-font-color1, inherit)";
+  caption.textContent = text;
+  return caption;
 }
 
 /**
@@ -165,7 +177,8 @@ export class StoredPicture {
     const still = stillElement(this.#options.still);
     this.#shown = undefined;
     this.host.dataset.state = "still";
-    this.host.replaceChildren(still ?? sentenceElement(new Error("This output was saved without data: run the cell to see its picture.")));
+    if (!still && !this.#options.beside) return this.host.replaceChildren(sentenceElement(new Error("This output was saved without data: run the cell to see its picture.")));
+    this.host.replaceChildren(...(still ? [still] : []), captionElement(this.#payload?.share === "none" ? ONLY_STILL : NOTHING_FITS));
   }
 
   #fail(error: unknown): void {

@@ -18,14 +18,13 @@ async function draw(output: HTMLElement): Promise<void> {
   const host = document.createElement("div");
   host.className = "lm-transparency";
   output.append(host);
-  await new StoredPicture(host).show(payload, { trusted: false });
+  await new StoredPicture(host).show(payload, { trusted: false, beside: output.querySelector("img") !== null });
   const drawn = host.dataset.state === "stored";
-  // The sentence of what is wrong, or that nothing was stored, stands above the still picture.
+  // The sentence of what is wrong stands above the still picture, that nothing was stored below it.
   for (const other of [...output.children]) if (other !== host && other !== script) (other as HTMLElement).hidden = drawn;
-  if (!drawn) {
-    output.prepend(host);
-    if (host.dataset.state === "still") host.remove();
-  }
+  if (!drawn && host.dataset.state !== "still") output.prepend(host);
+  // The output's own text says it.
+  if (host.dataset.state === "still" && host.querySelector("[role=alert]")) host.remove();
 }
 
 function start(): void {
