@@ -59,13 +59,13 @@ function toGraphml(graph: RouteGraph): string {
 
 // DOT
 
-/** A quoted string of DOT: only the quote is escaped there, and a backslash stays one unless it ends the string. */
+/** A quoted string of DOT (in labels, Graphviz reads character entities too): only the quote is escaped there, and a backslash stays one unless it ends the string. */
 const quoteDot = (text: string): string => `"${text.replace(/\\/g, "\\\\").replace(/"/g, '\\"')}"`;
 function toDot(graph: RouteGraph): string {
   return [
     "digraph routes {",
     `  graph [rankdir=BT, routes=${quoteDot(asciiJson(restOf(graph)))}];`,
-    ...graph.nodes.map(node => `  ${quoteDot(node.name)} [label=${quoteDot(label(graph, node))}, shape=${node.kind === "M" ? "box" : "ellipse"}];`),
+    ...graph.nodes.map(node => `  ${quoteDot(node.name)} [label=${quoteDot(label(graph, node).replace(/&/g, "&amp;"))}, shape=${node.kind === "M" ? "box" : "ellipse"}];`),
     ...graph.edges.map(edge => `  ${quoteDot(edge.source)} -> ${quoteDot(edge.target)} [kind=${quoteDot(edge.kind)}, weight=${quoteDot(String(edge.weight))}, heads=${quoteDot(headsText(edge))}, penwidth=${(0.5 + 4 * edge.weight).toFixed(2)}];`),
     "}",
     "",
@@ -76,10 +76,10 @@ function toDot(graph: RouteGraph): string {
 
 export const CSV_HEADER = "source,target,kind,weight,heads";
 
-/** An edge list. What is no edge stands in comment lines before it (`comment="#"` in pandas and R). */
+/** An edge list. What is no edge stands in comment lines before it (`comment="#"` in pandas and R); their number tells a file that was cut off. */
 function toCsv(graph: RouteGraph): string {
   const lines = graph.edges.map(edge => [edge.source, edge.target, edge.kind, edge.weight, headsText(edge)].join(","));
-  return [`# routes ${asciiJson(restOf(graph))}`, `# nodes ${graph.nodes.map(({ name }) => name).join(" ")}`, CSV_HEADER, ...lines, ""].join("\n");
+  return [`# routes ${asciiJson(restOf(graph))}`, `# nodes ${graph.nodes.map(({ name }) => name).join(" ")}`, `# edges ${graph.edges.length}`, CSV_HEADER, ...lines, ""].join("\n");
 }
 
 const WRITERS: Readonly<Record<RouteFormat, (graph: RouteGraph) => string>> = {

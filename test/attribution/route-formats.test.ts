@@ -61,6 +61,55 @@ test.each(wrong)("%s is refused in one sentence", (_, text, format, sentence) =>
   expect(() => importRoutes(text, format)).toThrow(sentence);
 });
 
+test.each(ROUTE_FORMATS)("%s: what was cut off anywhere is refused, not read as a smaller graph; line ends and a byte order mark do not matter", async format => {
+  const graph = await (await new ToyModel(shape).run([1, 2, 3])).routes({ from: "all", threshold: 0 });
+  const text = exportRoutes(graph, format);
+  const end = text.trimEnd().length;
+  // Every tenth place, and each near the end.
+  for (let length = 0; length < end; length += length < end - 60 ? 10 : 1) expect(() => importRoutes(text.slice(0, length), format)).toThrow(/^Routes cannot be read: .*\.$/);
+  for (const other of [text.replace(/\n/g, "\r\n"), `\ufeff${text}`]) expect(importRoutes(other).toJSON()).toEqual(graph.toJSON());
+});
+
+test("a row that was taken out of a table is missed, unless the line that counts them went too", async () => {
+  const graph = await (await new ToyModel(shape).run([1, 2])).routes();
+  const lines = exportRoutes(graph, "csv").split("\n");
+  const fewer = [...lines.slice(0, -2), ""];
+  expect(() => importRoutes(fewer.join("\n"))).toThrow(`there are ${graph.edges.length - 1} edges, and the line "# edges" says "${graph.edges.length}"`);
+  expect(importRoutes(fewer.filter(line => !line.startsWith("# edges")).join("\n")).edges.length).toBe(graph.edges.length - 1);
+});
+
+test("Graphviz does not read a token as a character entity", async () => {
+  const plain = await (await new ToyModel(shape).run([1])).routes();
+  expect(exportRoutes(routeGraph({ ...plain, tokens: [{ id: 1, text: "&lt;" }] }), "dot")).toContain('label="X0_0 &amp;lt;"');
+});
+
+test("every part of foreign data is checked", async () => {
+  const graph = JSON.parse(exportRoutes(await (await new ToyModel(shape).run([1, 2])).routes(), "json")) as Record<string, unknown> & { readonly edges: object[] };
+  const [first] = graph.edges;
+  const changes: readonly (readonly [Record<string, unknown>, string])[] = [
+    [{ model: undefined }, '"model" is missing or damaged'],
+    [{ model: {} }, '"model" is missing or damaged'],
+    [{ tokens: 5 }, '"tokens" is missing or damaged'],
+    [{ tokens: [{ id: 1 }, { id: 2 }] }, '"tokens" is missing or damaged'],
+    [{ from: "I1_1" }, '"from" is missing or damaged'],
+    [{ from: ["I1_0"] }, "they start at I1_0, which is none of their nodes"],
+    [{ threshold: "0.04" }, '"threshold" is missing or damaged'],
+    [{ renormalize: 1 }, '"renormalize" is missing or damaged'],
+    [{ contrast: { token: "a" } }, '"contrast" is missing or damaged'],
+    [{ nodes: [null] }, "null is no node's name"],
+    [{ nodes: [{ name: "I0_99" }] }, "there is a node I0_99, and only 2 tokens"],
+    [{ nodes: [{ name: "x".repeat(100) }] }, `"${"x".repeat(59)}… is no node's name`],
+    [{ edges: [null] }, "null is no edge"],
+    [{ edges: [{ ...first, weight: "1" }] }, 'an edge\'s weight is "1", which is no number'],
+    [{ edges: [{ ...first, kind: "up" }] }, 'an edge is of kind "up"'],
+    [{ edges: [{ ...first, source: "X0_7" }] }, "an edge is at X0_7, which is none of the nodes"],
+    [{ edges: [{ ...first, heads: { one: 1 } }] }, 'an edge\'s heads are {"one":1}'],
+  ];
+  for (const [change, sentence] of changes) expect(() => importRoutes(JSON.stringify({ ...graph, ...change }))).toThrow(`Routes cannot be read: ${sentence}`);
+  expect(() => importRoutes("<graphml><data key=\"rest\">&#9999999999;</data></graphml>")).toThrow("&#9999999999; is no character");
+  expect(() => importRoutes(undefined as unknown as string)).toThrow("Routes are read from a text, not from a value of type undefined.");
+});
+
 test("a damaged edge is named", async () => {
   const text = exportRoutes(await (await new ToyModel(shape).run([1, 2])).routes(), "csv");
   expect(() => importRoutes(text.replace(/residual,[^,]+/, "residual,much"))).toThrow('an edge\'s weight is "much", which is no number');
