@@ -1,0 +1,37 @@
+/**
+ * Clicks come first: what is only prepared (for the notebook file, say) waits while a page asks, and for a moment after, because clicks come in
+ * rows. One for the process: pictures of several runs share a model and its threads.
+ */
+
+/** Milliseconds without a question after which there is time for other work. */
+const PAUSE_MS = 700;
+/** Other work is not put off longer than this in one go: a page that asks without end must not stop it. */
+const MOST_MS = 20_000;
+
+let open = 0;
+let last = -Infinity;
+
+/** Computes the answer to a page's question; other work waits meanwhile. */
+export async function asked<T>(answer: () => Promise<T>): Promise<T> {
+  open++;
+  last = performance.now();
+  try {
+    return await answer();
+  } finally {
+    open--;
+    last = performance.now();
+  }
+}
+
+/** Whether a page asks, or has just asked. */
+export const clicking = (): boolean => open > 0 || performance.now() - last < PAUSE_MS;
+
+/** Resolves when no page has asked for a moment. Rejects when `signal` aborts. */
+export async function quiet(signal: AbortSignal): Promise<void> {
+  const begun = performance.now();
+  while (clicking() && performance.now() - begun < MOST_MS) {
+    signal.throwIfAborted();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  signal.throwIfAborted();
+}
