@@ -1,6 +1,7 @@
 """The yardstick of the speed tables: plain Hugging Face forwards, of the weights that our side uses too.
 
-    python yardstick.py make FOLDER SHAPE   writes a random model: gpt2 (GPT-2 small) or gpt2-layers-N (the same with N layers)
+    python yardstick.py make FOLDER SHAPE   writes a random model: gpt2 (GPT-2 small), gpt2-layers-N (the same with N layers),
+                                            gpt2-peaked (GPT-2 small whose heads look at few tokens, so that routes branch; tokens have names)
     python yardstick.py serve FOLDER        reads lines "T repeats", answers with the milliseconds of each forward, as JSON
 """
 import json
@@ -16,9 +17,20 @@ def make(folder, shape):
 
     torch.manual_seed(0)
     layers = int(shape.split("-")[-1]) if "layers" in shape else 12
-    GPT2LMHeadModel(GPT2Config(n_layer=layers)).save_pretrained(folder)
-    # Any tokenizer will do: prompts are token ids.
+    model = GPT2LMHeadModel(GPT2Config(n_layer=layers))
     vocabulary = {chr(33 + i): i for i in range(94)}
+    if shape == "gpt2-peaked":
+        with torch.no_grad():
+            for block in model.transformer.h:
+                width = block.attn.c_proj.weight.shape[0]
+                block.attn.c_attn.weight[:, : 2 * width] *= 9
+                block.attn.c_attn.weight[:, 2 * width :] *= 3
+                block.attn.c_proj.weight *= 4
+                block.mlp.c_fc.weight *= 4
+                block.mlp.c_proj.weight *= 4
+        vocabulary.update({f"\u0120w{i}": i for i in range(94, 50257)})
+    model.save_pretrained(folder)
+    # Any tokenizer will do: prompts are token ids.
     tokenizer = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "post_processor": None,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},

@@ -10,6 +10,7 @@ import type { PictureName, RunFacts, Selection } from "../protocol";
 import { answerPayload, ASK, EXPORT, pack, ProtocolError, readAskPayload, visibleText, WIDGET_MODULE } from "../protocol";
 import type { Payload, ShareLevel } from "../protocol/payload";
 import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../protocol/payload";
+import { asked, quiet } from "./clicks";
 import { answererOf, predictionsOf, runFacts } from "./answers";
 import type { Answerer } from "./answers";
 import type { SelectionChange, SharedSelection } from "./selection";
@@ -110,7 +111,8 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     this.#share = new PictureShare(this.#answerer, share, shareBudget);
     this.handle(ASK, async ({ payload, signal }) => {
       try {
-        const answer = await this.#answerer.ask(readAskPayload(payload), signal);
+        const question = readAskPayload(payload);
+        const answer = await asked(() => this.#answerer.ask(question, signal));
         this.#storeSoon();
         const { json, buffers } = pack(answer);
         return { payload: answerPayload(json), buffers };
@@ -265,6 +267,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     const done = (async () => {
       await before;
       await this.#share.collect(this.#input, signal);
+      if (frontEndSeen()) await quiet(signal).catch(() => undefined);
       // Interrupted by a new selection, what was collected is stored with that one.
       if (abort.signal.aborted || this.closed) return;
       const payload = await this.#share.payload(this.#input);

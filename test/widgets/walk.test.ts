@@ -31,6 +31,27 @@ test("the graph is drawn with tokens and predictions", async () => {
   await notebook.screenshot("walk-1-graph");
 }, 120_000);
 
+test("single keys belong to the picture while the focus is in it, not to the notebook's shortcuts", async () => {
+  const slider = panel().locator("lmt-flow-graph input[type=range]").first();
+  const before = await slider.inputValue();
+  await slider.focus();
+  await notebook.page.keyboard.press("ArrowRight");
+  await notebook.page.waitForFunction((old) => {
+    const graph = document.querySelector("lmt-flow-panel")?.shadowRoot?.querySelector("lmt-flow-graph")?.shadowRoot;
+    return graph?.querySelector<HTMLInputElement>("input[type=range]")?.value !== old;
+  }, before);
+  await notebook.page.keyboard.press("ArrowLeft");
+  const plot = panel().locator("lmt-flow-graph svg.plot").first();
+  await plot.focus();
+  await notebook.page.keyboard.press("ArrowDown");
+  await panel().locator("lmt-flow-graph [role=status]").first().getByText("I28_4").or(panel().locator("lmt-flow-graph [role=status]").first().getByText("I29_4")).waitFor();
+  // Keys with a modifier stay the notebook's.
+  expect(await notebook.page.locator("lmt-flow-panel").first().evaluate((element) => {
+    element.dispatchEvent(new KeyboardEvent("keydown", { key: "s", ctrlKey: true, bubbles: true, composed: true }));
+    return element.hasAttribute("data-lm-suppress-shortcuts");
+  })).toBe(false);
+}, 120_000);
+
 test("a click on a state shows the tokens that the kernel gives for it", async () => {
   await panel().locator('[data-node="I20_4"]').click();
   const row = panel().locator("lmt-token-table tbody tr").first();

@@ -1,3 +1,4 @@
+import { keepKeys } from "./keys";
 import { DOMWidgetModel, DOMWidgetView, unpack_models, WidgetModel } from "@jupyter-widgets/base";
 import type { ISerializers } from "@jupyter-widgets/base";
 import type { Choice, ControlChoices, ControlCurrent, ControlStatus } from "../../src/protocol";
@@ -169,6 +170,7 @@ const ELEMENTS: Readonly<Record<string, string>> = { "model-panel": "lmt-model-p
 export class ControlView extends DOMWidgetView {
   override render(): void {
     this.el.classList.add("lm-transparency");
+    keepKeys();
     try {
       const session = this.model.get("session") as SessionModel | null;
       const name: unknown = this.model.get("part");

@@ -6,6 +6,7 @@ import type { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
 import { FlowCompareElement } from "../elements";
+import { keepKeys } from "./keys";
 
 /** The element of each picture. */
 const ELEMENTS: Readonly<Record<PictureName, string>> = {
@@ -48,6 +49,7 @@ export function pictureElement({ picture, options, source, selection }: PictureP
   if (typeof picture !== "string" || !(PICTURES as readonly string[]).includes(picture)) {
     throw new ProtocolError("version", `This version of lm-transparency has no picture named ${JSON.stringify(picture)}; it has ${PICTURES.join(", ")}.`);
   }
+  keepKeys();
   const element = document.createElement(ELEMENTS[picture as PictureName]) as LmtElement;
   element.source = source;
   element.selection = selection;
