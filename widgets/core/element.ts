@@ -105,6 +105,25 @@ export abstract class LmtElement extends LitElement {
     if (changed.has("selection") || changed.has("source")) this.#subscribe();
   }
 
+  protected override update(changed: PropertyValues): void {
+    const root = this.shadowRoot;
+    const had = root?.activeElement ?? null;
+    const before = had && root ? stops(root) : [];
+    super.update(changed);
+    if (!had || !root || (had.isConnected && !had.matches(":disabled"))) return;
+    // What had the focus is gone: its neighbour takes it, or else the reader would be at the page's beginning again.
+    const at = before.indexOf(had as HTMLElement);
+    const left = stops(root);
+    const near = [...before.slice(0, Math.max(0, at)).reverse(), ...before.slice(at + 1)].find((element) => left.includes(element)) ?? left[0];
+    // An element that is being replaced has not drawn itself yet.
+    void this.updateComplete.then(() => {
+      if (root.activeElement && root.activeElement !== had) return;
+      if (near && focusInto(near)) return;
+      this.tabIndex = -1;
+      this.focus({ preventScroll: true });
+    });
+  }
+
   #subscribe(): void {
     if (!this.isConnected) return;
     this.#subscribed?.abort();
@@ -118,7 +137,23 @@ export abstract class LmtElement extends LitElement {
   }
 }
 
+/** Names of all elements that were registered here. */
+const names: string[] = [];
+
+/** What Tab may stop at in a root, or at elements of ours within it. */
+function stops(root: ShadowRoot): HTMLElement[] {
+  return [...root.querySelectorAll<HTMLElement>(["button:enabled", "input:enabled", "select:enabled", "textarea:enabled", "summary", "[tabindex='0']", ...names].join())];
+}
+
+/** Gives the focus to an element, or to the first stop within it. */
+function focusInto(element: HTMLElement): boolean {
+  if (element.shadowRoot) return stops(element.shadowRoot).some(focusInto);
+  element.focus({ preventScroll: true });
+  return (element.getRootNode() as ShadowRoot).activeElement === element;
+}
+
 /** Registers an element once: two bundles on one page may both bring it. */
 export function define(name: string, element: CustomElementConstructor): void {
+  names.push(name);
   if (!customElements.get(name)) customElements.define(name, element);
 }

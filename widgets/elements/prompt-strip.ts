@@ -4,6 +4,7 @@ import { nodeName, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import { percent } from "../core/format";
+import { movedIndex } from "./bars-styles";
 
 /** The prompt's tokens, each a button that starts the routes there, and what the model predicts after the last one. */
 export class PromptStripElement extends LmtElement {
@@ -83,11 +84,12 @@ export class PromptStripElement extends LmtElement {
     const last = this.selected.start === facts.tokens.length - 1;
     const predictions = last && facts.predictions.length ? facts.predictions : (this.#predicted.value?.tokens ?? []);
     return html`
-      <div class="row" role="group" aria-label="Tokens of the prompt; press one to start the routes there">
+      <div class="row" role="group" aria-label="Tokens of the prompt; arrow keys move, Enter starts the routes there" @keydown=${this.#key}>
         ${facts.tokens.map(
           (token, position) => html`<button
             class="chip token"
             data-start=${position}
+            tabindex=${position === this.selected.start ? 0 : -1}
             aria-pressed=${position === this.selected.start}
             aria-label="Token ${position}: ${visibleText(token.text)}"
             title="Token ${position}, id ${token.id}"
@@ -110,6 +112,17 @@ export class PromptStripElement extends LmtElement {
         : nothing}
     `;
   }
+
+  /** All tokens are one stop for Tab, however many there are. */
+  readonly #key = (event: KeyboardEvent): void => {
+    const chips = [...this.renderRoot.querySelectorAll<HTMLElement>(".chip")];
+    const along: Readonly<Record<string, string>> = { ArrowRight: "ArrowDown", ArrowLeft: "ArrowUp" };
+    const next = movedIndex(along[event.key] ?? event.key, chips.indexOf(event.target as HTMLElement), chips.length);
+    if (next === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    chips[next].focus();
+  };
 }
 
 define("lmt-prompt-strip", PromptStripElement);
