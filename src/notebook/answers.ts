@@ -3,6 +3,7 @@ import { headPatterns } from "../runtime/aggregate";
 import type { ModelInfo, NodeName, Run } from "../model/types";
 import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
 import { nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
+import { grid, gridPart } from "./grid";
 import { routesAnswer } from "../protocol/payload-routes";
 import { askedRoutes } from "./selection";
 
@@ -64,30 +65,22 @@ function vocabularyOf({ model }: Run): Promise<readonly string[]> {
   return texts;
 }
 
-/** Tokens by how well they fit what was typed (as it is; but for blanks around it; in capitals or not; as a beginning), the likeliest first. */
+/** The likeliest of those tokens that begin with what was typed, blanks before it and capitals aside; those that are just that are always among them. */
 async function targets(run: Run, { position, text, topK }: Question<"targets">): Promise<Answer<"targets">> {
-  const T = run.tokens.length;
-  within("The position", position, T);
+  within("The position", position, run.tokens.length);
   const { data } = await run.logits({ position });
   const shares = Float64Array.from(data);
   softmax(shares);
   const texts = text === "" ? [] : await vocabularyOf(run);
-  const [typed, plain] = [text.trim(), text.trim().toLowerCase()];
-  const fits = (token: string): number => {
-    if (token === text) return 0;
-    const trimmed = token.trim();
-    if (typed === "") return token.startsWith(text) ? 1 : 9;
-    if (trimmed === typed) return 0;
-    const lower = trimmed.toLowerCase();
-    return lower === plain ? 1 : lower.startsWith(plain) ? 2 : 9;
-  };
-  const found: { readonly id: number; readonly fit: number }[] = [];
-  for (let id = 0; id < data.length; id++) {
-    const fit = text === "" ? 0 : id < texts.length ? fits(texts[id]) : 9;
-    if (fit < 9) found.push({ id, fit });
-  }
-  found.sort((a, b) => a.fit - b.fit || data[b.id] - data[a.id] || a.id - b.id);
-  return { tokens: found.slice(0, topK).map(({ id }) => ({ ...wireToken(run, id), logit: data[id], probability: shares[id] })) };
+  const typed = text.trim().toLowerCase();
+  const begins = (token: string): boolean => (typed === "" ? token.startsWith(text) : token.trim().toLowerCase().startsWith(typed));
+  const found: number[] = [];
+  for (let id = 0; id < data.length; id++) if (text === "" || (id < texts.length && begins(texts[id]))) found.push(id);
+  found.sort((a, b) => data[b] - data[a] || a - b);
+  const listed = found.slice(0, topK);
+  const whole = text === "" ? [] : found.slice(topK).filter((id) => texts[id] === text || texts[id].trim() === text.trim());
+  listed.splice(Math.max(0, topK - whole.length), whole.length, ...whole.slice(0, topK));
+  return { tokens: listed.map((id) => ({ ...wireToken(run, id), logit: data[id], probability: shares[id] })) };
 }
 
 function wireToken(run: Run, id: number): WireToken {
@@ -170,37 +163,6 @@ function softmax(logits: Float64Array): number {
   return (Math.log(sum) - weighted / sum) / Math.LN2;
 }
 
-async function grid(run: Run, { normalize }: Question<"grid">, signal: AbortSignal): Promise<Answer<"grid">> {
-  const L = run.model.info.nLayers;
-  const T = run.tokens.length;
-  const size = (L + 1) * T;
-  const tops = new Uint32Array(size);
-  const probabilities = new Float32Array(size);
-  const entropies = new Float32Array(size);
-  const tokens: WireToken[] = [];
-  const places = new Map<number, number>();
-  for (let begin = 0; begin < size; begin += VECTORS) {
-    signal.throwIfAborted();
-    const cells = Array.from({ length: Math.min(VECTORS, size - begin) }, (_, i) => begin + i);
-    const nodes = cells.map((i) => (i < T ? nodeName("X", -1, i) : nodeName("I", Math.floor(i / T) - 1, i % T)));
-    const all = await unembedded(run, nodes, normalize);
-    cells.forEach((i, at) => {
-      const shares = Float64Array.from(all[at]);
-      entropies[i] = softmax(shares);
-      let best = 0;
-      for (let v = 1; v < shares.length; v++) if (shares[v] > shares[best]) best = v;
-      probabilities[i] = shares[best];
-      if (!places.has(best)) {
-        places.set(best, tokens.length);
-        tokens.push(wireToken(run, best));
-      }
-      tops[i] = places.get(best)!;
-    });
-  }
-  const shape = [L + 1, T];
-  return { tops: tensor(tops, shape), tokens, probabilities: tensor(probabilities, shape), entropies: tensor(entropies, shape) };
-}
-
 async function follow(run: Run, { position, token, normalize }: Question<"follow">, signal: AbortSignal): Promise<Answer<"follow">> {
   const { nLayers, parallelBlocks, dVocab } = run.model.info;
   within("The position", position, run.tokens.length);
@@ -273,6 +235,8 @@ export async function answerQuestion(run: Run, question: Question, signal: Abort
     }
     case "grid":
       return grid(run, question, signal);
+    case "gridPart":
+      return gridPart(run, question, signal);
     case "headLabels":
       return headLabels(run);
     case "second":
@@ -301,8 +265,8 @@ export class Answerer {
     const known = this.#answers.get(key);
     if (known !== undefined) return known;
     const answer = await this.answer(question, signal);
-    // Maps of all heads are large, and quickly made again from what the run keeps.
-    if (question.kind !== "layerMaps") this.#answers.set(key, answer);
+    // Maps of all heads are large, and quickly made again from what the run keeps; so are parts of a grid.
+    if (question.kind !== "layerMaps" && question.kind !== "gridPart") this.#answers.set(key, answer);
     if (this.#answers.size > REMEMBERED) this.#answers.delete(this.#answers.keys().next().value!);
     return answer;
   }
