@@ -12,8 +12,8 @@ export type RouteFormat = (typeof ROUTE_FORMATS)[number];
 export type Rest = Omit<RouteGraphJson, "nodes" | "edges">;
 
 function restOf(graph: RouteGraph): Rest {
-  const { model, tokens, from, threshold, renormalize, contrast } = graph;
-  return { schema: ROUTE_GRAPH_SCHEMA, model, tokens, from, threshold, renormalize, ...(contrast ? { contrast } : {}) };
+  const { model, tokens, from, threshold, renormalize, joinSelf, contrast } = graph;
+  return { schema: ROUTE_GRAPH_SCHEMA, model, tokens, from, threshold, renormalize, ...(joinSelf ? { joinSelf } : {}), ...(contrast ? { contrast } : {}) };
 }
 
 /** A name of one line for pictures: the node and its token, blanks made visible, control characters as code points. */

@@ -9,16 +9,18 @@ export class LocalRouteGraph implements RouteGraph {
   readonly from: readonly NodeName[];
   readonly threshold: number;
   readonly renormalize: boolean;
+  readonly joinSelf?: boolean;
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
 
-  constructor({ model, tokens, from, threshold, renormalize, contrast, nodes, edges }: Omit<RouteGraphJson, "schema">) {
+  constructor({ model, tokens, from, threshold, renormalize, joinSelf, contrast, nodes, edges }: Omit<RouteGraphJson, "schema">) {
     this.model = model;
     this.tokens = tokens;
     this.from = from;
     this.threshold = threshold;
     this.renormalize = renormalize;
+    if (joinSelf) this.joinSelf = joinSelf;
     if (contrast) this.contrast = contrast;
     this.nodes = nodes;
     this.edges = edges;

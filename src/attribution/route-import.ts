@@ -54,12 +54,13 @@ const isToken = (value: unknown): boolean => isObject(value) && Number.isInteger
 function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly RouteEdge[]): RouteGraph {
   const { schema, ...fields } = rest as Rest;
   if (schema !== ROUTE_GRAPH_SCHEMA) throw unreadable(`their schema is ${show(schema)}, not ${ROUTE_GRAPH_SCHEMA}`);
-  const { model, tokens, from, threshold, renormalize, contrast } = fields as Readonly<Record<string, unknown>>;
+  const { model, tokens, from, threshold, renormalize, joinSelf, contrast } = fields as Readonly<Record<string, unknown>>;
   const damaged = !isObject(model) || typeof model.name !== "string" ? "model" :
     !Array.isArray(tokens) || !tokens.every(isToken) ? "tokens" :
     !Array.isArray(from) ? "from" :
     typeof threshold !== "number" ? "threshold" :
     typeof renormalize !== "boolean" ? "renormalize" :
+    joinSelf !== undefined && typeof joinSelf !== "boolean" ? "joinSelf" :
     contrast !== undefined && !(isObject(contrast) && isToken(contrast.token) && (contrast.versus === undefined || isToken(contrast.versus))) ? "contrast" : undefined;
   if (damaged) throw unreadable(`${show(damaged)} is missing or damaged`);
   const names = new Set(nodes.map(({ name }) => name));

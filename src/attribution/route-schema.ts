@@ -10,6 +10,7 @@ export interface RouteGraphJson {
   readonly from: readonly NodeName[];
   readonly threshold: number;
   readonly renormalize: boolean;
+  readonly joinSelf?: boolean;
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];

@@ -23,6 +23,8 @@ export interface TraceOptions {
   readonly from: readonly RouteNode[];
   readonly threshold: number;
   readonly renormalize: boolean;
+  /** See `RouteOptions`. */
+  readonly joinSelf?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: ProgressListener;
 }
@@ -179,26 +181,29 @@ interface WholeEdges {
 /** For each position, what of its whole passes the threshold; worked out when called. */
 async function wholes(source: ContributionSource, layer: number, positions: readonly number[], options: TraceOptions): Promise<(() => WholeEdges)[]> {
   const { nHeads } = source;
-  if (!options.renormalize) return (await source.attention(layer, positions)).map(row => () => summedEdges(row, nHeads, options.threshold));
+  if (!options.renormalize) return (await source.attention(layer, positions)).map(row => () => summedEdges(row, nHeads, options));
   if (source.notable && options.threshold >= FLOOR) return (await source.notable(layer, positions)).map(row => () => renormalizedEdges(row, nHeads, options.threshold));
   const floor = Math.min(options.threshold, FLOOR);
   return (await source.attention(layer, positions)).map(row => () => renormalizedEdges({ ...row, notable: notableTerms(row.terms, floor) }, nHeads, options.threshold));
 }
 
 /** Without renormalisation: edges whose sum over heads passes. */
-function summedEdges(row: AttentionRow, nHeads: number, threshold: number): WholeEdges {
+function summedEdges(row: AttentionRow, nHeads: number, { threshold, joinSelf }: TraceOptions): WholeEdges {
   const { terms } = row;
   const keys: KeyEdge[] = [];
+  let residual = row.residual > threshold ? row.residual : 0;
   for (let key = 0; key <= row.position; key++) {
     const at = key * nHeads;
     let weight = 0;
     for (let head = 0; head < nHeads; head++) weight += terms[at + head];
-    if (weight <= threshold) continue;
+    const joined = joinSelf === true && key === row.position;
+    if (joined) residual = weight + row.residual > threshold ? row.residual : 0;
+    if (joined ? residual === 0 : weight <= threshold) continue;
     const heads: Record<number, number> = {};
     for (let head = 0; head < nHeads; head++) if (terms[at + head] > 0) heads[head] = terms[at + head];
     keys.push({ key, weight, heads });
   }
-  return { keys, residual: row.residual > threshold ? row.residual : 0, ffn: row.ffn > threshold ? row.ffn : 0 };
+  return { keys, residual, ffn: row.ffn > threshold ? row.ffn : 0 };
 }
 
 /** With renormalisation. The bias is a part like the others, but no edge: weights then sum to less than 1. */

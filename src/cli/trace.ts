@@ -26,6 +26,7 @@ ${MODEL_USAGE}
   --from F             last (default), all, or the number of a token, counted from 0
   --threshold X        parts that contribute no more than this are dropped; default 0.04
   --no-renormalize     do not scale to sum 1 what is left of each whole
+  --join-self          without renormalising: a token's residual and its attention to itself pass together, as in the published tool
   --value-bias V       output (default) or term: where the biases of the values belong
   --include-bias       the output bias is a part of its own
   --top-k N            number of predictions; default 10
@@ -96,6 +97,7 @@ export const trace: Command = {
       from: { type: "string", default: "last" },
       threshold: { type: "string", default: "0.04" },
       "no-renormalize": { type: "boolean" },
+      "join-self": { type: "boolean" },
       "value-bias": { type: "string", default: "output" },
       "include-bias": { type: "boolean" },
       "top-k": { type: "string", default: "10" },
@@ -114,6 +116,7 @@ export const trace: Command = {
     const routeOptions = {
       threshold: parsed.threshold,
       renormalize: !values["no-renormalize"],
+      joinSelf: values["join-self"] ?? false,
       valueBias: choiceOption("value-bias", values["value-bias"], ["output", "term"]),
       includeBias: values["include-bias"] ?? false,
       signal: context.signal,

@@ -132,6 +132,11 @@ export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
   /** Scale what passed the threshold to sum 1 within each whole. Default true. */
   readonly renormalize?: boolean;
   /**
+   * Without renormalisation: the residual edge and the attention of a token to itself pass the threshold together, where their sum
+   * does, as in the published tool, for which they are one edge. Default false: each by itself. No effect with renormalisation.
+   */
+  readonly joinSelf?: boolean;
+  /**
    * Trace what speaks for one token rather than another: at the start token, the states and updates are measured along the
    * direction in which their logits differ. `from` is then one token. `docs/method.md` has the definition.
    */
@@ -172,6 +177,8 @@ export interface RouteGraph {
   readonly from: readonly NodeName[];
   readonly threshold: number;
   readonly renormalize: boolean;
+  /** Only where the option was given. */
+  readonly joinSelf?: boolean;
   /** Where the trace was one of a contrast. */
   readonly contrast?: { readonly token: Token; readonly versus?: Token };
   readonly nodes: readonly RouteNode[];

@@ -281,7 +281,7 @@ export abstract class BaseRun implements Run {
 
   async routes(options: RouteOptions = {}): Promise<LocalRouteGraph> {
     this.check();
-    const { threshold = 0.04, renormalize = true, signal, onProgress } = options;
+    const { threshold = 0.04, renormalize = true, joinSelf = false, signal, onProgress } = options;
     checkThreshold(threshold);
     checkValueBias(options.valueBias);
     const from = startNodes(options.from, this.info, this.nTokens);
@@ -302,8 +302,8 @@ export abstract class BaseRun implements Run {
       contrast = tokens;
       source = this.along(source, readout.direction, start.position, options);
     }
-    const { nodes, edges } = await trace(source, { from, threshold, renormalize, signal, onProgress });
-    return routeGraph({ model: this.info, tokens: this.tokens, from: from.map(({ name }) => name), threshold, renormalize, contrast, nodes, edges });
+    const { nodes, edges } = await trace(source, { from, threshold, renormalize, joinSelf, signal, onProgress });
+    return routeGraph({ model: this.info, tokens: this.tokens, from: from.map(({ name }) => name), threshold, renormalize, ...(joinSelf ? { joinSelf } : {}), contrast, nodes, edges });
   }
 
   /**

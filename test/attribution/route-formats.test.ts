@@ -28,7 +28,7 @@ test.each(ROUTE_FORMATS)("%s reads back exactly what it wrote, whatever the toke
 
 test("a graph of one node without edges, and one of a whole trace, survive", async () => {
   const run = await new ToyModel(shape).run([1, 2, 3]);
-  for (const graph of [await run.routes({ from: "X0_1" }), await run.routes({ from: ["I0_1", "A1_2"], threshold: 0 })]) {
+  for (const graph of [await run.routes({ from: "X0_1" }), await run.routes({ from: ["I0_1", "A1_2"], threshold: 0 }), await run.routes({ renormalize: false, joinSelf: true })]) {
     for (const format of ROUTE_FORMATS) expect(importRoutes(exportRoutes(graph, format), format).toJSON()).toEqual(graph.toJSON());
   }
 });

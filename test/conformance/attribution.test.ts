@@ -197,8 +197,11 @@ describe.each(goldenNames)("%s", name => {
           const weights = new Map(expected.graph[graph].map(([from, to, weight]) => [`${from} ${to}`, weight]));
           const path = (expected.paths[`${graph}__thr_0.04`][t] as unknown as readonly (readonly [string, string])[]).map(edge => edge.join(" "));
           const start = `I${nLayers - 1}_${t}`;
-          // The reference tests the residual and a token's attention to itself as one edge where it does not renormalise; here each
-          // has to pass by itself. Without that difference the two are the same:
+          // The reference has the residual and a token's attention to itself as one edge; `joinSelf` takes them through the threshold as one.
+          const joined = merged((await run.routes({ from: t, threshold: 0.04, renormalize, joinSelf: true, valueBias })).edges);
+          expect(new Set(joined.keys())).toEqual(new Set(path));
+          for (const [key, weight] of joined) expect(Math.abs(weight - (weights.get(key) as number))).toBeLessThanOrEqual(CONTRIBUTION);
+          // Without it each passes by itself.
           const passing = [...weights].filter(([, weight]) => weight > 0.04).map(([key]) => key);
           expect(reached(passing, start)).toEqual(new Set(path));
           const alone = passing.filter(key => {
