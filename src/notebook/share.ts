@@ -259,7 +259,8 @@ export class PictureShare {
     return Math.ceil(1.34 * (8 * this.#wholes.length + 6 * this.#pairs.length + keys * (1 + 4.5 * nHeads))) + 2000;
   }
 
-  #guess(question: Question): number {
+  #guess(given: Question): number {
+    const question: Question = given.kind === "second" ? given.question : given;
     const T = this.answerer.run.tokens.length;
     if (question.kind === "maps") return Math.ceil(1.34 * 1.7 * T * (T + 1)) + 40;
     if (question.kind === "grid") return 1.34 * 9 * T * (this.answerer.run.model.info.nLayers + 1);
@@ -337,14 +338,18 @@ export class PictureShare {
     const rest = await run.routes({ from: "all", threshold, renormalize, signal });
     const asks = picture === "flow-graph" && input.options.detail === false ? ["lens"] : (ASKS[picture] ?? ASKS["flow-graph"]!);
     const wanted = (batch: Batch): Batch => batch === ANSWERS ? ANSWERS : batch.filter(({ kind }) => asks.includes(kind));
-    for await (const batch of this.#clicks(graph, normalize, NEURONS, signal)) yield wanted(batch);
+    // What says most for its bytes comes first: a small budget then holds a little of everything.
+    for (const batch of clicksOn(graph, normalize)) yield wanted(batch);
     if (asks.includes("second")) yield* this.#secondClicks(input, signal);
     yield wanted([{ kind: "grid", normalize }]);
     yield wanted(chosenMaps(input.options, run.model.info.nLayers, run.model.info.nHeads));
     yield wanted(shownMaps(graph));
-    for await (const batch of this.#clicks(rest, normalize, OTHER_NEURONS, signal)) yield wanted(batch);
-    yield wanted(shownMaps(rest));
     yield wanted(input.facts.predictions.slice(0, 3).map(({ id }) => ({ kind: "follow" as const, position: T - 1, token: id, normalize })));
+    for await (const batch of this.#neuronClicks(graph, normalize, [0, OTHER_NEURONS], signal)) yield wanted(batch);
+    for (const batch of clicksOn(rest, normalize)) yield wanted(batch);
+    yield wanted(shownMaps(rest));
+    for await (const batch of this.#neuronClicks(graph, normalize, [OTHER_NEURONS, NEURONS], signal)) yield wanted(batch);
+    for await (const batch of this.#neuronClicks(rest, normalize, [0, OTHER_NEURONS], signal)) yield wanted(batch);
     if (this.level === "all") yield* this.#everything(run, selection, signal);
   }
 
@@ -359,31 +364,20 @@ export class PictureShare {
     const { answer } = (await this.#answers.ask(routes, signal)) as Answered<"second">;
     const graph = routesOf(answer.answer as RoutesAnswer);
     yield headsOf(graph).map(ofSecond);
-    yield* this.#clicks(graph, selection.normalize, OTHER_NEURONS, signal, ofSecond);
+    yield* clicksOn(graph, selection.normalize, ofSecond);
+    yield* this.#neuronClicks(graph, selection.normalize, [0, OTHER_NEURONS], signal, ofSecond);
   }
 
-  /** What clicks in these routes ask. */
-  async *#clicks(graph: ClickedRoutes, normalize: boolean, neurons: number, signal: AbortSignal, wrap: (question: SingleQuestion) => Question = (question) => question): AsyncGenerator<Batch> {
-    const effect = (component: WireComponent): Question => wrap({ kind: "effect", component, normalize, topK: EFFECT_TOP });
-    // Newest tokens and layers first: that is where routes begin.
-    const nodes = [...graph.nodes].sort((a, b) => b.position - a.position || b.layer - a.layer);
-    const states = nodes.filter(({ kind }) => kind !== "M");
-    yield states.map(({ name }) => wrap({ kind: "lens", node: name, normalize, topK: LENS_TOP }));
-    const blocks = nodes.filter(({ kind }) => kind === "M");
-    const asked = blocks.map(({ layer, position }) => ({ kind: "neurons" as const, layer, position, topK: NEURONS }));
-    yield asked.map(wrap);
-    yield states.filter(({ kind }) => kind !== "X").map(({ kind, layer, position }) => effect({ kind: kind === "A" ? "attention" : "ffn", layer, position }));
-    yield graph.edges.filter(({ kind }) => kind === "attention").flatMap(({ target, heads }) => {
-      const [layer, position] = target.slice(1).split("_").map(Number);
-      return [effect({ kind: "attention", layer, position }), ...Object.keys(heads ?? {}).map((head) => effect({ kind: "attention", layer, position, head: Number(head) }))];
-    });
+  /** What clicks on the neurons of blocks in these routes ask: those from one place in a block's list to another. */
+  async *#neuronClicks(graph: ClickedRoutes, normalize: boolean, range: readonly [number, number], signal: AbortSignal, wrap: Wrap = plain): AsyncGenerator<Batch> {
     yield ANSWERS;
-    for (const question of asked) {
-      const wrapped = wrap(question);
-      if (!this.#answers.has(wrapped)) continue;
-      const { answer } = await this.#answers.ask(wrapped, signal);
-      const own = (wrapped.kind === "second" ? (answer as Answer<"second">).answer : answer) as Answer<"neurons">;
-      yield own.neurons.slice(0, neurons).map(({ neuron }) => effect({ kind: "ffn", layer: question.layer, position: question.position, neuron }));
+    for (const { kind, layer, position } of newestFirst(graph)) {
+      if (kind !== "M") continue;
+      const question = wrap({ kind: "neurons", layer, position, topK: NEURONS });
+      if (!this.#answers.has(question)) continue;
+      const { answer } = await this.#answers.ask(question, signal);
+      const own = (question.kind === "second" ? (answer as Answer<"second">).answer : answer) as Answer<"neurons">;
+      yield own.neurons.slice(...range).map(({ neuron }) => wrap(effectOf({ kind: "ffn", layer, position, neuron }, normalize)));
     }
   }
 
@@ -433,6 +427,28 @@ export class PictureShare {
       throw error;
     }
   }
+}
+
+type Wrap = (question: SingleQuestion) => Question;
+const plain: Wrap = (question) => question;
+
+const effectOf = (component: WireComponent, normalize: boolean): SingleQuestion => ({ kind: "effect", component, normalize, topK: EFFECT_TOP });
+
+/** Newest tokens and layers first: that is where routes begin. */
+const newestFirst = ({ nodes }: ClickedRoutes): ClickedRoutes["nodes"][number][] => [...nodes].sort((a, b) => b.position - a.position || b.layer - a.layer);
+
+/** What clicks in these routes ask, but for single neurons. */
+function* clicksOn(graph: ClickedRoutes, normalize: boolean, wrap: Wrap = plain): Generator<Batch> {
+  const nodes = newestFirst(graph);
+  const states = nodes.filter(({ kind }) => kind !== "M");
+  yield states.map(({ name }) => wrap({ kind: "lens", node: name, normalize, topK: LENS_TOP }));
+  yield nodes.filter(({ kind }) => kind === "M").map(({ layer, position }) => wrap({ kind: "neurons", layer, position, topK: NEURONS }));
+  const effect = (component: WireComponent): Question => wrap(effectOf(component, normalize));
+  yield states.filter(({ kind }) => kind !== "X").map(({ kind, layer, position }) => effect({ kind: kind === "A" ? "attention" : "ffn", layer, position }));
+  yield graph.edges.filter(({ kind }) => kind === "attention").flatMap(({ target, heads }) => {
+    const [layer, position] = target.slice(1).split("_").map(Number);
+    return [effect({ kind: "attention", layer, position }), ...Object.keys(heads ?? {}).map((head) => effect({ kind: "attention", layer, position, head: Number(head) }))];
+  });
 }
 
 const outOfRange = (error: unknown): boolean => error instanceof RangeError || (error instanceof ProtocolError && error.code === "range");

@@ -293,25 +293,33 @@ function grouped<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
 /** The bytes that `decodeHoldings` reads. The same holdings give the same bytes. */
 export function encodeHoldings({ head, wholes, pairs, answers }: Holdings): Uint8Array {
   const T = head.facts.tokens.length;
+  const seconds = new Set<Answered>();
   const of = { lens: [] as Answered<"lens">[], effect: [] as Answered<"effect">[], neurons: [] as Answered<"neurons">[], maps: [] as Answered<"maps">[], other: [] as Answered[] };
-  for (const item of answers) {
-    if (item.question.kind === "lens" && storableLens(item as Answered<"lens">)) of.lens.push(item as Answered<"lens">);
-    else if (item.question.kind === "effect" && storableEffect(item as Answered<"effect">)) of.effect.push(item as Answered<"effect">);
-    else if (item.question.kind === "neurons" && storableNeurons(item as Answered<"neurons">)) of.neurons.push(item as Answered<"neurons">);
-    else if (item.question.kind === "maps" && storableMap(item as Answered<"maps">, T)) of.maps.push(item as Answered<"maps">);
-    else of.other.push(item);
+  for (const whole of answers) {
+    // What was asked of the second run of a comparison lies in columns of its own.
+    const { question, answer } = whole;
+    const item = question.kind === "second" ? ({ question: question.question, answer: (answer as Answer<"second">).answer } as Answered) : whole;
+    if (item !== whole) seconds.add(item);
+    const { kind } = item.question;
+    if (kind === "lens" && storableLens(item as Answered<"lens">)) of.lens.push(item as Answered<"lens">);
+    else if (kind === "effect" && storableEffect(item as Answered<"effect">)) of.effect.push(item as Answered<"effect">);
+    else if (kind === "neurons" && storableNeurons(item as Answered<"neurons">)) of.neurons.push(item as Answered<"neurons">);
+    else if (item === whole && kind === "maps" && storableMap(item as Answered<"maps">, T)) of.maps.push(item as Answered<"maps">);
+    else of.other.push(whole);
   }
   const vocabulary = new Vocabulary();
   for (const { answer } of of.lens) answer.tokens.forEach((token) => vocabulary.note(token));
   for (const { answer } of of.effect) for (const token of [...answer.promoted, ...answer.suppressed]) vocabulary.note(token);
   vocabulary.close();
   const columns = new ColumnWriter();
-  const options = ({ question }: Answered<"lens"> | Answered<"effect">): string => `${question.normalize} ${question.topK}`;
+  const isSecond = (item: unknown): boolean => seconds.has(item as Answered);
+  const options = (item: Answered<"lens"> | Answered<"effect">): string => `${isSecond(item)} ${item.question.normalize} ${item.question.topK}`;
+  const marked = (item: unknown, section: Section): Section => (isSecond(item) ? { ...section, second: true } : section);
   const sections: Section[] = [
     contributionsSection(wholes, pairs, head.facts.model.nHeads, columns),
-    ...grouped(of.lens, options).map((items) => lensSection(items, items[0].question.normalize, items[0].question.topK, vocabulary, columns)),
-    ...grouped(of.effect, options).map((items) => effectSection(items, items[0].question.normalize, items[0].question.topK, vocabulary, columns)),
-    ...grouped(of.neurons, ({ question }) => String(question.topK)).map((items) => neuronsSection(items, items[0].question.topK, columns)),
+    ...grouped(of.lens, options).map((items) => marked(items[0], lensSection(items, items[0].question.normalize, items[0].question.topK, vocabulary, columns))),
+    ...grouped(of.effect, options).map((items) => marked(items[0], effectSection(items, items[0].question.normalize, items[0].question.topK, vocabulary, columns))),
+    ...grouped(of.neurons, (item) => `${isSecond(item)} ${item.question.topK}`).map((items) => marked(items[0], neuronsSection(items, items[0].question.topK, columns))),
     ...(of.maps.length ? [mapsSection(of.maps, T, columns)] : []),
     ...of.other.map(({ question, answer }) => {
       const { json, buffers } = pack(answer);
@@ -405,6 +413,7 @@ export class StoredAnswers {
 
   #stored(question: Question): unknown {
     this.#index(question.kind);
+    if (question.kind === "second") this.#index(question.question.kind);
     this.#index("other");
     return this.#answers.get(questionKey(question))?.();
   }
@@ -412,6 +421,7 @@ export class StoredAnswers {
   /** Keys of the answers of one kind that are stored as such. */
   keys(kind: string): string[] {
     this.#index(kind);
+    if (kind === "second") for (const inner of ["lens", "effect", "neurons", "other"]) this.#index(inner);
     return [...this.#answers.keys()].filter((key) => (JSON.parse(key) as { kind: string }).kind === kind);
   }
 
@@ -428,8 +438,9 @@ export class StoredAnswers {
     }
   }
 
-  #remember(question: unknown, decode: () => unknown): void {
-    this.#answers.set(questionKey(readQuestion(question)), decode);
+  #remember({ second }: Record<string, unknown>, question: unknown, decode: () => unknown): void {
+    if (second === true) this.#answers.set(questionKey(readQuestion({ kind: "second", question })), () => ({ answer: decode() }));
+    else this.#answers.set(questionKey(readQuestion(question)), decode);
   }
 
   #token(index: number): WireToken {
@@ -473,7 +484,7 @@ export class StoredAnswers {
       const kind = NODE_KINDS[kinds[i]];
       const node = kind && nodeName(kind, layers[i] - 1, positions[i]);
       if (node === undefined || !parseNode(node)) throw malformed("a state has no name");
-      this.#remember({ kind: "lens", node, normalize: section.normalize, topK: section.topK }, () => {
+      this.#remember(section, { kind: "lens", node, normalize: section.normalize, topK: section.topK }, () => {
         const list: WireLensToken[] = [];
         for (let j = 0; j < counts[i]; j++) {
           const logit = logits(i)[j];
@@ -507,7 +518,7 @@ export class StoredAnswers {
     for (let i = 0; i < n; i++) {
       const kind = KINDS[kinds[i]];
       const part = parts[i] === 0 ? {} : kind === "attention" ? { head: parts[i] - 1 } : { neuron: parts[i] - 1 };
-      this.#remember({ kind: "effect", component: { kind, layer: layers[i], position: positions[i], ...part }, normalize: section.normalize, topK: section.topK }, () => ({
+      this.#remember(section, { kind: "effect", component: { kind, layer: layers[i], position: positions[i], ...part }, normalize: section.normalize, topK: section.topK }, () => ({
         promoted: list(2 * i),
         suppressed: list(2 * i + 1),
       }));
@@ -526,7 +537,7 @@ export class StoredAnswers {
     const activations = read("activations", at[n]);
     const contributions = sharesOf(section.contributions, read("contributions", at[n]));
     for (let i = 0; i < n; i++) {
-      this.#remember({ kind: "neurons", layer: layers[i], position: positions[i], topK: section.topK }, () => ({
+      this.#remember(section, { kind: "neurons", layer: layers[i], position: positions[i], topK: section.topK }, () => ({
         neurons: Array.from({ length: counts[i] }, (_, j) => ({ neuron: neurons[at[i] + j], activation: unzigzag(activations[at[i] + j]) / 10 ** digits[i], contribution: contributions[at[i] + j] })),
       }));
     }
@@ -549,7 +560,7 @@ export class StoredAnswers {
       return data;
     };
     for (let i = 0; i < n; i++) {
-      this.#remember({ kind: "maps", layer: layers[i], head: heads[i] === 0 ? null : heads[i] - 1 }, () => ({
+      this.#remember(section, { kind: "maps", layer: layers[i], head: heads[i] === 0 ? null : heads[i] - 1 }, () => ({
         pattern: tensor(square(patterns, i, scales[2 * i]), [T, T]),
         contributions: tensor(square(contributions, i, scales[2 * i + 1]), [T, T]),
       }));
@@ -557,7 +568,7 @@ export class StoredAnswers {
   }
 
   #indexOther(section: Record<string, unknown>): void {
-    this.#remember(section.question, () => {
+    this.#remember({}, section.question, () => {
       const buffers = (Array.isArray(section.buffers) ? section.buffers : []).map((place) => this.#reader.bytesAt(place));
       return unpack(section.answer, buffers);
     });
