@@ -1,13 +1,12 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import { parseNode } from "../../src/protocol";
-import { define, LmtElement } from "../core/element";
+import { define } from "../core/element";
 import "./effect-table";
-import type { FlowGraphElement } from "./flow-graph";
-import "./flow-graph";
 import "./follow-chart";
 import "./head-bars";
 import "./neuron-bars";
+import { PanelElement } from "./panel";
 import "./prompt-strip";
 import "./token-matrix";
 import "./token-table";
@@ -21,17 +20,11 @@ const MIDDLE = 720;
  * maps of the head and the followed token. Elements in the slot `controls` (model, prompts) go above.
  * Parts: `graph`, `blocks`, `tokens`, `effect`, `maps`, `follow`.
  */
-export class ExplorerElement extends LmtElement {
+export class ExplorerElement extends PanelElement {
   static override styles = [
-    LmtElement.styles,
+    PanelElement.styles,
     css`
-      :host {
-        padding: 12px 14px 14px;
-        background: var(--_surface);
-      }
       .bar {
-        display: flex;
-        flex-wrap: wrap;
         gap: 4px 18px;
         justify-content: space-between;
         align-items: flex-start;
@@ -47,11 +40,7 @@ export class ExplorerElement extends LmtElement {
         padding-top: 3px;
       }
       .body {
-        display: grid;
         gap: 16px 24px;
-        margin-top: 10px;
-        padding-top: 10px;
-        border-top: 1px solid var(--_line);
         align-items: start;
         grid-template-areas: "graph" "blocks" "tokens" "effect";
         grid-template-columns: minmax(0, 1fr);
@@ -83,9 +72,6 @@ export class ExplorerElement extends LmtElement {
       [part="effect"] {
         grid-area: effect;
       }
-      .body > * {
-        min-width: 0;
-      }
       .below {
         margin-top: 14px;
         padding-top: 12px;
@@ -110,11 +96,6 @@ export class ExplorerElement extends LmtElement {
       }
     `,
   ];
-
-  /** Downloads the graph, or its edges. */
-  async save(format: "svg" | "png" | "csv"): Promise<void> {
-    await this.renderRoot.querySelector<FlowGraphElement>("lmt-flow-graph")?.save(format);
-  }
 
   protected override render(): TemplateResult {
     const facts = this.source?.facts;

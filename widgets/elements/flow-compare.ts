@@ -3,7 +3,7 @@ import type { PropertyValues, TemplateResult } from "lit";
 import type { Focus } from "../../src/protocol";
 import { mirroredSelection, routesQuestion, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
-import { define, LmtElement } from "../core/element";
+import { define } from "../core/element";
 import { saveCsv, savePictures } from "../core/export";
 import { weight } from "../core/format";
 import type { DrawnRoutes } from "../core/routes";
@@ -13,9 +13,9 @@ import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
 import type { FlowGraphElement } from "./flow-graph";
 import "./detail-panel";
-import "./flow-graph";
 import type { MenuItem } from "./menu";
 import "./menu";
+import { PanelElement } from "./panel";
 import "./trace-bar";
 
 /** Writers of the two selections that follow each other. */
@@ -27,19 +27,11 @@ const FROM_SECOND = "second";
  * what is selected, in both. There is one selection: places are the same, with tokens counted from the end; each side has its own contrast.
  * Parts: `numbers`, `detail`.
  */
-export class FlowCompareElement extends LmtElement {
+export class FlowCompareElement extends PanelElement {
   static override styles = [
-    LmtElement.styles,
+    PanelElement.styles,
     css`
-      :host {
-        padding: 12px 14px 14px;
-        background: var(--_surface);
-      }
       .bar {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 6px 16px;
-        align-items: center;
         padding-bottom: 8px;
       }
       .pair {
@@ -48,9 +40,6 @@ export class FlowCompareElement extends LmtElement {
       }
       .pair.wide {
         grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
-      }
-      .pair > section {
-        min-width: 0;
       }
       .prompt {
         padding-bottom: 6px;
@@ -92,7 +81,7 @@ export class FlowCompareElement extends LmtElement {
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, second: { attribute: false }, mode: {}, detail: { type: Boolean } };
+  static override properties = { ...PanelElement.properties, second: { attribute: false }, mode: {}, detail: { type: Boolean } };
 
   /** Source of the second run. */
   declare second: FlowSource | undefined;
@@ -152,7 +141,7 @@ export class FlowCompareElement extends LmtElement {
   }
 
   /** Downloads both graphs or the difference, or their edges. */
-  async save(format: "svg" | "png" | "csv"): Promise<void> {
+  override async save(format: "svg" | "png" | "csv"): Promise<void> {
     const graphs = [...this.renderRoot.querySelectorAll<FlowGraphElement>("lmt-flow-graph")];
     if (graphs.length === 1) return graphs[0].save(format);
     if (format !== "csv") return savePictures(graphs.flatMap(({ picture }) => picture ?? []), "information-flow-compared", format);

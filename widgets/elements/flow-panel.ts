@@ -1,37 +1,22 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
-import { define, LmtElement } from "../core/element";
+import { define } from "../core/element";
 import "./detail-panel";
-import type { FlowGraphElement } from "./flow-graph";
-import "./flow-graph";
+import { PanelElement } from "./panel";
 import "./prompt-strip";
 
 /** Graph and detail side by side, below each other where there is no room. What the library's `flowGraph(run)` shows. */
-export class FlowPanelElement extends LmtElement {
+export class FlowPanelElement extends PanelElement {
   static override styles = [
-    LmtElement.styles,
+    PanelElement.styles,
     css`
-      :host {
-        padding: 12px 14px 14px;
-        background: var(--_surface);
-      }
-      .body {
-        display: grid;
-        gap: 14px 22px;
-        margin-top: 10px;
-        padding-top: 10px;
-        border-top: 1px solid var(--_line);
-      }
       .body.wide {
         grid-template-columns: minmax(0, 1fr) minmax(300px, 380px);
-      }
-      .body > * {
-        min-width: 0;
       }
     `,
   ];
 
-  static override properties = { ...LmtElement.properties, detail: { type: Boolean }, colorBy: { attribute: "color-by" }, compact: { type: Boolean } };
+  static override properties = { ...PanelElement.properties, detail: { type: Boolean }, colorBy: { attribute: "color-by" }, compact: { type: Boolean } };
 
   /** Show what is selected beside the graph. */
   declare detail: boolean;
@@ -44,11 +29,6 @@ export class FlowPanelElement extends LmtElement {
     this.detail = true;
     this.colorBy = "contribution";
     this.compact = false;
-  }
-
-  /** Downloads the graph, or its edges. */
-  async save(format: "svg" | "png" | "csv"): Promise<void> {
-    await this.renderRoot.querySelector<FlowGraphElement>("lmt-flow-graph")?.save(format);
   }
 
   protected override render(): TemplateResult {

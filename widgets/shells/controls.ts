@@ -2,16 +2,15 @@ import { keepKeys } from "./keys";
 import { DOMWidgetModel, DOMWidgetView, unpack_models, WidgetModel } from "@jupyter-widgets/base";
 import type { ISerializers } from "@jupyter-widgets/base";
 import type { Choice, ControlChoices, ControlCurrent, ControlStatus } from "../../src/protocol";
-import { CHOOSE, choosePayload, datasetPayload, initialSelection, OPEN_DATASET, ProtocolError, readChoices, readCurrent, readResponse, readStatus, responseError, STOP, WIDGET_MODULE } from "../../src/protocol";
+import { CHOOSE, choosePayload, datasetPayload, initialSelection, OPEN_DATASET, ProtocolError, readChoices, readCurrent, readResponse, readStatus, responseError, STOP } from "../../src/protocol";
 import type { ControlElement, Controls } from "../core/controls";
 import { SelectionStore, writerName } from "../core/selection-store";
 import type { CachedSource } from "../core/source";
 import "../elements";
 import type { PictureModel, SelectionModel } from "./jupyter";
-import { registerLive } from "./live";
+import type { LiveElement } from "./live";
+import { namesOf, ShownModel } from "./models";
 import { sentenceElement } from "./picture";
-
-declare const LMT_VERSION: string;
 
 const NO_KERNEL = "There is no kernel that could do this: run the cell again.";
 /** A choice is answered at once, unless the kernel is busy with a cell. */
@@ -22,19 +21,7 @@ export class SessionModel extends WidgetModel implements Controls {
   static override serializers: ISerializers = { ...WidgetModel.serializers, picture: { deserialize: unpack_models } };
 
   override defaults(): Backbone.ObjectHash {
-    return {
-      ...super.defaults(),
-      _model_name: "SessionModel",
-      _model_module: WIDGET_MODULE,
-      _model_module_version: LMT_VERSION,
-      _view_name: null,
-      _view_module: WIDGET_MODULE,
-      _view_module_version: LMT_VERSION,
-      choices: {},
-      current: {},
-      status: {},
-      picture: null,
-    };
+    return { ...super.defaults(), ...namesOf("SessionModel", null), choices: {}, current: {}, status: {}, picture: null };
   }
 
   readonly #name = writerName();
@@ -109,57 +96,21 @@ export class SessionModel extends WidgetModel implements Controls {
 }
 
 /** One control of a session. */
-export class ControlModel extends DOMWidgetModel {
+export class ControlModel extends ShownModel {
   static override serializers: ISerializers = { ...DOMWidgetModel.serializers, session: { deserialize: unpack_models } };
 
-  readonly #closed = new AbortController();
-
-  override initialize(attributes: Backbone.ObjectHash, options: Parameters<DOMWidgetModel["initialize"]>[1]): void {
-    super.initialize(attributes, options);
-    // Backbone calls this before the field above is there.
-    queueMicrotask(() => this.#register());
-  }
-
-  /** Outputs that were drawn from stored data become this control. */
-  #register(): void {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias
-    const model = this;
-    const changed = registerLive(
-      this.model_id,
-      {
-        get live() {
-          return model.comm_live;
-        },
-        parts: () => ({
-          kind: "element",
-          element: async (signal) => {
-            const view = await model.widget_manager.create_view(model, {});
-            signal.addEventListener("abort", () => view.remove());
-            return view.el as HTMLElement;
-          },
-        }),
-      },
-      this.#closed.signal,
-    );
-    this.on("comm_live_update", changed);
-  }
-
-  override close(comm_closed?: boolean): Promise<void> {
-    this.#closed.abort();
-    return super.close(comm_closed);
-  }
-
   override defaults(): Backbone.ObjectHash {
+    return { ...super.defaults(), ...namesOf("ControlModel", "ControlView"), session: null, part: "" };
+  }
+
+  override parts(): LiveElement {
     return {
-      ...super.defaults(),
-      _model_name: "ControlModel",
-      _model_module: WIDGET_MODULE,
-      _model_module_version: LMT_VERSION,
-      _view_name: "ControlView",
-      _view_module: WIDGET_MODULE,
-      _view_module_version: LMT_VERSION,
-      session: null,
-      part: "",
+      kind: "element",
+      element: async (signal) => {
+        const view = await this.widget_manager.create_view(this, {});
+        signal.addEventListener("abort", () => view.remove());
+        return view.el as HTMLElement;
+      },
     };
   }
 }

@@ -1,34 +1,23 @@
 import { DOMWidgetModel, DOMWidgetView, unpack_models, WidgetModel } from "@jupyter-widgets/base";
 import type { ISerializers } from "@jupyter-widgets/base";
 import type { RunFacts } from "../../src/protocol";
-import { EXPORT, readRunFacts, readSelection, selectionFor, WIDGET_MODULE } from "../../src/protocol";
+import { EXPORT, readRunFacts, readSelection, selectionFor } from "../../src/protocol";
 import { SelectionStore } from "../core/selection-store";
 import { CachedSource, sentenceOf } from "../core/source";
 import { CommSource } from "./comm-source";
 import type { Channel } from "./comm-source";
-import { registerLive } from "./live";
 import type { LivePicture } from "./live";
+import { namesOf, ShownModel } from "./models";
 import { pictureElement, savedPicture, sentenceElement, shownPicture } from "./picture";
 
-/** Front end of the ipywidgets: models and views around the elements. The version is the package's. */
-
-declare const LMT_VERSION: string;
+/** Front end of the ipywidgets: models and views around the elements. */
 
 const WRITER_OF_MODEL = "model";
 
 /** The selection that pictures share; has no view. The store in it is what the elements write and listen to. */
 export class SelectionModel extends WidgetModel {
   override defaults(): Backbone.ObjectHash {
-    return {
-      ...super.defaults(),
-      _model_name: "SelectionModel",
-      _model_module: WIDGET_MODULE,
-      _model_module_version: LMT_VERSION,
-      _view_name: null,
-      _view_module: WIDGET_MODULE,
-      _view_module_version: LMT_VERSION,
-      value: {},
-    };
+    return { ...super.defaults(), ...namesOf("SelectionModel", null), value: {} };
   }
 
   #store: SelectionStore | undefined;
@@ -58,50 +47,22 @@ export class SelectionModel extends WidgetModel {
 }
 
 /** State of a picture: its run's facts, its selection, and the way to ask the kernel. */
-export class PictureModel extends DOMWidgetModel {
+export class PictureModel extends ShownModel {
   static override serializers: ISerializers = { ...DOMWidgetModel.serializers, link: { deserialize: unpack_models } };
 
   override defaults(): Backbone.ObjectHash {
-    return {
-      ...super.defaults(),
-      _model_name: "PictureModel",
-      _model_module: WIDGET_MODULE,
-      _model_module_version: LMT_VERSION,
-      _view_name: "PictureView",
-      _view_module: WIDGET_MODULE,
-      _view_module_version: LMT_VERSION,
-      picture: "",
-      facts: {},
-      link: null,
-      options: {},
-    };
+    return { ...super.defaults(), ...namesOf("PictureModel", "PictureView"), picture: "", facts: {}, link: null, options: {} };
   }
 
-  readonly #closed = new AbortController();
   #source: CachedSource | undefined;
   #facts = "";
 
-  override initialize(attributes: Backbone.ObjectHash, options: Parameters<DOMWidgetModel["initialize"]>[1]): void {
-    super.initialize(attributes, options);
-    // Backbone calls this before the fields above are there.
-    queueMicrotask(() => this.#register());
+  protected override get changes(): string {
+    return "comm_live_update change:facts change:link";
   }
 
-  /** Outputs that were drawn from stored data connect to this model. */
-  #register(): void {
-    // eslint-disable-next-line @typescript-eslint/no-this-alias
-    const model = this;
-    const changed = registerLive(
-      this.model_id,
-      {
-        get live() {
-          return model.comm_live;
-        },
-        parts: () => this.parts(),
-      },
-      this.#closed.signal,
-    );
-    this.on("comm_live_update change:facts change:link", changed);
+  protected override begin(): void {
+    super.begin();
     this.on("msg:custom", (content: unknown) => void this.#export(content));
   }
 
@@ -119,8 +80,7 @@ export class PictureModel extends DOMWidgetModel {
     }
   }
 
-  /** What a view shows. Throws a `ProtocolError` where the state cannot be read. */
-  parts(): LivePicture {
+  override parts(): LivePicture {
     const source = this.source();
     const link = this.get("link") as SelectionModel | null;
     return { kind: "picture", source, facts: source.facts, selection: link?.store(source.facts) ?? new SelectionStore(selectionFor(source.facts, {})) };
@@ -131,7 +91,7 @@ export class PictureModel extends DOMWidgetModel {
     const key = JSON.stringify(this.get("facts"));
     if (!this.#source || key !== this.#facts) {
       this.#facts = key;
-      this.#source = new CachedSource(new CommSource(readRunFacts(this.get("facts")), this.#channel(), this.#closed.signal));
+      this.#source = new CachedSource(new CommSource(readRunFacts(this.get("facts")), this.#channel(), this.closing));
     }
     return this.#source;
   }
@@ -149,11 +109,6 @@ export class PictureModel extends DOMWidgetModel {
         signal.addEventListener("abort", () => this.off("msg:custom", listener));
       },
     };
-  }
-
-  override close(comm_closed?: boolean): Promise<void> {
-    this.#closed.abort();
-    return super.close(comm_closed);
   }
 }
 
