@@ -5,7 +5,7 @@ import { ModelFileError, list } from "./errors";
 
 /** The parts of a tokenizer.json that decide how a token's text is read. */
 export interface TokenizerJson {
-  readonly model: { readonly type?: string; readonly vocab: unknown; readonly byte_fallback?: boolean };
+  readonly model: { readonly type?: string; readonly vocab: unknown; readonly byte_fallback?: boolean; readonly continuing_subword_prefix?: string | null };
   readonly added_tokens?: readonly { readonly id: number; readonly content: string }[];
   readonly normalizer?: unknown;
   readonly pre_tokenizer?: unknown;
@@ -26,9 +26,12 @@ export function createTokenizer(origin: string, json: unknown, config: unknown):
   }
   const { type = "BPE" } = (json as TokenizerJson).model ?? {};
   if (!KINDS.includes(type)) throw new ModelFileError(`${origin}: tokenizer model "${type}" is not supported; ${list(KINDS)} are.`);
+  if (type === "BPE" && (json as TokenizerJson).model.continuing_subword_prefix) {
+    throw new ModelFileError(`${origin}: BPE whose pieces inside words are marked ("continuing_subword_prefix": ${JSON.stringify((json as TokenizerJson).model.continuing_subword_prefix)}) is not supported; BPE without marks, WordPiece and Unigram are.`);
+  }
   const settings = (typeof config === "object" && config !== null ? config : {}) as TokenizerConfig;
   const complete = withEnds(
-    { normalizer: null, post_processor: null, decoder: null, ...json, added_tokens: allAdded(json as TokenizerJson, settings), pre_tokenizer: exactSplits((json as TokenizerJson).pre_tokenizer ?? null) } as TokenizerJson,
+    { post_processor: null, decoder: null, ...json, normalizer: exactStrips((json as TokenizerJson).normalizer ?? null), added_tokens: allAdded(json as TokenizerJson, settings), pre_tokenizer: exactSplits((json as TokenizerJson).pre_tokenizer ?? null) } as TokenizerJson,
     settings,
   );
   let encoder: Encoder;
@@ -84,29 +87,77 @@ export function aroundText(bos: string | undefined, eos: string | undefined): un
 const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 const split = (regex: string): Step => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
+const sequence = (...pretokenizers: unknown[]): Step => ({ type: "Sequence", pretokenizers });
+
+/** What the `regex` crate takes for \w: unlike in other steps without superscripts, but with the joiners. */
+const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d";
+
+interface SplittingStep extends Step {
+  readonly pretokenizers?: unknown[];
+  readonly individual_digits?: boolean;
+  readonly use_regex?: boolean;
+  readonly add_prefix_space?: boolean;
+  readonly split?: boolean;
+  readonly replacement?: string;
+  readonly pattern?: { readonly Regex?: string; readonly String?: string };
+  readonly behavior?: string;
+  readonly invert?: boolean;
+}
 
 /**
  * The same splits in words that `@huggingface/tokenizers` follows exactly: it takes digits and blanks for JavaScript's
- * instead of Unicode's in some steps, and does not cut at ▁ where Metaspace says so.
+ * instead of Unicode's in some steps, knows two of the five behaviours of Split, and does not cut at ▁ where Metaspace says so.
  */
 function exactSplits(component: unknown): unknown {
   if (typeof component !== "object" || component === null) return component;
-  const step = component as Step & { readonly pretokenizers?: unknown[]; readonly individual_digits?: boolean; readonly use_regex?: boolean; readonly add_prefix_space?: boolean; readonly split?: boolean; readonly replacement?: string };
-  const sequence = (...pretokenizers: unknown[]): unknown => ({ type: "Sequence", pretokenizers });
+  const step = component as SplittingStep;
   switch (step.type) {
     case "Sequence":
       return { ...step, pretokenizers: (step.pretokenizers ?? []).map(exactSplits) };
     case "Digits":
       return split(step.individual_digits ? "\\p{N}" : "\\p{N}+");
-    case "ByteLevel":
-      return (step.use_regex ?? true) && !step.add_prefix_space ? sequence(split(GPT2_SPLIT), { ...step, use_regex: false }) : step;
+    case "Whitespace":
+      return { ...split(`[${WORD}]+|[^${WORD}\\s]+`), behavior: "Removed", invert: true };
+    case "WhitespaceSplit":
+      return { ...split("\\S+"), behavior: "Removed", invert: true };
+    case "ByteLevel": {
+      if (!(step.use_regex ?? true)) return step;
+      // A blank goes first where there is none, which is what Metaspace does with a blank as its ▁.
+      const prefix = step.add_prefix_space ? [{ type: "Metaspace", replacement: " ", prepend_scheme: "always" }] : [];
+      return sequence(...prefix, split(GPT2_SPLIT), { ...step, add_prefix_space: false, use_regex: false });
+    }
     case "Metaspace": {
       const blank = step.replacement ?? "\u2581";
       return (step.split ?? true) ? sequence(step, split(`${blank}[^${blank}]*|[^${blank}]+`)) : step;
     }
+    case "Split":
+      return exactSplit(step);
     default:
       return step;
   }
+}
+
+/** A Split step as one whose matches are the pieces. */
+function exactSplit(step: SplittingStep): unknown {
+  const { String: literal, Regex: regex = literal?.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&") } = step.pattern ?? {};
+  const behavior = step.behavior?.toLowerCase().replaceAll("_", "");
+  if (regex === undefined || behavior === "removed") return step;
+  const others = `(?:(?!${regex})[\\s\\S])`;
+  // Inverted, what is between the matches counts as matches. That changes nothing where each is a piece of its own.
+  if (behavior === "isolated" || (step.invert && behavior === "contiguous")) return split(regex);
+  if (behavior === "contiguous") return split(`(?:${regex})+`);
+  const withPrevious = (behavior === "mergedwithprevious") !== (step.invert ?? false);
+  return split(withPrevious ? `${others}*(?:${regex})|${others}+` : `(?:${regex})${others}*|${others}+`);
+}
+
+/** Strip in words that the library follows exactly: its blanks are JavaScript's. */
+function exactStrips(component: unknown): unknown {
+  if (typeof component !== "object" || component === null) return component;
+  const step = component as Step & { readonly normalizers?: unknown[]; readonly strip_left?: boolean; readonly strip_right?: boolean };
+  const remove = (regex: string): Step => ({ type: "Replace", pattern: { Regex: regex }, content: "" });
+  if (step.type === "Sequence") return { ...step, normalizers: (step.normalizers ?? []).map(exactStrips) };
+  if (step.type !== "Strip") return step;
+  return { type: "Sequence", normalizers: [...(step.strip_left ? [remove("\\A\\s+")] : []), ...(step.strip_right ? [remove("\\s+\\z")] : [])] };
 }
 
 /**

@@ -134,6 +134,9 @@ describe("tokenizer.json in its variants", () => {
 
   test("what is no tokenizer is refused in one sentence", () => {
     expect(() => createTokenizer("tokenizer.json", { version: "1.0" }, {})).toThrow('tokenizer.json is not a tokenizer file: it has no "model".');
+    const marked = { model: { ...model, continuing_subword_prefix: "##" } };
+    expect(() => createTokenizer("tokenizer.json", marked, {})).toThrow(/^tokenizer\.json: BPE whose pieces inside words are marked \("continuing_subword_prefix": "##"\) is not supported/);
+    expect(createTokenizer("tokenizer.json", { model: { ...model, continuing_subword_prefix: "" } }, {}).encode("a")).toEqual([2]);
     expect(() => createTokenizer("tokenizer.json", { model: { type: "Fancy", vocab: {} } }, {})).toThrow('tokenizer.json: tokenizer model "Fancy" is not supported; BPE, Unigram and WordPiece are.');
   });
 });

@@ -1,6 +1,6 @@
 """tokenizer.json files as the families have them on the hub, with small vocabularies, and the ids that the tokenizers library gives:
 
-    python tokenizer_variants.py out.json    (tokenizers 0.22)
+    python tokenizer_variants.py out.json    (tokenizers 0.23)
 """
 import json
 import sys
@@ -15,6 +15,7 @@ TEXTS = [
     "cafe\u0301 A\u030a \u1100\u1161 \ufb01 \u2126",
     "def f(x):\n    return {'a': [1, 2, 3], \"b\": x**2}  # comment\n\n\tif x != 0: pass",
     "<s>begin</s> middle <|user|>\n hi <|end|>  after<|end|>",
+    "\x85 \x1f\u200b joined\u200cword\u200d \ufeff",
     "\U0001f600\U0001f468\u200d\U0001f469 \ufeffbom a\u2028b \u00a0 nbsp\u3000wide",
     "",
     " ",
@@ -95,6 +96,13 @@ VARIANTS = {
     "smollm2": byte_bpe(pre(pre_tokenizers.Digits(individual_digits=True), byte_level(True))),
     "falcon": byte_bpe(pre(pre_tokenizers.Punctuation("contiguous"), byte_level(True), pre_tokenizers.Digits(individual_digits=False), split("[0-9][0-9][0-9]"))),
     "deepseek": byte_bpe(pre(split("[\r\n]"), split("\\s?\\p{L}+"), split("\\s?\\p{P}+"), split("[\u4e00-\u9fa5]+"), pre_tokenizers.Digits(individual_digits=True), byte_level(False))),
+    "roberta": byte_bpe(byte_level(True, True), normalizers.Sequence([normalizers.NFD(), normalizers.Strip()])),
+    "words and marks": byte_bpe(pre(pre_tokenizers.Whitespace(), byte_level(False))),
+    "blanks": byte_bpe(pre(pre_tokenizers.WhitespaceSplit(), byte_level(False)), normalizers.Strip(left=False, right=True)),
+    "merged with next and previous, runs": byte_bpe(pre(
+        pre_tokenizers.Split("t", "merged_with_next"), pre_tokenizers.Split(" ", "merged_with_previous"),
+        pre_tokenizers.Split(Regex("[0-9.]"), "contiguous"), pre_tokenizers.Split(Regex("[A-Z]+"), "isolated", invert=True),
+        pre_tokenizers.Split(Regex("[a-e]"), "merged_with_previous", invert=True), byte_level(False))),
 }
 out = {name: {"json": json.loads(tokenizer.to_str()), "ids": [tokenizer.encode(text).ids for text in TEXTS]} for name, tokenizer in VARIANTS.items()}
 with open(sys.argv[1], "w") as file:
