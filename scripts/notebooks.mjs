@@ -19,8 +19,10 @@ export function normalised(notebook) {
   const links = new Map();
   for (const cell of copy.cells) {
     delete cell.metadata.execution;
-    // Controls and progress bars are nothing without their kernel.
-    if (cell.outputs) cell.outputs = cell.outputs.filter(({ data }) => !(data?.[WIDGET_VIEW] && Object.keys(data).every((type) => [WIDGET_VIEW, "text/plain"].includes(type))));
+    // Controls and progress bars are nothing without their kernel, and how long something took is another time on every day.
+    const isWidget = ({ data }) => data?.[WIDGET_VIEW] && Object.keys(data).every((type) => [WIDGET_VIEW, "text/plain"].includes(type));
+    const isProgress = ({ output_type, data }) => output_type === "display_data" && Object.keys(data).join() === "text/plain" && /, [\d.]+ s$/.test([data["text/plain"]].flat().join("").trim());
+    if (cell.outputs) cell.outputs = cell.outputs.filter((output) => !isWidget(output) && !isProgress(output));
     for (const output of cell.outputs ?? []) {
       const payload = output.data?.[PAYLOAD];
       if (payload === undefined) continue;
