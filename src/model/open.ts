@@ -68,7 +68,12 @@ export async function openFolder(folder: string, name = basename(folder)): Promi
   if (layout.kind === "gguf") return openGguf(join(folder, layout.file), name);
   const config = await readConfig(folder);
   const family = familyOf(config);
-  const weights = new WeightMap(await listWeights(folder, layout), { origin: folder, prefixes: family.prefixes });
+  const listing = await listWeights(folder, layout);
+  const unmerged = listing.entries.find(({ name }) => /(^|\.)lora_(A|B|embedding_A|embedding_B)(\.|$)/.test(name));
+  if (unmerged !== undefined) {
+    throw new ModelFileError(`${folder} has a LoRA adapter that is not merged (tensor "${unmerged.name}"): merge it (in Python, with peft: model.merge_and_unload().save_pretrained("merged")) and open the merged folder.`);
+  }
+  const weights = new WeightMap(listing, { origin: folder, prefixes: family.prefixes });
   const architecture = family.describe(config, weights);
   return assemble(name, architecture, weights, await readTokenizer(folder, config.string("model_type")));
 }

@@ -213,6 +213,11 @@ describe("what cannot be opened is refused with what would work", () => {
     expect(await failure(model)).toMatch(message);
   });
 
+  test("LoRA matrices beside the weights that they change", async () => {
+    const model = variant("llama-tiny", {}, (tensor) => tensor, { "model.layers.0.self_attn.q_proj.lora_A.weight": { dtype: "F32", shape: [0, 32], data_offsets: [0, 0] } });
+    expect(await failure(model)).toMatch(/has a LoRA adapter that is not merged \(tensor "model\.layers\.0\.self_attn\.q_proj\.lora_A\.weight"\): merge it/);
+  });
+
   test("a lone weight file", async () => {
     expect(await failure(join(modelFolder("llama-tiny"), "model.safetensors"))).toMatch(/holds weights alone; open the folder/);
   });
