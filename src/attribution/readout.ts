@@ -75,7 +75,7 @@ function along(part: number, whole: number): number {
 }
 
 /** The event loop gets its turn after this many multiplications. */
-const SLICE_STEPS = 4 << 20;
+const SLICE_STEPS = 1 << 20;
 
 /** Contributions at one query, all parts measured along a direction instead of by their l1 norm. */
 export async function attentionRowAlong(direction: Float64Array, block: AttentionBlock, position: number): Promise<AttentionRow> {

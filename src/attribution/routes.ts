@@ -142,6 +142,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
   };
   list("X", -1, inputs[0]);
   for (let layer = 0; layer < nLayers; layer++) {
+    await breathe();
     list("A", layer, middles[layer]);
     list("M", layer, blocks[layer].keys());
     list("I", layer, inputs[layer + 1]);

@@ -31,7 +31,7 @@ const CACHE_BYTES = 256 << 20;
 /** Beside that, what routes need to be traced again. */
 const DIGEST_BYTES = 128 << 20;
 /** The event loop gets its turn after this many multiplications. */
-const SLICE_STEPS = 4 << 20;
+const SLICE_STEPS = 1 << 20;
 /** What an entry of a table of rows takes beside its numbers, roughly. */
 const ROW_BYTES = 512;
 /** Axes that are unembedded together where a readout has to be found. */
