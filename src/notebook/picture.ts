@@ -7,7 +7,7 @@ import { savePicture } from "../export/page";
 import { RequestError, Widget } from "../ipywidgets/widget";
 import type { RouteGraph, Run } from "../model/types";
 import type { PictureName, RunFacts, Selection } from "../protocol";
-import { answerPayload, ASK, EXPORT, pack, ProtocolError, readAskPayload, visibleText, WIDGET_MODULE } from "../protocol";
+import { answerPayload, ASK, EXPORT, pack, ProtocolError, readAskPayload, styleProblem, visibleText, WIDGET_MODULE } from "../protocol";
 import type { Payload, ShareLevel } from "../protocol/payload";
 import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../protocol/payload";
 import { asked, quiet } from "./clicks";
@@ -36,6 +36,8 @@ interface PictureEvents {
 export interface PictureOptions {
   /** What is selected at first: start token, threshold, focus, … Changes the selection that the run's pictures share. */
   readonly selection?: SelectionChange;
+  /** CSS variables for this picture alone, such as `{ "--lmt-attention": "crimson" }`; `docs/widgets.md` names them. */
+  readonly style?: Readonly<Record<string, string>>;
   /** Share another selection than the run's own. */
   readonly link?: SharedSelection;
   /**
@@ -92,6 +94,11 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     const { share = "routes", shareBudget = DEFAULT_SHARE_BUDGET } = options;
     if (!SHARE_LEVELS.includes(share)) throw new RangeError(`share is ${JSON.stringify(share)}, but has to be one of ${SHARE_LEVELS.join(", ")}.`);
     if (!(shareBudget >= 0)) throw new RangeError(`shareBudget is ${shareBudget}, but has to be a number of bytes from 0 on.`);
+    const style = options.style ?? {};
+    for (const [name, value] of Object.entries(style)) {
+      const problem = styleProblem(name, value);
+      if (problem !== undefined) throw new RangeError(problem);
+    }
     const link = options.link ?? selectionOf(run);
     if (options.selection) link.select(options.selection);
     super(
@@ -104,7 +111,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
         viewModuleVersion: PACKAGE_VERSION,
         references: ["link"],
       },
-      { picture, facts: runFacts(run), link, options: options.own ?? {} },
+      { picture, facts: runFacts(run), link, options: { ...options.own, ...(options.style ? { style } : {}) } },
     );
     this.#answerer = options.answerer ?? answererOf(run);
     this.#holder = options.holder ?? (() => undefined);

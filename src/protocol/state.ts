@@ -106,3 +106,18 @@ export function selectionFor(facts: RunFacts, value: unknown): Selection {
     secondContrast: there ? null : secondContrast,
   };
 }
+
+/** Why a CSS variable of a picture cannot be set; undefined where it can. Nothing that would fetch anything is a value. */
+export function styleProblem(name: string, value: unknown): string | undefined {
+  if (!/^--lmt-[a-z-]+$/.test(name)) return `${JSON.stringify(name)} is not a variable of a picture: their names begin with --lmt-, such as --lmt-attention.`;
+  if (typeof value !== "string" || !/^[\w\s#%.,()+*/-]{1,200}$/.test(value) || /url|image|src|element|cross/i.test(value)) {
+    return `${name} is ${JSON.stringify(value) ?? String(value)}, but has to be a colour, length or list of fonts as CSS writes them, without quotes.`;
+  }
+  return undefined;
+}
+
+/** The CSS variables among what is given for a style; others are left out. */
+export function readStyle(value: unknown): Readonly<Record<string, string>> {
+  const given = Object.entries(typeof value === "object" && value !== null ? value : {});
+  return Object.fromEntries(given.filter((entry): entry is [string, string] => styleProblem(...entry) === undefined));
+}

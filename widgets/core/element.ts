@@ -57,8 +57,14 @@ export abstract class LmtElement extends LitElement {
     this.store.set(change, this.writer);
   }
 
+  /** Names of the parts that style sheets outside can reach, its own and those of elements within it. */
+  static parts: readonly string[] = [];
+
   override connectedCallback(): void {
     super.connectedCallback();
+    // Parts of an element within another one are the other one's too.
+    const { parts } = this.constructor as typeof LmtElement;
+    if (parts.length > 0 && this.getRootNode() instanceof ShadowRoot) this.setAttribute("exportparts", parts.join(", "));
     const connected = (this.#connected = new AbortController());
     const showTheme = (): void => {
       if (this.dataset.theme === pageTheme()) return;

@@ -21,6 +21,7 @@ const MIDDLE = 720;
  * Parts: `graph`, `blocks`, `tokens`, `effect`, `maps`, `follow`.
  */
 export class ExplorerElement extends PanelElement {
+  static override parts = [...PanelElement.parts, "graph", "blocks", "tokens", "effect", "maps", "follow"];
   static override styles = [
     PanelElement.styles,
     css`

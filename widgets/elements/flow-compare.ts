@@ -28,6 +28,7 @@ const FROM_SECOND = "second";
  * Parts: `numbers`, `detail`.
  */
 export class FlowCompareElement extends PanelElement {
+  static override parts = [...PanelElement.parts, "numbers", "detail"];
   static override styles = [
     PanelElement.styles,
     css`

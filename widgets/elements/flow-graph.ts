@@ -263,6 +263,7 @@ export class FlowGraphElement extends LmtElement {
     `,
   ];
 
+  static override parts = ["toolbar", "figure", "legend"];
   static override properties = {
     ...LmtElement.properties,
     bare: { type: Boolean },

@@ -1,10 +1,10 @@
 import { css } from "lit";
 import { LmtElement } from "../core/element";
-import type { FlowGraphElement } from "./flow-graph";
-import "./flow-graph";
+import { FlowGraphElement } from "./flow-graph";
 
 /** What elements have in common that put a graph and its surroundings onto one surface. */
 export abstract class PanelElement extends LmtElement {
+  static override parts = FlowGraphElement.parts;
   static override styles = [
     LmtElement.styles,
     css`

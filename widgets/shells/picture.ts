@@ -1,5 +1,5 @@
 import type { Answer, PictureName, Question, QuestionKind, RunFacts, SingleQuestion } from "../../src/protocol";
-import { PICTURES, ProtocolError, readRunFacts } from "../../src/protocol";
+import { PICTURES, ProtocolError, readRunFacts, readStyle } from "../../src/protocol";
 import { captured } from "../core/export";
 import type { LmtElement } from "../core/element";
 import type { SelectionStore } from "../core/selection-store";
@@ -57,6 +57,7 @@ export function pictureElement({ picture, options, source, selection }: PictureP
     const option = Object.hasOwn(OPTIONS, name) ? OPTIONS[name] : undefined;
     if (option && typeof value === option.type) Object.assign(element, { [option.property]: value });
   }
+  for (const [name, value] of Object.entries(readStyle((options as { style?: unknown } | null)?.style))) element.style.setProperty(name, value);
   if (element instanceof FlowCompareElement) element.second = secondSource(source, readRunFacts((options as { second?: unknown } | null)?.second));
   return element;
 }
@@ -85,7 +86,7 @@ const FORMATS: Readonly<Record<PictureName, readonly string[]>> = {
   "token-table": ["csv"],
   "head-bars": ["csv"],
   "neuron-bars": ["csv"],
-  "lens-grid": ["csv"],
+  "lens-grid": ["svg", "png", "csv"],
 };
 
 /** The file that an element saves. Rejects with a sentence for a format that it does not have. */

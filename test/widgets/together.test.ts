@@ -1,0 +1,141 @@
+/** From cells, in a real JupyterLab: links cut and made, selections set, read and refused, classes and styles of one's own, comparisons with their detail. */
+import fs from "node:fs";
+import path from "node:path";
+import { eventually } from "../support/eventually";
+import { modelFolder } from "../support/fixtures";
+import { type Jupyter, type NotebookPage, makeNotebook, startJupyter } from "../support/jupyter";
+
+const CELLS = {
+  begin: `import { flowCompare, flowGraph, FlowGraph, lensGrid, loadModel, type Run, SharedSelection } from "lm-transparency";
+import { HTML } from "lm-transparency/ipywidgets";
+const model = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});
+const [a, b] = await model.run([[5, 9, 17, 30, 2], [8, 5, 9, 17, 31, 2]]);
+const graph = flowGraph(a);
+graph`,
+  alone: 'const alone = flowGraph(a, { link: new SharedSelection(a), style: { "--lmt-attention": "rgb(1, 2, 3)" } });\nalone',
+  cut: "alone.select({ start: 1 });\nJSON.stringify([alone.selection.start, graph.selection.start])",
+  linked: "alone.linkTo(graph);\ngraph.select({ start: 2 });\nJSON.stringify([alone.selection.start, graph.selection.start])",
+  refused: 'graph.select({ focus: { kind: "node", node: "I99_0" } })',
+  unknown: "graph.select({ strat: 3 } as object)",
+  mine: `class Mine extends FlowGraph {
+  readonly seen: number[] = [];
+  constructor(run: Run) {
+    super(run, { compact: true, detail: false });
+    this.on("select", ({ start }) => void this.seen.push(start));
+  }
+}
+const mine = new Mine(a);
+mine`,
+  heard: "mine.select({ start: 3 });\nJSON.stringify(mine.seen)",
+  style: 'new HTML({ value: "<style>lmt-flow-panel::part(legend) { letter-spacing: 3px }</style>" })',
+  compare: "const compare = flowCompare(a, b);\ncompare",
+  selected: "JSON.stringify(compare.selection.focus)",
+  targets: "const targets = flowCompare(a, a, { link: new SharedSelection(a), contrasts: [{ token: 7 }, { token: 9, versus: 7 }] });\ntargets",
+  why: "JSON.stringify([targets.selection.contrast, targets.selection.secondContrast])",
+  saved: 'for (const ending of ["svg", "png", "csv"]) await compare.save("compare." + ending);',
+};
+type Cell = keyof typeof CELLS;
+const at = (cell: Cell): number => Object.keys(CELLS).indexOf(cell);
+
+let jupyter: Jupyter;
+let notebook: NotebookPage;
+beforeAll(async () => {
+  jupyter = await startJupyter({ files: { "together.ipynb": makeNotebook(Object.values(CELLS)) } });
+  notebook = await jupyter.open("together.ipynb", { width: 1500, height: 1500 });
+  notebook.page.setDefaultTimeout(90_000);
+  await notebook.run(at("begin"));
+}, 240_000);
+afterAll(() => jupyter?.stop(), 30_000);
+
+/** Runs a cell and gives what it says, or its error. */
+async function says(cell: Cell): Promise<string> {
+  await notebook.run(at(cell));
+  const [output] = await notebook.outputData(at(cell));
+  if (output?.evalue !== undefined) return output.evalue;
+  return String(output?.data?.["text/plain"] ?? "").replace(/^'|'$/g, "");
+}
+const shown = (cell: Cell) => notebook.outputs(at(cell));
+
+test("a link is cut and made; a style belongs to one picture", async () => {
+  await notebook.run(at("alone"));
+  await shown("alone").locator("[data-edge]").first().waitFor({ state: "attached" });
+  expect(await says("cut")).toBe("[1,4]");
+  await eventually(() => shown("alone").locator(".chip[aria-pressed=true]").getAttribute("data-start"), (start) => expect(start).toBe("1"));
+  await shown("begin").locator("lmt-flow-graph").scrollIntoViewIfNeeded();
+  expect(await shown("begin").locator(".chip[aria-pressed=true]").getAttribute("data-start")).toBe("4");
+  const color = (cell: Cell): Promise<string> => shown(cell).locator("lmt-flow-graph").evaluate((element) => getComputedStyle(element).getPropertyValue("--_attention").trim());
+  expect(await color("alone")).toBe("rgb(1, 2, 3)");
+  expect(await color("begin")).not.toBe("rgb(1, 2, 3)");
+
+  expect(await says("linked")).toBe("[2,2]");
+  await eventually(() => shown("alone").locator(".chip[aria-pressed=true]").getAttribute("data-start"), (start) => expect(start).toBe("2"));
+  await shown("alone").locator(".chip").nth(3).click();
+  await eventually(() => shown("begin").locator(".chip[aria-pressed=true]").getAttribute("data-start"), (start) => expect(start).toBe("3"));
+}, 120_000);
+
+test("what cannot be selected is refused below the cell, and nothing changes", async () => {
+  expect(await says("refused")).toMatch(/^There is no node "I99_0": nodes are /);
+  expect(await says("unknown")).toMatch(/^A selection has no "strat"; it has start, /);
+  expect(await shown("begin").locator(".chip[aria-pressed=true]").getAttribute("data-start")).toBe("3");
+}, 60_000);
+
+test("a class of one's own, and parts in a style sheet", async () => {
+  await notebook.run(at("mine"));
+  await shown("mine").locator("lmt-flow-graph").scrollIntoViewIfNeeded();
+  await shown("mine").locator("[data-edge]").first().waitFor({ state: "attached" });
+  await notebook.run(at("style"));
+  const spacing = (): Promise<string> => shown("mine").locator("lmt-flow-graph .legend").evaluate((element) => getComputedStyle(element).letterSpacing);
+  await eventually(spacing, (value) => expect(value).toBe("3px"));
+  expect(JSON.parse(await says("heard"))).toContain(3);
+}, 120_000);
+
+test("an edge of a comparison is looked at on both sides, also in the difference", async () => {
+  await notebook.run(at("compare"));
+  const compare = shown("compare").locator("lmt-flow-compare");
+  await compare.scrollIntoViewIfNeeded();
+  const second = compare.locator("lmt-flow-graph").nth(1);
+  await second.locator("[data-edge]").first().waitFor({ state: "attached" });
+  await second.locator("[data-node='I2_4']").dispatchEvent("click");
+  await compare.locator("lmt-token-table").nth(1).scrollIntoViewIfNeeded();
+  await compare.locator("lmt-token-table").nth(1).locator("tbody tr").first().waitFor();
+  await compare.locator("lmt-token-table").nth(0).locator("tbody tr").first().waitFor();
+  // The second prompt has a token more: places are counted from the end.
+  expect(JSON.parse(await says("selected"))).toEqual({ kind: "node", node: "I2_3" });
+  // Of the first token the first prompt has nothing.
+  await second.locator("[data-node='I2_0']").dispatchEvent("click");
+  await compare.getByText("This side has nothing at that place").waitFor();
+  expect(await says("selected")).toBe("null");
+  await compare.locator("lmt-flow-graph").nth(0).locator("[data-edge][data-kind=attention]").last().dispatchEvent("click");
+  await compare.locator("lmt-head-bars").nth(1).scrollIntoViewIfNeeded();
+  await compare.locator("lmt-head-bars").nth(1).locator("[role=option]").nth(1).waitFor();
+  await compare.locator("[data-side=difference]").getByText(/[+−]/).waitFor();
+  await notebook.screenshot("together-1-compare");
+}, 120_000);
+
+test("two targets of one run, each with its own routes; the difference has both numbers", async () => {
+  await notebook.run(at("targets"));
+  const targets = shown("targets").locator("lmt-flow-compare");
+  await targets.scrollIntoViewIfNeeded();
+  await targets.locator("lmt-flow-graph").nth(1).locator("[data-edge]").first().waitFor({ state: "attached" });
+  expect(await targets.locator("lmt-trace-bar").nth(1).locator("input").nth(1).inputValue()).not.toBe("");
+  expect(JSON.parse(await says("why"))).toEqual([{ token: 7, versus: null }, { token: 9, versus: 7 }]);
+  await targets.getByRole("button", { name: "Difference" }).click();
+  await targets.locator(".edge.more, .edge.less").first().waitFor({ state: "attached" });
+  await targets.locator("[data-ffn]").first().dispatchEvent("click");
+  const numbers = targets.locator("[part=numbers]");
+  await numbers.waitFor();
+  const read = async (side: string): Promise<number> => Number(/[+−]?[\d.]+$/.exec(((await numbers.locator(`[data-side=${side}]`).textContent()) ?? "").trim())?.[0].replace("−", "-") ?? 0);
+  expect((await read("A")) - (await read("B"))).toBeCloseTo(await read("difference"), 2);
+  await notebook.screenshot("together-2-targets");
+  // The other side's token is chosen there.
+  await targets.locator("lmt-trace-bar").nth(1).getByRole("button", { name: /^Clear/ }).click();
+  await eventually(() => says("why"), (text) => expect(JSON.parse(text)).toEqual([{ token: 7, versus: null }, null]));
+}, 120_000);
+
+test("a comparison is saved with both graphs", async () => {
+  expect(await says("saved")).toBe("");
+  const read = (name: string): Buffer => fs.readFileSync(path.join(jupyter.folder, name));
+  expect((read("compare.svg").toString().match(/Information flow routes|routes of/g) ?? []).length).toBeGreaterThan(0);
+  expect(read("compare.png").subarray(1, 4).toString()).toBe("PNG");
+  expect(read("compare.csv").toString()).toMatch(/^source,target,kind,weight A,weight B\r\n/);
+}, 120_000);
