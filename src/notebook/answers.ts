@@ -3,7 +3,7 @@ import { headPatterns } from "../runtime/aggregate";
 import type { ModelInfo, NodeName, Run } from "../model/types";
 import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
 import { nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
-import { grid, gridPart } from "./grid";
+import { grid, gridPart, isComplete } from "./grid";
 import { routesAnswer } from "../protocol/payload-routes";
 import { askedRoutes } from "./selection";
 
@@ -267,6 +267,8 @@ export class Answerer {
     const answer = await this.answer(question, signal);
     // Maps of all heads are large, and quickly made again from what the run keeps; so are parts of a grid.
     if (question.kind !== "layerMaps" && question.kind !== "gridPart") this.#answers.set(key, answer);
+    // A grid that was seen in parts was seen.
+    if (question.kind === "gridPart" && isComplete(this.run, question.normalize)) await this.ask({ kind: "grid", normalize: question.normalize }, signal);
     if (this.#answers.size > REMEMBERED) this.#answers.delete(this.#answers.keys().next().value!);
     return answer;
   }

@@ -70,6 +70,25 @@ export interface NeuronAnswer {
   readonly contribution: number;
 }
 
+/** Top tokens of states; three tables of one shape. */
+export interface GridAnswer {
+  /** Indices into `tokens`. */
+  readonly tops: WireTensor<Uint32Array>;
+  readonly tokens: readonly WireToken[];
+  readonly probabilities: WireTensor<Float32Array>;
+  /** In bits. */
+  readonly entropies: WireTensor<Float32Array>;
+}
+
+/** Cuts a part out of a whole grid of `nTokens` columns; undefined where the grid does not have it. */
+export function partOfGrid(grid: GridAnswer, { row, first, count }: { readonly row: number; readonly first: number; readonly count: number }): GridAnswer | undefined {
+  const [rows, columns] = grid.tops.shape;
+  if (row >= rows || first + count > columns) return undefined;
+  const begin = row * columns + first;
+  const cut = <A extends Uint32Array | Float32Array>({ dtype, data }: WireTensor<A>): WireTensor<A> => ({ dtype, data: data.slice(begin, begin + count) as A, shape: [1, count] });
+  return { tops: cut(grid.tops), tokens: grid.tokens, probabilities: cut(grid.probabilities), entropies: cut(grid.entropies) };
+}
+
 export interface Questions {
   /** Routes of the token at position `from`, or of the node of that name; of a contrast where one is given. */
   routes: { ask: { from: number | string; threshold: number; renormalize: boolean; contrast?: TokenContrast }; answer: RoutesAnswer };
@@ -100,17 +119,9 @@ export interface Questions {
     answer: { pattern: WireTensor<Float32Array>; contributions: WireTensor<Float32Array> };
   };
   /** The top token of the state after each layer: row 0 the embedding, row l + 1 after layer l. All [L + 1, T]. */
-  grid: {
-    ask: { normalize: boolean };
-    answer: {
-      /** [L + 1, T] indices into `tokens`. */
-      tops: WireTensor<Uint32Array>;
-      tokens: readonly WireToken[];
-      probabilities: WireTensor<Float32Array>;
-      /** In bits. */
-      entropies: WireTensor<Float32Array>;
-    };
-  };
+  grid: { ask: { normalize: boolean }; answer: GridAnswer };
+  /** Columns `first` to `first + count - 1` of one row of the same, [1, count]: a large grid is asked for in parts. */
+  gridPart: { ask: { row: number; first: number; count: number; normalize: boolean }; answer: GridAnswer };
   /** What the heads of this model attend to, measured once a model on random tokens that repeat. */
   headLabels: {
     ask: Record<never, never>;
@@ -175,6 +186,7 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
   maps: { layer: count, head: (value) => (value === null ? undefined : count(value)) },
   layerMaps: { layer: count },
   grid: { normalize: flag },
+  gridPart: { row: count, first: count, count, normalize: flag },
   headLabels: {},
   second: { question: (value) => (typeof value === "object" && value !== null && (value as { kind?: unknown }).kind !== "second" ? undefined : "a question to one run") },
   follow: { position: count, token: count, normalize: flag },

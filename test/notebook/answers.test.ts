@@ -1,7 +1,7 @@
 /** What pictures are answered, against the reference values of the published tool and against the run itself. */
 import { loadModel, type Run, type TransparentModel } from "../../src/index";
 import { answerQuestion, Answerer } from "../../src/notebook/answers";
-import { EDGE_KINDS, type Answer, type Question, type QuestionKind } from "../../src/protocol";
+import { EDGE_KINDS, partOfGrid, type Answer, type Question, type QuestionKind } from "../../src/protocol";
 import { maxDifference, modelFolder, readGolden } from "../support/fixtures";
 
 describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
@@ -68,6 +68,28 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
       const entropy = -all.reduce((sum, { probability: p }) => sum + (p > 0 ? p * Math.log2(p) : 0), 0);
       expect(grid.entropies.data[i]).toBeCloseTo(entropy, 3);
     }
+  });
+
+  test("parts of the grid are the grid; what lies outside is a sentence; a withdrawn part stops", async () => {
+    const grid = await ask<"grid">({ kind: "grid", normalize: false });
+    const part = await ask<"gridPart">({ kind: "gridPart", row: 1, first: 2, count: T - 3, normalize: false });
+    expect(part.tops.shape).toEqual([1, T - 3]);
+    const ids = (answer: Answer<"grid">) => [...answer.tops.data].map((place) => answer.tokens[place].id);
+    expect(ids(part)).toEqual(ids(grid).slice(T + 2, 2 * T - 1));
+    expect([...part.entropies.data]).toEqual([...grid.entropies.data.slice(T + 2, 2 * T - 1)]);
+    expect(ids(partOfGrid(grid, { row: 1, first: 2, count: T - 3 })!)).toEqual(ids(part));
+    await expect(ask<"gridPart">({ kind: "gridPart", row: model.info.nLayers + 1, first: 0, count: 1, normalize: true })).rejects.toThrow(/The row is/);
+    await expect(ask<"gridPart">({ kind: "gridPart", row: 0, first: T - 1, count: 2, normalize: true })).rejects.toThrow(/do not lie within the/);
+    const fresh = await model.run(golden.token_ids);
+    await expect(answerQuestion(fresh, { kind: "grid", normalize: true }, AbortSignal.abort())).rejects.toThrow();
+    await fresh.dispose();
+  });
+
+  test("what was seen of the grid in parts is kept as the grid, once all of it was seen", async () => {
+    const answerer = new Answerer(await model.run(golden.token_ids));
+    for (let row = 0; row <= model.info.nLayers; row++) await answerer.ask({ kind: "gridPart", row, first: 0, count: T, normalize: true });
+    expect([...answerer.seen.keys()].map((key) => (JSON.parse(key) as Question).kind)).toEqual(["grid"]);
+    await answerer.run.dispose();
   });
 
   test("a followed token has the lens's rank and probability in every state", async () => {

@@ -39,6 +39,7 @@ const QUESTIONS: { readonly [K in Exclude<QuestionKind, "second">]: Question<K> 
   maps: { kind: "maps", layer: 0, head: 1 },
   layerMaps: { kind: "layerMaps", layer: 1 },
   grid: { kind: "grid", normalize: true },
+  gridPart: { kind: "gridPart", row: 1, first: 0, count: 2, normalize: true },
   headLabels: { kind: "headLabels" },
   follow: { kind: "follow", position: 3, token: 5, normalize: true },
 };

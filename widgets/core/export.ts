@@ -109,6 +109,26 @@ export function saveBuiltSvg(marks: readonly SVGElement[], size: { readonly widt
   download(new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" }), fileName);
 }
 
+/** The same as a PNG, twice the size unless that is more than a canvas can be. */
+export async function saveBuiltPng(marks: readonly SVGElement[], size: { readonly width: number; readonly height: number }, shown: Element, fileName: string): Promise<void> {
+  const svg = svgElement("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` });
+  svg.append(svgElement("rect", { ...size, fill: groundColor(shown) }), ...marks);
+  const image = new Image();
+  const url = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" }));
+  try {
+    image.src = url;
+    await image.decode();
+    const scale = Math.min(2, 16_000 / size.width, 16_000 / size.height);
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.round(scale * size.width);
+    canvas.height = Math.round(scale * size.height);
+    canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+    await saveBlob(canvas, fileName);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
 function groundColor(element: Element): string {
   const host = (element.getRootNode() as ShadowRoot).host as HTMLElement | undefined;
   const color = host ? getComputedStyle(host).getPropertyValue("--_surface").trim() : "";

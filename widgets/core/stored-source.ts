@@ -1,5 +1,5 @@
 import type { Answer, Question, QuestionKind, RunFacts, Selection } from "../../src/protocol";
-import { ProtocolError } from "../../src/protocol";
+import { partOfGrid, ProtocolError } from "../../src/protocol";
 import type { Payload } from "../../src/protocol/payload";
 import { MAX_INFLATED } from "../../src/protocol/payload";
 import { StoredAnswers } from "../../src/protocol/payload-store";
@@ -62,9 +62,16 @@ export class StoredSource implements FlowSource {
   }
 
   async ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
-    const answer = await this.stored.answer(question, signal);
+    const answer = (await this.stored.answer(question, signal)) ?? (await this.#cut(question as unknown as Question));
     if (answer === undefined) throw new ProtocolError("unavailable", this.#why(question as unknown as Question));
     return answer;
+  }
+
+  /** What follows from another stored answer. */
+  async #cut<K extends QuestionKind>(question: Question): Promise<Answer<K> | undefined> {
+    if (question.kind !== "gridPart") return undefined;
+    const whole = await this.stored.answer<"grid">({ kind: "grid", normalize: question.normalize });
+    return whole && (partOfGrid(whole, question) as Answer<K> | undefined);
   }
 
   #why(question: Question): string {

@@ -1,14 +1,112 @@
+import { interpolateLab } from "d3-interpolate";
 import { css, html, nothing } from "lit";
-import type { TemplateResult } from "lit";
-import { nodeName, shortText, visibleText } from "../../src/protocol";
-import { Ask } from "../core/ask";
+import type { PropertyValues, TemplateResult } from "lit";
+import { repeat } from "lit/directives/repeat.js";
+import type { Answer, WireToken } from "../../src/protocol";
+import { nodeName, parseNode, ProtocolError, shortText, visibleText } from "../../src/protocol";
 import { define, LmtElement } from "../core/element";
-import { saveCsv } from "../core/export";
+import { saveBuiltPng, saveBuiltSvg, saveCsv, svgElement } from "../core/export";
 import { percent } from "../core/format";
+import type { FlowSource } from "../core/source";
+import { sentenceOf } from "../core/source";
 import "./menu";
 
-/** Columns that are in the page at once; longer prompts are leafed through. */
-const PAGE = 96;
+const MIN_COLUMN = 59;
+const MAX_COLUMN = 111;
+/** Columns come and go by as many at once. */
+const STEP = 16;
+/** Columns of a row that are asked for at once: small enough to be stopped soon, large enough to be worth the way. */
+const SPAN = 128;
+/** Questions under way at once: while one answer travels, the next is computed. */
+const AT_ONCE = 2;
+
+/** The tables of a grid while they come, part by part: the top layers first, and of those the columns near the start token. */
+class Filling {
+  readonly nTokens: number;
+  readonly tops: Int32Array;
+  readonly probabilities: Float32Array;
+  readonly entropies: Float32Array;
+  /** States that are there, of how many. */
+  done = 0;
+  readonly total: number;
+  /** Largest entropy so far, in bits. */
+  most = 1e-9;
+  error = "";
+  readonly #tokens: WireToken[] = [];
+  readonly #places = new Map<number, number>();
+  readonly #open: { readonly row: number; readonly first: number; readonly count: number }[] = [];
+  #abort: AbortController | undefined;
+
+  constructor(
+    readonly source: FlowSource,
+    readonly normalize: boolean,
+    nearest: number,
+    private readonly changed: () => void,
+  ) {
+    const { tokens, model } = source.facts;
+    this.nTokens = tokens.length;
+    this.total = this.nTokens * (model.nLayers + 1);
+    this.tops = new Int32Array(this.total).fill(-1);
+    this.probabilities = new Float32Array(this.total);
+    this.entropies = new Float32Array(this.total);
+    const spans = Array.from({ length: Math.ceil(this.nTokens / SPAN) }, (_, i) => i * SPAN).sort((a, b) => Math.abs(a + SPAN / 2 - nearest) - Math.abs(b + SPAN / 2 - nearest));
+    for (const first of spans) for (let row = model.nLayers; row >= 0; row--) this.#open.push({ row, first, count: Math.min(SPAN, this.nTokens - first) });
+  }
+
+  token(i: number): WireToken | undefined {
+    return this.#tokens[this.tops[i]];
+  }
+
+  /** Asks for what is missing. Does nothing while that is under way, or after an error. */
+  start(): void {
+    if (this.#abort || this.error || this.#open.length === 0) return;
+    const abort = (this.#abort = new AbortController());
+    for (let i = 0; i < AT_ONCE; i++) void this.#work(abort.signal);
+  }
+
+  /** Withdraws what is asked; what came stays. */
+  stop(): void {
+    this.#abort?.abort();
+    this.#abort = undefined;
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const part = this.#open.shift();
+      if (!part) return;
+      try {
+        const answer = await this.source.ask({ kind: "gridPart", ...part, normalize: this.normalize }, signal);
+        if (signal.aborted) throw new ProtocolError("cancelled", "The question was withdrawn.");
+        this.#take(part, answer);
+      } catch (error) {
+        this.#open.unshift(part);
+        if (signal.aborted) return;
+        this.error = sentenceOf(error);
+        this.stop();
+      }
+      this.changed();
+      if (signal.aborted) return;
+    }
+  }
+
+  #take({ row, first, count }: { readonly row: number; readonly first: number; readonly count: number }, answer: Answer<"gridPart">): void {
+    const sizes = [answer.tops, answer.probabilities, answer.entropies].map(({ data }) => data.length);
+    if (sizes.some((size) => size !== count)) throw new ProtocolError("malformed", "This answer's tables do not have one cell for every state.");
+    const places = answer.tokens.map((token) => {
+      let place = this.#places.get(token.id);
+      if (place === undefined) this.#places.set(token.id, (place = this.#tokens.push(token) - 1));
+      return place;
+    });
+    const at = row * this.nTokens + first;
+    for (let i = 0; i < count; i++) {
+      this.tops[at + i] = places[answer.tops.data[i]] ?? -1;
+      this.probabilities[at + i] = answer.probabilities.data[i];
+      this.entropies[at + i] = answer.entropies.data[i];
+      this.most = Math.max(this.most, answer.entropies.data[i]);
+    }
+    this.done += count;
+  }
+}
 
 /**
  * What every state would predict: its top token, layers upward, tokens along x, coloured by the top token's probability or by the
@@ -58,12 +156,13 @@ export class LensGridElement extends LmtElement {
         overflow: auto;
         max-height: var(--lmt-grid-height, 640px);
         scrollbar-width: thin;
+        overscroll-behavior-x: contain;
       }
       [role="grid"] {
         display: grid;
-        grid-template-columns: max-content repeat(var(--columns), minmax(58px, 110px));
-        gap: 1px;
-        min-width: max-content;
+        grid-template-columns: var(--head) var(--before) repeat(var(--columns), var(--column)) var(--after);
+        width: max-content;
+        min-width: 100%;
       }
       [role="row"] {
         display: contents;
@@ -80,7 +179,8 @@ export class LensGridElement extends LmtElement {
       [role="rowheader"] {
         left: 0;
         text-align: end;
-        line-height: 19px;
+        line-height: 20px;
+        padding: 0 6px;
       }
       [role="columnheader"] {
         bottom: 0;
@@ -97,12 +197,23 @@ export class LensGridElement extends LmtElement {
         white-space: pre;
         text-align: center;
         padding: 0 4px;
+        margin: 0 1px 1px 0;
         border-radius: 2px;
+        height: 19px;
         overflow: hidden;
         text-overflow: ellipsis;
         unicode-bidi: isolate;
         cursor: pointer;
         background: color-mix(in oklab, var(--_attention) calc(var(--ramp) * var(--c)), var(--_surface));
+      }
+      [role="gridcell"].waiting {
+        background: var(--_band);
+        cursor: default;
+      }
+      progress {
+        width: 90px;
+        height: 7px;
+        accent-color: var(--_attention);
       }
       [role="gridcell"]:hover {
         box-shadow: inset 0 0 0 1.5px var(--_text-soft);
@@ -116,95 +227,194 @@ export class LensGridElement extends LmtElement {
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, by: {}, page: { state: true } };
+  static override properties = { ...LmtElement.properties, by: {} };
 
   /** What colours a cell: "probability" or "entropy". */
   declare by: string;
-  declare page: number | undefined;
 
-  readonly #grid = new Ask(this, () => ({ kind: "grid" as const, normalize: this.selected.normalize }));
+  #filling: Filling | undefined;
+  /** First and last column (exclusive) that are in the page. */
+  #window: readonly [number, number] = [0, 0];
+  /** Where the keyboard is: row and column. */
+  #cursor: { readonly row: number; readonly position: number } | undefined;
+  #refocus = false;
+  #placedFor = "";
 
   constructor() {
     super();
     this.by = "probability";
-    this.page = undefined;
   }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#filling?.stop();
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    super.willUpdate(changed);
+    const { source } = this;
+    const { normalize } = this.selected;
+    if (!source || this.#filling?.source !== source || this.#filling.normalize !== normalize) {
+      this.#filling?.stop();
+      this.#filling = source && new Filling(source, normalize, this.#columns.nearest, () => this.requestUpdate());
+      if (changed.has("source")) this.#cursor = undefined;
+    }
+    // What is out of view asks nothing.
+    if (this.asking) this.#filling?.start();
+    else this.#filling?.stop();
+  }
+
+  /** Sizes of the table: width of a column, of the layers' names, columns in view. */
+  get #columns(): { readonly width: number; readonly head: number; readonly inView: number; readonly nearest: number } {
+    const T = this.source?.facts.tokens.length ?? 1;
+    const head = 40;
+    const width = Math.max(MIN_COLUMN, Math.min(MAX_COLUMN, Math.floor((this.width - head - 2) / T)));
+    return { width, head, inView: Math.ceil(Math.max(1, this.width - head) / width), nearest: this.selected.start };
+  }
+
+  /** Columns to be in the page where the view begins at `left` pixels: whole steps, so that most scrolling changes nothing. */
+  #windowAt(left: number): readonly [number, number] {
+    const T = this.source?.facts.tokens.length ?? 0;
+    const { width, inView } = this.#columns;
+    const first = Math.floor(Math.max(0, left / width - STEP) / STEP) * STEP;
+    return [Math.min(first, Math.max(0, T - 1)), Math.min(T, first + Math.ceil(inView / STEP) * STEP + 3 * STEP)];
+  }
+
+  readonly #scrolled = (event: Event): void => {
+    const [first, end] = this.#windowAt(Math.abs((event.currentTarget as HTMLElement).scrollLeft));
+    if (first === this.#window[0] && end === this.#window[1]) return;
+    this.requestUpdate();
+  };
 
   protected override render(): TemplateResult {
     const facts = this.source?.facts;
     if (!facts) return html`<div class="note">No run to show yet.</div>`;
-    const answer = this.#grid.value;
-    const T = facts.tokens.length;
-    const L = facts.model.nLayers;
-    const pages = Math.ceil(T / PAGE);
-    const page = Math.min(pages - 1, this.page ?? Math.floor(this.selected.start / PAGE));
-    const fits = answer && answer.tops.data.length === (L + 1) * T && answer.probabilities.data.length === (L + 1) * T && answer.entropies.data.length === (L + 1) * T;
+    const filling = this.#filling!;
     const entropy = this.by === "entropy";
-    const most = answer ? answer.entropies.data.reduce((a, b) => Math.max(a, b), 1e-9) : 1;
+    const { done, total } = filling;
     return html`
       <header>
         <h3>What every state would predict</h3>
         <span class="end">
-          <span class="scale"><span>${entropy ? `${most.toFixed(1)} bits` : "0 %"}</span><i aria-hidden="true"></i><span>${entropy ? "0 bits" : "100 %"}</span></span>
+          ${done < total && !filling.error
+            ? html`<span class="scale" role="status"><span class="visually-hidden">Computing the states,</span><progress max=${total} value=${done} aria-label="States that are there"></progress>${Math.floor((100 * done) / total)} % computed</span>`
+            : nothing}
+          <span class="scale"><span>${entropy ? `${filling.most.toFixed(1)} bits` : "0 %"}</span><i aria-hidden="true"></i><span>${entropy ? "0 bits" : "100 %"}</span></span>
           <button aria-pressed=${!entropy} @click=${() => (this.by = "probability")}>Probability</button>
           <button aria-pressed=${entropy} @click=${() => (this.by = "entropy")}>Entropy</button>
-          ${pages > 1
-            ? html`<button aria-label="Earlier tokens" ?disabled=${page === 0} @click=${() => (this.page = page - 1)}>‹</button
-                ><span class="soft">${page * PAGE}–${Math.min(T, (page + 1) * PAGE) - 1} of ${T}</span
-                ><button aria-label="Later tokens" ?disabled=${page === pages - 1} @click=${() => (this.page = page + 1)}>›</button>`
-            : nothing}
-          <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+          <lmt-menu
+            label="Save this table"
+            .items=${[
+              { label: "Save as SVG", run: () => void this.save("svg") },
+              { label: "Save as PNG", run: () => void this.save("png") },
+              { label: "Save as CSV", run: () => void this.save("csv") },
+            ]}
+          ></lmt-menu>
         </span>
       </header>
-      ${this.#grid.renderStatus()}
-      ${!answer
-        ? nothing
-        : fits
-          ? this.#renderGrid(page * PAGE, Math.min(T, (page + 1) * PAGE), most)
-          : html`<div class="error" role="alert">This answer's tables do not have one cell for every state.</div>`}
+      ${filling.error
+        ? html`<div class="error" role="alert"><span>${filling.error}</span><button @click=${() => this.#retry()}>Try again</button></div>`
+        : this.width > 0
+          ? this.#renderGrid(filling)
+          : nothing}
     `;
   }
 
-  #renderGrid(first: number, end: number, most: number): TemplateResult {
-    const answer = this.#grid.value!;
+  #retry(): void {
+    this.#filling = undefined;
+    this.requestUpdate();
+  }
+
+  #renderGrid(filling: Filling): TemplateResult {
     const facts = this.source!.facts;
     const T = facts.tokens.length;
+    const { nLayers } = facts.model;
+    const { width, head } = this.#columns;
+    const scroller = this.renderRoot.querySelector(".scroll");
+    this.#window = this.#windowAt(scroller ? Math.abs(scroller.scrollLeft) : this.#firstScroll());
+    const [first, end] = this.#window;
     const positions = Array.from({ length: end - first }, (_, i) => first + i);
-    const focus = this.selected.focus;
+    const { focus, token } = this.selected;
     const chosen = focus?.kind === "node" ? focus.node : "";
-    const rows = Array.from({ length: facts.model.nLayers + 1 }, (_, i) => facts.model.nLayers - i);
-    const reachable = chosen || this.#name(facts.model.nLayers, this.selected.start);
-    return html`<div class="scroll">
-      <div role="grid" aria-label="Top token of every state, layers upward" style="--columns:${positions.length}" @keydown=${this.#key}>
+    const place = this.#place();
+    // One cell can be reached by Tab: where the keyboard was, or the nearest that is there.
+    const reachable = this.#name(place.row, Math.max(first, Math.min(end - 1, place.position)));
+    const rows = Array.from({ length: nLayers + 1 }, (_, i) => nLayers - i);
+    const sizes = `--columns:${positions.length};--column:${width}px;--head:${head}px;--before:${first * width}px;--after:${(T - end) * width}px`;
+    return html`<div class="scroll" @scroll=${this.#scrolled}>
+      <div role="grid" aria-label="Top token of every state, layers upward" aria-rowcount=${nLayers + 2} aria-colcount=${T + 1} aria-busy=${filling.done < filling.total} style=${sizes} @keydown=${this.#key} @click=${this.#click}>
         ${rows.map(
-          (row) => html`<div role="row">
-            <span role="rowheader">${row === 0 ? "emb" : row - 1}</span>
-            ${positions.map((position) => {
-              const i = row * T + position;
-              const token = answer.tokens[answer.tops.data[i]];
-              const name = this.#name(row, position);
-              const share = this.by === "entropy" ? 1 - answer.entropies.data[i] / most : answer.probabilities.data[i];
-              const text = token ? token.text : "";
-              return html`<span
-                role="gridcell"
-                class=${token && token.id === this.selected.token ? "pinned" : ""}
-                tabindex=${name === reachable ? 0 : -1}
-                data-node=${name}
-                aria-selected=${name === chosen}
-                style="--c:${share.toFixed(3)}"
-                title="${name}: ${visibleText(text)} ${percent(answer.probabilities.data[i])}, entropy ${answer.entropies.data[i].toFixed(2)} bits"
-                @click=${() => this.#choose(name)}
-                >${shortText(text, 9)}</span
-              >`;
-            })}
+          (row, at) => html`<div role="row" aria-rowindex=${at + 1}>
+            <span role="rowheader" style="grid-column:1">${row === 0 ? "emb" : row - 1}</span>
+            ${repeat(positions, (position) => position, (position, i) => this.#renderCell(filling, row, position, i, chosen, reachable, token))}
           </div>`,
         )}
-        <div role="row">
-          <span role="columnheader" style="left:0;z-index:2"><span class="visually-hidden">Layer</span></span>
-          ${positions.map((position) => html`<span role="columnheader" class="token">${shortText(facts.tokens[position].text, 9)}</span>`)}
+        <div role="row" aria-rowindex=${nLayers + 2}>
+          <span role="columnheader" style="left:0;z-index:2;grid-column:1"><span class="visually-hidden">Layer</span></span>
+          ${repeat(positions, (position) => position, (position, i) => html`<span role="columnheader" class="token" aria-colindex=${position + 2} style="grid-column:${i + 3}" title="${position}: ${visibleText(facts.tokens[position].text)}">${shortText(facts.tokens[position].text, 9)}</span>`)}
         </div>
       </div>
     </div>`;
+  }
+
+  #renderCell(filling: Filling, row: number, position: number, column: number, chosen: string, reachable: string, pinned: number | null): TemplateResult {
+    const name = this.#name(row, position);
+    const i = row * filling.nTokens + position;
+    const token = filling.token(i);
+    const probability = filling.probabilities[i];
+    const entropy = filling.entropies[i];
+    const share = !token ? 0 : this.by === "entropy" ? 1 - entropy / filling.most : probability;
+    // One template for both: the cell that has the focus keeps it when its answer comes.
+    return html`<span
+      role="gridcell"
+      class=${!token ? "waiting" : token.id === pinned ? "pinned" : ""}
+      tabindex=${name === reachable ? 0 : -1}
+      data-node=${name}
+      aria-colindex=${position + 2}
+      aria-selected=${name === chosen}
+      style="--c:${share.toFixed(3)};grid-column:${column + 3}"
+      title=${token ? `${name}: ${visibleText(token.text)} ${percent(probability)}, entropy ${entropy.toFixed(2)} bits` : `${name}: not computed yet`}
+      >${token ? shortText(token.text, 9) : nothing}</span
+    >`;
+  }
+
+  /** The first view shows the start token. */
+  #firstScroll(): number {
+    const { width, inView } = this.#columns;
+    return Math.max(0, (this.selected.start + 2 - inView) * width);
+  }
+
+  protected override updated(): void {
+    const scroller = this.renderRoot.querySelector<HTMLElement>(".scroll");
+    if (!scroller) return;
+    const { focus, start } = this.selected;
+    // A state that was chosen elsewhere comes into view, and so does a new start token.
+    const place = focus?.kind === "node" ? focus.node : `${start}`;
+    if (this.#placedFor !== place) {
+      const before = this.#placedFor;
+      this.#placedFor = place;
+      if (before === "") scroller.scrollLeft = this.#firstScroll() * (getComputedStyle(this).direction === "rtl" ? -1 : 1);
+      const at = focus?.kind === "node" ? parseNode(focus.node)?.position : start;
+      if (at !== undefined) this.#reveal(at);
+    }
+    if (!this.#refocus || !this.#cursor) return;
+    const cell = this.renderRoot.querySelector<HTMLElement>(`[data-node="${this.#name(this.#cursor.row, this.#cursor.position)}"]`);
+    if (!cell) return;
+    this.#refocus = false;
+    cell.focus({ preventScroll: true });
+    cell.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Scrolls sideways until a column is in view. */
+  #reveal(position: number): void {
+    const scroller = this.renderRoot.querySelector<HTMLElement>(".scroll");
+    if (!scroller) return;
+    const { width, head } = this.#columns;
+    const sign = getComputedStyle(this).direction === "rtl" ? -1 : 1;
+    const left = sign * scroller.scrollLeft;
+    const at = position * width;
+    if (at < left) scroller.scrollLeft = sign * at;
+    else if (at + width > left + scroller.clientWidth - head) scroller.scrollLeft = sign * (at + width - scroller.clientWidth + head);
   }
 
   /** Row 0 is the embedding, row l + 1 the state after layer l. */
@@ -212,41 +422,101 @@ export class LensGridElement extends LmtElement {
     return row === 0 ? nodeName("X", -1, position) : nodeName("I", row - 1, position);
   }
 
+  /** Where the keyboard is: where it was moved to, else the selected state, else the state above the start token. */
+  #place(): { readonly row: number; readonly position: number } {
+    if (this.#cursor) return this.#cursor;
+    const { focus, start } = this.selected;
+    const place = focus?.kind === "node" ? parseNode(focus.node) : undefined;
+    if (place && place.kind !== "A" && place.kind !== "M") return { row: place.layer + 1, position: place.position };
+    return { row: this.source?.facts.model.nLayers ?? 0, position: start };
+  }
+
   #choose(node: string): void {
     this.select({ focus: { kind: "node", node }, head: null, neuron: null });
   }
 
+  readonly #click = (event: MouseEvent): void => {
+    const node = (event.target as HTMLElement).closest<HTMLElement>("[role=gridcell]")?.dataset.node;
+    const place = node === undefined ? undefined : parseNode(node);
+    if (!place || node === undefined) return;
+    this.#cursor = { row: place.layer + 1, position: place.position };
+    this.#choose(node);
+  };
+
   readonly #key = (event: KeyboardEvent): void => {
+    const facts = this.source?.facts;
     const cell = (event.target as HTMLElement).closest<HTMLElement>("[role=gridcell]");
-    if (!cell) return;
-    const cells = [...this.renderRoot.querySelectorAll<HTMLElement>("[role=gridcell]")];
-    const at = cells.indexOf(cell);
-    const columns = cells.length / ((this.source?.facts.model.nLayers ?? 0) + 1);
-    const step = { ArrowUp: -columns, ArrowDown: columns, ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step !== undefined) {
-      const next = cells[at + step];
-      if (next && (Math.abs(step) > 1 || Math.floor((at + step) / columns) === Math.floor(at / columns))) {
-        cells.forEach((other) => (other.tabIndex = other === next ? 0 : -1));
-        next.focus();
-      }
+    const at = cell?.dataset.node === undefined ? undefined : parseNode(cell.dataset.node);
+    if (!facts || !cell || !at || event.ctrlKey || event.metaKey || event.altKey) return;
+    const from = { row: at.layer + 1, position: at.position };
+    const page = Math.max(1, this.#columns.inView - 2);
+    const moves: Readonly<Record<string, { readonly row: number; readonly position: number }>> = {
+      ArrowUp: { row: from.row + 1, position: from.position },
+      ArrowDown: { row: from.row - 1, position: from.position },
+      ArrowLeft: { row: from.row, position: from.position - 1 },
+      ArrowRight: { row: from.row, position: from.position + 1 },
+      PageUp: { row: from.row, position: from.position - page },
+      PageDown: { row: from.row, position: from.position + page },
+      Home: { row: from.row, position: 0 },
+      End: { row: from.row, position: facts.tokens.length - 1 },
+    };
+    const move = Object.hasOwn(moves, event.key) ? moves[event.key] : undefined;
+    if (move) {
+      this.#cursor = { row: Math.max(0, Math.min(facts.model.nLayers, move.row)), position: Math.max(0, Math.min(facts.tokens.length - 1, move.position)) };
+      this.#refocus = true;
+      this.#reveal(this.#cursor.position);
+      this.requestUpdate();
     } else if (event.key === "Enter" || event.key === " ") this.#choose(cell.dataset.node ?? "");
     else return;
     event.preventDefault();
     event.stopPropagation();
   };
 
-  /** Downloads the whole grid as CSV. */
-  save(): void {
-    const answer = this.#grid.value;
+  /** Downloads the whole grid, as far as it is there: as one picture, or as a table. */
+  async save(format: "svg" | "png" | "csv" = "csv"): Promise<void> {
+    const filling = this.#filling;
     const facts = this.source?.facts;
-    if (!answer || !facts) return;
-    const T = facts.tokens.length;
-    const rows: (string | number)[][] = [["state", "id", "token", "probability", "entropy in bits"]];
-    for (let i = 0; i < answer.tops.data.length; i++) {
-      const token = answer.tokens[answer.tops.data[i]];
-      rows.push([this.#name(Math.floor(i / T), i % T), token?.id ?? "", token?.text ?? "", answer.probabilities.data[i], answer.entropies.data[i]]);
+    if (!filling || !facts || filling.done === 0) return;
+    if (format === "csv") {
+      const rows: (string | number)[][] = [["state", "id", "token", "probability", "entropy in bits"]];
+      for (let i = 0; i < filling.tops.length; i++) {
+        const token = filling.token(i);
+        if (token) rows.push([this.#name(Math.floor(i / filling.nTokens), i % filling.nTokens), token.id, token.text, filling.probabilities[i], filling.entropies[i]]);
+      }
+      return saveCsv(rows, "lens-grid.csv");
     }
-    saveCsv(rows, "lens-grid.csv");
+    const { marks, size } = this.#picture(filling);
+    const shown = this.renderRoot.firstElementChild ?? this;
+    if (format === "svg") return saveBuiltSvg(marks, size, shown, "lens-grid.svg");
+    return saveBuiltPng(marks, size, shown, "lens-grid.png");
+  }
+
+  /** The whole grid as marks of an SVG. */
+  #picture(filling: Filling): { readonly marks: readonly SVGElement[]; readonly size: { readonly width: number; readonly height: number } } {
+    const facts = this.source!.facts;
+    const { width } = this.#columns;
+    const [row, head] = [20, 40];
+    const style = getComputedStyle(this);
+    const color = (name: string): string => style.getPropertyValue(name).trim() || "#888888";
+    const mix = interpolateLab(color("--_surface"), color("--_attention"));
+    const ramp = Number.parseFloat(style.getPropertyValue("--ramp")) / 100 || 0.5;
+    const font = { "font-family": color("--_mono"), "font-size": 11.5, "text-anchor": "middle" };
+    const layers = facts.model.nLayers;
+    const marks: SVGElement[] = [];
+    for (let r = 0; r <= layers; r++) {
+      const y = (layers - r) * row;
+      marks.push(svgElement("text", { x: head - 6, y: y + 14, fill: color("--_text-soft"), "font-size": 11, "text-anchor": "end", "font-family": color("--_sans") }, r === 0 ? "emb" : String(r - 1)));
+      for (let t = 0; t < filling.nTokens; t++) {
+        const i = r * filling.nTokens + t;
+        const token = filling.token(i);
+        if (!token) continue;
+        const share = this.by === "entropy" ? 1 - filling.entropies[i] / filling.most : filling.probabilities[i];
+        marks.push(svgElement("rect", { x: head + t * width, y, width: width - 1, height: row - 1, rx: 2, fill: mix(ramp * share) }));
+        marks.push(svgElement("text", { ...font, x: head + (t + 0.5) * width, y: y + 14, fill: color("--_text") }, shortText(token.text, Math.floor((width - 6) / 7))));
+      }
+    }
+    facts.tokens.forEach((token, t) => marks.push(svgElement("text", { ...font, x: head + (t + 0.5) * width, y: (layers + 1) * row + 15, fill: color("--_text") }, shortText(token.text, Math.floor((width - 6) / 7)))));
+    return { marks, size: { width: head + filling.nTokens * width + 4, height: (layers + 2) * row + 4 } };
   }
 }
 

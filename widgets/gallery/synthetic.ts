@@ -1,5 +1,5 @@
-import type { Answer, Question, QuestionKind, RunFacts, WireToken } from "../../src/protocol";
-import { EDGE_KINDS, nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, stateBelow, tensor } from "../../src/protocol";
+import type { Answer, GridAnswer, Question, QuestionKind, RunFacts, WireToken } from "../../src/protocol";
+import { EDGE_KINDS, nodeName, parseNode, partOfGrid, PROTOCOL_VERSION, ProtocolError, stateBelow, tensor } from "../../src/protocol";
 import type { FlowSource } from "../core/source";
 
 /** A made-up run: deterministic numbers that obey the same rules as real ones, and any state that an element can be in. */
@@ -150,6 +150,8 @@ export class SyntheticSource implements FlowSource {
           entropies: tensor(Float32Array.from({ length: size }, (_, i) => 12 * (1 - Math.floor(i / T) / (model.nLayers + 1)) * (0.6 + 0.4 * noise(i, 4))), shape),
         };
       }
+      case "gridPart":
+        return partOfGrid(this.answer({ kind: "grid", normalize: question.normalize }) as GridAnswer, question)!;
       case "second":
         return { answer: this.answer(question.question) };
       case "headLabels": {
