@@ -7,6 +7,7 @@ export { HEAD_PATTERNS, type HeadPattern } from "./attribution/head-patterns";
 export { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "./attribution/route-formats";
 export { LocalRouteGraph } from "./attribution/route-graph";
 export { importRoutes } from "./attribution/route-import";
+export { readPrompts } from "./runtime/prompt-file";
 // For models of your own: everything of the interface from a few primitives.
 export { BaseModel } from "./runtime/base-model";
 export { BaseRun, type AttentionConstants } from "./runtime/base-run";

@@ -1,8 +1,7 @@
-import { createReadStream } from "node:fs";
 import { readFile, rename } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import { aggregate as aggregatePrompts, PromptError, type AggregateState } from "../runtime/aggregate";
 import { loadModel } from "../runtime/load";
+import { promptLines } from "../runtime/prompt-file";
 import { choiceOption, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
 import { checkWritable, reading, writeWhole } from "./output";
 
@@ -22,41 +21,6 @@ ${MODEL_USAGE}
 
 /** A state is written at most this often. */
 const SAVE_MS = 5000;
-
-/** A prompt of a file. */
-export interface FilePrompt {
-  readonly prompt: string | number[];
-  /** From 1. */
-  readonly line: number;
-}
-
-/** One prompt a line, read as they are needed; a byte order mark before the first is none of it. */
-export async function* readPrompts(file: string, limit = Infinity): AsyncGenerator<FilePrompt> {
-  const json = file.endsWith(".jsonl");
-  let number = 0;
-  let taken = 0;
-  for await (const line of createInterface({ input: createReadStream(file, "utf8"), crlfDelay: Infinity })) {
-    if (taken >= limit) return;
-    const text = number++ === 0 ? line.replace(/^\ufeff/, "") : line;
-    if (text.trim() === "") continue;
-    taken++;
-    yield { prompt: json ? parsePrompt(text, `${file}, line ${number}`) : text, line: number };
-  }
-}
-
-function parsePrompt(line: string, where: string): string | number[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (error) {
-    throw new UsageError(`${where}: no JSON (${error instanceof Error ? error.message : String(error)})`);
-  }
-  if (typeof value === "string") return value;
-  const { text, token_ids: ids } = (typeof value === "object" && value !== null ? value : {}) as { readonly text?: unknown; readonly token_ids?: unknown };
-  if (typeof text === "string") return text;
-  if (Array.isArray(ids) && ids.every(id => typeof id === "number")) return ids as number[];
-  throw new UsageError(`${where}: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}`);
-}
 
 /** What a file of states holds; undefined where there is none yet. */
 async function readState(file: string | undefined): Promise<AggregateState | undefined> {
@@ -114,7 +78,7 @@ export const aggregate: Command = {
     };
     await checkWritable(values.json, values.csv, values.state);
     const resume = await readState(values.state);
-    const total = await reading(file, count(readPrompts(file, limit)));
+    const total = await reading(file, count(promptLines(file, limit)));
     const { signal } = context;
     const { revision, "cache-dir": cacheDir, device, dtype } = values;
     const model = await loadModel(values.model, { revision, cacheDir, device, dtype, signal, onProgress: context.progress });
@@ -129,7 +93,7 @@ export const aggregate: Command = {
     try {
       let line = 0;
       const prompts = async function* (): AsyncGenerator<string | number[]> {
-        for await (const next of readPrompts(file, limit)) {
+        for await (const next of promptLines(file, limit)) {
           line = next.line;
           yield next.prompt;
         }

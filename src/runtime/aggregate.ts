@@ -275,10 +275,12 @@ function byPattern<T>(make: (name: HeadPattern) => T): Record<HeadPattern, T> {
 /**
  * Averages the importance of each head and FFN over prompts, one after the other, in memory that does not grow with their number.
  *
+ * @param prompts a list, or what gives one after the other; `readPrompts(file)` for a text file
  * @throws RangeError where a prompt cannot be run (its number is named), or `resume` is of another model, other options or other prompts.
  */
 export async function aggregate(model: TransparentModel, prompts: Iterable<Prompt> | AsyncIterable<Prompt>, options: AggregateOptions = {}): Promise<Aggregate> {
   const { positions = "all", threshold = 0.04, valueBias = "output", resume, onState, total, onProgress, signal } = options;
+  if (typeof prompts === "string") throw new TypeError(`Prompts to aggregate are a list: give ["…", "…"], or readPrompts("FILE") for a text file.`);
   checkOneOf("positions", positions, ["all", "last"]);
   checkThreshold(threshold);
   checkValueBias(valueBias);

@@ -1,5 +1,8 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
 import { addPatterns, HEAD_PATTERNS, patternKeys } from "../../src/attribution/head-patterns";
-import { aggregate, headPatterns, type AggregateState, type Run } from "../../src/index";
+import { aggregate, headPatterns, readPrompts, type AggregateState, type Run } from "../../src/index";
 import { ToyModel } from "../support/toy-model";
 
 const shape = { nLayers: 2, nHeads: 3, dHead: 2, dModel: 6, dFfn: 5, dVocab: 9, biases: true };
@@ -91,6 +94,21 @@ test("prompts are taken as they come, with progress", async () => {
   }
   await aggregate(new ToyModel(shape), stream(), { total: 4, onProgress: ({ done, total, unit }) => seen.push(`${done}/${total} ${unit}`) });
   expect(seen).toEqual(["given 3", "1/4 prompts", "given 5", "2/4 prompts", "given 1", "3/4 prompts", "given 6", "4/4 prompts"]);
+});
+
+test("a text file gives its prompts one by one; a single text is no list of them", async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "lm-transparency-prompts-"));
+  const file = path.join(folder, "prompts.jsonl");
+  fs.writeFileSync(file, "\ufeff\n[]\n".replace("[]", prompts.map(ids => JSON.stringify({ token_ids: ids })).join("\r\n\r\n")));
+  const model = new ToyModel(shape);
+  const expected = await aggregate(model, prompts);
+  expect((await aggregate(model, readPrompts(file))).state).toEqual(expected.state);
+  expect((await aggregate(model, readPrompts(file, { limit: 2 }))).nPrompts).toBe(2);
+  fs.writeFileSync(file, "{}");
+  await expect(aggregate(model, readPrompts(file))).rejects.toThrow('prompts.jsonl, line 1: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}');
+  await expect(aggregate(model, readPrompts(path.join(folder, "none.txt")))).rejects.toThrow("ENOENT");
+  await expect(aggregate(model, "a text" as unknown as string[])).rejects.toThrow('Prompts to aggregate are a list: give ["…", "…"], or readPrompts("FILE") for a text file.');
+  fs.rmSync(folder, { recursive: true });
 });
 
 test("what does not fit is refused", async () => {
