@@ -9,6 +9,7 @@ import type { Choice, Selection } from "../protocol";
 import { visibleText, WIDGET_MODULE } from "../protocol";
 import type { Payload } from "../protocol/payload";
 import { PAYLOAD_MIME, PAYLOAD_VERSION } from "../protocol/payload";
+import type { SaveOptions } from "./picture";
 import { inVsCode, WIDGET_VIEW } from "./picture";
 import { ExploreSession } from "./explore-session";
 import { escapeXml } from "./static-picture";
@@ -180,10 +181,10 @@ export class Explore extends SessionControl implements LastingDisplayable {
   }
 
   /** Saves the picture: see `Picture.save`. Rejects while there is none. */
-  async save(file: string): Promise<void> {
+  async save(file: string, options?: SaveOptions): Promise<void> {
     const { picture } = this.session;
     if (!picture) throw new Error("There is no picture yet to save: await choose({ prompt }) first.");
-    await picture.save(file);
+    await picture.save(file, options);
   }
 
   get #nothingYet(): Payload {

@@ -6,8 +6,8 @@ import { frontEndSeen } from "../ipywidgets/registry";
 import { savePicture } from "../export/page";
 import { RequestError, Widget } from "../ipywidgets/widget";
 import type { RouteGraph, Run } from "../model/types";
-import type { PictureName, RunFacts, Selection } from "../protocol";
-import { answerPayload, ASK, EXPORT, pack, ProtocolError, readAskPayload, styleProblem, visibleText, WIDGET_MODULE } from "../protocol";
+import type { PictureName, PicturePart, RunFacts, Selection } from "../protocol";
+import { answerPayload, ASK, EXPORT, pack, PICTURE_PARTS, ProtocolError, readAskPayload, styleProblem, visibleText, WIDGET_MODULE } from "../protocol";
 import type { Payload, ShareLevel } from "../protocol/payload";
 import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../protocol/payload";
 import { asked, quiet } from "./clicks";
@@ -18,6 +18,7 @@ import { selectedRoutes, selectionOf } from "./selection";
 import { PictureShare } from "./share";
 import type { ShareInput } from "./share";
 import { staticHtml, staticPdf, staticSvg } from "./static-picture";
+import { checkOneOf } from "../runtime/check";
 import { PACKAGE_VERSION } from "./version";
 
 export interface PictureState {
@@ -47,6 +48,11 @@ export interface PictureOptions {
   readonly share?: ShareLevel;
   /** Bytes that this may take in the notebook. Default 2 000 000. */
   readonly shareBudget?: number;
+}
+
+export interface SaveOptions {
+  /** Default: the picture as a whole. */
+  readonly part?: PicturePart;
 }
 
 /** The widget in whose display a picture stands, where it is not displayed by itself. */
@@ -199,9 +205,15 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
    * - `.png`, `.csv`: the picture, or its table, as a page shows it now; some page has to show it
    *
    * @param file path of the file, relative to the working directory; replaced where it exists
+   * @param options.part of a graph with its detail, an Explorer or a comparison (there of the first run): only this, as a page shows it
    */
-  async save(file: string): Promise<void> {
+  async save(file: string, { part }: SaveOptions = {}): Promise<void> {
     const ending = extname(file).toLowerCase();
+    if (part !== undefined) {
+      checkOneOf("part", part, PICTURE_PARTS);
+      if (![".svg", ".png", ".csv"].includes(ending)) throw new RangeError(`${JSON.stringify(file)} has to end in .svg, .png or .csv: a part of a picture is saved as one of these.`);
+      return writeFile(file, await this.#shownAs(ending.slice(1), part));
+    }
     if (ending === ".png" || ending === ".csv") return writeFile(file, await this.#shownAs(ending.slice(1)));
     if (ending === ".svg") {
       if (!GRAPHS.has(this.get("picture"))) return writeFile(file, await this.#shownAs("svg"));
@@ -215,9 +227,9 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   }
 
   /** The file that a page makes of the picture. */
-  async #shownAs(format: string): Promise<DataView> {
+  async #shownAs(format: string, part?: PicturePart): Promise<DataView> {
     try {
-      const { buffers } = await this.request(EXPORT, { format }, { timeout: EXPORT_MS });
+      const { buffers } = await this.request(EXPORT, { format, ...(part === undefined ? {} : { part }) }, { timeout: EXPORT_MS });
       return buffers[0];
     } catch (error) {
       if (!(error instanceof RequestError) || (error.code !== "timeout" && error.code !== "headless")) throw error;

@@ -11,7 +11,7 @@ import { checkVersion, PROTOCOL_VERSION, ProtocolError } from "./version";
 
 /** Kind of the request that carries a question. */
 export const ASK = "ask";
-/** Kind of the kernel's request for a file of what a page shows: payload `{format}`, answered with the file as one buffer. */
+/** Kind of the kernel's request for a file of what a page shows: payload `{format}`, perhaps with the `part` that is wanted, answered with the file as one buffer. */
 export const EXPORT = "export";
 
 export interface RequestMessage {

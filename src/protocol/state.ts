@@ -82,6 +82,10 @@ export function readRunFacts(value: unknown): RunFacts {
 export const PICTURES = ["flow-graph", "explorer", "token-matrix", "token-table", "head-bars", "neuron-bars", "lens-grid", "flow-compare"] as const;
 export type PictureName = (typeof PICTURES)[number];
 
+/** Parts of a picture that are saved alone: the graph, and what is shown of what is selected in it. */
+export const PICTURE_PARTS = ["graph", "heads", "neurons", "maps", "tokens", "effect", "follow"] as const;
+export type PicturePart = (typeof PICTURE_PARTS)[number];
+
 /** State of every picture's widget, besides ipywidgets' own. */
 export interface PictureState {
   readonly picture: PictureName;

@@ -6,7 +6,7 @@ import { modelFolder } from "../support/fixtures";
 import { type Jupyter, type NotebookPage, makeNotebook, startJupyter } from "../support/jupyter";
 
 const CELLS = {
-  begin: `import { flowCompare, flowGraph, FlowGraph, lensGrid, loadModel, type Run, SharedSelection } from "lm-transparency";
+  begin: `import { explore, Explorer, flowCompare, flowGraph, FlowGraph, lensGrid, loadModel, type Run, SharedSelection } from "lm-transparency";
 import { HTML } from "lm-transparency/ipywidgets";
 const model = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});
 const [a, b] = await model.run([[5, 9, 17, 30, 2], [8, 5, 9, 17, 31, 2]]);
@@ -32,6 +32,19 @@ mine`,
   selected: "JSON.stringify(compare.selection.focus)",
   targets: "const targets = flowCompare(a, a, { link: new SharedSelection(a), contrasts: [{ token: 7 }, { token: 9, versus: 7 }] });\ntargets",
   why: "JSON.stringify([targets.selection.contrast, targets.selection.secondContrast])",
+  parts: `const tool = new Explorer(a);
+tool`,
+  savedParts: `tool.select({ focus: { kind: "edge", source: "I0_2", target: "A1_4" }, head: { layer: 1, head: 2 } });
+await new Promise((resolve) => setTimeout(resolve, 1500));
+const said: string[] = [];
+for (const [part, ending] of [["graph", "svg"], ["heads", "csv"], ["maps", "png"], ["maps", "csv"], ["effect", "csv"], ["follow", "csv"], ["heads", "png"]] as const) {
+  try { await tool.save(part + "." + ending, { part }); } catch (error) { said.push((error as Error).message); }
+}
+console.log(JSON.stringify(said))`,
+  wrongPart: 'await tool.save("x.csv", { part: "everything" as "heads" })',
+  whole: `const everything = explore(model, { prompt: "A cat" });
+everything`,
+  savedWhole: 'await everything.session.settled();\nawait everything.save("whole.png");\nawait everything.save("heads-of-whole.csv", { part: "graph" });',
   saved: 'for (const ending of ["svg", "png", "csv"]) await compare.save("compare." + ending);',
 };
 type Cell = keyof typeof CELLS;
@@ -52,6 +65,7 @@ async function says(cell: Cell): Promise<string> {
   await notebook.run(at(cell));
   const [output] = await notebook.outputData(at(cell));
   if (output?.evalue !== undefined) return output.evalue;
+  if (output?.text !== undefined) return [output.text].flat().join("");
   return String(output?.data?.["text/plain"] ?? "").replace(/^'|'$/g, "");
 }
 const shown = (cell: Cell) => notebook.outputs(at(cell));
@@ -135,7 +149,29 @@ test("two targets of one run, each with its own routes; the difference has both 
 test("a comparison is saved with both graphs", async () => {
   expect(await says("saved")).toBe("");
   const read = (name: string): Buffer => fs.readFileSync(path.join(jupyter.folder, name));
-  expect((read("compare.svg").toString().match(/Information flow routes|routes of/g) ?? []).length).toBeGreaterThan(0);
+  expect(read("compare.svg").toString()).toMatch(/Information flow routes of token .* \| Information flow routes of token /);
   expect(read("compare.png").subarray(1, 4).toString()).toBe("PNG");
   expect(read("compare.csv").toString()).toMatch(/^source,target,kind,weight A,weight B\r\n/);
+}, 120_000);
+
+test("parts of the Explorer are saved from code, also within the whole tool", async () => {
+  await notebook.run(at("parts"));
+  await shown("parts").locator("lmt-explorer").scrollIntoViewIfNeeded();
+  await shown("parts").locator("[data-edge]").first().waitFor({ state: "attached" });
+  const said = JSON.parse(await says("savedParts")) as string[];
+  expect(said).toEqual(['This picture shows no part "follow" now: select what it is about first.', 'Its part "heads" cannot be saved as .png; it can as .csv.']);
+  const read = (name: string): Buffer => fs.readFileSync(path.join(jupyter.folder, name));
+  expect(read("graph.svg").toString()).toMatch(/^<svg/);
+  expect(read("heads.csv").toString()).toMatch(/^head,contribution,attention\r\n0,/);
+  expect(read("maps.png").subarray(1, 4).toString()).toBe("PNG");
+  expect(read("maps.csv").toString().length).toBeGreaterThan(100);
+  expect(read("effect.csv").toString()).toMatch(/promoted/);
+  expect(await says("wrongPart")).toMatch(/^part "everything" is unknown: use "graph" or "heads"/);
+
+  await notebook.run(at("whole"));
+  await shown("whole").locator("lmt-explore").scrollIntoViewIfNeeded();
+  await shown("whole").locator("[data-edge]").first().waitFor({ state: "attached" });
+  expect(await says("savedWhole")).toBe("");
+  expect(read("whole.png").subarray(1, 4).toString()).toBe("PNG");
+  expect(read("heads-of-whole.csv").toString()).toMatch(/^source,target,kind/);
 }, 120_000);

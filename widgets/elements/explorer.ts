@@ -53,7 +53,7 @@ export class ExplorerElement extends PanelElement {
       }
       .wide .body {
         grid-template-areas: "graph blocks tokens effect";
-        grid-template-columns: minmax(0, 1fr) 270px 330px 300px;
+        grid-template-columns: minmax(0, 1fr) 260px 320px 326px;
       }
       .middle {
         --lmt-table-height: 236px;

@@ -67,7 +67,7 @@ export class TokenTableElement extends LmtElement {
       ${this.#lens.renderStatus()}
       ${tokens.length === 0
         ? nothing
-        : html`<div class="scroll" tabindex="0" role="region" aria-label="Top tokens of ${node}">
+        : html`<div class="scroll" tabindex="0" role="group" aria-label="Top tokens of ${node}">
             <table>
               <thead>
                 <tr>

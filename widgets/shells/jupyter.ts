@@ -68,12 +68,12 @@ export class PictureModel extends ShownModel {
 
   /** Answers the kernel's request for a file, where this page shows the picture. */
   async #export(content: unknown): Promise<void> {
-    const { request, kind, payload } = (content ?? {}) as { request?: unknown; kind?: unknown; payload?: { format?: unknown } };
+    const { request, kind, payload } = (content ?? {}) as { request?: unknown; kind?: unknown; payload?: { format?: unknown; part?: unknown } };
     if (kind !== EXPORT || typeof request !== "string") return;
     const element = shownPicture(this.get("picture"), this.parts().selection);
     if (!element) return;
     try {
-      const file = await savedPicture(element, String(payload?.format));
+      const file = await savedPicture(element, String(payload?.format), payload?.part);
       this.send({ response: request, payload: { type: file.type } }, {}, [await file.arrayBuffer()]);
     } catch (error) {
       this.send({ response: request, error: { code: "failed", message: sentenceOf(error) } }, {});

@@ -1,4 +1,4 @@
-import type { Answer, PictureName, Question, QuestionKind, RunFacts, SingleQuestion } from "../../src/protocol";
+import type { Answer, PictureName, PicturePart, Question, QuestionKind, RunFacts, SingleQuestion } from "../../src/protocol";
 import { PICTURES, ProtocolError, readRunFacts, readStyle } from "../../src/protocol";
 import { captured } from "../core/export";
 import type { LmtElement } from "../core/element";
@@ -71,30 +71,59 @@ function secondSource(source: FlowSource, facts: RunFacts): FlowSource {
   };
 }
 
+/** Elements with this name in the page, those within other elements of ours too, outermost first. */
+function* elementsNamed(tag: string, root: ParentNode = document): Generator<LmtElement> {
+  for (const element of root.querySelectorAll<LmtElement>([tag, ...SURROUNDING].join())) {
+    if (element.localName === tag) yield element;
+    else if (element.shadowRoot) yield* elementsNamed(tag, element.shadowRoot);
+  }
+}
+
+/** Elements that have others within them. */
+const SURROUNDING = ["lmt-explore", "lmt-explorer", "lmt-flow-panel", "lmt-flow-compare", "lmt-detail-panel"];
+
 /** The element by which this page shows a picture with this selection. */
 export function shownPicture(picture: unknown, selection: SelectionStore): LmtElement | undefined {
   const tag = typeof picture === "string" && Object.hasOwn(ELEMENTS, picture) ? ELEMENTS[picture as PictureName] : undefined;
-  return tag === undefined ? undefined : [...document.querySelectorAll<LmtElement>(tag)].find((element) => element.selection === selection);
+  return tag === undefined ? undefined : [...elementsNamed(tag)].find((element) => element.selection === selection);
 }
 
-/** Formats that an element's `save` knows, by what each kind of picture can be saved as. */
-const FORMATS: Readonly<Record<PictureName, readonly string[]>> = {
-  "flow-graph": ["svg", "png", "csv"],
-  "flow-compare": ["svg", "png", "csv"],
-  explorer: ["svg", "png", "csv"],
-  "token-matrix": ["svg", "png", "csv"],
-  "token-table": ["csv"],
-  "head-bars": ["csv"],
-  "neuron-bars": ["csv"],
-  "lens-grid": ["svg", "png", "csv"],
+/** Formats that an element's `save` knows. */
+const FORMATS: Readonly<Record<string, readonly string[]>> = {
+  "lmt-flow-panel": ["svg", "png", "csv"],
+  "lmt-flow-graph": ["svg", "png", "csv"],
+  "lmt-flow-compare": ["svg", "png", "csv"],
+  "lmt-explorer": ["svg", "png", "csv"],
+  "lmt-token-matrix": ["svg", "png", "csv"],
+  "lmt-follow-chart": ["svg", "png", "csv"],
+  "lmt-token-table": ["csv"],
+  "lmt-effect-table": ["csv"],
+  "lmt-head-bars": ["csv"],
+  "lmt-neuron-bars": ["csv"],
+  "lmt-lens-grid": ["svg", "png", "csv"],
 };
 
-/** The file that an element saves. Rejects with a sentence for a format that it does not have. */
-export function savedPicture(element: LmtElement, format: string): Promise<Blob> {
-  const picture = (Object.keys(ELEMENTS) as PictureName[]).find((name) => ELEMENTS[name] === element.localName);
-  const known = picture ? FORMATS[picture] : [];
-  if (!known.includes(format)) return Promise.reject(new Error(`This picture cannot be saved as .${format}; it can as ${known.map((name) => `.${name}`).join(", ")}.`));
-  return captured(() => (element as LmtElement & { save(format: string): void | Promise<void> }).save(format));
+const PART_ELEMENTS: Readonly<Record<PicturePart, string>> = {
+  graph: "lmt-flow-graph",
+  heads: "lmt-head-bars",
+  neurons: "lmt-neuron-bars",
+  maps: "lmt-token-matrix",
+  tokens: "lmt-token-table",
+  effect: "lmt-effect-table",
+  follow: "lmt-follow-chart",
+};
+
+/** The file that an element, or the part of it that is asked for, saves. Rejects with a sentence for a format or part that it does not have. */
+export async function savedPicture(element: LmtElement, format: string, part?: unknown): Promise<Blob> {
+  let target: LmtElement | undefined = element;
+  if (part !== undefined) {
+    const tag = typeof part === "string" && Object.hasOwn(PART_ELEMENTS, part) ? PART_ELEMENTS[part as PicturePart] : "";
+    target = tag !== "" && element.shadowRoot ? elementsNamed(tag, element.shadowRoot).next().value : undefined;
+    if (!target) throw new Error(`This picture shows no part ${JSON.stringify(part)} now: select what it is about first.`);
+  }
+  const known = FORMATS[target.localName] ?? [];
+  if (!known.includes(format)) throw new Error(`${part === undefined ? "This picture" : `Its part ${JSON.stringify(part)}`} cannot be saved as .${format}; it can as ${known.map((name) => `.${name}`).join(", ")}.`);
+  return captured(() => (target as LmtElement & { save(format: string): void | Promise<void> }).save(format));
 }
 
 /** A sentence where a picture would be. */
