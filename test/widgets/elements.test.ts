@@ -291,6 +291,44 @@ describe("the other parts", () => {
     expect((await stored()).head).toEqual({ layer: 1, head: 0 });
   });
 
+  test("maps zoom as one, by keys, wheel and drag; what is pointed at and clicked is what lies there", async () => {
+    await open("matrix-1024");
+    const maps = page.locator("#matrix-1024 canvas.map");
+    const readout = page.locator("#matrix-1024 .readout");
+    const pointed = async (map: number, dx = 0): Promise<number[]> => {
+      const box = (await maps.nth(map).boundingBox())!;
+      await page.mouse.move(box.x + box.width * 0.4 + dx, box.y + box.height * 0.6);
+      await page.waitForTimeout(100);
+      return (await readout.locator("sub").allInnerTexts()).map(Number);
+    };
+    const before = await pointed(0);
+    const beside = await pointed(0, 40);
+    expect(beside[0] - before[0]).toBeGreaterThan(80);
+    await maps.first().focus();
+    for (let i = 0; i < 14; i++) await page.keyboard.press("+");
+    const at = await pointed(0);
+    const next = await pointed(0, 44);
+    expect(next).toEqual([at[0] + 1, at[1]]);
+    // The other map shows the same place.
+    expect(await pointed(1)).toEqual(at);
+    await page.mouse.down();
+    const box = (await maps.nth(1).boundingBox())!;
+    await page.mouse.move(box.x + box.width * 0.4 - 44, box.y + box.height * 0.6, { steps: 5 });
+    await page.mouse.up();
+    expect(await pointed(0)).toEqual([at[0] + 1, at[1]]);
+    await page.mouse.click(...(await (async (): Promise<[number, number]> => {
+      const first = (await maps.first().boundingBox())!;
+      return [first.x + first.width * 0.4, first.y + first.height * 0.6];
+    })()));
+    const focus = await page.locator("#matrix-1024 lmt-token-matrix").evaluate((element) => (element as never as { selected: { focus: { source: string; target: string } } }).selected.focus);
+    expect([focus.source, focus.target]).toEqual([`I10_${at[0] + 1}`, `A11_${at[1]}`]);
+    // The wheel alone belongs to the page.
+    await page.mouse.wheel(0, 200);
+    expect(await pointed(0)).toEqual([at[0] + 1, at[1]]);
+    await page.keyboard.press("0");
+    expect(await pointed(0)).toEqual(before);
+  }, 120_000);
+
   test("the theme of the page is followed live", async () => {
     const panel = await open("panel");
     expect(await panel.getAttribute("data-theme")).toBe("light");

@@ -1,4 +1,7 @@
 import { interpolateLab } from "d3-interpolate";
+import { select } from "d3-selection";
+import { zoom, zoomIdentity } from "d3-zoom";
+import type { D3ZoomEvent, ZoomBehavior, ZoomTransform } from "d3-zoom";
 import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
 import type { WireTensor } from "../../src/protocol";
@@ -13,6 +16,8 @@ import "./menu";
 /** Labels are drawn while a row is at least this high; below, only every so many. */
 const LABEL_HEIGHT = 11;
 const LABEL_ANGLE = 42;
+/** Cells grow to this many pixels. */
+const LARGEST_CELL = 44;
 
 interface MapView {
   readonly title: string;
@@ -50,6 +55,16 @@ export class TokenMatrixElement extends LmtElement {
         display: inline-flex;
         gap: 6px;
         align-items: center;
+      }
+      button.icon {
+        min-width: 26px;
+        height: 24px;
+        padding: 0 6px;
+        line-height: 1;
+      }
+      button:disabled {
+        opacity: 0.45;
+        cursor: default;
       }
       .maps {
         display: flex;
@@ -89,6 +104,9 @@ export class TokenMatrixElement extends LmtElement {
       canvas {
         display: block;
         cursor: crosshair;
+        touch-action: pan-x pan-y;
+      }
+      canvas.zoomed {
         touch-action: none;
       }
       .readout {
@@ -142,6 +160,12 @@ export class TokenMatrixElement extends LmtElement {
   readonly #all = new Ask(this, () => (this.multiples && this.#chosen !== undefined ? { kind: "layerMaps" as const, layer: this.#chosen.layer } : undefined));
   #cell: { readonly query: number; readonly key: number } | undefined;
   #wrong = "";
+  /** One for both maps, in a canvas's own coordinates. */
+  #transform: ZoomTransform = zoomIdentity;
+  #zoom: ZoomBehavior<HTMLCanvasElement, unknown> | undefined;
+  #zoomedFor = "";
+  /** Cells as images of one pixel a cell: made once, however often they are drawn. */
+  readonly #images = new Map<string, { readonly values: Float32Array; readonly most: number; readonly cells: number; readonly ramp: string; readonly canvas: HTMLCanvasElement }>();
 
   constructor() {
     super();
@@ -179,6 +203,11 @@ export class TokenMatrixElement extends LmtElement {
       <header>
         <h3>${this.multiples ? `All heads of layer ${chosen.layer}` : chosen.head === null ? `All heads of layer ${chosen.layer} together` : `Head ${chosen.head} of layer ${chosen.layer}`}</h3>
         <span class="end">
+          ${views.length && this.#closest > 1.05
+            ? html`<button class="icon" aria-label="Zoom out" title="Zoom out (−)" ?disabled=${this.#transform.k <= 1} @click=${() => this.#zoomBy(1 / 1.6)}>−</button
+                ><button class="icon" aria-label="Zoom in" title="Zoom in (+, or Ctrl and wheel)" @click=${() => this.#zoomBy(1.6)}>+</button
+                ><button class="icon" aria-label="Show all" title="Show all (0)" ?disabled=${this.#transform.k <= 1} @click=${() => this.#zoomBy(0)}>⤢</button>`
+            : nothing}
           <label><input type="checkbox" .checked=${this.multiples} @change=${(event: Event) => (this.multiples = (event.target as HTMLInputElement).checked)} />Every head</label>
           ${this.multiples ? nothing : html`<label title="Both maps on the same scale"><input type="checkbox" .checked=${this.together} @change=${(event: Event) => (this.together = (event.target as HTMLInputElement).checked)} />One scale</label>`}
           <lmt-menu label="Save these maps" .items=${[{ label: "Save as SVG", run: () => void this.save("svg") }, { label: "Save as PNG", run: () => void this.save("png") }, { label: "Save as CSV", run: () => void this.save("csv") }]}></lmt-menu>
@@ -228,13 +257,13 @@ export class TokenMatrixElement extends LmtElement {
         <span class="scale" title="The colour grows with the root of the value"><span>0</span><i aria-hidden="true"></i><span>${weight(view.most)}</span></span>
       </figcaption>
       <canvas
-        class="map"
+        class="map ${this.#transform.k > 1 ? "zoomed" : ""}"
         data-map=${index}
         style="width:${left + side + 2}px;height:${side + bottom}px"
         tabindex="0"
         role="application"
         aria-roledescription="token map"
-        aria-label="${view.title} map, ${this.source?.facts.tokens.length} target tokens by as many source tokens; arrow keys move, Enter selects"
+        aria-label="${view.title} map, ${this.source?.facts.tokens.length} target tokens by as many source tokens; arrow keys move, Enter selects, plus and minus zoom, 0 shows all"
         @pointermove=${this.#pointerMove}
         @pointerleave=${() => this.#setCell(undefined)}
         @click=${this.#click}
@@ -320,58 +349,126 @@ export class TokenMatrixElement extends LmtElement {
       });
     }
     const views = this.#views();
-    large.forEach((canvas, index) => views[index] && this.#drawMap(canvas, views[index], ramp));
+    if (large.length) this.#attachZoom(large);
+    large.forEach((canvas, index) => views[index] && this.#drawMap(canvas, index, views[index], ramp));
   }
 
-  #drawMap(canvas: HTMLCanvasElement, view: MapView, ramp: Uint8ClampedArray): void {
+  /** How far one can zoom in. */
+  get #closest(): number {
+    return Math.max(1, LARGEST_CELL / this.#geometry.cell);
+  }
+
+  /** Makes the canvases zoomable, both as one. */
+  #attachZoom(canvases: NodeListOf<HTMLCanvasElement>): void {
+    const { side, left, cell } = this.#geometry;
+    const size = `${side} ${left} ${cell}`;
+    const box: [[number, number], [number, number]] = [[left, 0], [left + side, side]];
+    if (this.#zoomedFor !== size) {
+      this.#zoomedFor = size;
+      this.#transform = zoomIdentity;
+      for (const canvas of canvases) Object.assign(canvas, { __zoom: zoomIdentity });
+    }
+    this.#zoom ??= zoom<HTMLCanvasElement, unknown>()
+      // As in the graph: the page scrolls by the wheel, the picture zooms by it only on purpose.
+      .filter((event: Event) => {
+        if (event.type === "wheel") return (event as WheelEvent).ctrlKey || (event as WheelEvent).metaKey;
+        if (event.type.startsWith("touch")) return (event as TouchEvent).touches.length > 1 || this.#transform.k > 1;
+        return !(event as MouseEvent).button && this.#transform.k > 1;
+      })
+      .clickDistance(4)
+      .on("zoom", (event: D3ZoomEvent<HTMLCanvasElement, unknown>) => {
+        this.#transform = event.transform;
+        // What one map is moved by, the other is too.
+        for (const other of this.renderRoot.querySelectorAll("canvas.map")) Object.assign(other, { __zoom: event.transform });
+        this.requestUpdate();
+      });
+    this.#zoom.scaleExtent([1, this.#closest]).extent(box).translateExtent(box);
+    for (const canvas of canvases) {
+      if (canvas.dataset.zoomable !== undefined) continue;
+      canvas.dataset.zoomable = "";
+      select(canvas).call(this.#zoom).on("dblclick.zoom", null);
+      Object.assign(canvas, { __zoom: this.#transform });
+    }
+  }
+
+  /** Zooms about the marked cell, else about the middle; 0 shows all. */
+  #zoomBy(factor: number): void {
+    const canvas = this.renderRoot.querySelector<HTMLCanvasElement>("canvas.map");
+    if (!canvas || !this.#zoom) return;
+    const target = select(canvas);
+    if (factor === 0) return void target.call(this.#zoom.transform.bind(this.#zoom), zoomIdentity);
+    const { side, left, cell } = this.#geometry;
+    const marked = this.#cell ?? this.#marked;
+    const at = marked ? this.#transform.apply([left + (marked.key + 0.5) * cell, (marked.query + 0.5) * cell]) : [left + side / 2, side / 2];
+    const inside = (value: number, low: number): number => Math.max(low, Math.min(low + side, value));
+    target.call(this.#zoom.scaleBy.bind(this.#zoom), factor, [inside(at[0], left), inside(at[1], 0)]);
+  }
+
+  /** Pans until a cell is in view. */
+  #reveal(at: { readonly query: number; readonly key: number }): void {
+    const canvas = this.renderRoot.querySelector<HTMLCanvasElement>("canvas.map");
+    if (!canvas || !this.#zoom || this.#transform.k <= 1) return;
+    const { side, left, cell } = this.#geometry;
+    const { k } = this.#transform;
+    const [x, y] = this.#transform.apply([left + at.key * cell, at.query * cell]);
+    const needed = (value: number, low: number): number => (value < low ? low - value : value + k * cell > low + side ? low + side - value - k * cell : 0);
+    const [dx, dy] = [needed(x, left), needed(y, 0)];
+    if (dx !== 0 || dy !== 0) select(canvas).call(this.#zoom.translateBy.bind(this.#zoom), dx / k, dy / k);
+  }
+
+  /** The cells of a map as an image; where there are more than pixels, each pixel is the largest cell under it: peaks are what one looks for. */
+  #image(index: number, view: MapView, pixels: number, smallest: number, ramp: Uint8ClampedArray): { readonly canvas: HTMLCanvasElement; readonly cells: number } {
+    const T = this.source?.facts.tokens.length ?? 1;
+    // A few sizes serve all zooms: one that fits the whole map, and halves of the full size.
+    let cells = T;
+    while (cells > pixels && cells / 2 > smallest) cells = Math.ceil(cells / 2);
+    if (cells > pixels) cells = Math.max(1, Math.floor(smallest));
+    const colors = `${ramp.subarray(0, 4).join()} ${ramp.subarray(1020).join()}`;
+    const key = `${index} ${cells}`;
+    const known = this.#images.get(key);
+    if (known && known.values === view.values && known.most === view.most && known.ramp === colors) return known;
+    for (const [old, { values }] of this.#images) if (old.startsWith(`${index} `) && values !== view.values) this.#images.delete(old);
+    const made = { values: view.values, most: view.most, cells, ramp: colors, canvas: drawn(pooled(view.values, T, cells), cells, view.most, ramp) };
+    this.#images.set(key, made);
+    return made;
+  }
+
+  #drawMap(canvas: HTMLCanvasElement, index: number, view: MapView, ramp: Uint8ClampedArray): void {
     const tokens = this.source?.facts.tokens ?? [];
     const T = tokens.length;
-    const { side, left, bottom, cell } = this.#geometry;
+    const { side, left, bottom, cell: smallest } = this.#geometry;
+    const { k, x: shiftX, y: shiftY } = this.#transform;
+    const cell = smallest * k;
+    // Where the corner of the first cell lies.
+    const [originX, originY] = [shiftX + k * left, shiftY];
     const ratio = Math.min(2, devicePixelRatio || 1);
-    canvas.width = Math.round((left + side + 2) * ratio);
-    canvas.height = Math.round((side + bottom) * ratio);
+    const [width, height] = [Math.round((left + side + 2) * ratio), Math.round((side + bottom) * ratio)];
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    }
     const context = canvas.getContext("2d");
     if (!context) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    // A map with more cells than pixels shows the largest cell under each pixel: peaks are what one looks for.
-    const cells = Math.min(T, Math.max(1, Math.floor(side * ratio)));
-    const tiny = drawn(pooled(view.values, T, cells), cells, view.most, ramp);
+    context.clearRect(0, 0, left + side + 2, side + bottom);
+    const { canvas: cells, cells: n } = this.#image(index, view, side * k * ratio, side * ratio, ramp);
+    context.save();
+    context.beginPath();
+    context.rect(left, 0, side, side);
+    context.clip();
     context.imageSmoothingEnabled = false;
-    context.drawImage(tiny, left, 0, side, side);
+    // Only what is in view: a browser scales the whole image first where it is asked to draw all of it.
+    const scale = (side * k) / n;
+    const [fromX, fromY] = [Math.max(0, Math.floor((left - originX) / scale)), Math.max(0, Math.floor(-originY / scale))];
+    const [toX, toY] = [Math.min(n, Math.ceil((left + side - originX) / scale)), Math.min(n, Math.ceil((side - originY) / scale))];
+    context.drawImage(cells, fromX, fromY, toX - fromX, toY - fromY, originX + fromX * scale, originY + fromY * scale, (toX - fromX) * scale, (toY - fromY) * scale);
 
     const style = getComputedStyle(this);
     const color = (name: string): string => style.getPropertyValue(name).trim() || "#888";
     const marked = this.#cell ?? this.#marked;
-    context.strokeStyle = color("--_line-strong");
-    context.lineWidth = 1;
-    context.strokeRect(left + 0.5, 0.5, side - 1, side - 1);
-    context.font = `11px ${color("--_mono")}`;
-    const step = Math.max(1, Math.ceil(LABEL_HEIGHT / cell));
-    for (let t = 0; t < T; t++) {
-      const lit = marked && (marked.query === t || marked.key === t);
-      const shown = t % step === 0 && !(marked && step > 1 && (Math.abs(t - marked.query) < step || Math.abs(t - marked.key) < step));
-      if (!shown && !lit) continue;
-      const text = shortText(tokens[t].text, 12);
-      if (shown || marked?.query === t) {
-        context.fillStyle = marked?.query === t ? color("--_text") : color("--_text-soft");
-        context.textAlign = "right";
-        context.textBaseline = "middle";
-        context.fillText(text, left - 5, Math.max(6, (t + 0.5) * cell));
-      }
-      if (shown || marked?.key === t) {
-        context.fillStyle = marked?.key === t ? color("--_text") : color("--_text-soft");
-        context.save();
-        context.translate(left + (t + 0.5) * cell + 3, side + 10);
-        context.rotate((-LABEL_ANGLE * Math.PI) / 180);
-        context.textAlign = "right";
-        context.textBaseline = "alphabetic";
-        context.fillText(text, 0, 0);
-        context.restore();
-      }
-    }
     if (marked) {
-      const x = left + marked.key * cell;
-      const y = marked.query * cell;
+      const x = originX + marked.key * cell;
+      const y = originY + marked.query * cell;
       context.globalAlpha = 0.13;
       context.fillStyle = color("--_text");
       context.fillRect(left, y, side, cell);
@@ -381,14 +478,52 @@ export class TokenMatrixElement extends LmtElement {
       context.lineWidth = 2;
       context.strokeRect(x, y, Math.max(3, cell), Math.max(3, cell));
     }
+    context.restore();
+    context.strokeStyle = color("--_line-strong");
+    context.lineWidth = 1;
+    context.strokeRect(left + 0.5, 0.5, side - 1, side - 1);
+    context.font = `11px ${color("--_mono")}`;
+    const step = Math.max(1, Math.ceil(LABEL_HEIGHT / cell));
+    // Lines of text at an angle need more room beside each other.
+    const across = Math.max(1, Math.ceil(LABEL_HEIGHT / Math.sin((LABEL_ANGLE * Math.PI) / 180) / cell));
+    const [top, below] = [Math.max(0, Math.floor(-originY / cell)), Math.min(T, Math.ceil((side - originY) / cell))];
+    const [first, last] = [Math.max(0, Math.floor((left - originX) / cell)), Math.min(T, Math.ceil((left + side - originX) / cell))];
+    const free = (t: number, lit: number | undefined, step: number): boolean => t === lit || (t % step === 0 && !(lit !== undefined && step > 1 && Math.abs(t - lit) < step));
+    const ink = (lit: boolean): void => void (context.fillStyle = color(lit ? "--_text" : "--_text-soft"));
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    let above = -Infinity;
+    for (let t = top; t < below; t++) {
+      const y = originY + (t + 0.5) * cell;
+      if (!free(t, marked?.query, step) || y < 0 || y > side) continue;
+      const at = Math.max(6, y);
+      if (at - above < LABEL_HEIGHT - 1 && marked?.query !== t) continue;
+      above = at;
+      ink(marked?.query === t);
+      context.fillText(shortText(tokens[t].text, 12), left - 5, at);
+    }
+    context.textBaseline = "alphabetic";
+    for (let t = first; t < last; t++) {
+      const x = originX + (t + 0.5) * cell;
+      if (!free(t, marked?.key, across) || x < left || x > left + side) continue;
+      ink(marked?.key === t);
+      context.save();
+      context.translate(x + 3, side + 10);
+      context.rotate((-LABEL_ANGLE * Math.PI) / 180);
+      context.fillText(shortText(tokens[t].text, 12), 0, 0);
+      context.restore();
+    }
   }
 
   #cellAt(event: MouseEvent): { query: number; key: number } | undefined {
     const bounds = (event.currentTarget as HTMLElement).getBoundingClientRect();
-    const { left, cell } = this.#geometry;
+    const { side, left, cell } = this.#geometry;
     const T = this.source?.facts.tokens.length ?? 0;
-    const key = Math.floor((event.clientX - bounds.left - left) / cell);
-    const query = Math.floor((event.clientY - bounds.top) / cell);
+    const [inX, inY] = [event.clientX - bounds.left, event.clientY - bounds.top];
+    if (inX < left || inX > left + side || inY < 0 || inY > side) return undefined;
+    const [x, y] = this.#transform.invert([inX, inY]);
+    const key = Math.floor((x - left) / cell);
+    const query = Math.floor(y / cell);
     return key >= 0 && query >= 0 && key < T && query < T ? { query, key } : undefined;
   }
 
@@ -398,7 +533,7 @@ export class TokenMatrixElement extends LmtElement {
     this.requestUpdate();
   }
 
-  readonly #pointerMove = (event: PointerEvent): void => this.#setCell(this.#cellAt(event));
+  readonly #pointerMove = (event: PointerEvent): void => this.#setCell(event.buttons ? this.#cell : this.#cellAt(event));
 
   readonly #click = (event: MouseEvent): void => this.#choose(this.#cellAt(event));
 
@@ -410,14 +545,20 @@ export class TokenMatrixElement extends LmtElement {
   }
 
   readonly #key = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const T = this.source?.facts.tokens.length ?? 0;
     const at = this.#cell ?? this.#marked ?? { query: T - 1, key: T - 1 };
     const moves: Record<string, [number, number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     const move = moves[event.key];
     if (move) {
       const clamp = (n: number): number => Math.max(0, Math.min(T - 1, n));
-      this.#setCell({ query: clamp(at.query + move[0]), key: clamp(at.key + move[1]) });
+      const next = { query: clamp(at.query + move[0]), key: clamp(at.key + move[1]) };
+      this.#setCell(next);
+      this.#reveal(next);
     } else if (event.key === "Enter" || event.key === " ") this.#choose(at);
+    else if (event.key === "+" || event.key === "=") this.#zoomBy(1.6);
+    else if (event.key === "-") this.#zoomBy(1 / 1.6);
+    else if (event.key === "0") this.#zoomBy(0);
     else if (event.key === "Escape") this.#setCell(undefined);
     else return;
     event.preventDefault();
@@ -476,7 +617,9 @@ export class TokenMatrixElement extends LmtElement {
     const { side, left, bottom, cell } = this.#geometry;
     const [width, title] = [left + side + 18, 24];
     const step = Math.max(1, Math.ceil(LABEL_HEIGHT / cell));
-    const labelled = tokens.map((token, t) => ({ t, label: shortText(token.text, 12) })).filter(({ t }) => t % step === 0);
+    const across = Math.max(1, Math.ceil(LABEL_HEIGHT / Math.sin((LABEL_ANGLE * Math.PI) / 180) / cell));
+    const labels = tokens.map((token, t) => ({ t, label: shortText(token.text, 12) }));
+    const labelled = labels.filter(({ t }) => t % step === 0);
     const views = this.#views();
     if (views.length === 0) return;
     const marks = views.flatMap((view, index) => {
@@ -485,7 +628,7 @@ export class TokenMatrixElement extends LmtElement {
         text(`${view.title}, 0 to ${weight(view.most)}`, { x, y: title - 9 }),
         ...cells(view.values, view.most, x, title, side),
         ...labelled.map(({ t, label }) => text(label, { x: x - 5, y: title + (t + 0.5) * cell + 4, "text-anchor": "end" })),
-        ...labelled.map(({ t, label }) => {
+        ...labels.filter(({ t }) => t % across === 0).map(({ t, label }) => {
           const [at, below] = [x + (t + 0.5) * cell + 3, title + side + 10];
           return text(label, { x: at, y: below, "text-anchor": "end", transform: `rotate(${-LABEL_ANGLE} ${at} ${below})` });
         }),
@@ -518,12 +661,10 @@ function pooled(values: Float32Array, T: number, cells: number): Float32Array {
 /** One pixel a cell, its colour by the root of the value: small contributions stay visible beside large ones. Cells above the diagonal stay transparent: they cannot be. */
 function image(values: Float32Array, T: number, most: number, ramp: Uint8ClampedArray): ImageData {
   const pixels = new ImageData(T, T);
+  const colors = new Uint32Array(ramp.buffer);
+  const cells = new Uint32Array(pixels.data.buffer);
   for (let q = 0; q < T; q++) {
-    for (let k = 0; k <= q; k++) {
-      const i = q * T + k;
-      const level = Math.max(0, Math.min(255, Math.round(255 * Math.sqrt(values[i] / most)))) * 4;
-      pixels.data.set(ramp.subarray(level, level + 4), i * 4);
-    }
+    for (let k = 0; k <= q; k++) cells[q * T + k] = colors[Math.max(0, Math.min(255, Math.round(255 * Math.sqrt(values[q * T + k] / most))))];
   }
   return pixels;
 }
