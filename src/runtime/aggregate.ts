@@ -280,7 +280,10 @@ function byPattern<T>(make: (name: HeadPattern) => T): Record<HeadPattern, T> {
  */
 export async function aggregate(model: TransparentModel, prompts: Iterable<Prompt> | AsyncIterable<Prompt>, options: AggregateOptions = {}): Promise<Aggregate> {
   const { positions = "all", threshold = 0.04, valueBias = "output", resume, onState, total, onProgress, signal } = options;
-  if (typeof prompts === "string") throw new TypeError(`Prompts to aggregate are a list: give ["…", "…"], or readPrompts("FILE") for a text file.`);
+  const given: unknown = prompts;
+  if (typeof given !== "object" || given === null || !(Symbol.iterator in given || Symbol.asyncIterator in given)) {
+    throw new TypeError(`Prompts to aggregate are a list: give ["…", "…"], or readPrompts("FILE") for a text file.`);
+  }
   checkOneOf("positions", positions, ["all", "last"]);
   checkThreshold(threshold);
   checkValueBias(valueBias);
@@ -342,6 +345,9 @@ function checkResume(resume: AggregateState, like: Sums): void {
  */
 export async function headPatterns(model: TransparentModel, options: { readonly nPrompts?: number; readonly nTokens?: number; readonly seed?: number; readonly signal?: AbortSignal; readonly onProgress?: ProgressListener } = {}): Promise<Aggregate> {
   const { nPrompts = 4, nTokens = 25, seed = 1, signal, onProgress } = options;
+  for (const [name, count] of Object.entries({ nPrompts, nTokens })) {
+    if (!Number.isInteger(count) || count < 1) throw new RangeError(`${name} is ${String(count)}: it must be an integer of at least 1.`);
+  }
   const start = model.tokenize("").map(({ id }) => id);
   let state = seed >>> 0;
   const next = (): number => {

@@ -245,6 +245,7 @@ export abstract class BaseRun implements Run {
     this.check(layer);
     checkValueBias(options.valueBias);
     const positions = options.positions ?? Array.from(this.tokens, (_, t) => t);
+    if (!Array.isArray(positions)) throw new TypeError(`positions are a list of query positions, such as [${this.nTokens - 1}], not ${String(positions)}.`);
     for (const position of positions) checkIndex("position", position, this.nTokens);
     const { nHeads, parallelBlocks } = this.info;
     const rows = await this.attentionRows(layer, positions, options);

@@ -108,6 +108,7 @@ test("a text file gives its prompts one by one; a single text is no list of them
   await expect(aggregate(model, readPrompts(file))).rejects.toThrow('prompts.jsonl, line 1: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}');
   await expect(aggregate(model, readPrompts(path.join(folder, "none.txt")))).rejects.toThrow("ENOENT");
   await expect(aggregate(model, "a text" as unknown as string[])).rejects.toThrow('Prompts to aggregate are a list: give ["…", "…"], or readPrompts("FILE") for a text file.');
+  await expect(aggregate(model, undefined as unknown as string[])).rejects.toThrow("Prompts to aggregate are a list");
   fs.rmSync(folder, { recursive: true });
 });
 
@@ -169,4 +170,6 @@ test("heads are labelled on repeated random tokens, the same each time", async (
   expect(a.labels(0).length).toBe(4 * 6);
   expect(a.labels(0).every(({ score }, i, list) => i === 0 || score <= list[i - 1].score)).toBe(true);
   expect(a.labels(1.01)).toEqual([]);
+  await expect(headPatterns(model, { nTokens: 0 })).rejects.toThrow("nTokens is 0: it must be an integer of at least 1.");
+  await expect(headPatterns(model, { nPrompts: 1.5 })).rejects.toThrow("nPrompts is 1.5: it must be an integer of at least 1.");
 });
