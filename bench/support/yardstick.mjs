@@ -17,17 +17,23 @@ export function randomModel(shape) {
   if (existsSync(join(folder, "tokenizer_config.json"))) return folder;
   mkdirSync(folder, { recursive: true });
   const { status, stderr } = spawnSync(python, [script, "make", folder, shape], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`The yardstick needs a Python with torch and transformers; name it in LM_TRANSPARENCY_PYTHON (tried ${python}).\n${stderr}`);
+  if (status !== 0) throw needed(stderr);
   return folder;
+}
+
+function needed(stderr) {
+  return new Error(`The yardstick needs a Python with torch and transformers; name it in LM_TRANSPARENCY_PYTHON (tried ${python}).\n${stderr}`);
 }
 
 /** A process that measures forwards of the model in `folder`. */
 export async function startYardstick(folder) {
-  const child = spawn(python, [script, "serve", folder], { stdio: ["pipe", "pipe", "ignore"] });
+  const child = spawn(python, [script, "serve", folder], { stdio: ["pipe", "pipe", "pipe"] });
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", text => (stderr = (stderr + text).slice(-2000)));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => {
     const { value, done } = await lines.next();
-    if (done) throw new Error("The yardstick ended before it answered.");
+    if (done) throw needed(stderr);
     return JSON.parse(value);
   };
   const about = await next();
