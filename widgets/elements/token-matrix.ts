@@ -19,6 +19,17 @@ const LABEL_ANGLE = 42;
 /** Cells grow to this many pixels. */
 const LARGEST_CELL = 44;
 
+interface Geometry {
+  readonly facts: unknown;
+  readonly width: number;
+  /** Labels of the tokens. */
+  readonly texts: readonly string[];
+  readonly side: number;
+  readonly left: number;
+  readonly bottom: number;
+  readonly cell: number;
+}
+
 interface MapView {
   readonly title: string;
   readonly hint: string;
@@ -164,6 +175,10 @@ export class TokenMatrixElement extends LmtElement {
   #transform: ZoomTransform = zoomIdentity;
   #zoom: ZoomBehavior<HTMLCanvasElement, unknown> | undefined;
   #zoomedFor = "";
+  /** Sizes and labels; finding where letters end is slow, and they are needed in every frame. */
+  #measured: Geometry | undefined;
+  #peaks: { readonly answer: unknown; readonly peaks: readonly number[] } | undefined;
+  #colors: { readonly theme: string; readonly colors: Uint8ClampedArray } | undefined;
   /** Cells as images of one pixel a cell: made once, however often they are drawn. */
   readonly #images = new Map<string, { readonly values: Float32Array; readonly most: number; readonly cells: number; readonly ramp: string; readonly canvas: HTMLCanvasElement }>();
 
@@ -229,7 +244,8 @@ export class TokenMatrixElement extends LmtElement {
       this.#wrong = sentenceOf(error);
       return [];
     }
-    const peaks = [answer.pattern, answer.contributions].map(({ data }) => data.reduce((a, b) => Math.max(a, b), 1e-12));
+    if (this.#peaks?.answer !== answer) this.#peaks = { answer, peaks: [peak(answer.pattern.data), peak(answer.contributions.data)] };
+    const { peaks } = this.#peaks;
     const most = this.together ? [Math.max(...peaks), Math.max(...peaks)] : peaks;
     return [
       { title: "Attention", hint: "how much the target attends to the source; a head's row sums to 1", values: answer.pattern.data, most: most[0] },
@@ -238,15 +254,17 @@ export class TokenMatrixElement extends LmtElement {
   }
 
   /** Size of one map: labels on the left and below, square cells. */
-  get #geometry(): { side: number; left: number; bottom: number; cell: number } {
-    const tokens = this.source?.facts.tokens ?? [];
-    const longest = Math.max(2, ...tokens.slice(0, 1024).map((token) => [...shortText(token.text, 12)].length));
+  get #geometry(): Geometry {
+    const facts = this.source?.facts;
+    if (this.#measured?.facts === facts && this.#measured?.width === this.width) return this.#measured;
+    const texts = (facts?.tokens ?? []).map((token) => shortText(token.text, 12));
+    const longest = texts.reduce((most, text) => Math.max(most, [...text].length), 2);
     const left = Math.ceil(longest * 6.7) + 8;
     const bottom = Math.ceil(longest * 6.7 * Math.sin((LABEL_ANGLE * Math.PI) / 180)) + 14;
     const columns = this.width >= 620 ? 2 : 1;
     const room = Math.max(120, (this.width - (columns - 1) * 26) / columns - left - 2);
-    const cell = Math.min(34, Math.min(room, 460) / Math.max(1, tokens.length));
-    return { side: Math.round(cell * tokens.length), left, bottom, cell };
+    const cell = Math.min(34, Math.min(room, 460) / Math.max(1, texts.length));
+    return (this.#measured = { facts, width: this.width, texts, side: Math.round(cell * texts.length), left, bottom, cell });
   }
 
   #renderMap(view: MapView, index: number): TemplateResult {
@@ -315,6 +333,9 @@ export class TokenMatrixElement extends LmtElement {
   }
 
   #ramp(): Uint8ClampedArray {
+    const style = getComputedStyle(this);
+    const theme = ["--_map-low", "--_map-high", "--_surface", "--_attention"].map((name) => style.getPropertyValue(name)).join();
+    if (this.#colors?.theme === theme) return this.#colors.colors;
     const resolve = (name: string): string => {
       const probe = document.createElement("i");
       probe.style.color = `var(${name})`;
@@ -329,6 +350,7 @@ export class TokenMatrixElement extends LmtElement {
       const [r, g, b] = mix(i / 255).match(/\d+(\.\d+)?/g)!.map(Number);
       colors.set([r, g, b, 255], i * 4);
     }
+    this.#colors = { theme, colors };
     return colors;
   }
 
@@ -434,9 +456,8 @@ export class TokenMatrixElement extends LmtElement {
   }
 
   #drawMap(canvas: HTMLCanvasElement, index: number, view: MapView, ramp: Uint8ClampedArray): void {
-    const tokens = this.source?.facts.tokens ?? [];
-    const T = tokens.length;
-    const { side, left, bottom, cell: smallest } = this.#geometry;
+    const T = this.source?.facts.tokens.length ?? 0;
+    const { side, left, bottom, cell: smallest, texts } = this.#geometry;
     const { k, x: shiftX, y: shiftY } = this.#transform;
     const cell = smallest * k;
     // Where the corner of the first cell lies.
@@ -465,6 +486,7 @@ export class TokenMatrixElement extends LmtElement {
 
     const style = getComputedStyle(this);
     const color = (name: string): string => style.getPropertyValue(name).trim() || "#888";
+    const inks = { text: color("--_text"), soft: color("--_text-soft") };
     const marked = this.#cell ?? this.#marked;
     if (marked) {
       const x = originX + marked.key * cell;
@@ -489,7 +511,7 @@ export class TokenMatrixElement extends LmtElement {
     const [top, below] = [Math.max(0, Math.floor(-originY / cell)), Math.min(T, Math.ceil((side - originY) / cell))];
     const [first, last] = [Math.max(0, Math.floor((left - originX) / cell)), Math.min(T, Math.ceil((left + side - originX) / cell))];
     const free = (t: number, lit: number | undefined, step: number): boolean => t === lit || (t % step === 0 && !(lit !== undefined && step > 1 && Math.abs(t - lit) < step));
-    const ink = (lit: boolean): void => void (context.fillStyle = color(lit ? "--_text" : "--_text-soft"));
+    const ink = (lit: boolean): void => void (context.fillStyle = lit ? inks.text : inks.soft);
     context.textAlign = "right";
     context.textBaseline = "middle";
     let above = -Infinity;
@@ -500,7 +522,7 @@ export class TokenMatrixElement extends LmtElement {
       if (at - above < LABEL_HEIGHT - 1 && marked?.query !== t) continue;
       above = at;
       ink(marked?.query === t);
-      context.fillText(shortText(tokens[t].text, 12), left - 5, at);
+      context.fillText(texts[t], left - 5, at);
     }
     context.textBaseline = "alphabetic";
     for (let t = first; t < last; t++) {
@@ -510,7 +532,7 @@ export class TokenMatrixElement extends LmtElement {
       context.save();
       context.translate(x + 3, side + 10);
       context.rotate((-LABEL_ANGLE * Math.PI) / 180);
-      context.fillText(shortText(tokens[t].text, 12), 0, 0);
+      context.fillText(texts[t], 0, 0);
       context.restore();
     }
   }
@@ -642,6 +664,12 @@ function expectShape(map: WireTensor, shape: readonly number[]): void {
   if (map.shape.length !== shape.length || map.shape.some((n, i) => n !== shape[i])) {
     throw new ProtocolError("malformed", `These maps have the shape [${map.shape.join(", ")}], but the prompt needs [${shape.join(", ")}].`);
   }
+}
+
+function peak(values: Float32Array): number {
+  let most = 1e-12;
+  for (let i = 0; i < values.length; i++) if (values[i] > most) most = values[i];
+  return most;
 }
 
 /** A [T, T] map made smaller, each cell the largest of those that it stands for. */
