@@ -1,6 +1,6 @@
-import { commHost } from "../protocol/comm-host";
+import { commHost, type MimeBundle } from "../protocol/comm-host";
 import { FloatProgress, HBox, Label } from "./generated";
-import { display } from "./mime";
+import { WIDGET_VIEW } from "./widget";
 
 export interface ProgressOptions {
   readonly description?: string;
@@ -21,32 +21,39 @@ export interface ProgressReport {
 /** Changes are shown at most this often; as text, at most that often. */
 const SHOWN_MS = 100;
 const PRINTED_MS = 2000;
+/** What is over sooner than this is not worth a bar, where nobody asked for one. */
+const WORTH_MS = 300;
+
+/** How a bar begins and what it leaves behind. */
+interface Appearance {
+  /** Milliseconds of work before there is anything to see. */
+  readonly after: number;
+  /** At the end: the bar itself, or a line of text in its place. */
+  readonly leave: "bar" | "text";
+}
 
 /**
- * A progress bar below the running cell; lines of text on stderr where there is no notebook. It goes on when `update` is called and
- * turns green or red at its end.
+ * A progress bar below the running cell; lines of text on stderr where there is no notebook. It appears with the first `update`, goes on when `update`
+ * is called and turns green or red at its end. A notebook that is saved without its widgets' state says in text how far it came.
  */
 export class ProgressBar {
-  private readonly widgets: { readonly bar: FloatProgress; readonly label: Label; readonly box: HBox } | undefined;
+  private widgets: { readonly bar: FloatProgress; readonly label: Label; readonly box: HBox; readonly displayId: string } | undefined;
+  private readonly live = commHost().live;
   private readonly begun = performance.now();
   private shownAt = -Infinity;
+  /** What the last line of text said. */
+  private printed: number | undefined;
   private done = 0;
   private total: number | undefined;
   private description: string;
   private unit: string;
   private finished = false;
+  private timer: NodeJS.Timeout | undefined;
 
-  constructor(options: ProgressOptions = {}) {
+  constructor(options: ProgressOptions = {}, private readonly appearance: Appearance = { after: 0, leave: "bar" }) {
     this.total = options.total;
     this.description = options.description ?? "";
     this.unit = options.unit ?? "";
-    if (!commHost().live) return;
-    const bar = new FloatProgress({ min: 0, max: 1, description: this.description, style: { description_width: "initial" } });
-    const label = new Label();
-    const box = new HBox([bar, label]);
-    this.widgets = { bar, label, box };
-    // Not awaited: a bundle without promises is published before anything else is.
-    void display(box);
   }
 
   /** Says how far the task is. */
@@ -56,7 +63,15 @@ export class ProgressBar {
     this.total = total;
     this.description = description;
     const now = performance.now();
-    if (now - this.shownAt < (this.widgets === undefined ? PRINTED_MS : SHOWN_MS) && done !== total) return;
+    const wait = this.live && this.widgets === undefined ? this.begun + this.appearance.after - now : 0;
+    if (wait > 0) {
+      // Where no further report comes for long, the bar appears all the same.
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.update(this.done), wait + 1);
+      this.timer.unref();
+      return;
+    }
+    if (now - this.shownAt < (this.live ? SHOWN_MS : PRINTED_MS) && done !== total) return;
     this.shownAt = now;
     this.show();
   }
@@ -65,18 +80,43 @@ export class ProgressBar {
   close(failed = false): void {
     if (this.finished) return;
     this.finished = true;
+    clearTimeout(this.timer);
+    if (!this.live) return this.show();
+    const { widgets } = this;
+    if (widgets === undefined) return;
     this.show();
-    this.widgets?.bar.set({ bar_style: failed ? "danger" : "success", ...(this.total === undefined && !failed ? { value: 1 } : {}) });
+    widgets.bar.set({ bar_style: failed ? "danger" : "success", ...(this.total === undefined && !failed ? { value: 1 } : {}) });
+    if (this.appearance.leave === "bar") return commHost().updateDisplay(widgets.displayId, this.bundle(widgets.box));
+    commHost().updateDisplay(widgets.displayId, { "text/plain": this.line() });
+    for (const widget of [widgets.box, widgets.label, widgets.bar]) widget.close();
   }
 
   private show(): void {
-    const { widgets } = this;
-    if (widgets === undefined) {
-      commHost().stream("stderr", `${this.description === "" ? "" : `${this.description}: `}${this.text()}\n`);
+    if (!this.live) {
+      if (this.printed !== this.done) commHost().stream("stderr", `${this.line()}\n`);
+      this.printed = this.done;
       return;
     }
-    widgets.bar.set({ value: this.fraction(), description: this.description, bar_style: this.total === undefined ? "info" : "" });
-    widgets.label.value = this.text();
+    const state = { value: this.fraction(), description: this.description, bar_style: this.total === undefined ? "info" : "" } as const;
+    if (this.widgets === undefined) {
+      const bar = new FloatProgress({ min: 0, max: 1, style: { description_width: "initial" }, ...state });
+      const label = new Label({ value: this.text() });
+      const box = new HBox([bar, label]);
+      this.widgets = { bar, label, box, displayId: box.modelId };
+      commHost().display(this.bundle(box), { displayId: box.modelId });
+      return;
+    }
+    this.widgets.bar.set(state);
+    this.widgets.label.value = this.text();
+  }
+
+  private bundle(box: HBox): MimeBundle {
+    box.flush();
+    return { "text/plain": this.line(), [WIDGET_VIEW]: { version_major: 2, version_minor: 0, model_id: box.modelId } };
+  }
+
+  private line(): string {
+    return `${this.description === "" ? "" : `${this.description}: `}${this.text()}`;
   }
 
   private fraction(): number {
@@ -112,13 +152,16 @@ export async function* progress<T>(items: Iterable<T> | AsyncIterable<T>, option
   }
 }
 
-/** A listener for `onProgress` options: one bar a stage. */
+/**
+ * A listener for `onProgress` options: one bar a stage, for stages that take longer than a moment. At its end a stage leaves a line of text, which needs
+ * no kernel to be read later; what was over at once leaves nothing.
+ */
 export function progressListener(): (report: ProgressReport) => void {
   let current: { stage: string; bar: ProgressBar } | undefined;
   return ({ stage, done, total, unit }) => {
     if (current?.stage !== stage) {
       current?.bar.close();
-      current = { stage, bar: new ProgressBar({ description: stage, unit, ...(total === undefined ? {} : { total }) }) };
+      current = { stage, bar: new ProgressBar({ description: stage, unit, ...(total === undefined ? {} : { total }) }, { after: WORTH_MS, leave: "text" }) };
     }
     current.bar.update(done, total);
     if (total !== undefined && done >= total) {

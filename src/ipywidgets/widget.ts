@@ -16,7 +16,7 @@ import { openWidgets, type RegisteredWidget } from "./registry";
 /** Version of the Jupyter widget messaging protocol that is spoken here. */
 export const WIDGET_PROTOCOL_VERSION = "2.1.0";
 const WIDGET_TARGET = "jupyter.widget";
-const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
+export const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 
 /** Which classes of the front end show a widget. `viewName` null: a model without a view (a layout, a style). */
 export interface WidgetSpec<State> {

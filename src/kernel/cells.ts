@@ -76,7 +76,7 @@ export class Cells {
       sources.add({ name, code, ...(converted.maps === undefined ? {} : { maps: converted.maps }) });
       await this.importAsyncModules(output);
       // The wrapper's line is before the first one, so that lines are those of the output.
-      const script = new Script(`(async function (exports, require) {\n${output}\n})`, { filename: name, lineOffset: -1 });
+      const script = new Script(`(async function (exports, require) {\n${output}\n})`, { filename: `${name}.js`, lineOffset: -1 });
       const run = script.runInThisContext() as (exports: unknown, require: unknown) => Promise<unknown>;
       const result = interruptible(() => run(this.exports, this.require));
       // Given up by an interrupt, it may still reject later; that is then nobody's concern.
@@ -87,6 +87,8 @@ export class Cells {
     if (lastExpressionVar === undefined) return undefined;
     const value = this.variables[lastExpressionVar];
     delete this.variables[lastExpressionVar];
+    // An anonymous function got the variable's name, which is none of the cell's.
+    if (typeof value === "function" && value.name === lastExpressionVar) Object.defineProperty(value, "name", { value: "", configurable: true });
     return await Promise.race([value, interrupt]);
   }
 

@@ -18,11 +18,27 @@ export interface CellSource {
   readonly maps?: SourceMaps;
 }
 
+/** A line of a stack; with a cell, line and column in it (from 1). */
+interface Frame {
+  readonly text: string;
+  readonly cell?: CellSource;
+  readonly line: number;
+  readonly column: number;
+}
+
 /** Thrown in a cell that the user interrupts; also the reason of its AbortSignal. */
 export class InterruptedError extends Error {
   override readonly name = "InterruptedError";
   constructor() {
     super("The cell was interrupted.");
+  }
+}
+
+/** Thrown by `process.exit` in a cell. */
+export class ExitError extends Error {
+  override readonly name = "ExitError";
+  constructor(code: number | string) {
+    super(`process.exit(${code}) was called: it ends the cell. To end the kernel, restart it or shut it down in Jupyter.`);
   }
 }
 
@@ -48,6 +64,16 @@ export class CellSources {
   private readonly cells = new Map<string, CellSource>();
   private readonly decoded = new WeakMap<CellSource, [SourceMap, SourceMap] | null>();
 
+  /** From now on stacks name places in cells, wherever they are shown, and leave out how the kernel came to run them. */
+  install(): void {
+    Error.stackTraceLimit = 30;
+    Error.prepareStackTrace = (error, sites) => {
+      const lines = sites.map((site) => this.frame(`    at ${String(site)}`)?.text);
+      const own = lines.filter((line) => line !== undefined);
+      return [heading(error), ...(own.length > 0 ? own : sites.map((site) => `    at ${String(site)}`))].join("\n");
+    };
+  }
+
   add(cell: CellSource): void {
     this.cells.set(cell.name, cell);
   }
@@ -56,7 +82,16 @@ export class CellSources {
     this.cells.clear();
   }
 
+  /** Never throws, whatever was thrown in the cell: that may be an object whose every property throws. */
   report(error: unknown, current?: string): ErrorReport {
+    try {
+      return this.describe(error, current);
+    } catch {
+      return { ename: "Thrown", evalue: "something that cannot be shown", traceback: [`${BOLD_RED}Thrown${RESET}: something that cannot be shown`] };
+    }
+  }
+
+  private describe(error: unknown, current?: string): ErrorReport {
     if (error instanceof CellTypeError) return this.reportDiagnostics(error, current);
     if (!isError(error)) {
       const text = stripVTControlCharacters(inspect(error));
@@ -99,23 +134,22 @@ export class CellSources {
     return lines;
   }
 
-  private frames(error: Error): { text: string; cell?: CellSource; line: number; column: number }[] {
-    const stack = textOf(error, "stack");
-    const found: { text: string; cell?: CellSource; line: number; column: number }[] = [];
-    for (const text of stack.split("\n")) {
-      if (!/^\s+at /.test(text)) continue;
-      const at = /(cell \[[^\]]*\]):(\d+):(\d+)/.exec(text);
-      const cell = at === null ? undefined : this.cells.get(at[1] as string);
-      if (at === null || cell === undefined) {
-        // How the kernel came to run the cell is nothing that the cell's author can act on.
-        if (!text.includes(__dirname) && !/\(?node:/.test(text)) found.push({ text, line: 0, column: 0 });
-        continue;
-      }
-      const [line, column] = this.original(cell, Number(at[2]), Number(at[3]));
-      if (line < 1) continue;
-      found.push({ text: text.replace(at[0], `${cell.name}:${line}:${column}`), cell, line, column });
-    }
-    return found;
+  private frames(error: Error): Frame[] {
+    const lines = textOf(error, "stack").split("\n").filter((text) => /^\s+at /.test(text));
+    // What Node does on the way is nothing that the cell's author can act on.
+    return lines.filter((text) => !/\(?node:/.test(text)).map((text) => this.frame(text)).filter((frame) => frame !== undefined);
+  }
+
+  /** One line of a stack, with its place in the cell where it is one; undefined for a frame of the kernel. */
+  private frame(text: string): Frame | undefined {
+    // With .js it is a place in what the cell was translated to, without it one in the cell.
+    const at = /(cell \[[^\]]*\])(\.js)?:(\d+):(\d+)/.exec(text);
+    const cell = at === null ? undefined : this.cells.get(at[1] as string);
+    if (at === null || cell === undefined) return text.includes(__dirname) || /\(node:vm:|sigintHandlersWrap/.test(text) ? undefined : { text, line: 0, column: 0 };
+    const [line, column] = at[2] === undefined ? [Number(at[3]), Number(at[4])] : this.original(cell, Number(at[3]), Number(at[4]));
+    if (line < 1) return undefined;
+    // The object that holds the variables of all cells is a proxy.
+    return { text: text.replace(at[0], `${cell.name}:${line}:${column}`).replace(/^(\s+at (?:async )?)Proxy\./, "$1"), cell, line, column };
   }
 
   /** Line and column (from 1) in the cell for a place in the JavaScript that ran. */
@@ -156,6 +190,16 @@ function excerpt(code: string, line: number, column: number): string[] {
     if (n === line && column <= 200) shown.push(`  ${" ".repeat(width)} | ${text.slice(0, column - 1).replace(/[^\t]/g, " ")}${RED}^${RESET}`);
   }
   return shown;
+}
+
+/** The first line of a stack, as Node makes it. */
+function heading(error: unknown): string {
+  try {
+    const { name, code, message } = error as { name?: unknown; code?: unknown; message?: unknown };
+    return typeof code === "string" && code.startsWith("ERR_") ? `${String(name)} [${code}]: ${String(message)}` : Error.prototype.toString.call(error);
+  } catch {
+    return "Error";
+  }
 }
 
 function isError(value: unknown): value is Error {

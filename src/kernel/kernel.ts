@@ -9,9 +9,10 @@ import { mimeBundle } from "../ipywidgets/mime";
 import { flushWidgets, serveWidgetControl } from "../ipywidgets/registry";
 import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonObject, type MimeBundle } from "../protocol/comm-host";
 import { Cells } from "./cells";
+import { captureChildren } from "./child-output";
 import { CommManager } from "./comms";
 import type { ControlThreadData, FromControlThread, ToControlThread } from "./control-thread";
-import { CellSources, InterruptedError } from "./errors";
+import { CellSources, ExitError, InterruptedError } from "./errors";
 import { History } from "./history";
 import { Outputs, type RequestContext } from "./outputs";
 import { TypescriptService } from "./typescript-service";
@@ -84,6 +85,7 @@ export class Kernel {
   private executionCount = 0;
   /** Aborted at each interrupt, for work that comm messages started. */
   private background = newController();
+  private readonly exit = process.exit.bind(process);
   private ending = false;
   private closed = false;
   /** Shared with the control thread: raised while this thread is in a loop; how often that thread sent SIGINT. */
@@ -125,10 +127,12 @@ export class Kernel {
       this.shell.bind(this.address(connection.shell_port)),
       this.stdin.bind(this.address(connection.stdin_port)),
     ]);
-    Error.stackTraceLimit = 30;
+    this.sources.install();
     this.publish("status", { execution_state: "starting" }, {});
     this.installHost();
     this.outputs.captureProcess();
+    captureChildren();
+    this.guardExit();
     process.on("SIGINT", () => {
       // The control thread's own comes with a message that interrupts; late, it would hit the next cell.
       if (!this.takeSignals()) this.interrupt();
@@ -140,6 +144,14 @@ export class Kernel {
     void this.readShell();
     void this.readStdin();
     this.typescript.warmUp();
+  }
+
+  /** A cell that calls `process.exit` ends itself, not the kernel and with it everybody's variables. */
+  private guardExit(): void {
+    process.exit = ((code?: number | string | null) => {
+      if (this.outputs.contexts.getStore() === undefined) return this.exit(code);
+      throw new ExitError(code ?? process.exitCode ?? 0);
+    }) as typeof process.exit;
   }
 
   private address(port: number): string {
@@ -595,7 +607,7 @@ export class Kernel {
     this.stdin.close();
     // A process that ends while its threads tear down native code may abort.
     await Promise.race([Promise.all([ended, this.typescript.close()]), new Promise((resolve) => setTimeout(resolve, 1000))]);
-    process.exit(0);
+    this.exit(0);
   }
 }
 
@@ -608,7 +620,12 @@ function newController(): AbortController {
 
 /** SIGINT in a loop without an await gives an error of Node's; in a cell it is an interrupt like any other. */
 function interruption(error: unknown): InterruptedError | undefined {
-  return error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED" ? new InterruptedError() : undefined;
+  try {
+    return error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED" ? new InterruptedError() : undefined;
+  } catch {
+    // Whatever was thrown, a proxy for one, may throw when it is looked at.
+    return undefined;
+  }
 }
 
 /** Code and cursor of a request; the protocol counts code points, TypeScript counts UTF-16 units. */

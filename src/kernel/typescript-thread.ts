@@ -75,16 +75,16 @@ function serve(data: TypescriptThreadData, main: NonNullable<typeof parentPort>)
         return { diagnostics, declOutput: declarations, moduleName: meta.module };
       }
       maps.clear();
-      const result = converter().convert(declarations, code);
+      const result = converter().convert(declarations, withoutExports(ts, code));
       const found = result.output === undefined ? undefined : maps.get(result.output);
       return { ...result, ...(found === undefined ? {} : { maps: found }) };
     },
     complete: ({ declarations, code, position }) => {
-      const { start, end, candidates } = converter().complete(declarations, code, position);
+      const { start, end, candidates } = converter().complete(declarations, withoutExports(ts, code), position);
       return { start, end, candidates };
     },
     inspect: ({ declarations, code, position }) => {
-      const info = converter().inspect(declarations, code, position);
+      const info = converter().inspect(declarations, withoutExports(ts, code), position);
       if (info === undefined || info === null) return null;
       return { text: printQuickInfo({ ...info, documentation: [], tags: [] }), documentation: printQuickInfo({ ...info, displayParts: [] }).trim() };
     },
@@ -120,10 +120,12 @@ function adapt(ts: Ts, data: TypescriptThreadData): { ts: Ts; maps: Map<string, 
       ...options,
       moduleResolution: ts.ModuleResolutionKind.Bundler,
       disableTopLevelAwait: false,
+      allowImportingTsExtensions: true,
       inlineSourceMap: true,
       lib: [...(options["lib"] as string[]).filter((lib) => !/es20\d\d/.test(lib)), "lib.es2023.d.ts"],
       types: ["node", join(data.packageRoot, "dist", "kernel", "cell-globals")],
-      typeRoots: [...(options["typeRoots"] as string[]), ...nodeTypeRoots(data.packageRoot)],
+      // The notebook's own types first; ours before tslab's, whose Node types are those of Node 18.
+      typeRoots: [...typeRootsAbove(data.cwd), ...nodeTypeRoots(data.packageRoot), ...(options["typeRoots"] as string[])],
     };
     const probe = ts.resolveModuleName(data.packageName, join(data.cwd, "__tslab__.ts"), adapted, ts.sys);
     if (probe.resolvedModule === undefined) {
@@ -144,6 +146,22 @@ function adapt(ts: Ts, data: TypescriptThreadData): { ts: Ts; maps: Map<string, 
     return { ...result, outputText: output };
   };
   return { ts: compiler, maps };
+}
+
+/**
+ * Every variable of a cell is there for the other cells; tslab exports it and takes a second `export` for a mistake. The word is blanked out, so that
+ * places stay what they are: code from a module's file can be pasted into a cell.
+ */
+function withoutExports(ts: Ts, code: string): string {
+  if (!/\bexport\b/.test(code)) return code;
+  let result = code;
+  for (const statement of ts.createSourceFile("cell.ts", code, ts.ScriptTarget.Latest, true, ts.ScriptKind.TS).statements) {
+    const modifiers = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : [];
+    const word = modifiers.find((one) => one.kind === ts.SyntaxKind.ExportKeyword);
+    if (word === undefined || modifiers.some((one) => one.kind === ts.SyntaxKind.DefaultKeyword)) continue;
+    result = result.slice(0, word.getStart()) + " ".repeat("export".length) + result.slice(word.end);
+  }
+  return result;
 }
 
 type Builder = import("@tslab/typescript-for-tslab").EmitAndSemanticDiagnosticsBuilderProgram;
@@ -229,6 +247,16 @@ function shorthandStep(ts: Ts, builder: Builder): Step {
 /** Where the types of this package and of its subpaths are. */
 function ownPaths({ packageName, packageRoot }: TypescriptThreadData): Record<string, string[]> {
   return { [packageName]: [join(packageRoot, "dist", "index.d.ts")], [`${packageName}/*`]: [join(packageRoot, "dist", "*", "index.d.ts")] };
+}
+
+/** `node_modules/@types` folders with Node's types that a file in `folder` sees, nearest first. */
+function typeRootsAbove(folder: string): string[] {
+  const roots: string[] = [];
+  for (let at = folder; ; at = dirname(at)) {
+    const root = join(at, "node_modules", "@types");
+    if (existsSync(join(root, "node"))) roots.push(root);
+    if (dirname(at) === at) return roots;
+  }
 }
 
 /** `@types` folders that hold Node's types, however npm laid the packages out. */

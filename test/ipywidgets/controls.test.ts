@@ -225,6 +225,29 @@ describe("together", () => {
   });
 });
 
+describe("progress of library functions", () => {
+  const displays = (messages: readonly { header: { msg_type: string }; content: Json }[]): unknown[] =>
+    messages.filter((message) => message.header.msg_type.endsWith("display_data")).map((message) => [message.header.msg_type, Object.keys(message.content["data"] as Json).length, (message.content["data"] as Json)["text/plain"]]);
+
+  test("what is over at once leaves no output", async () => {
+    const done = await kernel.execute("const at = w.progressListener();\nfor (const done of [0, 1, 2]) at({ stage: 'loading', done, total: 2, unit: 'layers' });");
+    expect(done.error).toBeUndefined();
+    expect(displays(done.messages)).toEqual([]);
+    const late = await kernel.execute("new w.ProgressBar({ description: 'never used' });\nawait new Promise((r) => setTimeout(r, 400));");
+    expect(displays(late.messages)).toEqual([]);
+  });
+
+  test("a longer stage shows a bar, by itself where no further report comes, and leaves one line of text", async () => {
+    const done = await kernel.execute("const report = w.progressListener();\nreport({ stage: 'fetching', done: 1, total: 2, unit: 'files' });\nawait new Promise((r) => setTimeout(r, 600));\nreport({ stage: 'fetching', done: 2, total: 2, unit: 'files' });");
+    expect(displays(done.messages)).toEqual([
+      ["display_data", 2, expect.stringMatching(/^fetching: 1 \/ 2 files, /)],
+      ["update_display_data", 1, expect.stringMatching(/^fetching: 2 \/ 2 files, /)],
+    ]);
+    // Its widgets are closed: nothing piles up in the kernel.
+    expect(done.messages.filter((message) => message.header.msg_type === "comm_close").length).toBe(3);
+  });
+});
+
 test("a front end that connects later gets every open widget with its state and buffers", async () => {
   await run("const picture = new w.Image({ value: new Uint8Array([9, 8]) });\nconst named = new w.Text({ value: 'kept' });");
   const [image, text] = [front.model("ImageModel"), front.model("TextModel")];

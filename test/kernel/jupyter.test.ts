@@ -90,6 +90,13 @@ test("papermill runs a notebook and records each cell", async () => {
   expect(outputs("milled.ipynb")).toEqual(SHOWN);
 });
 
+test("papermill's parameters reach the cells", async () => {
+  notebook("parameters.ipynb", ["let count: number = 0;\nlet word = 'none';\nlet flag = false;", "[count + 1, word, flag]"], { 0: ["parameters"] });
+  writeFileSync(join(folder, "values.yaml"), 'count: 41\nword: "a \\"b\\" c"\nflag: true\n');
+  await python(["-m", "papermill", "parameters.ipynb", "given.ipynb", "--language", ".net-csharp", "-f", "values.yaml"]);
+  expect(outputs("given.ipynb")).toEqual(["[ 42, 'a \"b\" c', true ]"]);
+});
+
 test("jupyter console shows results and errors, and goes on after them", async () => {
   const { text } = await python(["-m", "jupyter", "console", "--kernel=lm-transparency", "--simple-prompt"], { input: "1 + 41\nthrow new Error('mistake')\n'still ' + 'here'\nexit\n", ok: false });
   expect(text).toContain("42");

@@ -4,6 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { defaultModelFile } from "../support/default-model";
+import { KernelClient } from "../support/kernel-client";
 
 const ROOT = path.resolve(__dirname, "..", "..");
 const manifest = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8")) as {
@@ -167,6 +168,14 @@ describe("packed and installed into an empty folder", () => {
     const program = spec.argv[1].replace("{resource_dir}", folder);
     expect(fs.existsSync(path.resolve(program))).toBe(true);
   });
+
+  test("a cell has the types of Node 20 and of the package, with nothing else installed", async () => {
+    const kernel = await KernelClient.start({ cwd: scratch, main: path.join(scratch, "node_modules", manifest.name, "dist", "kernel", "main.js") });
+    const run = await kernel.execute('import { parseEnv } from "node:util";\nimport { IntSlider } from "lm-transparency/ipywidgets";\n[parseEnv("A=1").A, new IntSlider({ value: 3 }).value]');
+    await kernel.close();
+    expect(run.error?.evalue).toBeUndefined();
+    expect(run.result).toEqual({ "text/plain": "[ '1', 3 ]" });
+  }, 120_000);
 
   test("the browser part is named and versioned as the package: the widget manager asks by both", () => {
     const folder = path.join(scratch, "node_modules", "lm-transparency", "share", "jupyter", "labextensions", "lm-transparency");
