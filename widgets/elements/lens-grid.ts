@@ -1,6 +1,7 @@
 import { interpolateLab } from "d3-interpolate";
 import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
+import { guard } from "lit/directives/guard.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { Answer, WireToken } from "../../src/protocol";
 import { nodeName, parseNode, ProtocolError, shortText, visibleText } from "../../src/protocol";
@@ -14,11 +15,17 @@ import "./menu";
 const MIN_COLUMN = 59;
 const MAX_COLUMN = 111;
 /** Columns come and go by as many at once. */
-const STEP = 16;
+const STEP = 8;
 /** Columns of a row that are asked for at once: small enough to be stopped soon, large enough to be worth the way. */
 const SPAN = 128;
 /** Questions under way at once: while one answer travels, the next is computed. */
 const AT_ONCE = 2;
+
+/** A token with its texts: finding where letters end is slow, and most tokens are in many cells. */
+interface ShownToken extends WireToken {
+  readonly short: string;
+  readonly visible: string;
+}
 
 /** The tables of a grid while they come, part by part: the top layers first, and of those the columns near the start token. */
 class Filling {
@@ -32,7 +39,7 @@ class Filling {
   /** Largest entropy so far, in bits. */
   most = 1e-9;
   error = "";
-  readonly #tokens: WireToken[] = [];
+  readonly #tokens: ShownToken[] = [];
   readonly #places = new Map<number, number>();
   readonly #open: { readonly row: number; readonly first: number; readonly count: number }[] = [];
   #abort: AbortController | undefined;
@@ -53,7 +60,7 @@ class Filling {
     for (const first of spans) for (let row = model.nLayers; row >= 0; row--) this.#open.push({ row, first, count: Math.min(SPAN, this.nTokens - first) });
   }
 
-  token(i: number): WireToken | undefined {
+  token(i: number): ShownToken | undefined {
     return this.#tokens[this.tops[i]];
   }
 
@@ -94,7 +101,7 @@ class Filling {
     if (sizes.some((size) => size !== count)) throw new ProtocolError("malformed", "This answer's tables do not have one cell for every state.");
     const places = answer.tokens.map((token) => {
       let place = this.#places.get(token.id);
-      if (place === undefined) this.#places.set(token.id, (place = this.#tokens.push(token) - 1));
+      if (place === undefined) this.#places.set(token.id, (place = this.#tokens.push({ ...token, short: shortText(token.text, 9), visible: visibleText(token.text) }) - 1));
       return place;
     });
     const at = row * this.nTokens + first;
@@ -205,6 +212,11 @@ export class LensGridElement extends LmtElement {
         unicode-bidi: isolate;
         cursor: pointer;
         background: color-mix(in oklab, var(--_attention) calc(var(--ramp) * var(--c)), var(--_surface));
+      }
+      /* The second column stands for all that is not in the page. */
+      [role="rowheader"] + [role="gridcell"],
+      [role="columnheader"]:first-child + [role="columnheader"] {
+        grid-column-start: 3;
       }
       [role="gridcell"].waiting {
         background: var(--_band);
@@ -346,36 +358,37 @@ export class LensGridElement extends LmtElement {
         ${rows.map(
           (row, at) => html`<div role="row" aria-rowindex=${at + 1}>
             <span role="rowheader" style="grid-column:1">${row === 0 ? "emb" : row - 1}</span>
-            ${repeat(positions, (position) => position, (position, i) => this.#renderCell(filling, row, position, i, chosen, reachable, token))}
+            ${repeat(positions, (position) => position, (position) => this.#renderCell(filling, row, position, chosen, reachable, token))}
           </div>`,
         )}
         <div role="row" aria-rowindex=${nLayers + 2}>
           <span role="columnheader" style="left:0;z-index:2;grid-column:1"><span class="visually-hidden">Layer</span></span>
-          ${repeat(positions, (position) => position, (position, i) => html`<span role="columnheader" class="token" aria-colindex=${position + 2} style="grid-column:${i + 3}" title="${position}: ${visibleText(facts.tokens[position].text)}">${shortText(facts.tokens[position].text, 9)}</span>`)}
+          ${repeat(positions, (position) => position, (position) => html`<span role="columnheader" class="token" aria-colindex=${position + 2} title="${position}: ${visibleText(facts.tokens[position].text)}">${shortText(facts.tokens[position].text, 9)}</span>`)}
         </div>
       </div>
     </div>`;
   }
 
-  #renderCell(filling: Filling, row: number, position: number, column: number, chosen: string, reachable: string, pinned: number | null): TemplateResult {
+  #renderCell(filling: Filling, row: number, position: number, chosen: string, reachable: string, pinned: number | null): unknown {
     const name = this.#name(row, position);
     const i = row * filling.nTokens + position;
     const token = filling.token(i);
     const probability = filling.probabilities[i];
     const entropy = filling.entropies[i];
     const share = !token ? 0 : this.by === "entropy" ? 1 - entropy / filling.most : probability;
-    // One template for both: the cell that has the focus keeps it when its answer comes.
-    return html`<span
+    const [selected, followed, tab] = [name === chosen, token?.id === pinned, name === reachable];
+    // Most cells stay what they are from one rendering to the next. One template for all: a cell that has the focus keeps it when its answer comes.
+    return guard([token, share, selected, followed, tab], () => html`<span
       role="gridcell"
-      class=${!token ? "waiting" : token.id === pinned ? "pinned" : ""}
-      tabindex=${name === reachable ? 0 : -1}
+      class=${!token ? "waiting" : followed ? "pinned" : ""}
+      tabindex=${tab ? 0 : -1}
       data-node=${name}
       aria-colindex=${position + 2}
-      aria-selected=${name === chosen}
-      style="--c:${share.toFixed(3)};grid-column:${column + 3}"
-      title=${token ? `${name}: ${visibleText(token.text)} ${percent(probability)}, entropy ${entropy.toFixed(2)} bits` : `${name}: not computed yet`}
-      >${token ? shortText(token.text, 9) : nothing}</span
-    >`;
+      aria-selected=${selected}
+      style="--c:${share.toFixed(3)}"
+      title=${token ? `${name}: ${token.visible} ${percent(probability)}, entropy ${entropy.toFixed(2)} bits` : `${name}: not computed yet`}
+      >${token ? token.short : nothing}</span
+    >`);
   }
 
   /** The first view shows the start token. */
