@@ -1,6 +1,6 @@
 /** The public API: what a notebook cell imports. */
 export type * from "./model/types";
-export { loadModel } from "./runtime/load";
+export { loadModel } from "./notebook/load";
 export { ModelFileError } from "./model/errors";
 export { aggregate, Aggregate, headPatterns, type AggregateOptions, type AggregateRow, type AggregateState, type HeadLabel } from "./runtime/aggregate";
 export { HEAD_PATTERNS, type HeadPattern } from "./attribution/head-patterns";
