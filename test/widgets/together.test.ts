@@ -32,6 +32,7 @@ mine`,
   selected: "JSON.stringify(compare.selection.focus)",
   targets: "const targets = flowCompare(a, a, { link: new SharedSelection(a), contrasts: [{ token: 7 }, { token: 9, versus: 7 }] });\ntargets",
   why: "JSON.stringify([targets.selection.contrast, targets.selection.secondContrast])",
+  page: 'await compare.save("compare.html");',
   parts: `const tool = new Explorer(a);
 tool`,
   savedParts: `tool.select({ focus: { kind: "edge", source: "I0_2", target: "A1_4" }, head: { layer: 1, head: 2 } });
@@ -152,6 +153,32 @@ test("a comparison is saved with both graphs", async () => {
   expect(read("compare.svg").toString()).toMatch(/Information flow routes of token .* \| Information flow routes of token /);
   expect(read("compare.png").subarray(1, 4).toString()).toBe("PNG");
   expect(read("compare.csv").toString()).toMatch(/^source,target,kind,weight A,weight B\r\n/);
+}, 120_000);
+
+test("a comparison's page has both sides' detail without a kernel; what needs one says so", async () => {
+  expect(await says("page")).toBe("");
+  const page = await notebook.page.context().newPage();
+  page.setDefaultTimeout(60_000);
+  await page.setContent(fs.readFileSync(path.join(jupyter.folder, "compare.html"), "utf8"));
+  const compare = page.locator("lmt-flow-compare");
+  const second = compare.locator("lmt-flow-graph").nth(1);
+  await second.locator("[data-edge][data-kind=attention]").first().waitFor({ state: "attached" });
+  await second.locator("[data-edge][data-kind=attention]").last().dispatchEvent("click");
+  const heads = compare.locator("section[aria-label='Detail of B'] lmt-head-bars [role=option]");
+  await heads.nth(1).waitFor();
+  await second.locator("[data-ffn]").last().dispatchEvent("click");
+  await compare.locator("section[aria-label='Detail of B'] lmt-neuron-bars [data-neuron]").first().waitFor();
+  await compare.locator("section[aria-label='Detail of B'] lmt-effect-table tbody tr").first().waitFor();
+
+  const why = compare.locator("lmt-trace-bar").nth(1);
+  await why.getByRole("button", { name: /^Why this prediction/ }).click();
+  await second.getByRole("alert").getByText(/keeps the routes of no contrast but the one that it was saved with.*It needs the kernel: run the cell again\./).waitFor();
+  await why.locator("lmt-token-picker#versus input").click();
+  await why.locator("lmt-token-picker#versus").getByText(/Only the kernel can look up other tokens/).waitFor();
+  await why.getByRole("button", { name: /^Clear/ }).click();
+  await second.locator("[data-edge]").first().waitFor({ state: "attached" });
+  expect(await second.getByRole("alert").count()).toBe(0);
+  await page.close();
 }, 120_000);
 
 test("parts of the Explorer are saved from code, also within the whole tool", async () => {

@@ -74,14 +74,16 @@ export class StoredSource implements FlowSource {
     return whole && (partOfGrid(whole, question) as Answer<K> | undefined);
   }
 
-  #why(question: Question): string {
+  #why(asked: Question): string {
+    const question = asked.kind === "second" ? asked.question : asked;
     const { threshold, budget, omitted } = this.stored.head;
     const again = "It needs the kernel: run the cell again.";
     if (question.kind === "targets") return `Only the kernel can look up other tokens. Run the cell again.`;
     if (question.kind === "routes" && question.contrast) return `This notebook keeps the routes of no contrast but the one that it was saved with, at that threshold. ${again}`;
+    if (asked.kind === "second" && question.kind === "routes") return `Of the second run this notebook keeps the routes that it was saved with. ${again}`;
     if (question.kind === "routes" && question.threshold < threshold) return `This notebook keeps the routes from threshold ${threshold} up, not at ${question.threshold}. ${again}`;
     if (this.payload.share === "seen") return `Nobody looked at this before the notebook was saved, and only what was looked at is stored in it (share: "seen"). ${again}`;
-    if ((omitted[question.kind] ?? 0) > 0) return `This did not fit into the ${budget < 1e6 ? `${+(budget / 1e3).toPrecision(3)} kB` : `${(budget / 1e6).toFixed(1)} MB`} that this output may take (shareBudget). ${again}`;
+    if ((omitted[asked.kind] ?? 0) > 0) return `This did not fit into the ${budget < 1e6 ? `${+(budget / 1e3).toPrecision(3)} kB` : `${(budget / 1e6).toFixed(1)} MB`} that this output may take (shareBudget). ${again}`;
     return `This is not stored in the notebook, which keeps ${this.payload.share === "all" ? "everything about the run but this" : 'what can be clicked in the routes it was saved with (share: "routes")'}. ${again}`;
   }
 }
