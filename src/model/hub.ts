@@ -277,11 +277,12 @@ class Repository {
     await rename(temporary, path);
   }
 
-  /** `fetch` with the token, the caller's signal, and a limit on silence. The token goes to the hub alone: redirects elsewhere drop it. */
+  /** `fetch` with the token, the caller's signal, and a limit on silence. The token goes to the hub alone: addresses elsewhere get none, redirects drop it. */
   private readonly request = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
     const headers = new Headers(init.headers);
     headers.set("user-agent", "lm-transparency");
-    if (this.token !== undefined) headers.set("authorization", `Bearer ${this.token}`);
+    const url = new URL(input instanceof Request ? input.url : input);
+    if (this.token !== undefined && url.origin === new URL(this.hub).origin) headers.set("authorization", `Bearer ${this.token}`);
     const signals = [init.signal, this.options.signal].filter((signal) => signal !== undefined && signal !== null);
     return fetch(input, { ...init, headers, ...(signals.length > 0 && { signal: AbortSignal.any(signals) }) });
   };

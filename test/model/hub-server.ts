@@ -13,6 +13,8 @@ export interface Repo {
   readonly bare?: boolean;
   /** Address of the server that has the large files: requests of them are sent there. */
   readonly cdn?: string;
+  /** Where the list of files is said to go on. */
+  readonly next?: string;
 }
 
 export interface Fault {
@@ -84,7 +86,7 @@ export class HubServer {
         : Object.entries(repo.files)
             .filter(([path]) => url.searchParams.get("recursive") === "true" || !path.includes("/"))
             .map(([path, bytes]) => ({ type: "file", path, size: bytes.length, ...(!repo.bare && { oid: gitSha(bytes) }), ...(!repo.bare && isLarge(path) && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } }) }));
-      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+      response.writeHead(200, { "content-type": "application/json", ...(repo.next !== undefined && api[2] === "tree" && { link: `<${repo.next}>; rel="next"` }) }).end(JSON.stringify(body));
       return;
     }
     if (repo.gated && repo.token !== token) return refuse(token === undefined ? 401 : 403, "GatedRepo");

@@ -132,6 +132,13 @@ describe("a model by its name", () => {
       expect(elsewhere.stored).toEqual([{ range: "" }, { range: expect.stringMatching(/^bytes=\d+-$/) as string }]);
     });
 
+    test("and the rest of its list too: no token goes there", async () => {
+      server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, token: "secret", next: `${cdn}/cdn/list` });
+      process.env.HF_TOKEN = "secret";
+      await failure("org/tiny");
+      expect(elsewhere.stored).toEqual([{ range: "", authorization: undefined }]);
+    });
+
     test("that refuses is not taken for a gate", async () => {
       server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, cdn });
       elsewhere.faults.set("cdn", [{ status: 403 }]);
