@@ -1,6 +1,6 @@
 import type { ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { AttentionRow } from "./attention-row";
-import { FLOOR, notableTerms, type NotableTerms } from "./notable";
+import { FLOOR, notableKeys, notableTerms, sumOverHeads, type NotableKeys, type NotableTerms } from "./notable";
 
 /** A row of which only the terms are known that can pass a threshold of at least `FLOOR`. */
 export type NotableRow = Omit<AttentionRow, "terms"> & { readonly notable: NotableTerms };
@@ -13,7 +13,7 @@ export interface ContributionSource {
   readonly parallelBlocks: boolean;
   /** Rows in the order of `positions`. */
   attention(layer: number, positions: readonly number[]): Promise<readonly AttentionRow[]>;
-  /** The same, of the notable terms alone; asked instead where they are enough: with renormalisation, from a threshold of `FLOOR` on. */
+  /** The same, of the notable terms alone; asked instead where they are enough: from a threshold of `FLOOR` on. */
   notable?(layer: number, positions: readonly number[]): Promise<readonly NotableRow[]>;
   /** `[ffn, residual]` for each of `positions`. Not asked where blocks are parallel. */
   ffn(layer: number, positions: readonly number[]): Promise<readonly (readonly [number, number])[]>;
@@ -182,26 +182,29 @@ interface WholeEdges {
 /** For each position, what of its whole passes the threshold; worked out when called. */
 async function wholes(source: ContributionSource, layer: number, positions: readonly number[], options: TraceOptions): Promise<(() => WholeEdges)[]> {
   const { nHeads } = source;
-  if (!options.renormalize) return (await source.attention(layer, positions)).map(row => () => summedEdges(row, nHeads, options));
-  if (source.notable && options.threshold >= FLOOR) return (await source.notable(layer, positions)).map(row => () => renormalizedEdges(row, nHeads, options.threshold));
-  const floor = Math.min(options.threshold, FLOOR);
-  return (await source.attention(layer, positions)).map(row => () => renormalizedEdges({ ...row, notable: notableTerms(row.terms, floor) }, nHeads, options.threshold));
+  const { threshold, renormalize } = options;
+  if (source.notable && threshold >= FLOOR) {
+    const rows = await source.notable(layer, positions);
+    return rows.map(row => () => (renormalize ? renormalizedEdges(row, nHeads, threshold) : summedEdges(row, row.notable.keys, nHeads, options)));
+  }
+  const rows = await source.attention(layer, positions);
+  return rows.map(row => () => (renormalize
+    ? renormalizedEdges({ ...row, notable: notableTerms(row.terms, nHeads, Math.min(threshold, FLOOR)) }, nHeads, threshold)
+    : summedEdges(row, notableKeys(row.terms, nHeads, threshold), nHeads, options)));
 }
 
 /** Without renormalisation: edges whose sum over heads passes. */
-function summedEdges(row: AttentionRow, nHeads: number, { threshold, joinSelf }: TraceOptions): WholeEdges {
-  const { terms } = row;
+function summedEdges(row: Omit<AttentionRow, "terms">, { keys: known, terms }: NotableKeys, nHeads: number, { threshold, joinSelf }: TraceOptions): WholeEdges {
   const keys: KeyEdge[] = [];
   let residual = row.residual > threshold ? row.residual : 0;
-  for (let key = 0; key <= row.position; key++) {
-    const at = key * nHeads;
-    let weight = 0;
-    for (let head = 0; head < nHeads; head++) weight += terms[at + head];
+  for (let i = 0; i < known.length; i++) {
+    const key = known[i];
+    const weight = sumOverHeads(terms, i, nHeads);
     const joined = joinSelf === true && key === row.position;
     if (joined) residual = weight + row.residual > threshold ? row.residual : 0;
     if (joined ? residual === 0 : weight <= threshold) continue;
     const heads: Record<number, number> = {};
-    for (let head = 0; head < nHeads; head++) if (terms[at + head] > 0) heads[head] = terms[at + head];
+    for (let head = 0; head < nHeads; head++) if (terms[i * nHeads + head] > 0) heads[head] = terms[i * nHeads + head];
     keys.push({ key, weight, heads });
   }
   return { keys, residual, ffn: row.ffn > threshold ? row.ffn : 0 };

@@ -33,7 +33,7 @@ const DIGEST_BYTES = 128 << 20;
 /** The event loop gets its turn after this many multiplications. */
 const SLICE_STEPS = 1 << 20;
 /** What an entry of a table of rows takes beside its numbers, roughly. */
-const ROW_BYTES = 512;
+const ROW_BYTES = 1024;
 /** Axes that are unembedded together where a readout has to be found. */
 const AXES = 64;
 
@@ -566,17 +566,17 @@ export abstract class BaseRun implements Run {
     const missing = positions.filter(position => !known.has(position));
     if (missing.length > 0) {
       let steps = 0;
-      let terms = 0;
+      let bytes = 0;
       for (const { position, terms: all, residual, bias, ffn } of await this.attentionRows(layer, missing, options)) {
-        const notable = notableTerms(all);
-        terms += notable.indices.length;
+        const notable = notableTerms(all, this.info.nHeads);
+        bytes += notable.indices.length * 8 + notable.keys.terms.byteLength + notable.keys.keys.byteLength;
         known.set(position, { position, residual, bias, ffn, notable });
         if ((steps += all.length) > SLICE_STEPS) {
           steps = 0;
           await yieldToEvents();
         }
       }
-      this.digests.grown(key, missing.length * ROW_BYTES + terms * 8, true);
+      this.digests.grown(key, missing.length * ROW_BYTES + bytes, true);
     }
     return positions.map(position => known.get(position) as NotableRow);
   }
