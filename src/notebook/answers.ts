@@ -1,4 +1,5 @@
 import { HEAD_PATTERNS } from "../attribution/head-patterns";
+import { probabilities } from "../lens/vocabulary";
 import { headPatterns } from "../runtime/aggregate";
 import type { ModelInfo, NodeName, Run } from "../model/types";
 import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
@@ -69,8 +70,6 @@ function vocabularyOf({ model }: Run): Promise<readonly string[]> {
 async function targets(run: Run, { position, text, topK }: Question<"targets">): Promise<Answer<"targets">> {
   within("The position", position, run.tokens.length);
   const { data } = await run.logits({ position });
-  const shares = Float64Array.from(data);
-  softmax(shares);
   const texts = text === "" ? [] : await vocabularyOf(run);
   const typed = text.trim().toLowerCase();
   const begins = (token: string): boolean => (typed === "" ? token.startsWith(text) : token.trim().toLowerCase().startsWith(typed));
@@ -80,7 +79,8 @@ async function targets(run: Run, { position, text, topK }: Question<"targets">):
   const listed = found.slice(0, topK);
   const whole = text === "" ? [] : found.slice(topK).filter((id) => texts[id] === text || texts[id].trim() === text.trim());
   listed.splice(Math.max(0, topK - whole.length), whole.length, ...whole.slice(0, topK));
-  return { tokens: listed.map((id) => ({ ...wireToken(run, id), logit: data[id], probability: shares[id] })) };
+  const shares = probabilities(data, listed);
+  return { tokens: listed.map((id, i) => ({ ...wireToken(run, id), logit: data[id], probability: shares[i] })) };
 }
 
 function wireToken(run: Run, id: number): WireToken {
@@ -146,21 +146,19 @@ async function unembedded(run: Run, nodes: readonly NodeName[], normalize: boole
   return (await Promise.all(states.map((state) => run.model.unembed(state, { normalize })))).map(({ data }) => data);
 }
 
-/** Softmax in place, in double precision; returns the entropy in bits. */
-function softmax(logits: Float64Array): number {
-  let most = -Infinity;
-  for (const logit of logits) if (logit > most) most = logit;
-  let sum = 0;
-  let weighted = 0;
+/** How many logits are larger than one token's, and that token's probability: what a chart needs of a distribution. */
+function standing(logits: Float32Array, token: number): { readonly rank: number; readonly probability: number } {
+  const own = logits[token];
+  let rank = 0;
+  let most = own;
   for (let i = 0; i < logits.length; i++) {
-    const shifted = logits[i] - most;
-    const e = Math.exp(shifted);
-    logits[i] = e;
-    sum += e;
-    weighted += e * shifted;
+    if (logits[i] <= own) continue;
+    rank++;
+    if (logits[i] > most) most = logits[i];
   }
-  for (let i = 0; i < logits.length; i++) logits[i] /= sum;
-  return (Math.log(sum) - weighted / sum) / Math.LN2;
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - most);
+  return { rank, probability: Math.exp(own - most) / sum };
 }
 
 async function follow(run: Run, { position, token, normalize }: Question<"follow">, signal: AbortSignal): Promise<Answer<"follow">> {
@@ -175,11 +173,9 @@ async function follow(run: Run, { position, token, normalize }: Question<"follow
     signal.throwIfAborted();
     const all = await unembedded(run, nodes.slice(begin, begin + VECTORS), normalize);
     all.forEach((logits, at) => {
-      const own = logits[token];
-      for (const logit of logits) if (logit > own) ranks[begin + at]++;
-      const shares = Float64Array.from(logits);
-      softmax(shares);
-      probabilities[begin + at] = shares[token];
+      const { rank, probability } = standing(logits, token);
+      ranks[begin + at] = rank;
+      probabilities[begin + at] = probability;
     });
   }
   return { nodes, token: wireToken(run, token), ranks: tensor(ranks), probabilities: tensor(probabilities) };

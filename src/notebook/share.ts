@@ -139,7 +139,8 @@ export class PictureShare {
   /** Only what the first view draws: the routes. */
   async begin({ picture, selection }: ShareInput, signal: AbortSignal): Promise<void> {
     if (this.level === "none" || this.#wholes.length > 0 || WITHOUT_ROUTES.has(picture)) return;
-    await this.#collectRows(this.answerer.run, selection, selection.threshold, signal);
+    // Other tokens follow when the picture is on the screen.
+    await this.#collectRows(this.answerer.run, selection, selection.threshold, signal, [selection.start]);
   }
 
   async #collect(input: ShareInput, signal: AbortSignal): Promise<void> {
@@ -268,15 +269,16 @@ export class PictureShare {
   }
 
   /** The contributions that routes from the tokens in question can pass at `threshold` or above. */
-  async #collectRows(run: Run, selection: Selection, threshold: number, signal: AbortSignal): Promise<void> {
+  async #collectRows(run: Run, selection: Selection, threshold: number, signal: AbortSignal, only?: readonly number[]): Promise<void> {
     const { nLayers, nHeads, parallelBlocks } = run.model.info;
     const T = run.tokens.length;
     const queries = Array.from({ length: nLayers }, () => new Set<number>());
     const states = Array.from({ length: nLayers }, () => new Set<number>());
-    const starts = this.level === "seen" ? [selection.start, ...this.#seenStarts()] : undefined;
+    const starts = only ?? (this.level === "seen" ? [selection.start, ...this.#seenStarts()] : undefined);
     const begins: RouteOptions["from"][] = [starts ? [...new Set(starts)] : "all", ...(selection.origin === null ? [] : [selection.origin])];
     for (const from of begins) {
-      for (const renormalize of [true, false]) {
+      for (const renormalize of only ? [selection.renormalize] : [true, false]) {
+        if (!only && frontEndSeen()) await quiet(signal);
         const graph = await run.routes({ from, threshold, renormalize, signal });
         for (const { kind, layer, position } of graph.nodes) {
           if (kind === "A" || (parallelBlocks && kind === "I")) queries[layer].add(position);
@@ -288,6 +290,7 @@ export class PictureShare {
     const pairs: StoredPair[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       const positions = [...queries[layer]].sort((a, b) => a - b);
+      if (!only && frontEndSeen()) await quiet(signal);
       if (positions.length > 0) {
         const { terms, residual, ffn, bias } = await run.attentionContributions(layer, { positions, signal });
         const pattern = await run.attentionPattern(layer);

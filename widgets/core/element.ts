@@ -76,6 +76,9 @@ export abstract class LmtElement extends LitElement {
     // Text on a canvas keeps the font that was there when it was drawn.
     document.fonts.addEventListener("loadingdone", () => this.requestUpdate(), { signal: connected.signal });
 
+    // A part that appears in what is being looked at may ask at once; the observer below says soon whether it is in view itself.
+    const holder = this.getRootNode();
+    if (holder instanceof ShadowRoot && holder.host instanceof LmtElement && holder.host.inView) this.inView = true;
     const resized = new ResizeObserver(([entry]) => {
       const width = Math.round(entry.contentRect.width);
       if (width === this.width) return;
