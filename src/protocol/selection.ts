@@ -67,7 +67,7 @@ export function initialSelection(nTokens: number): Selection {
  */
 export function changedSelection<S extends Selection>(current: S, change: Partial<Selection>): S {
   const next = { ...current, ...change };
-  if (change.start !== undefined && change.origin === undefined && change.start !== current.start) return { ...next, origin: null };
+  if (change.start !== undefined && change.origin === undefined) return { ...next, origin: null };
   if (change.contrast && !change.origin) return { ...next, origin: null };
   if (typeof next.origin !== "string") return next;
   return { ...next, start: parseNode(next.origin)?.position ?? next.start, contrast: null, secondContrast: null };

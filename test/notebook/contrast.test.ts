@@ -115,6 +115,7 @@ test("start, origin and contrast make room for each other", () => {
   const at = (change: Partial<Selection>, from: Partial<Selection> = {}): Selection => changedSelection({ ...initialSelection(5), ...from }, change);
   expect(at({ origin: "I0_2" })).toMatchObject({ start: 2, origin: "I0_2" });
   expect(at({ start: 3 }, { origin: "I0_2", start: 2 })).toMatchObject({ start: 3, origin: null });
+  expect(at({ start: 2 }, { origin: "I0_2", start: 2 })).toMatchObject({ start: 2, origin: null });
   expect(at({ threshold: 0.1 }, { origin: "I0_2", start: 2 })).toMatchObject({ start: 2, origin: "I0_2" });
   expect(at({ contrast: { token: 1, versus: null } }, { origin: "I0_2", start: 2 })).toMatchObject({ start: 2, origin: null });
   expect(at({ origin: "I0_2" }, { contrast: { token: 1, versus: null } })).toMatchObject({ contrast: null });
