@@ -49,6 +49,8 @@ interface RunningCell {
 
 /** After an error, requests that are already on their way are collected for this long and aborted. */
 const ABORT_WINDOW_MS = 20;
+/** A comm's handler that takes longer than this is worth a "busy" in the front end. */
+const NOTICED_MS = 100;
 /** How long the listeners of `onShutdown` may take. */
 const SHUTDOWN_MS = 2000;
 
@@ -81,6 +83,7 @@ export class Kernel {
   private readonly shutdownListeners = new Set<() => void | Promise<void>>();
   private readonly questions: { header: Header; resolve(answer: string): void; reject(reason: Error): void }[] = [];
   private running: RunningCell | undefined;
+  private readonly slowComms = new Set<unknown>();
   private pumping = false;
   private executionCount = 0;
   /** Aborted at each interrupt, for work that comm messages started. */
@@ -221,16 +224,29 @@ export class Kernel {
       void this.pump();
       return;
     }
-    this.status("busy", message.header);
-    const finish = (): void => this.idle(message.header);
+    // A front end repaints when it hears "busy"; that must not stand between a click and its answer.
+    const answerFirst = message.header.msg_type === "comm_msg" && !this.slowComms.has(message.content["comm_id"]);
+    if (!answerFirst) this.status("busy", message.header);
+    const begun = performance.now();
+    const finish = (): void => {
+      if (answerFirst) this.status("busy", message.header);
+      this.idle(message.header);
+    };
     try {
       const work = this.handle(channel, message);
+      this.noteSpeed(message, performance.now() - begun);
       if (work instanceof Promise) work.catch((error: unknown) => this.fail(channel, message, error)).finally(finish);
       else finish();
     } catch (error) {
       this.fail(channel, message, error);
       finish();
     }
+  }
+
+  /** A comm whose handler kept the kernel busy says so first the next time. */
+  private noteSpeed({ header, content }: Message, milliseconds: number): void {
+    if (header.msg_type === "comm_msg" && milliseconds > NOTICED_MS) this.slowComms.add(content["comm_id"]);
+    else if (header.msg_type.startsWith("comm_")) this.slowComms.delete(content["comm_id"]);
   }
 
   /** An error reply for a request that could not be answered. */
