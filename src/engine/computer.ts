@@ -6,6 +6,7 @@ import type { ParameterSource } from "./graph-builder";
 import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
 import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "./reclaim";
+import { roundToHalf } from "./precision";
 import { LARGE, Scratch } from "./scratch";
 import type { LayerConstants, LayerTensorName, MemoryPlan } from "./types";
 
@@ -443,9 +444,10 @@ export class Computer {
       inputs.set(key, known);
       return known;
     };
-    const { window, alibiSlopes, rotary } = layer.attention;
-    const maskKey = `mask ${window} ${alibiSlopes?.join()}`;
-    const result: Record<string, Array32> = { mask: remember(maskKey, () => mask(nTokens, window, alibiSlopes)) };
+    const { window, alibiSlopes, alibiRounded, scale, rotary } = layer.attention;
+    const roundedScale = alibiRounded ? scale : undefined;
+    const maskKey = `mask ${window} ${alibiSlopes?.join()} ${roundedScale}`;
+    const result: Record<string, Array32> = { mask: remember(maskKey, () => mask(nTokens, window, alibiSlopes, roundedScale)) };
     if (rotary && layer.rotaryIndex !== undefined) {
       const index = layer.rotaryIndex;
       const table = (of: "cos" | "sin") => remember(`${of} ${index} ${rotary.scale}`, () => rotaryTable(of, frequencies[index], rotary.scale ?? 1, nTokens));
@@ -479,13 +481,21 @@ function firstNotFinite(values: Float32Array): number {
 }
 
 /** Added to the scores: −∞ where a query may not look, else ALiBi's slope times the distance, or 0. */
-function mask(nTokens: number, window = Infinity, slopes?: Float64Array): Array32 {
+function mask(nTokens: number, window = Infinity, slopes?: Float64Array, roundedScale?: number): Array32 {
   const heads = slopes ?? Float64Array.of(0);
+  // [head, position]: what is added to the scores of a key there, up to a constant that softmax does not see.
+  let bias = Float64Array.from({ length: heads.length * nTokens }, (_, i) => heads[Math.floor(i / nTokens)] * (i % nTokens));
+  if (roundedScale !== undefined) {
+    const positions = roundToHalf(Float32Array.from({ length: nTokens }, (_, position) => position), "bfloat16");
+    const rounded = roundToHalf(Float32Array.from(heads), "bfloat16");
+    const products = roundToHalf(Float32Array.from(bias, (_, i) => rounded[Math.floor(i / nTokens)] * positions[i % nTokens]), "bfloat16");
+    bias = Float64Array.from(products, product => product * roundedScale);
+  }
   const data = new Float32Array(heads.length * nTokens * nTokens).fill(-Infinity);
   for (let head = 0; head < heads.length; head++) {
     for (let query = 0; query < nTokens; query++) {
       const row = (head * nTokens + query) * nTokens;
-      for (let key = Math.max(0, query - window + 1); key <= query; key++) data[row + key] = heads[head] * (key - query);
+      for (let key = Math.max(0, query - window + 1); key <= query; key++) data[row + key] = bias[head * nTokens + key] - bias[head * nTokens + query];
     }
   }
   return { data, dims: slopes ? [heads.length, nTokens, nTokens] : [nTokens, nTokens] };

@@ -75,6 +75,11 @@ export interface Attention {
   readonly rotary?: Rotary;
   /** ALiBi slopes, [H]. */
   readonly alibiSlopes?: Float64Array;
+  /**
+   * Slope, position and their product are rounded to bfloat16, and scaled with `scale` as q·k is (Falcon, whose reference does
+   * so). Left out: exact, and not scaled.
+   */
+  readonly alibiRounded?: boolean;
   /** Keys further back than this many positions (the query itself counts as 1) are masked. */
   readonly window?: number;
   /** Scores become `cap * tanh(score / cap)` (Gemma 2). */

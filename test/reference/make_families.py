@@ -82,6 +82,9 @@ FAMILIES = {
                        parallel_attn=True, num_ln_in_parallel_attn=1, bias=True, ffn_hidden_size=F, bos_token_id=0, eos_token_id=1),
     "falcon-rw": dict(model_type="falcon", vocab_size=V, hidden_size=D, num_hidden_layers=L, num_attention_heads=H, multi_query=False, parallel_attn=False, bias=True,
                       new_decoder_architecture=False, alibi=True, ffn_hidden_size=F, bos_token_id=0, eos_token_id=1),
+    # Slopes that are no powers of two: the reference rounds them and their products with positions to bfloat16.
+    "falcon-rw-6-heads": dict(model_type="falcon", vocab_size=V, hidden_size=24, num_hidden_layers=L, num_attention_heads=6, multi_query=False, parallel_attn=True, bias=False,
+                              new_decoder_architecture=False, alibi=True, ffn_hidden_size=F, bos_token_id=0, eos_token_id=1),
     "bloom": dict(model_type="bloom", vocab_size=V, hidden_size=D, n_layer=L, n_head=H, bos_token_id=0, eos_token_id=1),
     "bloom-6-heads": dict(model_type="bloom", vocab_size=V, hidden_size=24, n_layer=L, n_head=6, bos_token_id=0, eos_token_id=1),
     "olmo": dict(model_type="olmo", **common, num_key_value_heads=2, clip_qkv=None),

@@ -21,13 +21,6 @@ function shape(config: Config) {
   });
 }
 
-/** Rounded to bfloat16 (to nearest, ties to even), as the reference rounds Falcon's slopes. */
-function bfloat16(value: number): number {
-  const bits = new Uint32Array(Float32Array.of(value).buffer);
-  bits[0] = (bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) & 0xffff0000;
-  return new Float32Array(bits.buffer)[0];
-}
-
 export const falcon: Family = {
   name: "falcon",
   modelTypes: ["falcon"],
@@ -41,9 +34,8 @@ export const falcon: Family = {
     const parallel = grouped || config.flag("parallel_attn", true);
     const twoNorms = grouped && parallel && config.count("num_ln_in_parallel_attn", 2) === 2;
     const scale = 1 / Math.sqrt(sizes.dHead);
-    // ALiBi is added before the scores are scaled here.
     const position = config.flag("alibi", false)
-      ? { alibiSlopes: alibiSlopes(sizes.nHeads).map((slope) => bfloat16(slope) * scale) }
+      ? { alibiSlopes: alibiSlopes(sizes.nHeads), alibiRounded: true }
       : { rotary: rotary(config, { headDim: sizes.dHead, maxPositions: sizes.maxPositions }) };
     const norm = (stem: string) => weights.layerNorm(stem, sizes.dModel, epsilon);
     return decoder(weights, sizes, {

@@ -94,6 +94,7 @@ export interface AttentionOptions {
   readonly window?: number;
   readonly softcap?: number;
   readonly alibiSlopes?: Float64Array;
+  readonly alibiRounded?: boolean;
   readonly queryKeyNorm?: Attention["queryKeyNorm"];
   /** Name of the output matrix. Default o_proj. */
   readonly output?: string;
@@ -117,7 +118,7 @@ export function attention(weights: WeightMap, shape: Shape, stem: string, option
 
 /** The part of an attention that is no matrix. */
 export function attentionSettings(shape: Shape, options: AttentionOptions): Omit<Attention, "qkv" | "output"> {
-  const { rotary, window, softcap, queryKeyNorm, alibiSlopes } = options;
+  const { rotary, window, softcap, queryKeyNorm, alibiSlopes, alibiRounded } = options;
   return {
     scale: options.scale ?? 1 / Math.sqrt(shape.dHead),
     ...(rotary && { rotary }),
@@ -125,6 +126,7 @@ export function attentionSettings(shape: Shape, options: AttentionOptions): Omit
     ...(softcap !== undefined && { softcap }),
     ...(queryKeyNorm && { queryKeyNorm }),
     ...(alibiSlopes && { alibiSlopes }),
+    ...(alibiRounded && { alibiRounded }),
   };
 }
 
