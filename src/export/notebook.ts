@@ -56,6 +56,12 @@ function markdownRenderer(): Markdown {
   return markdown;
 }
 
+/**
+ * HTML of somebody else without the elements that would lead the page elsewhere: the policy stops what a page loads, not `<meta http-equiv="refresh">`.
+ * They become elements that mean nothing; nothing is cut out, so nothing new can come together.
+ */
+const atRest = (html: string): string => html.replace(/<(?=(?:meta|link|base)\b)/gi, "<no-");
+
 /** Types of outputs that can be shown, best first. */
 const SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp", "text/latex", "text/plain"] as const;
 
@@ -66,7 +72,7 @@ function bundleHtml(data: Json, render: (markdown: string) => string): string {
       case undefined:
         return "";
       case "text/html":
-        return text(data[type]);
+        return atRest(text(data[type]));
       case "text/markdown":
         return `<div class="markdown">${render(text(data[type]))}</div>`;
       case "image/svg+xml":
@@ -119,7 +125,7 @@ export async function notebookPage(source: string, file: string): Promise<string
   const folder = dirname(resolve(file));
   const cells = notebook.cells.map(record).map((cell) => {
     const code = text(cell.source);
-    const render = (given: string): string => markdown.render(given, { attachments: record(cell.attachments), folder });
+    const render = (given: string): string => atRest(markdown.render(given, { attachments: record(cell.attachments), folder }));
     switch (cell.cell_type) {
       case "markdown":
         return `<section class="cell markdown">${render(code)}</section>`;

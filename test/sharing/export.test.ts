@@ -132,6 +132,7 @@ describe("a hostile or odd notebook", () => {
     notebook.cells[0].outputs = [
       { output_type: "stream", name: "stdout", text: `\u001b[31m${bad}\u001b[0m` },
       { output_type: "display_data", metadata: {}, data: { "text/html": bad } },
+      { output_type: "display_data", metadata: {}, data: { "text/html": '<link rel="stylesheet" href="http://example.org/c.css"><me<meta>ta><p>still there</p>' } },
       { output_type: "display_data", metadata: {}, data: { "image/png": `"><script>window.harmed=1</script>` } },
       { output_type: "display_data", metadata: {}, data: { "application/vnd.lm-transparency+json": { payload: PAYLOAD_VERSION, picture: "flow-graph", options: { x: "</script><script>window.harmed=1</script>" }, size: 5, data: "zzzz" }, "text/plain": "still here" } },
       { output_type: "error", ename: "<b>", evalue: bad, traceback: [bad] },
@@ -151,6 +152,20 @@ describe("a hostile or odd notebook", () => {
       await page.context().close();
     }
   }, 120_000);
+
+  test("leads nowhere by itself", async () => {
+    const notebook = makeNotebook(["1"]) as { cells: Record<string, unknown>[] };
+    const away = '<mEta http-equiv="refresh" content="0;url=http://example.org/away"><base href="http://example.org/"><b>here</b>';
+    notebook.cells[0].outputs = [{ output_type: "display_data", metadata: {}, data: { "text/html": away } }];
+    notebook.cells.push({ cell_type: "markdown", id: "m", metadata: {}, source: away });
+    await cli("export", write("away.ipynb", notebook));
+    const { page, tried } = await openFile(path.join(made.folder, "away.html"));
+    expect(await page.locator("b", { hasText: "here" }).count()).toBe(2);
+    await new Promise((done) => setTimeout(done, 500));
+    expect(page.url()).toMatch(/away\.html$/);
+    expect(tried.filter((text) => /^https?:/.test(text))).toEqual([]);
+    await page.context().close();
+  });
 
   test.each([
     ["no-json.ipynb", "{", /no-json.ipynb is not a notebook: it is not JSON/],
