@@ -31,6 +31,8 @@ export interface CellsOptions {
  */
 export class Cells {
   private declarations = "";
+  /** Names that got a value since the newest cell began. */
+  private readonly assigned = new Set<string | symbol>();
   private readonly variables: Record<string, unknown>;
   private readonly exports: Record<string, unknown>;
   /** JavaScript of local TypeScript files and of `@module` cells, by path. */
@@ -44,8 +46,14 @@ export class Cells {
   constructor(private readonly options: CellsOptions) {
     this.variables = {};
     this.exports = new Proxy(this.variables, {
+      set: (target, key, value) => {
+        this.assigned.add(key);
+        target[key as string] = value;
+        return true;
+      },
       // Imports are defined by getters; later cells may declare the same names anew.
       defineProperty: (target, key, attributes) => {
+        this.assigned.add(key);
         if (key !== "__esModule") target[key as string] = attributes.get === undefined ? (attributes.value as unknown) : (attributes.get() as unknown);
         return true;
       },
@@ -75,13 +83,23 @@ export class Cells {
     if (output !== undefined && output !== "") {
       sources.add({ name, code, ...(converted.maps === undefined ? {} : { maps: converted.maps }) });
       await this.importAsyncModules(output);
+      // The compiler begins with `exports.a = exports.b = void 0`, which would take the old values away before there are new ones.
+      const hoisted = HOISTED.exec(output);
+      const names = [...(hoisted?.[0] ?? "").matchAll(/exports\.([^\s=]+) =/g)].map(([, one]) => one as string);
       // The wrapper's line is before the first one, so that lines are those of the output.
-      const script = new Script(`(async function (exports, require) {\n${output}\n})`, { filename: `${name}.js`, lineOffset: -1 });
+      const script = new Script(`(async function (exports, require) {\n${output.replace(HOISTED, ";")}\n})`, { filename: `${name}.js`, lineOffset: -1 });
       const run = script.runInThisContext() as (exports: unknown, require: unknown) => Promise<unknown>;
-      const result = interruptible(() => run(this.exports, this.require));
-      // Given up by an interrupt, it may still reject later; that is then nobody's concern.
-      result.catch(() => {});
-      await Promise.race([result, interrupt]);
+      this.assigned.clear();
+      try {
+        const result = interruptible(() => run(this.exports, this.require));
+        // Given up by an interrupt, it may still reject later; that is then nobody's concern.
+        result.catch(() => {});
+        await Promise.race([result, interrupt]);
+      } catch (error) {
+        // What failed after its last declaration leaves its variables, as in any other kernel: a model that took minutes to load, say.
+        if (keep && names.every((one) => one === lastExpressionVar || this.assigned.has(one))) this.declarations = converted.declOutput ?? "";
+        throw error;
+      }
     }
     if (keep) this.declarations = converted.declOutput ?? "";
     if (lastExpressionVar === undefined) return undefined;
@@ -176,6 +194,9 @@ export class Cells {
     }
   }
 }
+
+/** The compiler's first line in a module that exports something. */
+const HOISTED = /^(?:exports\.[^\s=]+ = )+void 0;$/m;
 
 /** Calls `fn` so that SIGINT ends even a loop in it that never awaits. */
 function interruptible<T>(fn: () => T): T {

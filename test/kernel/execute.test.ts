@@ -39,6 +39,14 @@ describe("results", () => {
     expect((await kernel.execute("const p = 'new';\np")).result).toEqual({ "text/plain": "'new'" });
   });
 
+  test("a cell that fails leaves what it had declared; variables that it would have declared anew keep their values", async () => {
+    expect((await kernel.execute("const loaded: number[] = [1, 2];\nfunction total() { return loaded[0] + loaded[1]; }\nthrow new Error('later');")).error?.evalue).toBe("later");
+    expect((await kernel.execute("total() + loaded.length")).result).toEqual({ "text/plain": "5" });
+    expect((await kernel.execute("const loaded = JSON.parse('{') as string;\nconst other = 1;")).error?.ename).toBe("SyntaxError");
+    expect((await kernel.execute("loaded.length")).result).toEqual({ "text/plain": "2" });
+    expect((await kernel.execute("other")).error?.evalue).toContain("Cannot find name 'other'");
+  });
+
   test("a value shows itself by Symbol.for('Jupyter.display'), also asynchronously, bytes as base64", async () => {
     const run = await kernel.execute("({ async [Symbol.for('Jupyter.display')]() { return { 'text/html': '<b>hi</b>', 'image/png': new Uint8Array([1, 2, 3]) }; } })");
     expect(run.result).toEqual({ "text/plain": "", "text/html": "<b>hi</b>", "image/png": "AQID" });
