@@ -329,6 +329,32 @@ describe("the other parts", () => {
     expect(await pointed(0)).toEqual(before);
   }, 120_000);
 
+  test.each(["light", "dark"] as const)("in the system's own high-contrast colours (%s) what is chosen can be read, and data keep their colours", async (colorScheme) => {
+    await page.emulateMedia({ forcedColors: "active", colorScheme });
+    await open("grid");
+    const seen = await page.locator("#grid lmt-lens-grid").evaluate((element) => {
+      const root = element.shadowRoot!;
+      const colors = (selector: string): readonly [string, string] => {
+        const style = getComputedStyle(root.querySelector(selector)!);
+        return [style.color, style.backgroundColor];
+      };
+      const context = document.createElement("canvas").getContext("2d")!;
+      context.fillStyle = "#123456";
+      context.fillStyle = getComputedStyle(element).getPropertyValue("--_dull").trim();
+      return {
+        pressed: colors("button[aria-pressed=true]"),
+        other: colors("button[aria-pressed=false]"),
+        cells: new Set([...root.querySelectorAll("[role=gridcell]")].map((cell) => getComputedStyle(cell).backgroundColor)).size,
+        canvas: String(context.fillStyle),
+      };
+    });
+    expect(seen.pressed[0]).not.toBe(seen.pressed[1]);
+    expect(seen.pressed[1]).not.toBe(seen.other[1]);
+    expect(seen.cells).toBeGreaterThan(20);
+    // What is drawn on a canvas takes the same colours.
+    expect(seen.canvas).not.toBe("#123456");
+  });
+
   test("the theme of the page is followed live", async () => {
     const panel = await open("panel");
     expect(await panel.getAttribute("data-theme")).toBe("light");

@@ -194,4 +194,45 @@ export const theme = css`
       animation: none;
     }
   }
+  /* The system's own high-contrast colours: it repaints grounds and text. What carries data keeps its colour, what is chosen takes the system's. */
+  @media (forced-colors: active) {
+    :host,
+    :host([data-theme="dark"]) {
+      --_surface: Canvas;
+      --_raised: Canvas;
+      --_band: transparent;
+      --_line: CanvasText;
+      --_line-strong: CanvasText;
+      --_text: CanvasText;
+      --_text-soft: CanvasText;
+      --_dull: color-mix(in oklab, CanvasText 35%, Canvas);
+      --_selected: Highlight;
+      --_selected-text: Highlight;
+      --_focus: Highlight;
+    }
+    button[aria-pressed="true"],
+    [role="option"][aria-selected="true"],
+    tr.chosen td {
+      forced-color-adjust: none;
+      background: Highlight !important;
+      color: HighlightText !important;
+    }
+    tr.chosen td *,
+    [role="option"][aria-selected="true"] * {
+      forced-color-adjust: none;
+      color: HighlightText !important;
+    }
+    [role="gridcell"],
+    .scale i,
+    .track,
+    .track i,
+    .meter,
+    .meter i,
+    td.bar::before {
+      forced-color-adjust: none;
+    }
+    svg text {
+      fill: CanvasText;
+    }
+  }
 `;

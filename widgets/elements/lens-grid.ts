@@ -511,7 +511,7 @@ export class LensGridElement extends LmtElement {
     const [row, head] = [20, 40];
     const style = getComputedStyle(this);
     const color = (name: string): string => style.getPropertyValue(name).trim() || "#888888";
-    const mix = interpolateLab(color("--_surface"), color("--_attention"));
+    const mix = interpolateLab(color("--_surface").startsWith("Canvas") ? "#ffffff" : color("--_surface"), color("--_attention"));
     const ramp = Number.parseFloat(style.getPropertyValue("--ramp")) / 100 || 0.5;
     const font = { "font-family": color("--_mono"), "font-size": 11.5, "text-anchor": "middle" };
     const layers = facts.model.nLayers;

@@ -339,6 +339,8 @@ export class TokenMatrixElement extends LmtElement {
     const resolve = (name: string): string => {
       const probe = document.createElement("i");
       probe.style.color = `var(${name})`;
+      // Cells carry data: they keep their colours where the system has its own.
+      probe.style.setProperty("forced-color-adjust", "none");
       this.renderRoot.append(probe);
       const color = getComputedStyle(probe).color;
       probe.remove();
