@@ -81,12 +81,15 @@ function serve(data: TypescriptThreadData, main: NonNullable<typeof parentPort>)
     },
     complete: ({ declarations, code, position }) => {
       const { start, end, candidates } = converter().complete(declarations, withoutExports(ts, code), position);
-      return { start, end, candidates };
+      return start === end ? inString(code, position, candidates) : { start, end, candidates };
     },
     inspect: ({ declarations, code, position }) => {
       const info = converter().inspect(declarations, withoutExports(ts, code), position);
       if (info === undefined || info === null) return null;
-      return { text: printQuickInfo({ ...info, documentation: [], tags: [] }), documentation: printQuickInfo({ ...info, displayParts: [] }).trim() };
+      const text = printQuickInfo({ ...info, documentation: [], tags: [] });
+      // So the compiler speaks of a name that nothing declares.
+      if (text.trim() === "any") return null;
+      return { text, documentation: printQuickInfo({ ...info, displayParts: [] }).trim() };
     },
     isComplete: ({ code }) => completeness(ts, code, isCompleteCode(code)),
   };
@@ -146,6 +149,17 @@ function adapt(ts: Ts, data: TypescriptThreadData): { ts: Ts; maps: Map<string, 
     return { ...result, outputText: output };
   };
   return { ts: compiler, maps };
+}
+
+/** In a text (a module's name, say) tslab leaves open what a candidate replaces: the longest piece before the cursor that it begins with. */
+function inString(code: string, position: number, candidates: string[]): CompletionInfo {
+  const typed = /["'`]([^"'`\n]*)$/.exec(code.slice(0, position))?.[1] ?? "";
+  for (let from = 0; from < typed.length; from++) {
+    const piece = typed.slice(from);
+    const fitting = candidates.filter((candidate) => candidate.startsWith(piece));
+    if (fitting.length > 0) return { start: position - piece.length, end: position, candidates: fitting };
+  }
+  return { start: position, end: position, candidates };
 }
 
 /**

@@ -94,6 +94,26 @@ describe("values", () => {
   });
 });
 
+describe("help while typing", () => {
+  test("a module's name is completed in place; positions count code points", async () => {
+    for (const code of ["import { } from 'node:os", "const 😀 = 1; import { } from 'node:os"]) {
+      const end = [...code].length;
+      const typed = "node:os";
+      const answer = await kernel.request("complete_request", { code, cursor_pos: end });
+      expect(answer).toMatchObject({ status: "ok", cursor_start: end - typed.length, cursor_end: end });
+      for (const match of answer["matches"] as string[]) expect(match.startsWith(typed)).toBe(true);
+      expect((answer["matches"] as string[]).length).toBeGreaterThan(0);
+    }
+    await text("const größe = { länge: 1 };");
+    expect(await kernel.request("complete_request", { code: "'😀'; größe.l", cursor_pos: 12 })).toMatchObject({ matches: ["länge"], cursor_start: 11, cursor_end: 12 });
+  });
+
+  test("a name that nothing declares is not found", async () => {
+    expect(await kernel.request("inspect_request", { code: "nothingOfThisName", cursor_pos: 4, detail_level: 0 })).toMatchObject({ status: "ok", found: false });
+    expect(await kernel.request("inspect_request", { code: "'😀'; größe", cursor_pos: 8, detail_level: 0 })).toMatchObject({ found: true });
+  });
+});
+
 describe("processes", () => {
   test("process.exit ends the cell and says so; the kernel keeps its variables", async () => {
     await text("const kept = 'kept';");
