@@ -135,7 +135,7 @@ export async function installDependencies(note = () => {}) {
   const npm = npmCommand();
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip", npm_config_fund: "false", npm_config_audit: "false", npm_config_update_notifier: "false" };
   // An outer `npm start` in production mode must not leave out what the build needs.
-  for (const name of ["NODE_ENV", "npm_config_omit", "npm_config_production", "npm_config_offline"]) delete env[name];
+  for (const name of ["NODE_ENV", "npm_config_workspace", "npm_config_workspaces", "npm_config_include_workspace_root", "npm_config_omit", "npm_config_production", "npm_config_offline"]) delete env[name];
   const run = async (args) => {
     const result = await runProgram(npm.file, [...npm.first, ...args], { cwd: ROOT, env, shell: npm.shell });
     if (result.error?.code === "ENOENT") throw new StepError(`npm was not found beside ${process.execPath}: install Node.js with npm (nodejs.org, or your system's package "npm") and call the command again.`);
@@ -146,7 +146,8 @@ export async function installDependencies(note = () => {}) {
   const probe = await run(["view", "semver@7.0.0", "version", "--prefer-online", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=20000"]);
   const unreachable = probe.code === 0 ? undefined : causeOf(probe.output, "npm");
   const network = unreachable === undefined ? ["--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=8000"] : ["--offline"];
-  const common = ["--include=dev", "--include=optional", "--loglevel=error", ...network];
+  // Below the folder of somebody else's npm workspaces, npm would install there.
+  const common = ["--no-workspaces", "--include=dev", "--include=optional", "--loglevel=error", ...network];
 
   note("npm ci");
   let result = await run(["ci", ...common]);
