@@ -8,6 +8,10 @@ const PAUSE_MS = 700;
 /** Other work is not put off longer than this in one go: a page that asks without end must not stop it. */
 const MOST_MS = 20_000;
 
+/** Work that was interrupted as often goes through in the end. */
+const MOST_INTERRUPTIONS = 30;
+
+const interrupts = new Set<() => void>();
 let open = 0;
 let last = -Infinity;
 
@@ -15,6 +19,7 @@ let last = -Infinity;
 export async function asked<T>(answer: () => Promise<T>): Promise<T> {
   open++;
   last = performance.now();
+  for (const interrupt of [...interrupts]) interrupt();
   try {
     return await answer();
   } finally {
@@ -34,4 +39,25 @@ export async function quiet(signal: AbortSignal): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   signal.throwIfAborted();
+}
+
+/**
+ * Does long work when no page asks, and ends it where one does, to begin again later: for work that remembers what it has done so far. Rejects
+ * when `signal` aborts.
+ */
+export async function calmly<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  for (let interruptions = 0; ; interruptions++) {
+    await quiet(signal);
+    const click = new AbortController();
+    const interrupt = (): void => click.abort();
+    if (interruptions < MOST_INTERRUPTIONS) interrupts.add(interrupt);
+    try {
+      return await work(AbortSignal.any([signal, click.signal]));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!click.signal.aborted) throw error;
+    } finally {
+      interrupts.delete(interrupt);
+    }
+  }
 }

@@ -12,7 +12,7 @@ import { encodeHoldings } from "../protocol/payload-store";
 import { frontEndSeen } from "../ipywidgets/registry";
 import type { Answerer } from "./answers";
 import { answerQuestion } from "./answers";
-import { quiet } from "./clicks";
+import { calmly, quiet } from "./clicks";
 import { askedRoutes } from "./selection";
 
 /**
@@ -274,12 +274,13 @@ export class PictureShare {
     const T = run.tokens.length;
     const queries = Array.from({ length: nLayers }, () => new Set<number>());
     const states = Array.from({ length: nLayers }, () => new Set<number>());
+    // What the first view draws is not put off.
+    const politely = <V>(work: (signal: AbortSignal) => Promise<V>): Promise<V> => (!only && frontEndSeen() ? calmly(signal, work) : work(signal));
     const starts = only ?? (this.level === "seen" ? [selection.start, ...this.#seenStarts()] : undefined);
     const begins: RouteOptions["from"][] = [starts ? [...new Set(starts)] : "all", ...(selection.origin === null ? [] : [selection.origin])];
     for (const from of begins) {
       for (const renormalize of only ? [selection.renormalize] : [true, false]) {
-        if (!only && frontEndSeen()) await quiet(signal);
-        const graph = await run.routes({ from, threshold, renormalize, signal });
+        const graph = await politely((whenCalm) => run.routes({ from, threshold, renormalize, signal: whenCalm }));
         for (const { kind, layer, position } of graph.nodes) {
           if (kind === "A" || (parallelBlocks && kind === "I")) queries[layer].add(position);
           if (kind === "I") states[layer].add(position);
@@ -290,9 +291,8 @@ export class PictureShare {
     const pairs: StoredPair[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       const positions = [...queries[layer]].sort((a, b) => a - b);
-      if (!only && frontEndSeen()) await quiet(signal);
       if (positions.length > 0) {
-        const { terms, residual, ffn, bias } = await run.attentionContributions(layer, { positions, signal });
+        const { terms, residual, ffn, bias } = await politely((whenCalm) => run.attentionContributions(layer, { positions, signal: whenCalm }));
         const pattern = await run.attentionPattern(layer);
         positions.forEach((query, row) => {
           const own = terms.data.subarray(row * T * nHeads, (row + 1) * T * nHeads);
@@ -338,7 +338,7 @@ export class PictureShare {
       yield Array.from({ length: T }, (_, i) => ({ kind: "routes" as const, from: (start + T - i) % T, threshold, renormalize }));
     }
     if (this.level === "seen") return;
-    const rest = await run.routes({ from: "all", threshold, renormalize, signal });
+    const rest = await (frontEndSeen() ? calmly(signal, (whenCalm) => run.routes({ from: "all", threshold, renormalize, signal: whenCalm })) : run.routes({ from: "all", threshold, renormalize, signal }));
     const asks = picture === "flow-graph" && input.options.detail === false ? ["lens"] : (ASKS[picture] ?? ASKS["flow-graph"]!);
     const wanted = (batch: Batch): Batch => batch === ANSWERS ? ANSWERS : batch.filter(({ kind }) => asks.includes(kind));
     // What says most for its bytes comes first: a small budget then holds a little of everything.
