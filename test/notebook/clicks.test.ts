@@ -1,7 +1,11 @@
 /** What is only prepared gives way to what a page asks. */
 import { asked, calmly, clicking, quiet } from "../../src/notebook/clicks";
 
-const never = (signal: AbortSignal): Promise<never> => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
+const never = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    signal.addEventListener("abort", () => reject(signal.reason as Error));
+  });
 
 test("long work ends when a page asks, and begins again when it has not asked for a moment", async () => {
   const { signal } = new AbortController();
