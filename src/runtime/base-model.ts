@@ -1,6 +1,9 @@
+import { inspect } from "node:util";
 import type { ModelInfo, RunOptions, Tensor, Token, TransparentModel } from "../model/types";
 import type { BaseRun } from "./base-run";
 import { checkTokenIds } from "./check";
+
+const COUNT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
 /** A prompt as it was given: a text, or token ids that are used exactly as they are. */
 export type Prompt = string | readonly number[];
@@ -20,6 +23,13 @@ export abstract class BaseModel implements TransparentModel {
   protected abstract forward(tokens: readonly Token[], options: RunOptions): Promise<BaseRun>;
 
   async dispose(): Promise<void> {}
+
+  /** One line in a console and under a cell, instead of weights and sessions. */
+  [inspect.custom](): string {
+    const { name, family, nParams, nLayers, nHeads, nKeyValueHeads, dModel, dVocab, dtype, device } = this.info;
+    const heads = nKeyValueHeads === nHeads ? `${nHeads} heads` : `${nHeads} heads (${nKeyValueHeads} KV heads)`;
+    return `${name} (${family}): ${COUNT.format(nParams)} parameters, ${nLayers} layers, ${heads}, width ${dModel}, vocabulary ${dVocab}, ${dtype} on ${device}`;
+  }
 
   run(prompt: Prompt, options?: RunOptions): Promise<BaseRun>;
   run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<BaseRun[]>;

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
 import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
 import { attentionRowAlong, difference as readoutDifference, dot, pairAlong, type Readout } from "../attribution/readout";
@@ -34,6 +35,8 @@ const DIGEST_BYTES = 128 << 20;
 const SLICE_STEPS = 1 << 20;
 /** What an entry of a table of rows takes beside its numbers, roughly. */
 const ROW_BYTES = 1024;
+/** Tokens of a prompt that a console shows. */
+const SHOWN_TOKENS = 24;
 /** Axes that are unembedded together where a readout has to be found. */
 const AXES = 64;
 
@@ -52,6 +55,13 @@ export abstract class BaseRun implements Run {
   private readonly digests = new ByteCache(DIGEST_BYTES);
   private readonly turns = new Map<string, Promise<unknown>>();
   private disposed = false;
+
+  /** One line in a console and under a cell, instead of everything that a run keeps. */
+  [inspect.custom](): string {
+    const shown = this.tokens.slice(0, SHOWN_TOKENS).map(({ text }) => JSON.stringify(text));
+    const rest = this.tokens.length - shown.length;
+    return `Run of ${this.model.info.name}, ${this.tokens.length} token${this.tokens.length === 1 ? "" : "s"}: ${shown.join(" ")}${rest > 0 ? ` … ${rest} more` : ""}`;
+  }
 
   // What a model has to say.
 
