@@ -234,6 +234,21 @@ describe("flow graph", () => {
     expect((await drawn(all)).inked).toBeGreaterThan(0.2);
   });
 
+  test("bars are saved as a picture and as a table", async () => {
+    for (const [name, title, last] of [["panel-edge", "heads", "Head 11"], ["panel-ffn", "neurons", "Activation"]] as const) {
+      const panel = await open(name);
+      await panel.getByRole("listbox").first().locator("[role=option]").nth(3).waitFor();
+      const svg = await save(panel, `Save these ${title}`, "Save as SVG");
+      expect(svg).not.toMatch(/var\(--|<script|href=/);
+      expect(svg).toContain(`>${last}<`);
+      const options = await panel.getByRole("listbox").first().locator("[role=option]").count();
+      expect(svg.match(/<rect/g)?.length).toBe(1 + 2 * options);
+      expect((await drawn(svg)).inked).toBeGreaterThan(0.02);
+      const csv = await save(panel, `Save these ${title}`, "Save as CSV");
+      expect(csv.trim().split("\r\n").length).toBe(title === "heads" ? options : options + 1);
+    }
+  });
+
   test("saves an SVG that stands alone, and its edges as CSV", async () => {
     const graph = await open("graph-parallel");
     await graph.locator("[data-edge]").first().waitFor({ state: "attached" });

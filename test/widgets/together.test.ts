@@ -36,9 +36,13 @@ mine`,
   parts: `const tool = new Explorer(a);
 tool`,
   savedParts: `tool.select({ focus: { kind: "edge", source: "I0_2", target: "A1_4" }, head: { layer: 1, head: 2 } });
-await new Promise((resolve) => setTimeout(resolve, 1500));
+const saved = (part: "heads" | "maps" | "effect") => tool.save(part + ".csv", { part }).then(() => true, () => false);
+for (let i = 0; i < 200; i++) {
+  if (await saved("heads") && await saved("maps") && await saved("effect")) break;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+}
 const said: string[] = [];
-for (const [part, ending] of [["graph", "svg"], ["heads", "csv"], ["maps", "png"], ["maps", "csv"], ["effect", "csv"], ["follow", "csv"], ["heads", "png"]] as const) {
+for (const [part, ending] of [["graph", "svg"], ["heads", "csv"], ["maps", "png"], ["maps", "csv"], ["effect", "csv"], ["follow", "csv"], ["heads", "svg"], ["heads", "png"], ["effect", "png"]] as const) {
   try { await tool.save(part + "." + ending, { part }); } catch (error) { said.push((error as Error).message); }
 }
 console.log(JSON.stringify(said))`,
@@ -186,10 +190,12 @@ test("parts of the Explorer are saved from code, also within the whole tool", as
   await shown("parts").locator("lmt-explorer").scrollIntoViewIfNeeded();
   await shown("parts").locator("[data-edge]").first().waitFor({ state: "attached" });
   const said = JSON.parse(await says("savedParts")) as string[];
-  expect(said).toEqual(['This picture shows no part "follow" now: select what it is about first.', 'Its part "heads" cannot be saved as .png; it can as .csv.']);
+  expect(said).toEqual(['This picture shows no part "follow" now: select what it is about first.', 'Its part "effect" cannot be saved as .png; it can as .csv.']);
   const read = (name: string): Buffer => fs.readFileSync(path.join(jupyter.folder, name));
   expect(read("graph.svg").toString()).toMatch(/^<svg/);
   expect(read("heads.csv").toString()).toMatch(/^head,contribution,attention\r\n0,/);
+  expect(read("heads.svg").toString()).toMatch(/^<svg.*>All heads<.*>Head 3</s);
+  expect(read("heads.png").subarray(1, 4).toString()).toBe("PNG");
   expect(read("maps.png").subarray(1, 4).toString()).toBe("PNG");
   expect(read("maps.csv").toString().length).toBeGreaterThan(100);
   expect(read("effect.csv").toString()).toMatch(/promoted/);

@@ -3,8 +3,9 @@ import type { TemplateResult } from "lit";
 import { parseNode, shortText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
-import { saveCsv } from "../core/export";
 import { weight } from "../core/format";
+import { barsMenu, saveBars } from "./bars-picture";
+import type { BarFormat } from "./bars-picture";
 import { barsStyles, movedIndex } from "./bars-styles";
 import "./menu";
 
@@ -37,16 +38,20 @@ export class HeadBarsElement extends LmtElement {
     return from && to && to.layer >= 0 && to.kind !== "M" && from.kind !== "M" ? { layer: to.layer, query: to.position, key: from.position } : undefined;
   }
 
+  /** Heads in the order of the list. One scale for all bars: the sum's. */
+  get #shown(): { readonly order: readonly number[]; readonly contributions: readonly number[]; readonly sum: number } {
+    const contributions = [...(this.#heads.value?.contributions.data ?? [])];
+    const order = contributions.map((_, head) => head);
+    if (this.sorted) order.sort((a, b) => contributions[b] - contributions[a]);
+    return { order, contributions, sum: contributions.reduce((total, value) => total + value, 0) };
+  }
+
   protected override render(): TemplateResult {
     const edge = this.#edge;
     if (!this.source || !edge) return html`<div class="note">Select an attention edge to see which heads made it.</div>`;
     const answer = this.#heads.value;
     const tokens = this.source.facts.tokens;
-    const contributions = answer ? [...answer.contributions.data] : [];
-    const order = contributions.map((_, head) => head);
-    if (this.sorted) order.sort((a, b) => contributions[b] - contributions[a]);
-    // One scale for all bars: the sum's.
-    const sum = contributions.reduce((total, value) => total + value, 0);
+    const { order, contributions, sum } = this.#shown;
     const weights = answer?.weights.data;
     const chosen = this.selected.head?.layer === edge.layer ? this.selected.head.head : null;
     return html`
@@ -56,7 +61,7 @@ export class HeadBarsElement extends LmtElement {
         </h3>
         <span>
           <button aria-pressed=${this.sorted} title="Largest contribution first" @click=${() => (this.sorted = !this.sorted)}>Sort</button>
-          <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+          <lmt-menu label="Save these heads" .items=${barsMenu((format) => this.save(format))}></lmt-menu>
         </span>
       </header>
       ${this.#heads.renderStatus()}
@@ -99,11 +104,16 @@ export class HeadBarsElement extends LmtElement {
     void this.updateComplete.then(() => this.renderRoot.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }));
   }
 
-  /** Downloads the contributions as CSV. */
-  save(): void {
+  /** Downloads the bars as a picture, or their numbers as a table. */
+  save(format: BarFormat = "csv"): void | Promise<void> {
     const answer = this.#heads.value;
-    if (!answer) return;
-    saveCsv([["head", "contribution", "attention"], ...[...answer.contributions.data].map((value, head) => [head, value, answer.weights.data[head]])], "heads.csv");
+    const edge = this.#edge;
+    if (!answer || !edge || !this.source) return;
+    const { order, contributions, sum } = this.#shown;
+    const token = (position: number): string => shortText(this.source!.facts.tokens[position]?.text ?? "", 14);
+    const bars = order.map((head) => ({ id: head, name: `Head ${head}`, contribution: contributions[head], shown: weight(contributions[head]), more: { value: answer.weights.data[head], shown: weight(answer.weights.data[head]) } }));
+    const title = `Heads of layer ${edge.layer}  ${token(edge.key)} → ${token(edge.query)}`;
+    return saveBars(this, { name: "heads", title, columns: ["Head", "Contribution", "Attention"], most: sum, bars: [{ name: "All heads", contribution: sum, shown: weight(sum) }, ...bars] }, format);
   }
 }
 

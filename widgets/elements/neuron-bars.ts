@@ -3,10 +3,13 @@ import type { TemplateResult } from "lit";
 import { parseNode, shortText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
-import { saveCsv } from "../core/export";
 import { score, weight } from "../core/format";
+import { barsMenu, saveBars } from "./bars-picture";
+import type { BarFormat } from "./bars-picture";
 import { barsStyles, movedIndex } from "./bars-styles";
 import "./menu";
+
+const largest = (neurons: readonly { readonly contribution: number }[]): number => Math.max(1e-12, ...neurons.map((n) => n.contribution));
 
 /** The neurons that contribute most to the selected feed-forward block. A click chooses one (selection's `neuron`). */
 export class NeuronBarsElement extends LmtElement {
@@ -44,14 +47,14 @@ export class NeuronBarsElement extends LmtElement {
     const block = this.#block;
     if (!this.source || !block) return html`<div class="note">Select a feed-forward block to see its neurons.</div>`;
     const neurons = this.#neurons.value?.neurons ?? [];
-    const most = Math.max(1e-12, ...neurons.map((n) => n.contribution));
+    const most = largest(neurons);
     const chosen = this.selected.neuron?.layer === block.layer && this.selected.neuron.position === block.position ? this.selected.neuron.neuron : null;
     return html`
       <header>
         <h3>
           Neurons of layer ${block.layer} <span class="token soft">${shortText(this.source.facts.tokens[block.position]?.text ?? "", 14)}</span>
         </h3>
-        <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+        <lmt-menu label="Save these neurons" .items=${barsMenu((format) => this.save(format))}></lmt-menu>
       </header>
       ${this.#neurons.renderStatus()}
       ${neurons.length
@@ -89,10 +92,14 @@ export class NeuronBarsElement extends LmtElement {
     void this.updateComplete.then(() => this.renderRoot.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }));
   }
 
-  /** Downloads the neurons as CSV. */
-  save(): void {
+  /** Downloads the bars as a picture, or their numbers as a table. */
+  save(format: BarFormat = "csv"): void | Promise<void> {
     const neurons = this.#neurons.value?.neurons ?? [];
-    saveCsv([["neuron", "contribution", "activation"], ...neurons.map((n) => [n.neuron, n.contribution, n.activation])], "neurons.csv");
+    const block = this.#block;
+    if (neurons.length === 0 || !block || !this.source) return;
+    const bars = neurons.map(({ neuron, contribution, activation }) => ({ id: neuron, name: String(neuron), contribution, shown: weight(contribution), more: { value: activation, shown: score(activation) } }));
+    const title = `Neurons of layer ${block.layer}  ${shortText(this.source.facts.tokens[block.position]?.text ?? "", 14)}`;
+    return saveBars(this, { name: "neurons", title, columns: ["Neuron", "Contribution", "Activation"], most: largest(neurons), bars }, format);
   }
 }
 

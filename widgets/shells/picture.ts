@@ -98,8 +98,8 @@ const FORMATS: Readonly<Record<string, readonly string[]>> = {
   "lmt-follow-chart": ["svg", "png", "csv"],
   "lmt-token-table": ["csv"],
   "lmt-effect-table": ["csv"],
-  "lmt-head-bars": ["csv"],
-  "lmt-neuron-bars": ["csv"],
+  "lmt-head-bars": ["svg", "png", "csv"],
+  "lmt-neuron-bars": ["svg", "png", "csv"],
   "lmt-lens-grid": ["svg", "png", "csv"],
 };
 
