@@ -14,12 +14,18 @@ function install() {
     for (const element of root.querySelectorAll("*")) if (element.shadowRoot) found.push(...deep(element.shadowRoot, selector));
     return found;
   };
-  const explorer = () => deep(document, "lmt-explorer").at(-1);
+  // Found once: looking through the whole page in every frame would be part of what is measured.
+  let found;
+  const explorer = () => (found?.isConnected ? found : (found = deep(document, "lmt-explorer").at(-1)));
   const part = (name) => explorer()?.shadowRoot.querySelector(name)?.shadowRoot;
+  const PARTS = ["flow-graph", "token-table", "effect-table", "head-bars", "neuron-bars", "token-matrix", "follow-chart"].map((name) => `lmt-${name}`).join();
   const busy = () => {
-    const [error] = deep(explorer().shadowRoot, ".error");
-    if (error) throw new Error(`The Explorer says: ${error.textContent}`);
-    return deep(explorer().shadowRoot, ".busy[data-on]").length > 0;
+    const roots = [explorer().shadowRoot, ...[...explorer().shadowRoot.querySelectorAll(PARTS)].map((element) => element.shadowRoot)];
+    for (const root of roots) {
+      const error = root.querySelector(".error");
+      if (error) throw new Error(`The Explorer says: ${error.textContent}`);
+    }
+    return roots.some((root) => root.querySelector(".busy[data-on]"));
   };
   const text = (name, selector) => part(name)?.querySelector(selector)?.textContent.replace(/\s+/g, " ").trim() ?? "";
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));

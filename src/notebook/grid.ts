@@ -2,8 +2,8 @@ import type { Run } from "../model/types";
 import type { Answer, GridAnswer, Question, WireToken } from "../protocol";
 import { ProtocolError, tensor } from "../protocol";
 
-/** States that go through the vocabulary at once: a model may do them in one pass over its weights. */
-const VECTORS = 32;
+/** States that go through the vocabulary at once: a model may do them in one pass over its weights. What is under way delays a click: not many. */
+const VECTORS = 16;
 /** Positions of a row that are computed and remembered together. */
 const SPAN = 128;
 
@@ -65,7 +65,10 @@ async function computed(run: Run, row: number, first: number, normalize: boolean
       span.probabilities[begin + i] = probability;
       span.entropies[begin + i] = entropy;
       // Interrupts, clicks and cancellations come through.
-      if (i % 8 === 7) await new Promise((resolve) => setImmediate(resolve));
+      if (i % 8 === 7) {
+        await new Promise((resolve) => setImmediate(resolve));
+        signal.throwIfAborted();
+      }
     }
   }
   spans.set(key, span);

@@ -58,6 +58,9 @@ const WITHOUT_ROUTES: ReadonlySet<PictureName> = new Set(["token-matrix", "token
 
 type Batch = readonly Question[];
 
+/** Questions that ask for many states: between two of them is too seldom to look for clicks. */
+const LONG: ReadonlySet<Question["kind"]> = new Set(["grid", "follow"]);
+
 /** In a plan: what follows depends on the answers to what came before. */
 const ANSWERS: Batch = [];
 
@@ -172,7 +175,9 @@ export class PictureShare {
         await quiet(signal);
       }
       guessed += cost;
-      const asked = Promise.allSettled(part.map((question) => this.#answers.ask(question, signal)));
+      const ask = (question: Question): Promise<Answered> =>
+        polite && LONG.has(question.kind) ? calmly(signal, (whenCalm) => this.#answers.ask(question, whenCalm)) : this.#answers.ask(question, signal);
+      const asked = Promise.allSettled(part.map(ask));
       const before = pending;
       // The engine computes a part while the one before is sorted out here.
       pending = (async () => {
