@@ -13,7 +13,9 @@ if (!chromiumPath) throw new Error('No Chromium found: install it ("apt install 
 const chosen = process.argv.slice(2).map(Number).filter((tokens) => tokens > 0);
 const sizes = chosen.length ? chosen : [32, 128, 256];
 const FRAME_MS = 16;
+/** What a click at `CLICK_TOKENS` tokens may take. */
 const CLICK_MS = 100;
+const CLICK_TOKENS = 128;
 const sorted = (values) => [...values].sort((a, b) => a - b);
 const median = (values) => sorted(values)[values.length >> 1];
 const most = (values) => sorted(values)[Math.floor(values.length * 0.95)];
@@ -136,9 +138,10 @@ for (const tokens of folder === undefined ? [] : sizes) {
   }
   console.log(`\nJupyterLab, GPT-2 small's shape, ${tokens} tokens, ${measured.edges} edges (${measured.attention} of attention to other tokens): cell run → graph drawn ${ms(measured.first)}`);
   console.table(measured.rows.map(({ what, median: middle, worst, n }) => {
-    const ok = middle <= CLICK_MS || tokens > 128;
+    const limited = tokens === CLICK_TOKENS;
+    const ok = middle <= CLICK_MS || !limited;
     missed ||= !ok;
-    return { "click → shown": what, median: ms(middle), worst: ms(worst), n, "must be ≤": tokens > 128 ? "" : ms(CLICK_MS), "": tokens > 128 ? "" : ok ? "ok" : "MISSED" };
+    return { "click → shown": what, median: ms(middle), worst: ms(worst), n, "must be ≤": limited ? ms(CLICK_MS) : "", "": !limited ? "" : ok ? "ok" : "MISSED" };
   }));
 }
 process.exit(missed ? 1 : 0);

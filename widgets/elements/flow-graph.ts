@@ -117,7 +117,8 @@ export class FlowGraphElement extends LmtElement {
       .pannable {
         cursor: grab;
       }
-      .pannable:active {
+      /* Not :active: a cursor is inherited by every mark, and a click that styles thousands of them anew is a slow click. */
+      .panning {
         cursor: grabbing;
       }
       text {
@@ -613,8 +614,10 @@ export class FlowGraphElement extends LmtElement {
         .clickDistance(4)
         .on("zoom", (event: D3ZoomEvent<SVGSVGElement, unknown>) => {
           this.#transform = event.transform;
+          if ((event.sourceEvent as Event | null)?.type === "mousemove") node.classList.add("panning");
           this.#place();
-        });
+        })
+        .on("end", () => node.classList.remove("panning"));
       svg.call(this.#zoom).on("dblclick.zoom", null);
     }
 
