@@ -14,7 +14,7 @@ import { ARTIFACTS } from "../support/jupyter";
 const BASELINE = path.join(__dirname, "baseline");
 const UPDATE = process.env.LM_TRANSPARENCY_UPDATE === "1";
 /** Share of a picture that may differ: a line that breaks elsewhere moves more than this. */
-const MOST_DIFFERENT = 0.02;
+const MOST_DIFFERENT = 0.01;
 /** Many marks: checked in one theme, and not for the contrast of each. */
 const HUGE = /-(huge|128|1024)$/;
 /** Variants of what is checked in both themes. */
