@@ -4,7 +4,7 @@
  *   library      src/**            → dist/                                       (tsc)
  *   esm          dist/index.js, …  → dist/index.mjs, dist/index.d.mts, …         (names only; one copy of the code)
  *   wasm         src/**\/wasm       → dist/                                       (scripts/build-wasm.mjs)
- *   kernelspec   src/kernel/kernelspec → share/jupyter/kernels/lm-transparency
+ *   kernelspec   src/jupyter/kernel/kernelspec → share/jupyter/kernels/lm-transparency
  *   widgets      widgets, labextension → share/jupyter/labextensions/lm-transparency, share/jupyter/nbextensions, dist/static (webpack)
  *   nbconvert    labextension/nbconvert → share/jupyter/nbconvert/templates/lm-transparency
  *
@@ -99,9 +99,9 @@ const STEPS = [
   },
   {
     name: "kernelspec",
-    inputs: () => filesUnder(ROOT, ["src/kernel/kernelspec"]),
+    inputs: () => filesUnder(ROOT, ["src/jupyter/kernel/kernelspec"]),
     made: () => filesUnder(ROOT, ["share/jupyter/kernels"]),
-    run: () => copyFolder("src/kernel/kernelspec", "share/jupyter/kernels/lm-transparency"),
+    run: () => copyFolder("src/jupyter/kernel/kernelspec", "share/jupyter/kernels/lm-transparency"),
   },
   {
     name: "widgets",

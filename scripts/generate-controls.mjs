@@ -1,4 +1,4 @@
-// Writes src/ipywidgets/generated.ts from the published schema of the stock widgets (@jupyter-widgets/schema).
+// Writes src/jupyter/ipywidgets/generated.ts from the published schema of the stock widgets (@jupyter-widgets/schema).
 // Run after a new version of the schema: node scripts/generate-controls.mjs
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -133,11 +133,11 @@ function generate() {
   ].join("\n");
 }
 
-const target = fileURLToPath(new URL("../src/ipywidgets/generated.ts", import.meta.url));
+const target = fileURLToPath(new URL("../src/jupyter/ipywidgets/generated.ts", import.meta.url));
 const text = generate();
 if (process.argv.includes("--check")) {
   if (readFileSync(target, "utf8") !== text) {
-    process.stderr.write("src/ipywidgets/generated.ts is not what the schema gives; run node scripts/generate-controls.mjs\n");
+    process.stderr.write("src/jupyter/ipywidgets/generated.ts is not what the schema gives; run node scripts/generate-controls.mjs\n");
     process.exit(1);
   }
 } else {

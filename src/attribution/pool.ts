@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { Reclaimer } from "../engine/reclaim";
+import { Reclaimer } from "../threads/reclaim";
 import { CONTROL, type AttentionJob, type JobAnswer } from "./jobs";
 
 interface Pending {

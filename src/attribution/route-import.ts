@@ -1,5 +1,5 @@
-import type { EdgeKind, RouteEdge, RouteGraph, RouteNode } from "../model/types";
-import { parseNodeName } from "./names";
+import type { EdgeKind, NodeName, RouteEdge, RouteGraph, RouteNode } from "../model/types";
+import { isNodeName, parseNode } from "../model/names";
 import { checkFormat, CSV_HEADER, type Rest, type RouteFormat } from "./route-formats";
 import { routeGraph } from "./route-graph";
 import { ROUTE_GRAPH_SCHEMA } from "./route-schema";
@@ -31,7 +31,7 @@ function number(text: string | undefined, what: string): number {
 
 function readEdge(source: string, target: string, kind: string, weight: string, heads: string): RouteEdge {
   const byHead = readHeads(heads);
-  return { source, target, kind: edgeKind(kind), weight: number(weight, "an edge's weight"), ...(byHead ? { heads: byHead } : {}) };
+  return { source: readNode(source).name, target: readNode(target).name, kind: edgeKind(kind), weight: number(weight, "an edge's weight"), ...(byHead ? { heads: byHead } : {}) };
 }
 
 function edgeKind(kind: unknown): EdgeKind {
@@ -41,9 +41,9 @@ function edgeKind(kind: unknown): EdgeKind {
 }
 
 function readNode(name: unknown): RouteNode {
-  const node = typeof name === "string" ? parseNodeName(name) : undefined;
-  if (!node) throw unreadable(`${show(name)} is no node's name`);
-  return node;
+  const place = typeof name === "string" && isNodeName(name) ? parseNode(name) : undefined;
+  if (!place) throw unreadable(`${show(name)} is no node's name`);
+  return { name: name as NodeName, ...place };
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);

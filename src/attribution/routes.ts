@@ -1,4 +1,5 @@
-import type { ProgressListener, RouteEdge, RouteNode } from "../model/types";
+import { nodeName, stateBelow } from "../model/names";
+import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { AttentionRow } from "./attention-row";
 import { FLOOR, notableKeys, notableTerms, sumOverHeads, type NotableKeys, type NotableTerms } from "./notable";
 
@@ -76,7 +77,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
     const intoMiddles: RouteEdge[] = [];
     const intoBlocks: RouteEdge[] = [];
     const intoStates: RouteEdge[] = [];
-    const below = layer === 0 ? "X0" : `I${layer - 1}`;
+    const below = (position: number): NodeName => stateBelow(layer, position);
 
     // The FFN block beside the residual.
     if (!parallelBlocks && inputs[layer + 1].size > 0) {
@@ -85,14 +86,14 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
       for (let i = 0; i < positions.length; i++) {
         const position = positions[i];
         const [ffn, residual] = keep(parts[i], options);
-        const target = `I${layer}_${position}`;
+        const target = nodeName("I", layer, position);
         if (residual > 0) {
           middles[layer].add(position);
-          intoStates.push({ source: `A${layer}_${position}`, target, kind: "residual", weight: residual });
+          intoStates.push({ source: nodeName("A", layer, position), target, kind: "residual", weight: residual });
         }
         if (ffn > 0) {
           reachBlock(layer, position, ffn);
-          intoStates.push({ source: `M${layer}_${position}`, target, kind: "ffn-out", weight: ffn });
+          intoStates.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", weight: ffn });
         }
         await breathe();
       }
@@ -106,23 +107,23 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
       const edges = parallelBlocks ? intoStates : intoMiddles;
       for (let i = 0; i < positions.length; i++) {
         const position = positions[i];
-        const target = `${parallelBlocks ? "I" : "A"}${layer}_${position}`;
+        const target = nodeName(parallelBlocks ? "I" : "A", layer, position);
         const { keys, residual, ffn } = rows[i]();
         // The residual comes before the attention of a token to itself, whose key is the last.
         const self = keys.length > 0 && keys[keys.length - 1].key === position ? keys.length - 1 : keys.length;
         for (let j = 0; j <= keys.length; j++) {
           if (j === self && residual > 0) {
             inputs[layer].add(position);
-            edges.push({ source: `${below}_${position}`, target, kind: "residual", weight: residual });
+            edges.push({ source: below(position), target, kind: "residual", weight: residual });
           }
           if (j === keys.length) break;
           const { key, weight, heads } = keys[j];
           inputs[layer].add(key);
-          edges.push({ source: `${below}_${key}`, target, kind: "attention", weight, heads });
+          edges.push({ source: below(key), target, kind: "attention", weight, heads });
         }
         if (ffn > 0) {
           reachBlock(layer, position, ffn);
-          edges.push({ source: `M${layer}_${position}`, target, kind: "ffn-out", weight: ffn });
+          edges.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", weight: ffn });
         }
         await breathe();
       }
@@ -130,7 +131,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
     for (const position of ascending(blocks[layer].keys())) {
       const weight = blocks[layer].get(position) as number;
       if (parallelBlocks) inputs[layer].add(position);
-      intoBlocks.push({ source: `${parallelBlocks ? below : `A${layer}`}_${position}`, target: `M${layer}_${position}`, kind: "ffn-in", weight });
+      intoBlocks.push({ source: parallelBlocks ? below(position) : nodeName("A", layer, position), target: nodeName("M", layer, position), kind: "ffn-in", weight });
     }
     layers.push(intoMiddles.concat(intoBlocks, intoStates));
     options.onProgress?.({ stage: "routes", done: nLayers - layer, total: nLayers, unit: "layers" });
@@ -138,7 +139,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
 
   const nodes: RouteNode[] = [];
   const list = (kind: RouteNode["kind"], layer: number, positions: Iterable<number>): void => {
-    for (const position of ascending(positions)) nodes.push({ name: `${kind}${kind === "X" ? 0 : layer}_${position}`, kind, layer, position });
+    for (const position of ascending(positions)) nodes.push({ name: nodeName(kind, layer, position), kind, layer, position });
   };
   list("X", -1, inputs[0]);
   for (let layer = 0; layer < nLayers; layer++) {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
-import { Reclaimer } from "../engine/reclaim";
+import { Reclaimer } from "../threads/reclaim";
 import { proximity } from "./contributions";
 import { CONTROL, EPSILON, type AttentionJob, type JobAnswer } from "./jobs";
 

@@ -2,7 +2,7 @@ import { readFile, rename } from "node:fs/promises";
 import { aggregate as aggregatePrompts, PromptError, type AggregateState } from "../runtime/aggregate";
 import { loadModel } from "../runtime/load";
 import { promptLines } from "../runtime/prompt-file";
-import { choiceOption, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
+import { choiceOption, loadOptions, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
 import { checkWritable, reading, writeWhole } from "./output";
 
 const usage = `lm-transparency aggregate --model M --prompts FILE [options]
@@ -80,8 +80,7 @@ export const aggregate: Command = {
     const resume = await readState(values.state);
     const total = await reading(file, count(promptLines(file, limit)));
     const { signal } = context;
-    const { revision, "cache-dir": cacheDir, device, dtype } = values;
-    const model = await loadModel(values.model, { revision, cacheDir, device, dtype, signal, onProgress: context.progress });
+        const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
     let last: (() => AggregateState) | undefined;
     // The first prompt's is written at once: an unwritable file is found early.
     let saved = -Infinity;

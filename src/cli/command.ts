@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
-import type { Progress } from "../model/types";
+import { DTYPES } from "../model/check";
+import type { LoadOptions, Progress } from "../model/types";
 
 /** One word after `lm-transparency`. */
 export interface Command {
@@ -99,6 +100,11 @@ export const MODEL_OPTIONS = {
   device: { type: "string" },
   dtype: { type: "string" },
 } as const;
+
+/** The options of `loadModel` that these say. */
+export function loadOptions({ revision, "cache-dir": cacheDir, device, dtype }: OptionValues<typeof MODEL_OPTIONS>): LoadOptions {
+  return { revision, cacheDir, device, dtype: dtype === undefined ? undefined : choiceOption("dtype", dtype, DTYPES) };
+}
 
 export const MODEL_USAGE = `  --model M            a hub id (owner/name or owner/name@revision), a folder, a .gguf file, or "default"
   --revision R         branch, tag or commit of a hub repository

@@ -3,7 +3,7 @@ import { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "../attribution/ro
 import { topIds, probabilities } from "../lens/vocabulary";
 import type { ModelInfo, NodeName, RouteEdge, RouteOptions, Run, Token, TransparentModel } from "../model/types";
 import { loadModel } from "../runtime/load";
-import { choiceOption, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
+import { choiceOption, loadOptions, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
 import { checkWritable, writePieces, writeWhole } from "./output";
 
 /** What `trace` prints. */
@@ -124,8 +124,7 @@ export const trace: Command = {
     };
     await checkWritable(values.json, values.graph);
     const { signal } = context;
-    const { revision, "cache-dir": cacheDir, device, dtype } = values;
-    const model = await loadModel(values.model, { revision, cacheDir, device, dtype, signal, onProgress: context.progress });
+        const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
     try {
       const runOptions = { signal, onProgress: context.progress, addSpecialTokens: !values["no-special-tokens"] };
       const run = typeof parsed.prompt === "string" ? await model.run(parsed.prompt, runOptions) : await model.run(parsed.prompt, runOptions);

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { jsonErrorIndex } from "./json-place";
+import type { Device, Dtype } from "../model/types";
 import { CHECKS, checkModelPath } from "./keys";
 import type { ExplorerConfig, ShareLevel } from "./keys";
 
@@ -35,8 +36,8 @@ export interface ExplorerSettings {
   readonly maxPromptLength: number | null;
   readonly demo: boolean;
   readonly debug: boolean;
-  readonly device: string;
-  readonly dtype: string;
+  readonly device: Device;
+  readonly dtype: Dtype;
   readonly threshold: number;
   readonly renormalize: boolean;
   readonly normalize: boolean;

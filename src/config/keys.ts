@@ -1,8 +1,8 @@
 /** The keys of a configuration: what each has to be. The JSON schema for editors says the same and is tested against this. */
 
-import { dtypes } from "../engine/precision";
+import { DTYPES } from "../model/check";
+import type { Device, Dtype } from "../model/types";
 
-export const DTYPES = dtypes;
 export const SHARE_LEVELS = ["seen", "routes", "all", "none"] as const;
 export type ShareLevel = (typeof SHARE_LEVELS)[number];
 
@@ -25,9 +25,9 @@ export interface ExplorerConfig {
   /** Show how long things took. Default false. */
   readonly debug?: boolean;
   /** Default "auto". */
-  readonly device?: string;
+  readonly device?: Device;
   /** Default "auto". */
-  readonly dtype?: (typeof DTYPES)[number];
+  readonly dtype?: Dtype;
   /** Contribution threshold at first, 0 to 1. Default 0.04. */
   readonly threshold?: number;
   /** Scale what passed the threshold to sum 1. Default true. */

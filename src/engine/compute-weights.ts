@@ -3,7 +3,8 @@ import type { Architecture, Linear, WeightRef } from "../model/architecture";
 import type { WeightEntry, WeightSource } from "../model/weights";
 import type { GraphLayer } from "./layer-graph";
 import { fromGgufBlocks, ggufBlockShape, isGgufBlockType } from "./gguf-blocks";
-import { type Blocks, dequantize, type Dtype, quantize, roundToHalf, strides, toHalfBits } from "./precision";
+import { type Blocks, dequantize, quantize, roundToHalf, strides, toHalfBits } from "./precision";
+import type { Dtype } from "../model/types";
 
 /** Whether matrices may be held as float32 ("fast"), or are held as small as they are ("small"). */
 export type Residence = "fast" | "small";

@@ -5,7 +5,7 @@ import { buildLayerGraph, buildLogitCapGraph, buildNormGraph, buildUnembeddingGr
 import type { ParameterSource } from "./graph-builder";
 import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
 import type { Array32, Session, Sessions } from "./sessions";
-import type { Reclaimer } from "./reclaim";
+import type { Reclaimer } from "../threads/reclaim";
 import { roundToHalf } from "./precision";
 import { LARGE, Scratch } from "./scratch";
 import type { LayerConstants, LayerTensorName, MemoryPlan } from "./types";

@@ -37,10 +37,10 @@ export function providersFor(device: string, supported: readonly Provider[]): re
   if (device === "auto" || device === "cpu") return ["cpu"];
   if (device === "gpu") {
     const gpus = gpuProviders.filter(name => names.includes(name));
-    if (gpus.length === 0) throw new Error(`onnxruntime-node has no GPU device on ${process.platform}/${process.arch}; "cpu" works.`);
+    if (gpus.length === 0) throw new RangeError(`onnxruntime-node has no GPU device on ${process.platform}/${process.arch}; "cpu" works.`);
     return gpus;
   }
-  if (!names.includes(device)) throw new Error(`There is no device "${device}" on ${process.platform}/${process.arch}; there are ${list(["auto", "gpu", ...names].map(name => `"${name}"`))}.`);
+  if (!names.includes(device)) throw new RangeError(`There is no device "${device}" on ${process.platform}/${process.arch}; there are ${list(["auto", "gpu", ...names].map(name => `"${name}"`))}.`);
   return [device];
 }
 

@@ -5,13 +5,13 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { Architecture, Rotary } from "../model/architecture";
-import { list } from "../model/errors";
+import { checkDtype, checkIndex } from "../model/check";
 import type { ProgressListener, Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
 import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
 import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./memory";
-import { type Dtype, dtypes } from "./precision";
-import { Reclaimer } from "./reclaim";
+import type { Dtype } from "../model/types";
+import { Reclaimer } from "../threads/reclaim";
 import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
 
 export type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
@@ -47,8 +47,7 @@ export async function createEngine(files: EngineFiles, options: EngineOptions = 
   options.signal?.throwIfAborted();
   checkArchitecture(files.architecture);
   const { plain, rotaries } = withoutFunctions(files.architecture);
-  const dtype = (options.dtype ?? "auto") as Dtype;
-  if (!dtypes.includes(dtype)) throw new Error(`There is no dtype "${dtype}"; there are ${list(dtypes.map(name => `"${name}"`))}.`);
+  const dtype = checkDtype(options.dtype ?? "auto");
   const settings: ComputeSettings = {
     device: options.device ?? "auto",
     dtype,
@@ -259,7 +258,7 @@ class WorkerEngine implements Engine {
   }
 
   constants(layer: number): Promise<LayerConstants> {
-    checkIndex("Layer", layer, this.architecture.nLayers);
+    checkIndex("layer", layer, this.architecture.nLayers);
     const known = this.constantsOf.get(layer) ?? this.thread.ask("constants", { layer }).then(answer => answer.constants);
     this.constantsOf.set(layer, known);
     return known;
@@ -273,8 +272,8 @@ class WorkerEngine implements Engine {
   }
 
   async neuronOutput(layer: number, neuron: number): Promise<Float32Array> {
-    checkIndex("Layer", layer, this.architecture.nLayers);
-    checkIndex("Neuron", neuron, this.architecture.dFfn);
+    checkIndex("layer", layer, this.architecture.nLayers);
+    checkIndex("neuron", neuron, this.architecture.dFfn);
     return (await this.thread.ask("neuronOutput", { layer, neuron })).row;
   }
 
@@ -303,10 +302,6 @@ class WorkerEngine implements Engine {
         return 4 * nTokens * dModel;
     }
   }
-}
-
-function checkIndex(what: string, index: number, count: number): void {
-  if (!Number.isInteger(index) || index < 0 || index >= count) throw new RangeError(`${what} ${index} does not exist: ${what.toLowerCase()}s are 0 to ${count - 1}.`);
 }
 
 class LocalPass implements Pass {
@@ -341,7 +336,7 @@ class LocalPass implements Pass {
     const { nLayers, dModel, dVocab } = this.architecture;
     this.check(0);
     const { data } = this.state(nLayers);
-    if (position !== undefined) checkIndex("Position", position, this.nTokens);
+    if (position !== undefined) checkIndex("position", position, this.nTokens);
     const vectors = position === undefined ? data : data.subarray(position * dModel, (position + 1) * dModel);
     const { logits } = await this.thread.ask("unembed", { vectors, normalize: true });
     return { data: logits, dims: position === undefined ? [this.nTokens, dVocab] : [dVocab] };
@@ -349,7 +344,7 @@ class LocalPass implements Pass {
 
   async neuronProximities(layer: number, position: number): Promise<Float32Array> {
     this.check(layer);
-    checkIndex("Position", position, this.nTokens);
+    checkIndex("position", position, this.nTokens);
     const { dModel, dFfn } = this.architecture;
     const { ffn_post, ffn_scale, resid_post } = await this.fetch(layer, ["ffn_post", "ffn_scale", "resid_post"]);
     const whole = resid_post.data.subarray(position * dModel, (position + 1) * dModel);
@@ -365,7 +360,7 @@ class LocalPass implements Pass {
 
   private check(layer: number): void {
     if (this.disposed) throw new Error("This run was disposed of.");
-    checkIndex("Layer", layer, this.architecture.nLayers);
+    checkIndex("layer", layer, this.architecture.nLayers);
   }
 
   private state(index: number): Tensor {

@@ -3,7 +3,7 @@ import type { Architecture } from "../model/architecture";
 import type { Tensor } from "../model/types";
 import type { WeightEntry } from "../model/weights";
 import type { GraphLayer } from "./layer-graph";
-import type { Dtype } from "./precision";
+import type { Dtype } from "../model/types";
 import type { LayerConstants, LayerTensorName, MemoryPlan } from "./types";
 
 /** An architecture without its functions: a layer's rotary embedding is `rotaryIndex` in a list that the main thread keeps. */

@@ -2,11 +2,6 @@
  * Number formats of weights: rounding to 16 bits, and quantisation in blocks of 32 inputs as MatMulNBits takes it
  * (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits).
  */
-
-/** What `dtype` can be: what weights are rounded to. "auto" leaves them as the file has them. */
-export const dtypes = ["auto", "float32", "float16", "bfloat16", "q8", "q4"] as const;
-export type Dtype = (typeof dtypes)[number];
-
 /** Inputs that share a scale, where we quantise. */
 const BLOCK = 32;
 

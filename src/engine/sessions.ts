@@ -4,7 +4,7 @@ import type { ComputeWeights, Role, StoredMatrix } from "./compute-weights";
 import type { BlockContent, DenseContent, ParameterSource } from "./graph-builder";
 import type { BuiltGraph } from "./layer-graph";
 import { encodeModel, type Graph, type Initializer } from "./onnx";
-import type { Reclaimer } from "./reclaim";
+import type { Reclaimer } from "../threads/reclaim";
 import { controlFields } from "./messages";
 
 type Runtime = typeof import("onnxruntime-node");

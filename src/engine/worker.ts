@@ -9,7 +9,7 @@ import { ComputeWeights } from "./compute-weights";
 import { Computer, type Step } from "./computer";
 import { deviceFailure, providersFor } from "./devices";
 import type { Answer, FromWorker, Question, RequestKind, ToWorker, WorkerData } from "./messages";
-import { Reclaimer } from "./reclaim";
+import { Reclaimer } from "../threads/reclaim";
 import { Sessions, StoppedError } from "./sessions";
 
 const port = parentPort!;

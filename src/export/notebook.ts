@@ -3,7 +3,7 @@ import { basename, dirname, resolve, sep } from "node:path";
 import MarkdownIt from "markdown-it";
 import type { MarkdownIt as Markdown } from "markdown-it";
 import { escapeXml } from "../notebook/static-pen";
-import { PAYLOAD_MIME } from "../protocol/payload";
+import { PAYLOAD_MIME } from "../payload/format";
 import { ansiHtml, highlight } from "./highlight";
 import { outputHtml, page } from "./page";
 

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Payload } from "../protocol/payload";
-import { PAYLOAD_MIME } from "../protocol/payload";
+import type { Payload } from "../payload/format";
+import { PAYLOAD_MIME } from "../payload/format";
 import { escapeXml } from "../notebook/static-pen";
 
 /** Pages that need nothing else: one file with the pictures' script, their data and still pictures. No request goes anywhere. */

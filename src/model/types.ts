@@ -47,11 +47,20 @@ export interface Progress {
 
 export type ProgressListener = (progress: Progress) => void;
 
+/**
+ * Where a model is computed: "auto" and "cpu" are the processor, "gpu" the fastest GPU device of the platform, the others execution
+ * providers of ONNX Runtime by name. The list is open: a later runtime may have more.
+ */
+export type Device = "auto" | "cpu" | "gpu" | "cuda" | "dml" | "coreml" | "webgpu" | "tensorrt" | (string & Record<never, never>);
+
+/** What weights are rounded to: "auto" leaves them as the file has them; "q8" and "q4" are blocks of 32 inputs with a scale each. */
+export type Dtype = "auto" | "float32" | "float16" | "bfloat16" | "q8" | "q4";
+
 export interface LoadOptions {
-  /** Name of an execution provider, or "auto" / "cpu" / "gpu". Default "auto". */
-  readonly device?: string;
-  /** "auto" (what the file has), "float32", "float16", "bfloat16", "q8" or "q4". Default "auto". */
-  readonly dtype?: string;
+  /** Where to compute. Default "auto": the CPU. */
+  readonly device?: Device;
+  /** What the weights are rounded to before computing. Default "auto": as the file has them. */
+  readonly dtype?: Dtype;
   /** Branch, tag or commit of a hub repository; `id@revision` says the same. */
   readonly revision?: string;
   /** Folder for downloads instead of the standard cache. */
@@ -72,9 +81,10 @@ export type ResidualPoint = "pre" | "mid" | "post";
 
 /**
  * A node of the graph by the published tool's names: `X0_t` the embedded token t, `A{l}_t` the residual stream after
- * attention of layer l, `M{l}_t` the feed-forward block, `I{l}_t` the residual stream after layer l.
+ * attention of layer l, `M{l}_t` the feed-forward block, `I{l}_t` the residual stream after layer l. "I20_4" is the state of
+ * token 4 after layer 20. A name that is put together needs `as const`, or `nodeName("I", layer, position)`.
  */
-export type NodeName = string;
+export type NodeName = `X0_${number}` | `${"A" | "M" | "I"}${number}_${number}`;
 
 /** A block, head or neuron whose update can be read in the vocabulary; with `key`, the part that a head wrote from one token. */
 export type Component =
@@ -265,6 +275,8 @@ export interface Run {
   routes(options?: RouteOptions): Promise<RouteGraph>;
   lens(node: NodeName, options?: VocabularyOptions): Promise<readonly LensToken[]>;
   effect(component: Component, options?: VocabularyOptions & { readonly valueBias?: ValueBias }): Promise<Effect>;
+  /** Direct logit attribution: what the embedding, each head, each FFN and the biases add to a logit, or to the difference of two. */
+  logitAttribution(options?: LogitAttributionOptions): Promise<LogitAttribution>;
   /** Frees what the run holds. The run refuses questions afterwards. */
   dispose(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { ModelInfo, NodeName, Run } from "../model/types";
 import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
 import { nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
 import { grid, gridPart, isComplete } from "./grid";
-import { routesAnswer } from "../protocol/payload-routes";
+import { routesAnswer } from "../payload/routes";
 import { askedRoutes } from "./selection";
 
 /**

@@ -1,12 +1,13 @@
-import { RequestError, Widget } from "../ipywidgets/widget";
+import { RequestError, Widget } from "../jupyter/ipywidgets/widget";
 import type { ConfiguredModel, ExplorerSettings } from "../config";
-import { DTYPES, readConfig, readPrompts } from "../config";
+import { readConfig, readPrompts } from "../config";
+import { checkDtype, DTYPES } from "../model/check";
 import type { Progress, Run, TransparentModel } from "../model/types";
 import type { Choice, ControlChoices, ControlCurrent, ControlStatus, GraphSettings, ModelCard } from "../protocol";
 import { CHOOSE, OPEN_DATASET, promptLength, PROTOCOL_VERSION, readChoosePayload, readDatasetPayload, STOP, WIDGET_MODULE } from "../protocol";
 import { loadModel } from "../runtime/load";
 import { availableDevices, unavailableDevices } from "../engine/devices";
-import { commHost, DISPLAYED } from "../protocol/comm-host";
+import { commHost, DISPLAYED } from "../jupyter/comm-host";
 import { Picture } from "./picture";
 import type { PictureHolder } from "./picture";
 import { PACKAGE_VERSION } from "./version";
@@ -269,7 +270,7 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     const begun = performance.now();
     const configured: ConfiguredModel | undefined = this.#settings.models.find((item) => item.name === name);
     this.#progress("loading", { stage: "load", done: 0, unit: "" }, true);
-    const value = await loadModel(configured?.source ?? name, { device, dtype, signal, onProgress: (progress) => this.#progress("loading", progress) });
+    const value = await loadModel(configured?.source ?? name, { device, dtype: checkDtype(dtype), signal, onProgress: (progress) => this.#progress("loading", progress) });
     if (signal.aborted || this.closed) {
       await value.dispose();
       signal.throwIfAborted();

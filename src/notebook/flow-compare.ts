@@ -1,7 +1,7 @@
 import type { Contrast, RouteGraph, Run } from "../model/types";
 import type { Answer, Question, QuestionKind, Selection, TokenContrast } from "../protocol";
 import { mirroredSelection, routesQuestion } from "../protocol";
-import { oneToken } from "../runtime/check";
+import { oneToken } from "../model/check";
 import { Answerer, answererOf, runFacts } from "./answers";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";

@@ -1,5 +1,5 @@
 import type { Run } from "../model/types";
-import { checkOneOf } from "../runtime/check";
+import { checkOneOf } from "../model/check";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
 

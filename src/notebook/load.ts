@@ -1,7 +1,7 @@
 /** `loadModel` as cells have it: whoever waits for a download sees how far it is. */
-import { ProgressBar } from "../ipywidgets/progress";
+import { ProgressBar } from "../jupyter/ipywidgets/progress";
 import type { LoadOptions, Progress, TransparentModel } from "../model/types";
-import { commHost } from "../protocol/comm-host";
+import { commHost } from "../jupyter/comm-host";
 import type { BaseModel } from "../runtime/base-model";
 import { loadModel as load } from "../runtime/load";
 

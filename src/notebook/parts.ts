@@ -1,6 +1,6 @@
 import type { NodeName, Run } from "../model/types";
 import { parseNode } from "../protocol";
-import { checkIndex, checkTopK } from "../runtime/check";
+import { checkIndex, checkTopK } from "../model/check";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
 

@@ -1,15 +1,15 @@
 import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
-import type { LastingDisplayable, MimeBundle } from "../protocol/comm-host";
-import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../protocol/comm-host";
-import { frontEndSeen } from "../ipywidgets/registry";
+import type { LastingDisplayable, MimeBundle } from "../jupyter/comm-host";
+import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../jupyter/comm-host";
+import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import { savePicture } from "../export/page";
-import { RequestError, Widget } from "../ipywidgets/widget";
+import { RequestError, Widget } from "../jupyter/ipywidgets/widget";
 import type { RouteGraph, Run } from "../model/types";
 import type { PictureName, PicturePart, RunFacts, Selection } from "../protocol";
 import { answerPayload, ASK, EXPORT, pack, PICTURE_PARTS, ProtocolError, readAskPayload, styleProblem, visibleText, WIDGET_MODULE } from "../protocol";
-import type { Payload, ShareLevel } from "../protocol/payload";
-import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../protocol/payload";
+import type { Payload, ShareLevel } from "../payload/format";
+import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../payload/format";
 import { asked, quiet } from "./clicks";
 import { answererOf, predictionsOf, runFacts } from "./answers";
 import type { Answerer } from "./answers";
@@ -18,7 +18,7 @@ import { selectedRoutes, selectionOf } from "./selection";
 import { PictureShare } from "./share";
 import type { ShareInput } from "./share";
 import { staticHtml, staticPdf, staticSvg } from "./static-picture";
-import { checkOneOf } from "../runtime/check";
+import { checkOneOf } from "../model/check";
 import { PACKAGE_VERSION } from "./version";
 
 export interface PictureState {

@@ -1,5 +1,5 @@
-import type { MimeBundle } from "../protocol/comm-host";
-import { JUPYTER_DISPLAY } from "../protocol/comm-host";
+import type { MimeBundle } from "../jupyter/comm-host";
+import { JUPYTER_DISPLAY } from "../jupyter/comm-host";
 import type { Run } from "../model/types";
 import type { WirePrediction } from "../protocol";
 import { visibleText } from "../protocol";

@@ -1,10 +1,10 @@
-import { requireNode } from "../attribution/names";
-import { Widget } from "../ipywidgets/widget";
-import type { ListenOptions } from "../protocol/comm-host";
-import type { Contrast, Run, RouteGraph } from "../model/types";
+import { requireNode } from "../model/names";
+import { Widget } from "../jupyter/ipywidgets/widget";
+import type { ListenOptions } from "../jupyter/comm-host";
+import type { Contrast, NodeName, Run, RouteGraph } from "../model/types";
 import type { Focus, Selection, TokenContrast, WrittenSelection } from "../protocol";
 import { changedSelection, initialSelection, nodeName, parseNode, readSelection, routesQuestion, stateBelow, WIDGET_MODULE } from "../protocol";
-import { checkIndex, checkThreshold, oneToken } from "../runtime/check";
+import { checkIndex, checkThreshold, oneToken } from "../model/check";
 import { PACKAGE_VERSION } from "./version";
 
 interface SelectionState {
@@ -97,7 +97,7 @@ function checkPosition(run: Run, position: unknown): void {
   checkIndex("token", position as number, run.tokens.length);
 }
 
-function node(run: Run, name: unknown): string {
+function node(run: Run, name: unknown): NodeName {
   const { nLayers, parallelBlocks } = run.model.info;
   return requireNode(name as string, nLayers, run.tokens.length, parallelBlocks).name;
 }

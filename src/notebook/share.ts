@@ -1,15 +1,15 @@
 import { deflate } from "node:zlib";
 import { promisify } from "node:util";
-import type { RouteEdge, RouteGraph, RouteOptions, Run } from "../model/types";
+import type { NodeName, RouteEdge, RouteGraph, RouteOptions, Run } from "../model/types";
 import type { Answer, PictureName, Question, QuestionKind, RoutesAnswer, RunFacts, Selection, SingleQuestion, WireComponent } from "../protocol";
 import { EDGE_KINDS, mirroredSelection, nodeName, parseNode, ProtocolError, questionKey, readRunFacts, routesQuestion, stateKinds } from "../protocol";
-import type { Payload, ShareLevel } from "../protocol/payload";
-import { MAX_INFLATED, PAYLOAD_VERSION } from "../protocol/payload";
-import type { StoredPair, StoredWhole } from "../protocol/payload-routes";
-import { passingKeys, routesAnswer, StoredRoutes } from "../protocol/payload-routes";
-import type { Answered } from "../protocol/payload-store";
-import { encodeHoldings } from "../protocol/payload-store";
-import { frontEndSeen } from "../ipywidgets/registry";
+import type { Payload, ShareLevel } from "../payload/format";
+import { MAX_INFLATED, PAYLOAD_VERSION } from "../payload/format";
+import type { StoredPair, StoredWhole } from "../payload/routes";
+import { passingKeys, routesAnswer, StoredRoutes } from "../payload/routes";
+import type { Answered } from "../payload/store";
+import { encodeHoldings } from "../payload/store";
+import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import type { Answerer } from "./answers";
 import { answerQuestion } from "./answers";
 import { calmly, quiet } from "./clicks";
@@ -420,7 +420,7 @@ export class PictureShare {
   }
 
   /** Whether the routes follow from the contributions that are stored. */
-  async #agrees(run: Run, graph: RouteGraph, from: number | string): Promise<boolean> {
+  async #agrees(run: Run, graph: RouteGraph, from: number | NodeName): Promise<boolean> {
     try {
       const stored = new StoredRoutes(run.model.info, run.tokens.length, this.#wholes, this.#pairs, this.#threshold);
       const own = await stored.routes(from, graph.threshold, graph.renormalize);

@@ -1,4 +1,4 @@
-import type { RouteGraph } from "../model/types";
+import type { NodeName, RouteGraph } from "../model/types";
 import type { NodeKind, RunFacts, Selection } from "../protocol";
 import { edgeEnds, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../protocol";
 import type { Pen } from "./static-pen";
@@ -81,13 +81,13 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
 
   const on = new Set(graph.nodes.map((node) => node.name));
   const from = new Set(graph.from);
-  const states: { place: Place; name: string }[] = [];
+  const states: { place: Place; name: NodeName }[] = [];
   for (let position = first; position < first + shown; position++) {
     const names = [nodeName("X", -1, position)];
     for (let layer = 0; layer < nLayers; layer++) for (const kind of stateKinds(parallelBlocks)) names.push(nodeName(kind, layer, position));
     for (const name of names) states.push({ place: parseNode(name)!, name });
   }
-  const dots = (wanted: (name: string) => boolean, size: number, color: string): void => {
+  const dots = (wanted: (name: NodeName) => boolean, size: number, color: string): void => {
     for (const { place, name } of states) if (wanted(name)) pen.dot(at(place).x, at(place).y, layout.nodeRadius * size, color);
   };
   dots((name) => !on.has(name) && !from.has(name), 0.7, COLORS.dull);

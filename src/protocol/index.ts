@@ -1,11 +1,12 @@
 /** Everything that kernel and browser agree on. README.md is its document. */
 export * from "./version";
 export * from "./codec";
-export * from "./names";
+export * from "../model/names";
+export type { NodeName } from "../model/types";
 export * from "./text";
 export * from "./selection";
 export * from "./questions";
 export * from "./messages";
-export * from "./flow-layout";
+export * from "./layout";
 export * from "./state";
 export * from "./controls";

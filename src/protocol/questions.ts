@@ -1,5 +1,6 @@
 import type { WireTensor } from "./codec";
-import { parseNode } from "./names";
+import { parseNode } from "../model/names";
+import type { NodeName } from "../model/types";
 import type { TokenContrast } from "./selection";
 import { readContrast } from "./selection";
 import { ProtocolError } from "./version";
@@ -43,13 +44,13 @@ export type WireComponent =
 export const EDGE_KINDS = ["attention", "residual", "ffn-in", "ffn-out"] as const;
 
 export interface RoutesAnswer {
-  readonly from: readonly string[];
+  readonly from: readonly NodeName[];
   readonly threshold: number;
   readonly renormalize: boolean;
   /** The tokens of the contrast that was traced. */
   readonly contrast?: { readonly token: WireToken; readonly versus?: WireToken };
   /** Names of the nodes that were reached. */
-  readonly nodes: readonly string[];
+  readonly nodes: readonly NodeName[];
   /** [E] indices into `nodes`. */
   readonly sources: WireTensor<Uint32Array>;
   /** [E] indices into `nodes`. */
@@ -91,11 +92,11 @@ export function partOfGrid(grid: GridAnswer, { row, first, count }: { readonly r
 
 export interface Questions {
   /** Routes of the token at position `from`, or of the node of that name; of a contrast where one is given. */
-  routes: { ask: { from: number | string; threshold: number; renormalize: boolean; contrast?: TokenContrast }; answer: RoutesAnswer };
+  routes: { ask: { from: number | NodeName; threshold: number; renormalize: boolean; contrast?: TokenContrast }; answer: RoutesAnswer };
   /** Tokens that may come after `position`, likeliest first: all, or those that are or begin with `text`. */
   targets: { ask: { position: number; text: string; topK: number }; answer: { tokens: readonly WireTarget[] } };
   /** The most likely tokens of a state. */
-  lens: { ask: { node: string; normalize: boolean; topK: number }; answer: { tokens: readonly WireLensToken[] } };
+  lens: { ask: { node: NodeName; normalize: boolean; topK: number }; answer: { tokens: readonly WireLensToken[] } };
   /** What a block, head or neuron promotes and suppresses. */
   effect: {
     ask: { component: WireComponent; normalize: boolean; topK: number };
@@ -139,7 +140,7 @@ export interface Questions {
   /** One token's way through the states of a position, bottom to top. All [number of states]. */
   follow: {
     ask: { position: number; token: number; normalize: boolean };
-    answer: { nodes: readonly string[]; token: WireToken; ranks: WireTensor<Uint32Array>; probabilities: WireTensor<Float32Array> };
+    answer: { nodes: readonly NodeName[]; token: WireToken; ranks: WireTensor<Uint32Array>; probabilities: WireTensor<Float32Array> };
   };
 }
 

@@ -1,10 +1,11 @@
-import { nodeName, parseNode } from "./names";
+import { isNodeName, nodeName, parseNode } from "../model/names";
+import type { NodeName } from "../model/types";
 import type { Question } from "./questions";
 
 /** What is looked at. Every part is optional: nothing is selected where it is null. */
 export type Focus =
-  | { readonly kind: "node"; readonly node: string }
-  | { readonly kind: "edge"; readonly source: string; readonly target: string }
+  | { readonly kind: "node"; readonly node: NodeName }
+  | { readonly kind: "edge"; readonly source: NodeName; readonly target: NodeName }
   | { readonly kind: "ffn"; readonly layer: number; readonly position: number };
 
 /** Ids of the tokens that a trace is about. `token` null: the best prediction; `versus` null: `token` alone, beside no other. */
@@ -18,7 +19,7 @@ export interface Selection {
   /** Position whose routes are drawn. */
   readonly start: number;
   /** State or block at which the routes begin instead, at the position `start`; null: at the last state of `start`. */
-  readonly origin: string | null;
+  readonly origin: NodeName | null;
   /** Routes of what speaks for one token rather than another, always from the last state of `start`; null: of the whole state. */
   readonly contrast: TokenContrast | null;
   /** The same for the second graph of a comparison. */
@@ -92,7 +93,7 @@ export function mirroredSelection(selection: Selection, from: StatesOf, to: Stat
   const shift = to.tokens.length - from.tokens.length;
   const { origin, focus, head, neuron, contrast, secondContrast } = selection;
   const has = (layer: number, position: number): boolean => layer < to.model.nLayers && position >= 0 && position < to.tokens.length;
-  const across = (name: string): string | null => {
+  const across = (name: NodeName): NodeName | null => {
     const place = parseNode(name);
     if (!place || !has(place.layer, place.position + shift) || (place.kind === "A" && to.model.parallelBlocks)) return null;
     return nodeName(place.kind, place.layer, place.position + shift);
@@ -126,9 +127,9 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 function readFocus(value: unknown): Focus | null {
   const focus = value as Record<string, unknown> | null;
   if (typeof focus !== "object" || focus === null) return null;
-  if (focus.kind === "node" && typeof focus.node === "string" && parseNode(focus.node)) return { kind: "node", node: focus.node };
+  if (focus.kind === "node" && typeof focus.node === "string" && isNodeName(focus.node)) return { kind: "node", node: focus.node };
   if (focus.kind === "ffn" && isCount(focus.layer) && isCount(focus.position)) return { kind: "ffn", layer: focus.layer, position: focus.position };
-  if (focus.kind === "edge" && typeof focus.source === "string" && typeof focus.target === "string" && parseNode(focus.source) && parseNode(focus.target)) {
+  if (focus.kind === "edge" && typeof focus.source === "string" && typeof focus.target === "string" && isNodeName(focus.source) && isNodeName(focus.target)) {
     return { kind: "edge", source: focus.source, target: focus.target };
   }
   return null;
@@ -150,7 +151,7 @@ export function readSelection(value: unknown, fallback: Selection): Selection {
   const contrast = (name: "contrast" | "secondContrast"): TokenContrast | null => (given[name] === undefined ? fallback[name] : (readContrast(given[name]) ?? null));
   return {
     start: isCount(given.start) ? given.start : fallback.start,
-    origin: given.origin === undefined ? fallback.origin : typeof given.origin === "string" && parseNode(given.origin) ? given.origin : null,
+    origin: given.origin === undefined ? fallback.origin : typeof given.origin === "string" && isNodeName(given.origin) ? given.origin : null,
     contrast: contrast("contrast"),
     secondContrast: contrast("secondContrast"),
     focus: given.focus === undefined ? fallback.focus : readFocus(given.focus),

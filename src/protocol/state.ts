@@ -1,4 +1,4 @@
-import { parseNode } from "./names";
+import { parseNode } from "../model/names";
 import type { WireToken } from "./questions";
 import { initialSelection, readSelection } from "./selection";
 import type { Selection } from "./selection";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { addPatterns, HEAD_PATTERNS, patternKeys, type HeadPattern } from "../attribution/head-patterns";
 import type { ProgressListener, Run, Tensor, TransparentModel, ValueBias } from "../model/types";
-import { checkOneOf, checkThreshold, checkValueBias } from "./check";
+import { checkOneOf, checkThreshold, checkValueBias } from "../model/check";
 
 export const AGGREGATE_SCHEMA = "lm-transparency/aggregate@1";
 

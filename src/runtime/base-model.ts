@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import type { ModelInfo, RunOptions, Tensor, Token, TransparentModel } from "../model/types";
 import type { BaseRun } from "./base-run";
-import { checkTokenIds } from "./check";
+import { checkTokenIds } from "../model/check";
 
 const COUNT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 

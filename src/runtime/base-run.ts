@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
 import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
 import { attentionRowAlong, difference as readoutDifference, dot, pairAlong, type Readout } from "../attribution/readout";
-import { requireNode } from "../attribution/names";
+import { nodeName, requireNode } from "../model/names";
 import { notableTerms } from "../attribution/notable";
 import { routeGraph, type LocalRouteGraph } from "../attribution/route-graph";
 import { trace, type ContributionSource, type NotableRow } from "../attribution/routes";
@@ -14,7 +14,7 @@ import type {
   ResidualPoint, RouteGraph, RouteNode, RouteOptions, Run, Tensor, Token, TransparentModel, ValueBias, VocabularyOptions,
 } from "../model/types";
 import { ByteCache } from "./byte-cache";
-import { checkIndex, checkOneOf, checkThreshold, checkTopK, checkValueBias, oneToken, startNodes } from "./check";
+import { checkIndex, checkOneOf, checkThreshold, checkTopK, checkValueBias, oneToken, startNodes } from "../model/check";
 
 /** Constants of one layer's attention block, each [.., d]. */
 export interface AttentionConstants {
@@ -460,15 +460,15 @@ export abstract class BaseRun implements Run {
 
   private topNode(position: number): RouteNode {
     const layer = this.info.nLayers - 1;
-    return { name: `I${layer}_${position}`, kind: "I", layer, position };
+    return { name: nodeName("I", layer, position), kind: "I", layer, position };
   }
 
   /** The residual node that a node's whole has as a part. */
   private below({ kind, layer, position }: RouteNode): RouteNode | undefined {
     if (kind === "X") return undefined;
-    if (kind === "I" && !this.info.parallelBlocks) return { name: `A${layer}_${position}`, kind: "A", layer, position };
-    if (layer === 0) return { name: `X0_${position}`, kind: "X", layer: -1, position };
-    return { name: `I${layer - 1}_${position}`, kind: "I", layer: layer - 1, position };
+    if (kind === "I" && !this.info.parallelBlocks) return { name: nodeName("A", layer, position), kind: "A", layer, position };
+    if (layer === 0) return { name: nodeName("X", -1, position), kind: "X", layer: -1, position };
+    return { name: nodeName("I", layer - 1, position), kind: "I", layer: layer - 1, position };
   }
 
   /** [d]: the state at a residual node. */

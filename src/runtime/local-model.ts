@@ -5,7 +5,7 @@ import type { ModelFiles } from "../model/files";
 import type { ModelInfo, RunOptions, Tensor, Token } from "../model/types";
 import { BaseModel } from "./base-model";
 import { Batch } from "./batch";
-import { checkIndex } from "./check";
+import { checkIndex } from "../model/check";
 import { keptTensors, LocalRun } from "./local-run";
 
 /** Most vectors of one pass over the unembedding: their logits are held at once. */

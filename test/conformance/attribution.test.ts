@@ -1,3 +1,4 @@
+import type { NodeName } from "../../src/model/types";
 /** Every number of attribution and lens against values made by the published tool, over all reference models. */
 import { loadModel } from "../../src/index";
 import type { Component, Effect, Run, TransparentModel, ValueBias } from "../../src/index";
@@ -115,7 +116,7 @@ describe.each(goldenNames)("%s", name => {
   test("logit lens with and without the final norm", async () => {
     for (const [node, lens] of Object.entries(values.logit_lens)) {
       for (const [key, normalize] of normalizations) {
-        const tokens = await run.lens(node, { normalize, topK: 10 });
+        const tokens = await run.lens(node as NodeName, { normalize, topK: 10 });
         expectScores(tokens.map(({ id, logit }) => ({ id, score: logit })), lens[key]);
       }
     }

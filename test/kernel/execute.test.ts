@@ -97,7 +97,7 @@ describe("errors", () => {
     expect(text).toContain("> 3 |   throw new RangeError('boom');");
     expect(text).toMatch(/at f \(cell \[\d+\]:3:9\)/);
     expect(text).toMatch(/cell \[\d+\]:6:1/);
-    expect(text).not.toContain("dist/kernel");
+    expect(text).not.toContain("dist/jupyter/kernel");
     expect(run.stderr).toBe("");
   });
 

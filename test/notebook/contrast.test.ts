@@ -7,10 +7,10 @@ import { flowCompare, flowGraph, type FlowCompare, type FlowGraph, loadModel, se
 import { answerQuestion } from "../../src/notebook/answers";
 import type { SelectionChange } from "../../src/notebook/selection";
 import { type Answer, changedSelection, initialSelection, mirroredSelection, type Question, readSelection, routesQuestion, type Selection } from "../../src/protocol";
-import { JUPYTER_DISPLAY } from "../../src/protocol/comm-host";
-import { type Payload, PAYLOAD_MIME } from "../../src/protocol/payload";
-import { routesAnswer } from "../../src/protocol/payload-routes";
-import { StoredAnswers } from "../../src/protocol/payload-store";
+import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
+import { type Payload, PAYLOAD_MIME } from "../../src/payload/format";
+import { routesAnswer } from "../../src/payload/routes";
+import { StoredAnswers } from "../../src/payload/store";
 import { modelFolder } from "../support/fixtures";
 
 let model: TransparentModel;

@@ -6,7 +6,7 @@ import {
   ROUTE_FORMATS, staticSvg, tokenMatrix, tokenTable, topPredictions, type Run, type TransparentModel,
 } from "../../src/index";
 import { answerQuestion } from "../../src/notebook/answers";
-import { JUPYTER_DISPLAY } from "../../src/protocol/comm-host";
+import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
 import type { Question, QuestionKind } from "../../src/protocol";
 import { root } from "../support/fixtures";
 import { LetterModel } from "../support/letter-model";

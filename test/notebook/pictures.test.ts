@@ -1,7 +1,7 @@
 /** Pictures as values: what they show where nothing runs, and how they share a selection. */
 import { flowGraph, loadModel, selectionOf, topPredictions, type Run, type TransparentModel } from "../../src/index";
 import { staticSvg } from "../../src/notebook/static-picture";
-import { JUPYTER_DISPLAY } from "../../src/protocol/comm-host";
+import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
 import { modelFolder } from "../support/fixtures";
 
 let model: TransparentModel;

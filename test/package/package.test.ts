@@ -170,7 +170,7 @@ describe("packed and installed into an empty folder", () => {
   });
 
   test("a cell has the types of Node 20 and of the package, with nothing else installed", async () => {
-    const kernel = await KernelClient.start({ cwd: scratch, main: path.join(scratch, "node_modules", manifest.name, "dist", "kernel", "main.js") });
+    const kernel = await KernelClient.start({ cwd: scratch, main: path.join(scratch, "node_modules", manifest.name, "dist", "jupyter", "kernel", "main.js") });
     const run = await kernel.execute('import { parseEnv } from "node:util";\nimport { IntSlider } from "lm-transparency/ipywidgets";\n[parseEnv("A=1").A, new IntSlider({ value: 3 }).value]');
     await kernel.close();
     expect(run.error?.evalue).toBeUndefined();

@@ -1,3 +1,4 @@
+import type { NodeName } from "../../src/model/types";
 /** Every argument that does not exist is refused in one sentence that says what does. */
 import { loadModel, type Component, type Run, type TransparentModel } from "../../src/index";
 import { modelFolder } from "../support/fixtures";
@@ -27,7 +28,7 @@ const refusals: readonly (readonly [string, () => Promise<unknown>, string])[] =
   ["no start", () => run.routes({ from: [] }), 'A trace needs a start: give a token, several, a node\'s name or "all".'],
   ["start node", () => run.routes({ from: "I2_0" }), 'There is no node "I2_0": nodes are X0_t, A{l}_t, M{l}_t or I{l}_t with layer l from 0 to 1 and token t from 0 to 3.'],
   ["lens of a block", () => run.lens("M1_2"), 'M1_2 is a block, not a state of the residual stream: read what it wrote with effect({ kind: "ffn", layer: 1, position: 2 }).'],
-  ["node", () => run.lens("X1_0"), 'There is no node "X1_0": nodes are X0_t, A{l}_t, M{l}_t or I{l}_t with layer l from 0 to 1 and token t from 0 to 3.'],
+  ["node", () => run.lens("X1_0" as NodeName), 'There is no node "X1_0": nodes are X0_t, A{l}_t, M{l}_t or I{l}_t with layer l from 0 to 1 and token t from 0 to 3.'],
   ["empty prompt", () => model.run(""), "The prompt is empty: it has no tokens, and a model needs at least one."],
   ["empty ids", () => model.run([]), "The prompt is empty: it has no tokens, and a model needs at least one."],
   ["empty prompt of a batch", () => model.run(["a", ""]), "Prompt 1 is empty: it has no tokens, and a model needs at least one."],

@@ -1,3 +1,4 @@
+import type { NodeName } from "../../src/model/types";
 /** Identities that hold for every model, over random ones: sequential and parallel blocks, biases, a norm behind attention. */
 import fc from "fast-check";
 import type { EdgeKind, Run, ValueBias } from "../../src/index";
@@ -176,8 +177,8 @@ const key = ({ source, target, kind }: { source: string; target: string; kind: s
 test("routes are what the definition says, from any residual node, lazily or after everything was computed", () =>
   forModels(async (model, run, ids, o) => {
     const { nLayers, parallelBlocks } = model.info;
-    const kinds = parallelBlocks ? ["I"] : ["I", "A"];
-    const starts = [[`I${nLayers - 1}_${ids.length - 1}`], all(ids.length).map(t => `I${nLayers - 1}_${t}`), [`${kinds[ids[0] % kinds.length]}${ids[0] % nLayers}_${ids.length >> 1}`, "X0_0"]];
+    const kinds = parallelBlocks ? (["I"] as const) : (["I", "A"] as const);
+    const starts: NodeName[][] = [[`I${nLayers - 1}_${ids.length - 1}`], all(ids.length).map(t => `I${nLayers - 1}_${t}` as const), [`${kinds[ids[0] % kinds.length]}${ids[0] % nLayers}_${ids.length >> 1}`, "X0_0"]];
     for (const from of starts) {
       for (const threshold of [0, 0.04, 0.3, 1]) {
         for (const renormalize of [true, false]) {
@@ -190,12 +191,12 @@ test("routes are what the definition says, from any residual node, lazily or aft
             expect(Object.keys(edge.heads ?? {})).toEqual(Object.keys(heads ?? {}));
             if (edge.heads) expect(Math.abs(Object.values(edge.heads).reduce((a, b) => a + b, 0) - edge.weight)).toBeLessThan(1e-6);
           }
-          const names = new Set(lazy.edges.flatMap(({ source, target }) => [source, target]).concat(from));
+          const names = new Set<string>(lazy.edges.flatMap(({ source, target }) => [source, target]).concat(from));
           expect(new Set(lazy.nodes.map(({ name }) => name))).toEqual(names);
           // Nodes bottom layer first, A, M, I, by position; edges by target, then source, a residual before the same token's attention.
           const place = ({ layer, kind, position }: { layer: number; kind: string; position: number }): number => (layer * 4 + "XAMI".indexOf(kind)) * 100 + position;
           lazy.nodes.forEach((node, i) => { if (i > 0) expect(place(node)).toBeGreaterThan(place(lazy.nodes[i - 1])); });
-          const order = new Map(lazy.nodes.map(({ name }, i) => [name, i]));
+          const order = new Map<string, number>(lazy.nodes.map(({ name }, i) => [name, i]));
           const rank = ({ source, target, kind }: { source: string; target: string; kind: string }): number => ((order.get(target) as number) * 1000 + (order.get(source) as number)) * 2 + (kind === "attention" ? 1 : 0);
           lazy.edges.forEach((edge, i) => { if (i > 0) expect(rank(edge)).toBeGreaterThan(rank(lazy.edges[i - 1])); });
           // The same question after all others, from what is remembered.

@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import type { Browser, Page } from "playwright-core";
-import { PAYLOAD_VERSION } from "../../src/protocol/payload";
+import { PAYLOAD_VERSION } from "../../src/payload/format";
 import { launchChromium, makeNotebook, ROOT } from "../support/jupyter";
 import { jupyter, type Made, makeHeadless, program, walk } from "./support";
 

@@ -3,8 +3,8 @@ import fs from "node:fs";
 import path from "node:path";
 import { inflateSync } from "node:zlib";
 import type { Page } from "playwright-core";
-import { type Payload, PAYLOAD_MIME, PAYLOAD_VERSION } from "../../src/protocol/payload";
-import { StoredAnswers } from "../../src/protocol/payload-store";
+import { type Payload, PAYLOAD_MIME, PAYLOAD_VERSION } from "../../src/payload/format";
+import { StoredAnswers } from "../../src/payload/store";
 import { type Jupyter, type NotebookPage, startJupyter } from "../support/jupyter";
 import { expect_, jupyter, type Made, makeHeadless, walk } from "./support";
 

@@ -2,8 +2,8 @@
 import fs from "node:fs";
 import path from "node:path";
 import { inflateSync } from "node:zlib";
-import { type Payload, readPayload } from "../../src/protocol/payload";
-import { StoredAnswers } from "../../src/protocol/payload-store";
+import { type Payload, readPayload } from "../../src/payload/format";
+import { StoredAnswers } from "../../src/payload/store";
 import { ROOT } from "../support/jupyter";
 import { program } from "./support";
 

@@ -4,11 +4,11 @@ import { inflateSync } from "node:zlib";
 import { answererOf, answerQuestion, predictionsOf, runFacts } from "../../src/notebook/answers";
 import { PictureShare, type ShareInput } from "../../src/notebook/share";
 import { type Answer, initialSelection, ProtocolError, type Question, type QuestionKind, readRunFacts } from "../../src/protocol";
-import { type Payload, PAYLOAD_VERSION, readPayload, type ShareLevel } from "../../src/protocol/payload";
-import { ColumnReader, ColumnWriter, roundToF24 } from "../../src/protocol/payload-columns";
-import { encodeHoldings, StoredAnswers } from "../../src/protocol/payload-store";
+import { type Payload, PAYLOAD_VERSION, readPayload, type ShareLevel } from "../../src/payload/format";
+import { ColumnReader, ColumnWriter, roundToF24 } from "../../src/payload/columns";
+import { encodeHoldings, StoredAnswers } from "../../src/payload/store";
 import { flowGraph, type Run } from "../../src/index";
-import { JUPYTER_DISPLAY } from "../../src/protocol/comm-host";
+import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
 import { ToyModel } from "../support/toy-model";
 
 const never = new AbortController().signal;
@@ -141,7 +141,7 @@ test("levels: seen keeps what was looked at, all keeps everything, none keeps no
   for (const normalize of [true, false]) {
     for (let position = 0; position < run.tokens.length; position++) {
       for (let layer = 0; layer < nLayers; layer++) {
-        for (const node of [`A${layer}_${position}`, `I${layer}_${position}`]) await stored(all, { kind: "lens", node, normalize, topK: 30 });
+        for (const node of [`A${layer}_${position}`, `I${layer}_${position}`] as const) await stored(all, { kind: "lens", node, normalize, topK: 30 });
         for (let head = 0; head < nHeads; head++) await stored(all, { kind: "effect", component: { kind: "attention", layer, position, head }, normalize, topK: 15 });
       }
     }

@@ -82,7 +82,7 @@ export class KernelClient {
       file,
       JSON.stringify({ transport: "tcp", ip: "127.0.0.1", key: this.key, signature_scheme: "hmac-sha256", shell_port: shell, iopub_port: iopub, control_port: control, stdin_port: stdin, hb_port: heartbeat }),
     );
-    this.process = spawn(process.execPath, [options.main ?? join(packageRoot, "dist", "kernel", "main.js"), file], {
+    this.process = spawn(process.execPath, [options.main ?? join(packageRoot, "dist", "jupyter", "kernel", "main.js"), file], {
       cwd: options.cwd ?? this.folder,
       env: { ...process.env, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],

@@ -1,4 +1,4 @@
-import type { Focus, ModelFacts, NodePlace, RoutesAnswer } from "../../src/protocol";
+import type { Focus, ModelFacts, NodeName, NodePlace, RoutesAnswer } from "../../src/protocol";
 import { EDGE_KINDS, nodeName, parseNode, ProtocolError } from "../../src/protocol";
 
 export type EdgeKind = (typeof EDGE_KINDS)[number];
@@ -6,8 +6,8 @@ export type EdgeKind = (typeof EDGE_KINDS)[number];
 /** An edge as it is drawn. */
 export interface DrawnEdge {
   readonly key: string;
-  readonly source: string;
-  readonly target: string;
+  readonly source: NodeName;
+  readonly target: NodeName;
   readonly from: NodePlace;
   readonly to: NodePlace;
   readonly kind: EdgeKind;

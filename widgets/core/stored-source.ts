@@ -1,8 +1,8 @@
 import type { Answer, Question, QuestionKind, RunFacts, Selection } from "../../src/protocol";
 import { partOfGrid, ProtocolError } from "../../src/protocol";
-import type { Payload } from "../../src/protocol/payload";
-import { MAX_INFLATED } from "../../src/protocol/payload";
-import { StoredAnswers } from "../../src/protocol/payload-store";
+import type { Payload } from "../../src/payload/format";
+import { MAX_INFLATED } from "../../src/payload/format";
+import { StoredAnswers } from "../../src/payload/store";
 import type { FlowSource } from "./source";
 
 const damaged = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}. Run the cell again.`);

@@ -3,8 +3,8 @@ import { zoom, zoomIdentity } from "d3-zoom";
 import type { D3ZoomEvent, ZoomBehavior, ZoomTransform } from "d3-zoom";
 import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
-import type { Focus, FlowLayout, NodePlace, WireToken } from "../../src/protocol";
-import { COLLAPSED, comfortableLayerHeight, describeNode, flowLayout, nodeName, parseNode, routesQuestion, shortText, stateKinds, visibleText } from "../../src/protocol";
+import type { Focus, FlowLayout, NodeName, NodePlace, WireToken } from "../../src/protocol";
+import { COLLAPSED, comfortableLayerHeight, describeNode, flowLayout, isNodeName, nodeName, parseNode, routesQuestion, shortText, stateKinds, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import type { ShownPicture } from "../core/export";
@@ -26,14 +26,14 @@ const MAX_HEIGHT = 780;
 const MIN_COLUMN = 20;
 const LENS_TOP = 30;
 
-type Mark = { readonly kind: "node"; readonly node: string } | { readonly kind: "edge"; readonly edge: DrawnEdge } | { readonly kind: "ffn"; readonly layer: number; readonly position: number };
+type Mark = { readonly kind: "node"; readonly node: NodeName } | { readonly kind: "edge"; readonly edge: DrawnEdge } | { readonly kind: "ffn"; readonly layer: number; readonly position: number };
 
 const markFocus = (mark: Mark): Focus =>
   mark.kind === "edge" ? { kind: "edge", source: mark.edge.source, target: mark.edge.target } : mark;
 
 const markKey = (mark: Mark | undefined): string => (mark ? JSON.stringify(markFocus(mark)) : "");
 
-const placeName = (place: NodePlace): string => nodeName(place.kind, place.layer, place.position);
+const placeName = (place: NodePlace): NodeName => nodeName(place.kind, place.layer, place.position);
 
 interface Margin {
   readonly top: number;
@@ -360,7 +360,7 @@ export class FlowGraphElement extends LmtElement {
   }
 
   /** The node at which the routes begin. */
-  get #begin(): string {
+  get #begin(): NodeName {
     return this.selected.origin ?? nodeName("I", (this.source?.facts.model.nLayers ?? 1) - 1, this.selected.start);
   }
 
@@ -808,7 +808,7 @@ export class FlowGraphElement extends LmtElement {
       .selectAll<SVGTextElement, (typeof tokens)[number]>("text")
       .data(tokens, (d) => d.position)
       .join("text")
-      .attr("class", (d) => `label${d.position === start ? " start" : ""}${onRoute && !onRoute.has(`X0_${d.position}`) ? " quiet" : ""}`)
+      .attr("class", (d) => `label${d.position === start ? " start" : ""}${onRoute && !onRoute.has(nodeName("X", -1, d.position)) ? " quiet" : ""}`)
       .attr("data-token", (d) => d.position)
       .attr("text-anchor", "end")
       .attr("transform", (d) => `translate(${d.at + 4},${bottom + 14}) rotate(${-LABEL_ANGLE})`)
@@ -943,7 +943,7 @@ export class FlowGraphElement extends LmtElement {
     const target = event.composedPath()[0];
     if (!(target instanceof SVGElement)) return undefined;
     const { node, edge: key, ffn } = target.dataset;
-    if (node !== undefined) return { kind: "node", node };
+    if (node !== undefined && isNodeName(node)) return { kind: "node", node };
     if (ffn !== undefined) {
       const [layer, position] = ffn.split("_").map(Number);
       return { kind: "ffn", layer, position };
@@ -1175,7 +1175,7 @@ export class FlowGraphElement extends LmtElement {
     this.requestUpdate();
   }
 
-  async #announceTop(node: string): Promise<void> {
+  async #announceTop(node: NodeName): Promise<void> {
     try {
       const answer = await this.source?.ask({ kind: "lens", node, normalize: this.selected.normalize, topK: LENS_TOP });
       const best = answer?.tokens[0];

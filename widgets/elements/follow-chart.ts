@@ -2,6 +2,7 @@ import { scaleLinear, scaleLog } from "d3-scale";
 import { line } from "d3-shape";
 import { css, html, nothing, svg } from "lit";
 import type { TemplateResult } from "lit";
+import type { NodeName } from "../../src/protocol";
 import { parseNode, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
@@ -123,7 +124,7 @@ export class FollowChartElement extends LmtElement {
     `;
   }
 
-  #renderChart(nodes: readonly string[], ranks: Uint32Array, probabilities: Float32Array, chosen: string): TemplateResult {
+  #renderChart(nodes: readonly NodeName[], ranks: Uint32Array, probabilities: Float32Array, chosen: string): TemplateResult {
     const [left, right, top, bottom] = [46, 42, 8, 24];
     const width = this.width;
     const height = 170;

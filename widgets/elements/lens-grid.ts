@@ -3,8 +3,8 @@ import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
 import { guard } from "lit/directives/guard.js";
 import { repeat } from "lit/directives/repeat.js";
-import type { Answer, WireToken } from "../../src/protocol";
-import { nodeName, parseNode, ProtocolError, shortText, visibleText } from "../../src/protocol";
+import type { Answer, NodeName, WireToken } from "../../src/protocol";
+import { isNodeName, nodeName, parseNode, ProtocolError, shortText, visibleText } from "../../src/protocol";
 import { define, LmtElement } from "../core/element";
 import { saveBuiltPng, saveBuiltSvg, saveCsv, svgElement } from "../core/export";
 import { percent } from "../core/format";
@@ -444,14 +444,14 @@ export class LensGridElement extends LmtElement {
     return { row: this.source?.facts.model.nLayers ?? 0, position: start };
   }
 
-  #choose(node: string): void {
+  #choose(node: NodeName): void {
     this.select({ focus: { kind: "node", node }, head: null, neuron: null });
   }
 
   readonly #click = (event: MouseEvent): void => {
     const node = (event.target as HTMLElement).closest<HTMLElement>("[role=gridcell]")?.dataset.node;
     const place = node === undefined ? undefined : parseNode(node);
-    if (!place || node === undefined) return;
+    if (!place || node === undefined || !isNodeName(node)) return;
     this.#cursor = { row: place.layer + 1, position: place.position };
     this.#choose(node);
   };
@@ -479,7 +479,7 @@ export class LensGridElement extends LmtElement {
       this.#refocus = true;
       this.#reveal(this.#cursor.position);
       this.requestUpdate();
-    } else if (event.key === "Enter" || event.key === " ") this.#choose(cell.dataset.node ?? "");
+    } else if (event.key === "Enter" || event.key === " ") this.#choose(nodeName(at.kind, at.layer, at.position));
     else return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,6 +1,7 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
-import { describeNode, visibleText } from "../../src/protocol";
+import type { NodeName } from "../../src/protocol";
+import { describeNode, isNodeName, nodeName, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import { saveCsv } from "../core/export";
@@ -47,10 +48,10 @@ export class TokenTableElement extends LmtElement {
     this.topK = 30;
   }
 
-  get #node(): string {
-    if (this.node) return this.node;
+  get #node(): NodeName | undefined {
+    if (this.node) return isNodeName(this.node) ? this.node : undefined;
     const focus = this.selected.focus;
-    return focus?.kind === "node" ? focus.node : focus?.kind === "edge" ? focus.target : focus ? `I${focus.layer}_${focus.position}` : "";
+    return focus?.kind === "node" ? focus.node : focus?.kind === "edge" ? focus.target : focus ? nodeName("I", focus.layer, focus.position) : undefined;
   }
 
   protected override render(): TemplateResult {

@@ -1,6 +1,6 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
-import type { RoutesAnswer, TokenContrast, WireToken } from "../../src/protocol";
+import type { NodeName, RoutesAnswer, TokenContrast, WireToken } from "../../src/protocol";
 import { describeNode, nodeName, parseNode } from "../../src/protocol";
 import { define, LmtElement } from "../core/element";
 import type { TokenPickerElement } from "./token-picker";
@@ -116,7 +116,7 @@ export class TraceBarElement extends LmtElement {
     this.renderRoot.querySelector<HTMLElement>("[data-act=why]")?.focus();
   }
 
-  async #traceFrom(node: string): Promise<void> {
+  async #traceFrom(node: NodeName): Promise<void> {
     this.select({ origin: node });
     await this.updateComplete;
     this.renderRoot.querySelector<HTMLElement>("[data-act=top]")?.focus();

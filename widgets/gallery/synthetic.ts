@@ -1,4 +1,5 @@
 import type { Answer, GridAnswer, Question, QuestionKind, RunFacts, WireToken } from "../../src/protocol";
+import type { NodeName } from "../../src/protocol";
 import { EDGE_KINDS, nodeName, parseNode, partOfGrid, PROTOCOL_VERSION, ProtocolError, stateBelow, tensor } from "../../src/protocol";
 import type { FlowSource } from "../core/source";
 
@@ -179,9 +180,9 @@ export class SyntheticSource implements FlowSource {
     const from = top.position;
     const about = (id: number | null): WireToken => ({ id: id ?? 0, text: WORDS[(id ?? 0) % WORDS.length] });
     const slant = contrast ? 1 + (contrast.token ?? 0) + 7 * (contrast.versus ?? 0) : 0;
-    const nodes: string[] = [];
+    const nodes: NodeName[] = [];
     const index = new Map<string, number>();
-    const indexOf = (name: string): number => {
+    const indexOf = (name: NodeName): number => {
       if (!index.has(name)) {
         index.set(name, nodes.length);
         nodes.push(name);
@@ -189,7 +190,7 @@ export class SyntheticSource implements FlowSource {
       return index.get(name)!;
     };
     const columns = { sources: [] as number[], targets: [] as number[], kinds: [] as number[], weights: [] as number[], starts: [0], heads: [] as number[], headWeights: [] as number[] };
-    const add = (source: string, target: string, kind: (typeof EDGE_KINDS)[number], weight: number): void => {
+    const add = (source: NodeName, target: NodeName, kind: (typeof EDGE_KINDS)[number], weight: number): void => {
       columns.sources.push(indexOf(source));
       columns.targets.push(indexOf(target));
       columns.kinds.push(EDGE_KINDS.indexOf(kind));

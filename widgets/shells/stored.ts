@@ -1,6 +1,6 @@
 import type { Answer, Question, QuestionKind, RunFacts } from "../../src/protocol";
-import type { Payload } from "../../src/protocol/payload";
-import { readPayload } from "../../src/protocol/payload";
+import type { Payload } from "../../src/payload/format";
+import { readPayload } from "../../src/payload/format";
 import type { LmtElement } from "../core/element";
 import { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";

@@ -1,4 +1,4 @@
-import { PAYLOAD_MIME } from "../../src/protocol/payload";
+import { PAYLOAD_MIME } from "../../src/payload/format";
 import { StoredPicture } from "../shells/stored";
 
 /**

@@ -1,5 +1,5 @@
 // Generated from @jupyter-widgets/schema 0.5.6 by scripts/generate-controls.mjs. Do not edit.
-import { type CellOutput } from "../protocol/comm-host";
+import { type CellOutput } from "../comm-host";
 import { type TimeOfDay, type UploadedFile } from "./codecs";
 import { defineControl, type ClickEvents, type Control, type LinkEnd, type SubmitEvents } from "./control";
 import { type RegisteredWidget } from "./registry";

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { StringDecoder } from "node:string_decoder";
-import type { CellContext, CellOutput, JsonObject, MimeBundle, OutputSink } from "../protocol/comm-host";
+import type { CellContext, CellOutput, JsonObject, MimeBundle, OutputSink } from "../comm-host";
 import type { Header } from "./wire";
 
 /** What code that runs belongs to; follows it through awaits, timers and callbacks. */

@@ -1,7 +1,7 @@
-import type { PictureName, RunFacts } from "./state";
-import { MAX_TOKENS, PICTURES } from "./state";
-import type { Selection } from "./selection";
-import { ProtocolError } from "./version";
+import type { PictureName, RunFacts } from "../protocol/state";
+import { MAX_TOKENS, PICTURES } from "../protocol/state";
+import type { Selection } from "../protocol/selection";
+import { ProtocolError } from "../protocol/version";
 
 /**
  * What is stored in a notebook so that a picture works without a kernel. The outer part is JSON that says what it is; everything else lies

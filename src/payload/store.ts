@@ -1,16 +1,16 @@
-import { isTensor, pack, tensor, unpack } from "./codec";
-import { nodeName, parseNode } from "./names";
-import type { NodeKind } from "./names";
-import type { ColumnPlace } from "./payload-columns";
-import { ColumnReader, ColumnWriter, isCount } from "./payload-columns";
-import type { PayloadHead } from "./payload";
-import { checkStoredRun, MAX_INFLATED } from "./payload";
-import type { StoredPair, StoredWhole } from "./payload-routes";
-import { StoredRoutes } from "./payload-routes";
-import type { Answer, Question, QuestionKind, WireComponent, WireEffectToken, WireLensToken, WireToken } from "./questions";
-import { questionKey, readQuestion } from "./questions";
-import { readRunFacts, selectionFor } from "./state";
-import { ProtocolError } from "./version";
+import { isTensor, pack, tensor, unpack } from "../protocol/codec";
+import { nodeName, parseNode } from "../model/names";
+import type { NodeKind } from "../model/names";
+import type { ColumnPlace } from "./columns";
+import { ColumnReader, ColumnWriter, isCount } from "./columns";
+import type { PayloadHead } from "./format";
+import { checkStoredRun, MAX_INFLATED } from "./format";
+import type { StoredPair, StoredWhole } from "./routes";
+import { StoredRoutes } from "./routes";
+import type { Answer, Question, QuestionKind, WireComponent, WireEffectToken, WireLensToken, WireToken } from "../protocol/questions";
+import { questionKey, readQuestion } from "../protocol/questions";
+import { readRunFacts, selectionFor } from "../protocol/state";
+import { ProtocolError } from "../protocol/version";
 
 /**
  * The inside of a stored payload: `[length of JSON, u32 little-endian][JSON][columns]`. Written in the kernel, read in the

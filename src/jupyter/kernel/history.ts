@@ -1,4 +1,4 @@
-import type { JsonObject } from "../protocol/comm-host";
+import type { JsonObject } from "../comm-host";
 
 /** One entry of a history_reply: session, number of the cell, its code, or code and result. */
 export type HistoryEntry = [number, number, string | [string, string | null]];

@@ -1,4 +1,4 @@
-import type { CellOutput } from "../protocol/comm-host";
+import type { CellOutput } from "../comm-host";
 import type { Codec } from "./widget";
 import { isPlainObject } from "./buffers";
 

@@ -1,4 +1,4 @@
-import { commHost, JUPYTER_DISPLAY, type CellOutput, type JsonObject, type MimeBundle, type OutputSink } from "../protocol/comm-host";
+import { commHost, JUPYTER_DISPLAY, type CellOutput, type JsonObject, type MimeBundle, type OutputSink } from "../comm-host";
 import { isPlainObject } from "./buffers";
 import { Button, Checkbox, Dropdown, FloatSlider, IntSlider, Text, VBox } from "./generated";
 import { display } from "./mime";

@@ -1,4 +1,4 @@
-import { commHost, type MimeBundle } from "../protocol/comm-host";
+import { commHost, type MimeBundle } from "../comm-host";
 import { FloatProgress, HBox, Label } from "./generated";
 import { WIDGET_VIEW } from "./widget";
 

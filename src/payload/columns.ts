@@ -1,4 +1,4 @@
-import { ProtocolError } from "./version";
+import { ProtocolError } from "../protocol/version";
 
 /**
  * Columns of numbers in one run of bytes. Bytes of equal weight lie together (all low bytes, then the next), because that is what a

@@ -1,5 +1,5 @@
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
-import type { JsonObject, OutgoingBuffer } from "../protocol/comm-host";
+import type { JsonObject, OutgoingBuffer } from "../comm-host";
 
 /** A Jupyter message (messaging protocol 5.4) without its transport. */
 export interface Message {

@@ -9,7 +9,7 @@ import {
   type ListenOptions,
   type MimeBundle,
   type OutgoingBuffer,
-} from "../protocol/comm-host";
+} from "../comm-host";
 import { isPlainObject, joinBuffers, splitBuffers } from "./buffers";
 import { openWidgets, type RegisteredWidget } from "./registry";
 

@@ -1,4 +1,4 @@
-import { commHost, type CellOutput, type JsonObject, type MimeBundle, type OutputSink } from "../protocol/comm-host";
+import { commHost, type CellOutput, type JsonObject, type MimeBundle, type OutputSink } from "../comm-host";
 import { Output as OutputControl, type OutputState } from "./generated";
 import type { ControlInit } from "./control";
 import { mimeBundle } from "./mime";

@@ -1,6 +1,7 @@
 /** Checks of arguments. Each throws a RangeError (or TypeError) of one sentence: what was given, and what is allowed. */
-import { requireNode } from "../attribution/names";
-import type { ModelInfo, NodeName, RouteNode, RouteOptions, Token, TransparentModel, ValueBias } from "../model/types";
+import { nodeName, requireNode } from "./names";
+import { list } from "./errors";
+import type { Dtype, ModelInfo, NodeName, RouteNode, RouteOptions, Token, TransparentModel, ValueBias } from "../model/types";
 
 function show(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
@@ -15,6 +16,19 @@ export function checkIndex(what: string, value: number, count: number): void {
 
 export function checkOneOf<T extends string>(what: string, value: T, allowed: readonly T[]): void {
   if (!allowed.includes(value)) throw new RangeError(`${what} ${show(value)} is unknown: use ${allowed.map(show).join(" or ")}.`);
+}
+
+/** All that `dtype` can be. */
+export const DTYPES = ["auto", "float32", "float16", "bfloat16", "q8", "q4"] as const satisfies readonly Dtype[];
+
+/**
+ * `value`, which is a dtype.
+ * @throws RangeError that lists them.
+ */
+export function checkDtype(value: string): Dtype {
+  const dtype = DTYPES.find(name => name === value);
+  if (dtype === undefined) throw new RangeError(`There is no dtype ${show(value)}; there are ${list(DTYPES.map(show))}.`);
+  return dtype;
 }
 
 export function checkValueBias(value: ValueBias | undefined): void {
@@ -48,7 +62,7 @@ export function startNodes(from: RouteOptions["from"], info: ModelInfo, nTokens:
   const last = info.nLayers - 1;
   const top = (position: number): NodeName => {
     checkIndex("token", position, nTokens);
-    return `I${last}_${position}`;
+    return nodeName("I", last, position);
   };
   const list: readonly (number | NodeName)[] =
     from === undefined ? [nTokens - 1] : from === "all" ? Array.from({ length: nTokens }, (_, t) => t) : Array.isArray(from) ? (from as readonly (number | NodeName)[]) : [from as number | NodeName];

@@ -1,11 +1,12 @@
 import { trace } from "../attribution/routes";
 import type { ContributionSource } from "../attribution/routes";
-import type { Answer, RoutesAnswer } from "./questions";
-import { EDGE_KINDS } from "./questions";
-import { tensor } from "./codec";
-import { nodeName, parseNode } from "./names";
-import type { ModelFacts } from "./state";
-import { ProtocolError } from "./version";
+import type { Answer, RoutesAnswer } from "../protocol/questions";
+import { EDGE_KINDS } from "../protocol/questions";
+import { tensor } from "../protocol/codec";
+import { nodeName, parseNode } from "../model/names";
+import type { NodeName } from "../model/types";
+import type { ModelFacts } from "../protocol/state";
+import { ProtocolError } from "../protocol/version";
 
 /** A row of an attention block that a route may pass: contributions of a query's parts. H heads. */
 export interface StoredWhole {
@@ -32,12 +33,12 @@ export interface StoredPair {
 }
 
 interface GraphParts {
-  readonly from: readonly string[];
+  readonly from: readonly NodeName[];
   readonly threshold: number;
   readonly renormalize: boolean;
   readonly contrast?: RoutesAnswer["contrast"];
-  readonly nodes: readonly { readonly name: string }[];
-  readonly edges: readonly { readonly source: string; readonly target: string; readonly kind: string; readonly weight: number; readonly heads?: Readonly<Record<number, number>> }[];
+  readonly nodes: readonly { readonly name: NodeName }[];
+  readonly edges: readonly { readonly source: NodeName; readonly target: NodeName; readonly kind: string; readonly weight: number; readonly heads?: Readonly<Record<number, number>> }[];
 }
 
 /** A route graph as the answer to a question about it. */
@@ -164,7 +165,7 @@ export class StoredRoutes {
   }
 
   /** Rejects with a `ProtocolError` where rows are missing. */
-  async routes(from: number | string, threshold: number, renormalize: boolean, signal?: AbortSignal): Promise<RoutesAnswer> {
+  async routes(from: number | NodeName, threshold: number, renormalize: boolean, signal?: AbortSignal): Promise<RoutesAnswer> {
     if (threshold < this.threshold) throw notStored();
     const name = typeof from === "string" ? from : nodeName("I", this.model.nLayers - 1, from);
     const place = parseNode(name);

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Comm, CommMessage, JsonObject, ListenOptions, OpenOptions, SendOptions } from "../protocol/comm-host";
+import type { Comm, CommMessage, JsonObject, ListenOptions, OpenOptions, SendOptions } from "../comm-host";
 import { bytesOf, type Message } from "./wire";
 
 /** Publishes a message on iopub, with the request that the calling code answers as its parent. */

@@ -1,4 +1,4 @@
-import { commHost, type Comm, type CommHost, type CommMessage, type JsonObject } from "../protocol/comm-host";
+import { commHost, type Comm, type CommHost, type CommMessage, type JsonObject } from "../comm-host";
 import { splitBuffers } from "./buffers";
 
 /** What the registry needs to know of a widget. */

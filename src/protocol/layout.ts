@@ -1,5 +1,5 @@
-import type { NodeKind, NodePlace } from "./names";
-import { parseNode } from "./names";
+import type { NodeKind, NodePlace } from "../model/names";
+import { parseNode } from "../model/names";
 
 /**
  * Where everything of a flow graph lies, in pixels, for whoever draws it: SVG or canvas in the browser, the static picture

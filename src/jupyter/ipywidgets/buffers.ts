@@ -1,4 +1,4 @@
-import type { JsonObject, OutgoingBuffer } from "../protocol/comm-host";
+import type { JsonObject, OutgoingBuffer } from "../comm-host";
 
 /** Where in a state a buffer belongs: keys of objects and indices of arrays, outermost first. */
 export type BufferPath = (string | number)[];

@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import { Router, XPublisher } from "zeromq";
 import { mimeBundle } from "../ipywidgets/mime";
 import { flushWidgets, serveWidgetControl } from "../ipywidgets/registry";
-import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonObject, type MimeBundle } from "../protocol/comm-host";
+import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonObject, type MimeBundle } from "../comm-host";
 import { Cells } from "./cells";
 import { captureChildren } from "./child-output";
 import { CommManager } from "./comms";
@@ -60,7 +60,7 @@ const HELP = /^\s*(?:\?{1,2}\s*([\w$.]+)|([\w$.]+)\s*\?{1,2})\s*$/;
 /** Time for the last messages to leave the process. */
 const LINGER_MS = 100;
 
-const PACKAGE_ROOT = join(__dirname, "..", "..");
+const PACKAGE_ROOT = join(__dirname, "../../..");
 
 /**
  * A Jupyter kernel (messaging protocol 5.4) for TypeScript cells. Cells run here, in the main thread; translation has a
