@@ -123,7 +123,7 @@ function generate() {
   };
   return [
     `// Generated from @jupyter-widgets/schema ${version} by scripts/generate-controls.mjs. Do not edit.`,
-    ...from("../protocol/comm-host", ["type CellOutput"]),
+    ...from("../comm-host", ["type CellOutput"]),
     ...from("./codecs", ["type TimeOfDay", "type UploadedFile"]),
     ...from("./control", ["defineControl", "type ClickEvents", "type Control", "type LinkEnd", "type SubmitEvents"]),
     ...from("./registry", ["type RegisteredWidget"]),

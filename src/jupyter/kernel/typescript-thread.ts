@@ -2,7 +2,7 @@
  * The thread that holds tslab's TypeScript service: it type-checks and translates cells, completes and inspects. Loading it
  * takes seconds and checking a cell tens of milliseconds; here neither keeps the kernel from answering messages.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
@@ -126,7 +126,7 @@ function adapt(ts: Ts, data: TypescriptThreadData): { ts: Ts; maps: Map<string, 
       allowImportingTsExtensions: true,
       inlineSourceMap: true,
       lib: [...(options["lib"] as string[]).filter((lib) => !/es20\d\d/.test(lib)), "lib.es2023.d.ts"],
-      types: ["node", join(data.packageRoot, "dist", "kernel", "cell-globals")],
+      types: ["node", join(__dirname, "cell-globals")],
       // The notebook's own types first; ours before tslab's, whose Node types are those of Node 18.
       typeRoots: [...typeRootsAbove(data.cwd), ...nodeTypeRoots(data.packageRoot), ...(options["typeRoots"] as string[])],
     };
@@ -260,7 +260,12 @@ function shorthandStep(ts: Ts, builder: Builder): Step {
 
 /** Where the types of this package and of its subpaths are. */
 function ownPaths({ packageName, packageRoot }: TypescriptThreadData): Record<string, string[]> {
-  return { [packageName]: [join(packageRoot, "dist", "index.d.ts")], [`${packageName}/*`]: [join(packageRoot, "dist", "*", "index.d.ts")] };
+  const { exports } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { readonly exports: Readonly<Record<string, string | { readonly require?: { readonly types: string } }>> };
+  const paths: Record<string, string[]> = {};
+  for (const [name, entry] of Object.entries(exports)) {
+    if (typeof entry === "object" && entry.require) paths[packageName + name.slice(1)] = [join(packageRoot, entry.require.types)];
+  }
+  return paths;
 }
 
 /** `node_modules/@types` folders with Node's types that a file in `folder` sees, nearest first. */
