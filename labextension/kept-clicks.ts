@@ -1,6 +1,6 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
 
-/** As in `src/protocol/payload.ts`; repeated here so that a page without our outputs loads nothing of ours. */
+/** As in `src/payload/format.ts`; repeated here so that a page without our outputs loads nothing of ours. */
 const MIME_TYPE = "application/vnd.lm-transparency+json";
 
 /** What is used of a notebook's model. */

@@ -2,7 +2,7 @@ import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
 import { Widget } from "@lumino/widgets";
 import type { StoredPicture } from "../widgets/shells/stored";
 
-/** As in `src/protocol/payload.ts`; repeated here so that a page without our outputs loads nothing of ours. */
+/** As in `src/payload/format.ts`; repeated here so that a page without our outputs loads nothing of ours. */
 const MIME_TYPE = "application/vnd.lm-transparency+json";
 /** Before text/html and before widget views, which outrank all else in trusted notebooks. */
 const RANK = -20;

@@ -1,4 +1,4 @@
-import { escapeXml } from "../notebook/static-pen";
+import { escapeXml } from "./xml";
 
 /** Code in colours, by the class names that Pygments uses, so that one style sheet serves both of our exports. */
 

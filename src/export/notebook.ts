@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { basename, dirname, resolve, sep } from "node:path";
 import MarkdownIt from "markdown-it";
 import type { MarkdownIt as Markdown } from "markdown-it";
-import { escapeXml } from "../notebook/static-pen";
+import { escapeXml } from "./xml";
 import { PAYLOAD_MIME } from "../payload/format";
 import { ansiHtml, highlight } from "./highlight";
 import { outputHtml, page } from "./page";

@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Payload } from "../payload/format";
 import { PAYLOAD_MIME } from "../payload/format";
-import { escapeXml } from "../notebook/static-pen";
+import { escapeXml } from "./xml";
 
 /** Pages that need nothing else: one file with the pictures' script, their data and still pictures. No request goes anywhere. */
 

@@ -12,7 +12,7 @@ import { PAYLOAD_MIME, PAYLOAD_VERSION } from "../payload/format";
 import type { SaveOptions } from "./picture";
 import { inVsCode, WIDGET_VIEW } from "./picture";
 import { ExploreSession } from "./explore-session";
-import { escapeXml } from "./static-picture";
+import { escapeXml } from "../export/xml";
 import { PACKAGE_VERSION } from "./version";
 
 /** Parts of the controls: each is an element, and a class here. */

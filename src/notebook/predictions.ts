@@ -4,7 +4,7 @@ import type { Run } from "../model/types";
 import type { WirePrediction } from "../protocol";
 import { visibleText } from "../protocol";
 import { predictionsOf } from "./answers";
-import { escapeXml } from "./static-picture";
+import { escapeXml } from "../export/xml";
 
 export interface PredictionOptions {
   /** Position after which the next token is predicted. Default: the last. */

@@ -1,4 +1,5 @@
 import { deflateSync } from "node:zlib";
+import { escapeXml } from "../export/xml";
 
 /**
  * What a still picture is made of, and two writers of it: SVG for pages, PDF for LaTeX. Colours are opaque `#rrggbb`; lengths are pixels
@@ -27,21 +28,6 @@ export interface TextStyle {
 export function onWhite(color: string, share: number): string {
   const mixed = [1, 3, 5].map((at) => Math.round(255 + (parseInt(color.slice(at, at + 2), 16) - 255) * Math.max(0, Math.min(1, share))));
   return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
-}
-
-/** Text for XML: what could be markup is escaped, what XML forbids is replaced. */
-export function escapeXml(text: string): string {
-  return (
-    text
-       
-      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd")
-      .replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd")
-      .replaceAll("&", "&amp;")
-      .replaceAll("<", "&lt;")
-      .replaceAll(">", "&gt;")
-      .replaceAll('"', "&quot;")
-      .replaceAll("'", "&#39;")
-  );
 }
 
 const n = (value: number): string => String(Math.round(value * 10) / 10);

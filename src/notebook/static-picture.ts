@@ -2,9 +2,9 @@ import type { NodeName, RouteGraph } from "../model/types";
 import type { NodeKind, RunFacts, Selection } from "../protocol";
 import { edgeEnds, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../protocol";
 import type { Pen } from "./static-pen";
-import { escapeXml, onWhite, PdfPen, SvgPen } from "./static-pen";
+import { escapeXml } from "../export/xml";
+import { onWhite, PdfPen, SvgPen } from "./static-pen";
 
-export { escapeXml } from "./static-pen";
 
 /**
  * The picture for places where nothing runs: nbviewer, a mail, a diff, a printed page. Drawn by the same layout as the live one, without
