@@ -1,7 +1,7 @@
 /** Contributions at one query position; all of them sum to 1. */
 export interface AttentionRow {
   readonly position: number;
-  /** [position + 1, H]: key, head. */
+  /** `[position + 1, H]`: key, head. */
   readonly terms: Float32Array;
   readonly residual: number;
   /** 0 where the bias is no part. */

@@ -10,21 +10,21 @@ export interface AttentionBlock {
   readonly nTokens: number;
   readonly nHeads: number;
   readonly dModel: number;
-  /** [H, T, T], query before key. */
+  /** `[H, T, T]`, query before key. */
   readonly pattern: Float32Array;
-  /** [T, H, d]: what head h writes per unit of attention to key k, value bias left out. */
+  /** `[T, H, d]`: what head h writes per unit of attention to key k, value bias left out. */
   readonly valueOut: Float32Array;
-  /** [H, d]: `b_V[h] W_O^h`, where it is to be part of each term. */
+  /** `[H, d]`: `b_V[h] W_O^h`, where it is to be part of each term. */
   readonly valueBiasOut?: Float32Array;
-  /** [T]: multiplies terms and bias of a query (a norm behind the block, its statistic fixed). */
+  /** `[T]`: multiplies terms and bias of a query (a norm behind the block, its statistic fixed). */
   readonly termScale?: Float32Array;
-  /** [T, d]: the whole, `resid_mid`; `resid_post` where blocks are parallel. */
+  /** `[T, d]`: the whole, `resid_mid`; `resid_post` where blocks are parallel. */
   readonly whole: Float32Array;
-  /** [T, d]: `resid_pre`. */
+  /** `[T, d]`: `resid_pre`. */
   readonly residual: Float32Array;
-  /** [d]: output bias, where it is to be a part. */
+  /** `[d]`: output bias, where it is to be a part. */
   readonly bias?: Float32Array;
-  /** [T, d]: the FFN's output, where blocks are parallel. */
+  /** `[T, d]`: the FFN's output, where blocks are parallel. */
   readonly ffn?: Float32Array;
 }
 

@@ -17,25 +17,25 @@ export interface AttentionJob {
   readonly dModel: number;
   /** Query positions, ascending, no repeats. */
   readonly positions: readonly number[];
-  /** [H, T, T] */
+  /** `[H, T, T]` */
   readonly pattern: Float32Array;
-  /** [T, H, d] */
+  /** `[T, H, d]` */
   readonly valueOut: Float32Array;
-  /** [H, d]: added to every row of `valueOut` (value bias read as part of the term). */
+  /** `[H, d]`: added to every row of `valueOut` (value bias read as part of the term). */
   readonly valueBiasOut?: Float32Array;
-  /** [T]: factor of all terms and of the bias of a query. */
+  /** `[T]`: factor of all terms and of the bias of a query. */
   readonly termScale?: Float32Array;
-  /** [T, d] */
+  /** `[T, d]` */
   readonly whole: Float32Array;
-  /** [T, d] */
+  /** `[T, d]` */
   readonly residual: Float32Array;
-  /** [d] */
+  /** `[d]` */
   readonly bias?: Float32Array;
-  /** [T, d] */
+  /** `[T, d]` */
   readonly ffn?: Float32Array;
   /** For each position p in order (p + 1) · H numbers. Result. */
   readonly terms: Float32Array;
-  /** [positions, 3]: residual, bias, ffn. Result. */
+  /** `[positions, 3]`: residual, bias, ffn. Result. */
   readonly others: Float32Array;
   /** Terms a chunk. */
   readonly chunkTerms: number;

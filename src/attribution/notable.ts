@@ -14,7 +14,7 @@ export interface NotableTerms {
 export interface NotableKeys {
   /** Ascending; the last is the query. */
   readonly keys: Uint32Array;
-  /** [keys, H]: all of their terms. */
+  /** `[keys, H]`: all of their terms. */
   readonly terms: Float32Array;
 }
 

@@ -6,7 +6,7 @@ import { EPSILON } from "./jobs";
  * `logit = direction · resid_post + constant`.
  */
 export interface Readout {
-  /** [d] */
+  /** `[d]` */
   readonly direction: Float64Array;
   readonly constant: number;
 }
@@ -15,7 +15,7 @@ export interface Readout {
 export interface ReadoutNorm {
   readonly kind: "layernorm" | "rmsnorm";
   readonly epsilon: number;
-  /** [d], any offset already added. */
+  /** `[d]`, any offset already added. */
   readonly weight?: Float32Array;
   readonly bias?: Float32Array;
 }

@@ -203,7 +203,7 @@ export class Computer {
     return { logits };
   }
 
-  /** [n, V] in scratch memory. */
+  /** `[n, V]` in scratch memory. */
   private async unembedRows(vectors: Float32Array, normalize: boolean): Promise<Float32Array> {
     const { dModel, dVocab, finalNorm, logitScale, logitSoftcap } = this.architecture;
     const n = vectors.length / dModel;
@@ -239,7 +239,7 @@ export class Computer {
     return result;
   }
 
-  /** [T, d]: the embedded tokens, positions and their norm included. */
+  /** `[T, d]`: the embedded tokens, positions and their norm included. */
   private embed(tokenIds: readonly number[]): Float32Array {
     const { embedding, dModel } = this.architecture;
     const states = this.weights.rows(embedding.token, tokenIds);

@@ -311,7 +311,7 @@ class LocalPass implements Pass {
     private readonly architecture: Architecture,
     private readonly thread: Thread,
     private readonly positions: Positions,
-    /** [L + 1, T, d] */
+    /** `[L + 1, T, d]` */
     private states: Float32Array,
     private kept: readonly LayerTensors[],
   ) {}

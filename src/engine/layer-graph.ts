@@ -104,13 +104,13 @@ function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAtt
 
 type GraphAttention = GraphLayer["attention"];
 
-/** [H, T, T] as a shape, T taken from x. */
+/** `[H, T, T]` as a shape, T taken from x. */
 function shapeOfHeads(b: GraphBuilder, x: string, nHeads: number): string {
   const length = b.node("Shape", [x], { start: 0, end: 1 });
   return b.node("Concat", [b.integers([nHeads]), length, length], { axis: 0 });
 }
 
-/** [K, G * T, T] as a shape, T taken from x. */
+/** `[K, G * T, T]` as a shape, T taken from x. */
 function shapeOfGroups(b: GraphBuilder, x: string, nKeyValueHeads: number, group: number): string {
   const length = b.node("Shape", [x], { start: 0, end: 1 });
   const rows = b.node("Mul", [length, b.integers([group])]);
@@ -118,11 +118,11 @@ function shapeOfGroups(b: GraphBuilder, x: string, nKeyValueHeads: number, group
 }
 
 interface Projected {
-  /** [T, H * dHead] */
+  /** `[T, H * dHead]` */
   readonly query: string;
-  /** [T, K * dHead] */
+  /** `[T, K * dHead]` */
   readonly key: string;
-  /** [T, K * dHead], without its bias. */
+  /** `[T, K * dHead]`, without its bias. */
   readonly value: string;
   readonly valueBias?: Float32Array;
 }

@@ -64,11 +64,11 @@ export function toHalfBits(values: Float32Array, type: "float16" | "bfloat16"): 
 export interface Blocks {
   readonly bits: 4 | 8;
   readonly size: 16 | 32;
-  /** [outputs, blocks, size * bits / 8], the first of two 4-bit codes in the low half. */
+  /** `[outputs, blocks, size * bits / 8]`, the first of two 4-bit codes in the low half. */
   readonly codes: Uint8Array;
-  /** [outputs, blocks] */
+  /** `[outputs, blocks]` */
   readonly scales: Float32Array;
-  /** [outputs, blocks] */
+  /** `[outputs, blocks]` */
   readonly shifts?: Float32Array;
 }
 

@@ -17,11 +17,11 @@ export type LayerTensorName =
 
 /** Constants of one layer that the attribution needs. */
 export interface LayerConstants {
-  /** [H, d]: `b_V[h] W_O^h` (after the weight of a norm behind the block); undefined without value biases. */
+  /** `[H, d]`: `b_V[h] W_O^h` (after the weight of a norm behind the block); undefined without value biases. */
   readonly valueBiasOut?: Float32Array;
-  /** [d]: b_O (likewise); undefined without one. */
+  /** `[d]`: b_O (likewise); undefined without one. */
   readonly outputBias?: Float32Array;
-  /** [d]: bias of the FFN's output matrix (likewise). */
+  /** `[d]`: bias of the FFN's output matrix (likewise). */
   readonly ffnOutputBias?: Float32Array;
 }
 
@@ -33,10 +33,10 @@ export interface LayerConstants {
 export interface Pass {
   readonly nTokens: number;
   fetch<N extends LayerTensorName>(layer: number, names: readonly N[], options?: { readonly signal?: AbortSignal }): Promise<Record<N, Tensor>>;
-  /** [T, V], or [V] of one position. */
+  /** `[T, V]`, or [V] of one position. */
   logits(position?: number): Promise<Tensor>;
   /**
-   * [f]: for each neuron n at `position` the proximity of its update z = `a[n] W_out[n]` (times `ffn_scale`) to y = `resid_post`:
+   * `[f]`: for each neuron n at `position` the proximity of its update z = `a[n] W_out[n]` (times `ffn_scale`) to y = `resid_post`:
    * `Σ_i (|y_i| − |y_i − z_i|)`, subtracted before it is summed up: the sums are large, small neurons would drown. Computed in
    * the engine, where W_out lies.
    */
@@ -71,9 +71,9 @@ export interface Engine {
   /** `tokenIds` are used exactly as given. */
   forward(tokenIds: readonly number[], options?: ForwardOptions): Promise<Pass>;
   constants(layer: number): Promise<LayerConstants>;
-  /** [n, V] from [n, d]; the final norm goes first unless `normalize` is false. No soft-cap where `normalize` is false. */
+  /** `[n, V]` from [n, d]; the final norm goes first unless `normalize` is false. No soft-cap where `normalize` is false. */
   unembed(vectors: Float32Array, options?: { readonly normalize?: boolean }): Promise<Tensor>;
-  /** [d]: row of W_out (a norm behind the block: times its weight). */
+  /** `[d]`: row of W_out (a norm behind the block: times its weight). */
   neuronOutput(layer: number, neuron: number): Promise<Float32Array>;
   dispose(): Promise<void>;
 }

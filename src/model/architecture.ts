@@ -52,7 +52,7 @@ export interface Rotary {
   readonly dims: number;
   /** "half": (i, i + dims/2) are a pair (Llama, NeoX); "interleaved": (2i, 2i+1) are (GPT-J). */
   readonly pairing: "half" | "interleaved";
-  /** [dims / 2] radians per position. */
+  /** `[dims / 2]` radians per position. */
   readonly frequencies: (nTokens: number) => Float64Array;
   /** Multiplies cos and sin (yarn's attention factor). Default 1. */
   readonly scale?: number;
@@ -134,7 +134,7 @@ export interface Architecture {
   };
   readonly layers: readonly Layer[];
   readonly finalNorm?: Norm;
-  /** [V, d]; the token embedding itself where tied. */
+  /** `[V, d]`; the token embedding itself where tied. */
   readonly unembedding: Linear;
   /** Logits become `cap * tanh(logit / cap)` (Gemma 2). */
   readonly logitSoftcap?: number;

@@ -10,7 +10,7 @@ export interface StoredType {
 
 let halfTable: Float32Array | undefined;
 
-/** [65536]: the value of every float16 bit pattern. */
+/** `[65536]`: the value of every float16 bit pattern. */
 export function halfValues(): Float32Array {
   if (halfTable === undefined) {
     halfTable = new Float32Array(65536);

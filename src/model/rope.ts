@@ -22,7 +22,7 @@ export interface RopeOptions {
   readonly partial?: number;
   /** Which entry counts where parameters are given by layer type: "full_attention", "sliding_attention". */
   readonly layerType?: string;
-  /** [dims / 2] divisors of the frequencies, as GGUF files carry them instead of a rope type. */
+  /** `[dims / 2]` divisors of the frequencies, as GGUF files carry them instead of a rope type. */
   readonly divisors?: Float32Array;
   /** The two lists of divisors of longrope, where a GGUF file carries them as tensors. */
   readonly longrope?: { readonly short: Float32Array; readonly long: Float32Array };

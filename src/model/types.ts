@@ -7,44 +7,65 @@
 
 /** A dense float32 tensor, row-major: `data.length` is the product of `dims`. */
 export interface Tensor {
+  /** All values, the last dimension running fastest. Shared, not copied: do not write into it. */
   readonly data: Float32Array;
+  /** The size of each dimension, outermost first. */
   readonly dims: readonly number[];
 }
 
 /** One input token. `text` is exactly what the token stands for (a lone byte of a longer character shows as `<0xE2>`). */
 export interface Token {
+  /** Its row in the vocabulary, from 0 to V - 1. */
   readonly id: number;
+  /** Exactly what it stands for; put together, the texts of a prompt's tokens are the prompt. */
   readonly text: string;
 }
 
 /** Facts about a loaded model. Counts are of scalars; `dtype` is what is computed in, `device` where. */
 export interface ModelInfo {
+  /** What the model calls itself: its hub id, the name in its file, or the file's own name. */
   readonly name: string;
+  /** The architecture: "llama", "gpt2", "gemma3", … */
   readonly family: string;
+  /** Number of weights; a tied embedding counts once. */
   readonly nParams: number;
+  /** L: number of layers. */
   readonly nLayers: number;
+  /** H: number of query heads in a layer. */
   readonly nHeads: number;
+  /** K: number of key/value heads; query heads share them where it is less than H. */
   readonly nKeyValueHeads: number;
+  /** d: width of the residual stream. */
   readonly dModel: number;
+  /** Width of one head's queries and keys. */
   readonly dHead: number;
+  /** f: number of neurons in a feed-forward block. */
   readonly dFfn: number;
+  /** V: number of tokens in the vocabulary. */
   readonly dVocab: number;
   /** Longest prompt in tokens that the model was made for. */
   readonly maxPositions: number;
   /** True where attention and FFN read the same input and are added at once (GPT-NeoX, GPT-J, Phi): no `A` nodes. */
   readonly parallelBlocks: boolean;
+  /** What the weights were rounded to, or the file's own format. */
   readonly dtype: string;
+  /** The execution provider that computes: "cpu", "cuda", … */
   readonly device: string;
 }
 
 /** A step of something that takes a while. `done` and `total` are in `unit` ("bytes", "layers", "prompts", …). */
 export interface Progress {
+  /** What is being done: "download", "load", "run", "routes", … */
   readonly stage: string;
+  /** How much of it is done, in `unit`. */
   readonly done: number;
+  /** How much there is to do, in `unit`; undefined where that is not known. */
   readonly total?: number;
+  /** What is counted. */
   readonly unit: string;
 }
 
+/** Called at each step of something that takes a while. What it throws rejects the call that it listens to. */
 export type ProgressListener = (progress: Progress) => void;
 
 /**
@@ -56,6 +77,7 @@ export type Device = "auto" | "cpu" | "gpu" | "cuda" | "dml" | "coreml" | "webgp
 /** What weights are rounded to: "auto" leaves them as the file has them; "q8" and "q4" are blocks of 32 inputs with a scale each. */
 export type Dtype = "auto" | "float32" | "float16" | "bfloat16" | "q8" | "q4";
 
+/** How a model is found and computed: `loadModel("org/name", { dtype: "q8", revision: "main" })`. */
 export interface LoadOptions {
   /** Where to compute. Default "auto": the CPU. */
   readonly device?: Device;
@@ -65,12 +87,17 @@ export interface LoadOptions {
   readonly revision?: string;
   /** Folder for downloads instead of the standard cache. */
   readonly cacheDir?: string;
+  /** Called with bytes while a file comes, with layers while they are loaded. In a cell a bar shows without it. */
   readonly onProgress?: ProgressListener;
+  /** Ends loading: the call rejects with the signal's reason; what was downloaded is kept for the next time. */
   readonly signal?: AbortSignal;
 }
 
+/** How a prompt is run. */
 export interface RunOptions {
+  /** Called after each layer; with several prompts after each prompt. */
   readonly onProgress?: ProgressListener;
+  /** Ends the run between two layers: the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /** Put the tokenizer's special tokens (BOS) before a text, as its own configuration says. Default true. No effect on token ids. */
   readonly addSpecialTokens?: boolean;
@@ -98,42 +125,54 @@ export type Component =
  */
 export type ValueBias = "output" | "term";
 
+/** What counts as a part of an attention block, and which rows are wanted. */
 export interface ContributionOptions {
   /** Query positions to compute; others are left out of the result. Default: all. */
   readonly positions?: readonly number[];
+  /** Whether value biases belong to the terms. Default "output". */
   readonly valueBias?: ValueBias;
-  /** Make the output bias a part of its own. Default false. */
+  /** Make the output bias a part of its own. Default false: as published, it is none, and can hide up to 0.28 of a contribution. */
   readonly includeBias?: boolean;
+  /** Ends the computation: the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** Contributions inside one layer's attention block. Rows follow `positions`. For each row all parts sum to 1. */
+/**
+ * Contributions inside one layer's attention block (Ferrando and Voita 2024: `max(‖y‖₁ − ‖z − y‖₁, ε)` of a part z of the whole y, scaled to sum 1; docs/method.md). Rows
+ * follow `positions`. For each row all parts sum to 1.
+ */
 export interface AttentionContributions {
   /** Query positions of the rows, in the order asked for. */
   readonly positions: readonly number[];
-  /** [rows, T keys, H]; exactly 0 for keys after the query. */
+  /** Shape `[rows, T keys, H]`: what each head carried from each key; exactly 0 for keys after the query. */
   readonly terms: Tensor;
-  /** [rows] */
+  /** Shape `[rows]`: the residual stream's part. */
   readonly residual: Tensor;
-  /** [rows]; only with `includeBias`. */
+  /** Shape `[rows]`: the output bias's part; only with `includeBias`. */
   readonly bias?: Tensor;
-  /** [rows]: the FFN's part; only where blocks are parallel, where it belongs to the same whole. */
+  /** Shape `[rows]`: the FFN's part; only where blocks are parallel, where it belongs to the same whole. */
   readonly ffn?: Tensor;
 }
 
-/** Contributions of the two parts of `resid_post`. Both [T]; they sum to 1 at each position. */
+/** Contributions of the two parts of `resid_post`. Both have shape `[T]`; they sum to 1 at each position. */
 export interface FfnContributions {
+  /** Shape `[T]`: the feed-forward block's part. */
   readonly ffn: Tensor;
+  /** Shape `[T]`: the part of the state beside it. */
   readonly residual: Tensor;
 }
 
+/** What one neuron of a feed-forward block gave to the state after the block. */
 export interface NeuronContribution {
+  /** Its number in the block, from 0 to f - 1. */
   readonly neuron: number;
   /** What W_out's row is multiplied with (in a gated FFN the product of both branches). */
   readonly activation: number;
+  /** Its part of the state, beside the state before the block and all other neurons. */
   readonly contribution: number;
 }
 
+/** How routes are traced, and what of them is kept. */
 export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
   /** Start token(s), or nodes to start the trace at. Default: the last token. */
   readonly from?: number | readonly number[] | "all" | NodeName | readonly NodeName[];
@@ -151,55 +190,81 @@ export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
    * direction in which their logits differ. `from` is then one token. `docs/method.md` has the definition.
    */
   readonly contrast?: Contrast;
+  /** Called after each layer, from the last one down. */
   readonly onProgress?: ProgressListener;
 }
 
 /** A token, or two whose logits are compared. By id, or by a text that is exactly one token. */
 export interface Contrast {
-  /** Default: the best prediction. */
+  /** The token that is spoken for. Default: the best prediction. */
   readonly token?: number | string;
+  /** The token that it is compared with. Default: none; the logit of `token` alone. */
   readonly versus?: number | string;
 }
 
+/**
+ * What an edge carries: one token's state to another through attention, a state past a block, a state into a feed-forward block, or what
+ * the block wrote.
+ */
 export type EdgeKind = "attention" | "residual" | "ffn-in" | "ffn-out";
 
+/** One step of the information flow. */
 export interface RouteEdge {
+  /** The node it leaves. */
   readonly source: NodeName;
+  /** The node it reaches, a layer or half a layer further up. */
   readonly target: NodeName;
+  /** What it carries. */
   readonly kind: EdgeKind;
+  /** Its share of the target, 0 to 1: of what passed the threshold (with `renormalize`, where a node's edges sum to 1) or of everything. */
   readonly weight: number;
   /** Attention only: head → its share of `weight`. They sum to `weight`. Heads at 0 are left out. */
   readonly heads?: Readonly<Record<number, number>>;
 }
 
+/** A state or block on the routes. */
 export interface RouteNode {
+  /** Its name: "I20_4". */
   readonly name: NodeName;
+  /** "X" embedded token, "A" state after attention, "M" feed-forward block, "I" state after the layer. */
   readonly kind: "X" | "A" | "M" | "I";
-  /** -1 for `X0`. */
+  /** From 0 to L - 1; -1 for `X0`. */
   readonly layer: number;
+  /** Index of the token, from 0 to T - 1. */
   readonly position: number;
 }
 
 /** The part of the graph that is reached from the start nodes over edges that passed the threshold. */
 export interface RouteGraph {
+  /** The model that was traced. */
   readonly model: ModelInfo;
+  /** The prompt. */
   readonly tokens: readonly Token[];
+  /** The nodes at which the trace began. */
   readonly from: readonly NodeName[];
+  /** Parts with a contribution up to this were dropped. */
   readonly threshold: number;
+  /** Whether what passed was scaled to sum 1 within each whole. */
   readonly renormalize: boolean;
   /** Only where the option was given. */
   readonly joinSelf?: boolean;
   /** Where the trace was one of a contrast. */
   readonly contrast?: { readonly token: Token; readonly versus?: Token };
+  /** What was reached, bottom layer first, then A, M, I, then by position. */
   readonly nodes: readonly RouteNode[];
+  /** What was passed, by target, then by source. */
   readonly edges: readonly RouteEdge[];
+  /** The graph as plain data, which `importRoutes` reads. */
   toJSON(): unknown;
 }
 
+/** Which logit is taken apart, where. */
 export interface LogitAttributionOptions extends Contrast {
   /** Default: the last token. */
   readonly position?: number;
+  /** Whether value biases belong to the heads. Default "output". */
   readonly valueBias?: ValueBias;
+  /** Ends the computation: the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -207,30 +272,41 @@ export interface LogitAttributionOptions extends Contrast {
 export interface LogitPart {
   /** "attention-bias": the output bias of an attention block; "constant": biases of the final norm and the unembedding. */
   readonly kind: "embedding" | "head" | "attention-bias" | "ffn" | "constant";
+  /** Of a head, bias or FFN. */
   readonly layer?: number;
+  /** Of a head. */
   readonly head?: number;
+  /** What it adds, in logits; negative where it speaks against the token. */
   readonly logit: number;
 }
 
 /** Direct logit attribution at one position. The parts, bottom layer first, sum to `logit`. */
 export interface LogitAttribution {
+  /** The token whose next token is predicted. */
   readonly position: number;
+  /** The token whose logit is taken apart. */
   readonly token: Token;
+  /** The token whose logit is subtracted. */
   readonly versus?: Token;
   /** The logit of `token`, less that of `versus`. */
   readonly logit: number;
+  /** Embedding, then by layer its heads, its output bias and its FFN, then the constant. */
   readonly parts: readonly LogitPart[];
 }
 
+/** How a state or update is read in the vocabulary. */
 export interface VocabularyOptions {
   /** Apply the final norm first. Default true. */
   readonly normalize?: boolean;
-  /** Default 30. */
+  /** How many tokens are listed, at least 1. Default 30. */
   readonly topK?: number;
 }
 
+/** A token in what a state would predict (the logit lens: nostalgebraist 2020). */
 export interface LensToken extends Token {
+  /** Its score. */
   readonly logit: number;
+  /** Its share of the softmax over the whole vocabulary, 0 to 1. */
   readonly probability: number;
   /** 0 for the most likely token. */
   readonly rank: number;
@@ -238,13 +314,17 @@ export interface LensToken extends Token {
   readonly rankChange?: number;
 }
 
+/** A token in what a block, head or neuron says. */
 export interface EffectToken extends Token {
+  /** The update times the token's row of the unembedding. */
   readonly score: number;
 }
 
-/** Most promoted tokens first; most suppressed (lowest score) first. */
+/** Both ends of what an update says in the vocabulary. */
 export interface Effect {
+  /** Highest scores, highest first. */
   readonly promoted: readonly EffectToken[];
+  /** Lowest scores, lowest first. */
   readonly suppressed: readonly EffectToken[];
 }
 
@@ -253,27 +333,59 @@ export interface Effect {
  * asked for once is remembered. All methods reject with a `RangeError` that names the allowed range.
  */
 export interface Run {
+  /** The model that ran. */
   readonly model: TransparentModel;
+  /** The prompt's tokens, T of them, BOS included. Their index is the `position` of all questions. */
   readonly tokens: readonly Token[];
-  /** [T, V]; with `position` [V]. */
+  /**
+   * The model's scores for the next token: shape `[T, V]`, with `position` `[V]`.
+   * @example const last = await run.logits({ position: run.tokens.length - 1 });
+   */
   logits(options?: { readonly position?: number }): Promise<Tensor>;
-  /** [T, d]. "mid" is refused where blocks are parallel: there is no such state. */
+  /**
+   * The residual stream of a layer, shape `[T, d]`: "pre" at its start, "mid" after attention, "post" after the feed-forward block.
+   * "mid" is refused where blocks are parallel: there is no such state.
+   * @example const { data, dims } = await run.residual(5, "post");
+   */
   residual(layer: number, point: ResidualPoint): Promise<Tensor>;
-  /** [H, query, key]; rows sum to 1 over the keys, exactly 0 after the query. */
+  /** Attention weights of a layer, shape `[H, query, key]`; rows sum to 1 over the keys, exactly 0 after the query. */
   attentionPattern(layer: number): Promise<Tensor>;
-  /** [T, d]: what the attention block added to the residual stream. */
+  /** Shape `[T, d]`: what the attention block added to the residual stream. */
   attentionOut(layer: number): Promise<Tensor>;
-  /** [T, d]: what the feed-forward block added to the residual stream. */
+  /** Shape `[T, d]`: what the feed-forward block added to the residual stream. */
   ffnOut(layer: number): Promise<Tensor>;
-  /** [H, d]: what each head wrote at `position`, output bias excluded. Default `valueBias`: "output". */
+  /** Shape `[H, d]`: what each head wrote at `position`, output bias excluded. Default `valueBias`: "output". */
   headOut(layer: number, position: number, options?: { readonly valueBias?: ValueBias }): Promise<Tensor>;
-  /** [f]: "pre" before the activation function (of the gate, where gated), "post" what multiplies W_out's rows. */
+  /** Shape `[f]`: the neurons at `position`, "pre" before the activation function (of the gate, where gated), "post" what multiplies W_out's rows. */
   neuronActivations(layer: number, position: number, point: "pre" | "post"): Promise<Tensor>;
+  /**
+   * How much each (key, head) term and the residual stream gave to the state after attention; `attentionContributions(5).terms` has
+   * shape `[T, T, H]`.
+   * @example const { terms } = await run.attentionContributions(23, { positions: [run.tokens.length - 1] });
+   */
   attentionContributions(layer: number, options?: ContributionOptions): Promise<AttentionContributions>;
+  /** How much the feed-forward block and the state beside it gave to the state after the layer, at every position. */
   ffnContributions(layer: number): Promise<FfnContributions>;
+  /** The neurons that gave most to the state after the feed-forward block, best first; all of them without `topK`. */
   neuronContributions(layer: number, position: number, options?: { readonly topK?: number }): Promise<readonly NeuronContribution[]>;
+  /**
+   * The information flow routes of a prediction (Ferrando and Voita 2024, arXiv 2403.00824): traced back from the start node, each state is
+   * taken apart into its parts, and those with a contribution above the threshold are followed. One forward pass is enough.
+   * @example
+   * const routes = await run.routes({ threshold: 0.04 });
+   * routes.edges.filter(edge => edge.kind === "attention");
+   */
   routes(options?: RouteOptions): Promise<RouteGraph>;
+  /**
+   * What the model would say after a state: the state goes through the final norm and the unembedding (logit lens), best token first.
+   * @param node A state by its name: "X0_4" the embedded token 4, "A20_4" after attention of layer 20, "I20_4" after layer 20.
+   * @example const [top] = await run.lens("I20_4", { topK: 5 });
+   */
   lens(node: NodeName, options?: VocabularyOptions): Promise<readonly LensToken[]>;
+  /**
+   * What a block, head or neuron says in the vocabulary: the tokens that its update promotes and suppresses most.
+   * @example await run.effect({ kind: "attention", layer: 23, head: 0, position: 14 });
+   */
   effect(component: Component, options?: VocabularyOptions & { readonly valueBias?: ValueBias }): Promise<Effect>;
   /** Direct logit attribution: what the embedding, each head, each FFN and the biases add to a logit, or to the difference of two. */
   logitAttribution(options?: LogitAttributionOptions): Promise<LogitAttribution>;
@@ -283,15 +395,23 @@ export interface Run {
 
 /** A model that answers for itself. Whatever implements this and `Run` gets every widget. */
 export interface TransparentModel {
+  /** Facts about the model. */
   readonly info: ModelInfo;
+  /** The tokens of a text, with the tokenizer's special tokens (BOS) unless `addSpecialTokens` is false. */
   tokenize(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly Token[];
   /** The token with this id. Throws a `RangeError` outside the vocabulary. */
   token(id: number): Token;
+  /**
+   * Runs a prompt: a text, or token ids, which are used exactly as given. Several prompts give several runs, each as if it had been alone.
+   * Rejects with a `RangeError` where the prompt is empty or longer than `info.maxPositions`, or an id is outside the vocabulary.
+   * @example const run = await model.run("The capital of France is");
+   */
   run(prompt: string | readonly number[], options?: RunOptions): Promise<Run>;
   run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<Run[]>;
-  /** [V] from a [d] vector: unembedding, with the final norm before it unless `normalize: false`. */
+  /** Logits, shape `[V]`, of a vector of d numbers: the unembedding, with the final norm before it unless `normalize: false`. */
   unembed(vector: Float32Array, options?: { readonly normalize?: boolean }): Promise<Tensor>;
-  /** [d]: the row of W_out that neuron n writes. */
+  /** Shape `[d]`: the row of W_out that a neuron writes. */
   neuronOutput(layer: number, neuron: number): Promise<Tensor>;
+  /** Ends the model's threads and frees its weights. It refuses questions afterwards, and so do its runs. */
   dispose(): Promise<void>;
 }

@@ -18,9 +18,9 @@ export interface StoredWhole {
   readonly bias: number;
   /** Ascending. */
   readonly keys: readonly number[];
-  /** [keys, H] */
+  /** `[keys, H]` */
   readonly terms: ArrayLike<number>;
-  /** [keys, H]: attention weights. */
+  /** `[keys, H]`: attention weights. */
   readonly weights: ArrayLike<number>;
 }
 

@@ -51,15 +51,15 @@ export interface RoutesAnswer {
   readonly contrast?: { readonly token: WireToken; readonly versus?: WireToken };
   /** Names of the nodes that were reached. */
   readonly nodes: readonly NodeName[];
-  /** [E] indices into `nodes`. */
+  /** `[E]` indices into `nodes`. */
   readonly sources: WireTensor<Uint32Array>;
-  /** [E] indices into `nodes`. */
+  /** `[E]` indices into `nodes`. */
   readonly targets: WireTensor<Uint32Array>;
-  /** [E] indices into `EDGE_KINDS`. */
+  /** `[E]` indices into `EDGE_KINDS`. */
   readonly kinds: WireTensor<Uint8Array>;
-  /** [E] */
+  /** `[E]` */
   readonly weights: WireTensor<Float32Array>;
-  /** [E + 1]: heads of edge e are entries `headStarts[e]` to `headStarts[e + 1]` of the next two. */
+  /** `[E + 1]`: heads of edge e are entries `headStarts[e]` to `headStarts[e + 1]` of the next two. */
   readonly headStarts: WireTensor<Uint32Array>;
   readonly heads: WireTensor<Uint16Array>;
   readonly headWeights: WireTensor<Float32Array>;
@@ -129,9 +129,9 @@ export interface Questions {
     answer: {
       /** Names of the patterns. */
       readonly patterns: readonly string[];
-      /** [L, H] index into `patterns`; 255 where a head follows none of them. */
+      /** `[L, H]` index into `patterns`; 255 where a head follows none of them. */
       readonly labels: WireTensor<Uint8Array>;
-      /** [L, H] share of the head's attention that follows its pattern. */
+      /** `[L, H]` share of the head's attention that follows its pattern. */
       readonly scores: WireTensor<Float32Array>;
     };
   };

@@ -40,12 +40,12 @@ export interface AggregateState {
   /** Of the prompts so far, in order: a list that changed is noticed. */
   readonly digest: string;
   readonly sums: {
-    /** [L, H], [L], [L], [L]: contributions. */
+    /** `[L, H]`, [L], [L], [L]: contributions. */
     readonly heads: readonly number[];
     readonly attentionResidual: readonly number[];
     readonly ffn: readonly number[];
     readonly ffnResidual: readonly number[];
-    /** [L, H], [L]: prompts whose routes have the component. */
+    /** `[L, H]`, [L]: prompts whose routes have the component. */
     readonly headOnRoute: readonly number[];
     readonly ffnOnRoute: readonly number[];
     /** By pattern [L, H]: attention. */
@@ -88,37 +88,37 @@ export class Aggregate {
     return this.state.nPositions;
   }
 
-  /** [L, H]: mean of each head's contribution, summed over keys. */
+  /** `[L, H]`: mean of each head's contribution, summed over keys. */
   get heads(): Tensor {
     return this.mean(this.state.sums.heads, this.nPositions, true);
   }
 
-  /** [L] */
+  /** `[L]` */
   get ffn(): Tensor {
     return this.mean(this.state.sums.ffn, this.nPositions, false);
   }
 
-  /** [L]: mean contribution of the residual to the attention block's whole. */
+  /** `[L]`: mean contribution of the residual to the attention block's whole. */
   get attentionResidual(): Tensor {
     return this.mean(this.state.sums.attentionResidual, this.nPositions, false);
   }
 
-  /** [L]: mean contribution of the residual to the FFN block's whole. */
+  /** `[L]`: mean contribution of the residual to the FFN block's whole. */
   get ffnResidual(): Tensor {
     return this.mean(this.state.sums.ffnResidual, this.nPositions, false);
   }
 
-  /** [L, H]: share of the prompts whose last token's routes have the head on an edge. */
+  /** `[L, H]`: share of the prompts whose last token's routes have the head on an edge. */
   get headFrequency(): Tensor {
     return this.mean(this.state.sums.headOnRoute, this.nPrompts, true);
   }
 
-  /** [L] */
+  /** `[L]` */
   get ffnFrequency(): Tensor {
     return this.mean(this.state.sums.ffnOnRoute, this.nPrompts, false);
   }
 
-  /** [L, H]: mean attention that follows a pattern; NaN where no prompt had a query for it. */
+  /** `[L, H]`: mean attention that follows a pattern; NaN where no prompt had a query for it. */
   pattern(name: HeadPattern): Tensor {
     checkOneOf("The pattern", name, HEAD_PATTERNS);
     return this.mean(this.state.sums.patterns[name], this.state.sums.patternQueries[name], true);

@@ -18,9 +18,9 @@ import { checkIndex, checkOneOf, checkThreshold, checkTopK, checkValueBias, oneT
 
 /** Constants of one layer's attention block, each [.., d]. */
 export interface AttentionConstants {
-  /** [H, d]: `b_V[h] W_O^h`. */
+  /** `[H, d]`: `b_V[h] W_O^h`. */
   readonly valueBiasOut?: Float32Array;
-  /** [d]: b_O. */
+  /** `[d]`: b_O. */
   readonly outputBias?: Float32Array;
 }
 
@@ -65,13 +65,13 @@ export abstract class BaseRun implements Run {
 
   // What a model has to say.
 
-  /** [T, d]; "mid" is not asked where blocks are parallel. */
+  /** `[T, d]`; "mid" is not asked where blocks are parallel. */
   protected abstract readResidual(layer: number, point: ResidualPoint): Promise<Float32Array>;
-  /** [H, T, T]: attention, query before key; exactly 0 after the query. */
+  /** `[H, T, T]`: attention, query before key; exactly 0 after the query. */
   protected abstract readPattern(layer: number): Promise<Float32Array>;
-  /** [T, H, d]: what head h writes per unit of attention to key k: `v[k, h] W_O^h`, value bias left out. */
+  /** `[T, H, d]`: what head h writes per unit of attention to key k: `v[k, h] W_O^h`, value bias left out. */
   protected abstract readValueOut(layer: number): Promise<Float32Array>;
-  /** [f] at one position: before the (gate's) activation function, or what multiplies W_out's rows. */
+  /** `[f]` at one position: before the (gate's) activation function, or what multiplies W_out's rows. */
   protected abstract readNeurons(layer: number, position: number, point: "pre" | "post"): Promise<Float32Array>;
 
   // What has a default.
@@ -81,43 +81,43 @@ export abstract class BaseRun implements Run {
     return {};
   }
 
-  /** [T]: multiplies all terms of a query (a norm behind the block, its statistic fixed). Default: none. */
+  /** `[T]`: multiplies all terms of a query (a norm behind the block, its statistic fixed). Default: none. */
   protected async readTermScale(_layer: number): Promise<Float32Array | undefined> {
     return undefined;
   }
 
-  /** [T]: the same for the FFN's updates. Default: none. */
+  /** `[T]`: the same for the FFN's updates. Default: none. */
   protected async readFfnScale(_layer: number): Promise<Float32Array | undefined> {
     return undefined;
   }
 
-  /** [T, d]. Default: mid − pre. Where blocks are parallel there is no default. */
+  /** `[T, d]`. Default: mid − pre. Where blocks are parallel there is no default. */
   protected async readAttentionOut(layer: number): Promise<Float32Array> {
     if (this.info.parallelBlocks) throw new Error("A model with parallel blocks has to implement readAttentionOut.");
     return difference(await this.state(layer, "mid"), await this.state(layer, "pre"));
   }
 
-  /** [T, d]. Default: what is missing to post. */
+  /** `[T, d]`. Default: what is missing to post. */
   protected async readFfnOut(layer: number): Promise<Float32Array> {
     if (!this.info.parallelBlocks) return difference(await this.state(layer, "post"), await this.state(layer, "mid"));
     const attention = await this.attentionOut(layer);
     return difference(difference(await this.state(layer, "post"), await this.state(layer, "pre")), attention.data);
   }
 
-  /** [V] at a position. Default: unembedding of the last state. */
+  /** `[V]` at a position. Default: unembedding of the last state. */
   protected async readLogits(position: number): Promise<Float32Array> {
     const [logits] = await this.unembedAll([await this.vector(this.topNode(position))], true);
     return logits;
   }
 
-  /** [V] for each of some [d] vectors. Default: one after the other. */
+  /** `[V]` for each of some [d] vectors. Default: one after the other. */
   protected async unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
     const all: Float32Array[] = [];
     for (const vector of vectors) all.push((await this.model.unembed(vector, { normalize })).data);
     return all;
   }
 
-  /** [f]: `‖y‖₁ − ‖y − z_n‖₁` of each neuron's update z_n to y = resid_post. Default: from W_out's rows, one by one. */
+  /** `[f]`: `‖y‖₁ − ‖y − z_n‖₁` of each neuron's update z_n to y = resid_post. Default: from W_out's rows, one by one. */
   protected async readNeuronProximities(layer: number, position: number): Promise<Float32Array> {
     const { dModel, dFfn } = this.info;
     const whole = await this.state(layer, "post");
@@ -183,7 +183,7 @@ export abstract class BaseRun implements Run {
     return this.tensor("logits", [this.nTokens, dVocab], () => this.readAllLogits());
   }
 
-  /** [T, V]. */
+  /** `[T, V]`. */
   protected async readAllLogits(): Promise<Float32Array> {
     const { dVocab } = this.info;
     const data = new Float32Array(this.nTokens * dVocab);
@@ -392,7 +392,7 @@ export abstract class BaseRun implements Run {
     if (position !== undefined) checkIndex("position", position, this.nTokens);
   }
 
-  /** [d]: what a component wrote into the residual stream. */
+  /** `[d]`: what a component wrote into the residual stream. */
   async update(component: Component, valueBias?: ValueBias): Promise<Float32Array> {
     const { kind, layer, position } = component;
     checkOneOf("The component's kind", kind, ["attention", "ffn"]);
@@ -414,7 +414,7 @@ export abstract class BaseRun implements Run {
     return data.map(w => w * activation * scale);
   }
 
-  /** [d]: what a head wrote at a query out of one key. */
+  /** `[d]`: what a head wrote at a query out of one key. */
   private async headKeyUpdate({ layer, position, head }: { readonly layer: number; readonly position: number; readonly head: number }, key: number, valueBias?: ValueBias): Promise<Float32Array> {
     if (!Number.isInteger(key) || key < 0 || key > position) throw new RangeError(`There is no key ${key} for the query at ${position}: keys go from 0 to ${position}.`);
     const { dModel, nHeads } = this.info;
@@ -471,13 +471,13 @@ export abstract class BaseRun implements Run {
     return { name: nodeName("I", layer - 1, position), kind: "I", layer: layer - 1, position };
   }
 
-  /** [d]: the state at a residual node. */
+  /** `[d]`: the state at a residual node. */
   private async vector({ kind, layer, position }: RouteNode): Promise<Float32Array> {
     const data = kind === "X" ? await this.state(0, "pre") : await this.state(layer, kind === "A" ? "mid" : "post");
     return data.slice(position * this.info.dModel, (position + 1) * this.info.dModel);
   }
 
-  /** [V] for each residual node; those not known yet are unembedded together. */
+  /** `[V]` for each residual node; those not known yet are unembedded together. */
   private async stateLogits(nodes: readonly RouteNode[], normalize: boolean): Promise<Float32Array[]> {
     const missing: { node: RouteNode; give: (logits: Float32Array) => void; fail: (error: unknown) => void }[] = [];
     const answers = nodes.map(node =>
@@ -498,7 +498,7 @@ export abstract class BaseRun implements Run {
     return Promise.all(answers);
   }
 
-  /** [T, d]: what the FFN's output is added to. */
+  /** `[T, d]`: what the FFN's output is added to. */
   private async besideFfn(layer: number): Promise<Float32Array> {
     if (!this.info.parallelBlocks) return this.state(layer, "mid");
     const { data } = await this.tensor(`beside ffn ${layer}`, [this.nTokens, this.info.dModel], async () => {
@@ -619,7 +619,7 @@ function difference(a: Float32Array, b: Float32Array): Float32Array {
   return a.map((x, i) => x - b[i]);
 }
 
-/** [d]: the constant that is added beside all terms; undefined where there is none. */
+/** `[d]`: the constant that is added beside all terms; undefined where there is none. */
 function outputBias({ valueBiasOut, outputBias: bias }: AttentionConstants, inTerms: boolean, nHeads: number, d: number): Float32Array | undefined {
   if (inTerms || !valueBiasOut) return bias;
   const sum = bias ? Float64Array.from(bias) : new Float64Array(d);

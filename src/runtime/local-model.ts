@@ -94,7 +94,7 @@ export class LocalModel extends BaseModel {
 
   // For the runs.
 
-  /** [V] for each vector [d]. What is asked at once, or while the engine is busy with the last, is one pass over the unembedding. */
+  /** `[V]` for each vector [d]. What is asked at once, or while the engine is busy with the last, is one pass over the unembedding. */
   unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
     return (normalize ? this.normalized : this.raw).add(vectors);
   }
