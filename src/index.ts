@@ -2,6 +2,7 @@
 export type * from "./model/types";
 export { loadModel } from "./notebook/load";
 export { ModelFileError } from "./model/errors";
+export { isNodeName, nodeName, parseNode, type NodeKind, type NodePlace } from "./model/names";
 export { aggregate, Aggregate, headPatterns, type AggregateOptions, type AggregateRow, type AggregateState, type HeadLabel } from "./runtime/aggregate";
 export { HEAD_PATTERNS, type HeadPattern } from "./attribution/head-patterns";
 export { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "./attribution/route-formats";
