@@ -11,7 +11,8 @@ import type { WeightSource } from "../model/weights";
 import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
 import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./memory";
 import type { Dtype } from "../model/types";
-import { Reclaimer } from "../threads/reclaim";
+import { MemoryBudget, type Holding } from "../threads/budget";
+import { collectGarbage, Reclaimer } from "../threads/reclaim";
 import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
 
 export type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
@@ -55,6 +56,8 @@ export async function createEngine(files: EngineFiles, options: EngineOptions = 
     // The rest is for runs, attribution and the reader's own program.
     memoryBytes: 0.7 * (options.memoryBytes ?? availableMemory()),
   };
+  // A model that was loaded before and that nobody holds any more goes first: its threads and weights are as large as the new one's.
+  if (threads.size > 0) await collectGarbage();
   const thread = new Thread({ architecture: plain, entries: [...files.weights.entries.values()], settings });
   try {
     const onProgress = options.onProgress && progressOf("load", options.onProgress);
@@ -217,6 +220,9 @@ function sharedBytes(value: unknown): number {
   return Object.values(value).reduce((sum: number, item) => sum + sharedBytes(item), 0);
 }
 
+/** Ends the thread of an engine that nobody holds. */
+const unreachable = new FinalizationRegistry<Thread>(thread => void thread.leave());
+
 class WorkerEngine implements Engine {
   private readonly constantsOf = new Map<number, Promise<LayerConstants>>();
 
@@ -229,7 +235,9 @@ class WorkerEngine implements Engine {
     readonly plan: MemoryPlan,
     private readonly keepBytes: number,
     private readonly freeBytes: () => number,
-  ) {}
+  ) {
+    unreachable.register(this, thread, this);
+  }
 
   async forward(tokenIds: readonly number[], options: ForwardOptions = {}): Promise<Pass> {
     const { dVocab, maxPositions, nLayers } = this.architecture;
@@ -239,7 +247,11 @@ class WorkerEngine implements Engine {
     tokenIds.forEach((id, position) => {
       if (!Number.isInteger(id) || id < 0 || id >= dVocab) throw new RangeError(`Token id ${id} at position ${position} does not exist: ids are 0 to ${dVocab - 1}.`);
     });
-    const free = this.freeBytes();
+    let free = this.freeBytes();
+    if (forwardBytes(this.architecture, nTokens) > free) {
+      await collectGarbage();
+      free = this.freeBytes();
+    }
     if (forwardBytes(this.architecture, nTokens) > free) {
       throw new RangeError(`The prompt has ${nTokens} tokens; the free memory (${formatBytes(free)}) is enough for ${longestPrompt(this.architecture, free)}.`);
     }
@@ -254,7 +266,7 @@ class WorkerEngine implements Engine {
     }
     const onProgress = options.onProgress && progressOf("forward", options.onProgress);
     const { states, kept } = await this.thread.ask("forward", { ...positions, tokenIds: [...tokenIds], keep }, { signal: options.signal, onProgress });
-    return new LocalPass(this.architecture, this.thread, positions, states, kept);
+    return new LocalPass(this, this.architecture, this.thread, positions, [...tokenIds], states, kept);
   }
 
   constants(layer: number): Promise<LayerConstants> {
@@ -278,6 +290,7 @@ class WorkerEngine implements Engine {
   }
 
   dispose(): Promise<void> {
+    unreachable.unregister(this);
     return this.thread.leave();
   }
 
@@ -304,17 +317,41 @@ class WorkerEngine implements Engine {
   }
 }
 
+/** Bytes of states and layer tensors that all passes of this process hold together; what had to go is computed again on asking. */
+const PASS_BYTES = 256 << 20;
+
+/** The budget of all passes. */
+export const passBudget = new MemoryBudget(PASS_BYTES);
+
+const dropStates = (pass: LocalPass): void => pass.drop("states");
+const dropKept = (pass: LocalPass): void => pass.drop("kept");
+
 class LocalPass implements Pass {
   private disposed = false;
+  private statesHolding: Holding;
+  private readonly keptHolding: Holding;
+  private again?: Promise<Float32Array>;
 
   constructor(
+    /** Held: an engine ends when nobody holds it. */
+    readonly engine: Engine,
     private readonly architecture: Architecture,
     private readonly thread: Thread,
     private readonly positions: Positions,
-    /** `[L + 1, T, d]` */
-    private states: Float32Array,
+    private readonly tokenIds: readonly number[],
+    /** `[L + 1, T, d]`; undefined where others needed the memory. */
+    private states: Float32Array | undefined,
     private kept: readonly LayerTensors[],
-  ) {}
+  ) {
+    this.statesHolding = passBudget.hold<LocalPass>(this, states!.byteLength, dropStates);
+    this.keptHolding = passBudget.hold<LocalPass>(this, sharedBytes(kept), dropKept);
+  }
+
+  /** For the budget, which has let go of it already. */
+  drop(what: "states" | "kept"): void {
+    if (what === "states") this.states = undefined;
+    else this.kept = [];
+  }
 
   get nTokens(): number {
     return this.positions.nTokens;
@@ -323,10 +360,13 @@ class LocalPass implements Pass {
   async fetch<N extends LayerTensorName>(layer: number, names: readonly N[], options: { readonly signal?: AbortSignal } = {}): Promise<Record<N, Tensor>> {
     this.check(layer);
     options.signal?.throwIfAborted();
-    const known: LayerTensors = { ...this.kept[layer], resid_pre: this.state(layer), resid_post: this.state(layer + 1) };
+    if (this.kept.length > 0) passBudget.touch(this.keptHolding);
+    const kept = this.kept[layer];
+    const states = await this.allStates();
+    const known: LayerTensors = { ...kept, resid_pre: this.state(states, layer), resid_post: this.state(states, layer + 1) };
     const missing = names.filter(name => known[name] === undefined);
     if (missing.length > 0) {
-      const question = { ...this.positions, layer, state: this.state(layer).data, names: missing };
+      const question = { ...this.positions, layer, state: this.state(states, layer).data, names: missing };
       Object.assign(known, (await this.thread.ask("layer", question, options)).tensors);
     }
     return Object.fromEntries(names.map(name => [name, known[name]])) as Record<N, Tensor>;
@@ -335,8 +375,8 @@ class LocalPass implements Pass {
   async logits(position?: number): Promise<Tensor> {
     const { nLayers, dModel, dVocab } = this.architecture;
     this.check(0);
-    const { data } = this.state(nLayers);
     if (position !== undefined) checkIndex("position", position, this.nTokens);
+    const { data } = this.state(await this.allStates(), nLayers);
     const vectors = position === undefined ? data : data.subarray(position * dModel, (position + 1) * dModel);
     const { logits } = await this.thread.ask("unembed", { vectors, normalize: true });
     return { data: logits, dims: position === undefined ? [this.nTokens, dVocab] : [dVocab] };
@@ -354,8 +394,29 @@ class LocalPass implements Pass {
 
   async dispose(): Promise<void> {
     this.disposed = true;
-    this.states = new Float32Array(0);
+    passBudget.release(this, this.statesHolding);
+    passBudget.release(this, this.keptHolding);
+    this.states = undefined;
     this.kept = [];
+  }
+
+  /** The states of all layers, from a second pass where they had to go: the same tokens give the same numbers. */
+  private async allStates(): Promise<Float32Array> {
+    if (this.states) {
+      passBudget.touch(this.statesHolding);
+      return this.states;
+    }
+    // Without the asker's signal: others may wait for the same pass.
+    this.again ??= this.thread
+      .ask("forward", { ...this.positions, tokenIds: [...this.tokenIds], keep: [] })
+      .then(({ states }) => {
+        if (this.disposed) throw new Error("This run was disposed of.");
+        this.states = states;
+        this.statesHolding = passBudget.hold<LocalPass>(this, states.byteLength, dropStates);
+        return states;
+      })
+      .finally(() => (this.again = undefined));
+    return this.again;
   }
 
   private check(layer: number): void {
@@ -363,9 +424,9 @@ class LocalPass implements Pass {
     checkIndex("layer", layer, this.architecture.nLayers);
   }
 
-  private state(index: number): Tensor {
+  private state(states: Float32Array, index: number): Tensor {
     const { dModel } = this.architecture;
     const size = this.nTokens * dModel;
-    return { data: this.states.subarray(index * size, (index + 1) * size), dims: [this.nTokens, dModel] };
+    return { data: states.subarray(index * size, (index + 1) * size), dims: [this.nTokens, dModel] };
   }
 }

@@ -71,8 +71,9 @@ export type CellOutput =
 
 /** What code gets that captures output; `clear` is `clear_output`. */
 export interface OutputSink {
-  output(output: CellOutput): void;
-  update(displayId: string, data: MimeBundle, metadata: JsonObject): void;
+  /** `owner`: what is shown, which stays usable as long as the output is there. */
+  output(output: CellOutput, owner?: object | null): void;
+  update(displayId: string, data: MimeBundle, metadata: JsonObject, owner?: object | null): void;
   clear(wait: boolean): void;
 }
 
@@ -80,6 +81,8 @@ export interface DisplayOptions {
   readonly metadata?: JsonObject;
   /** Names this display, so that `updateDisplay` can change it later. */
   readonly displayId?: string;
+  /** What the bundle shows: it is kept alive as long as the output is there, as widgets named in the bundle are in any case. */
+  readonly owner?: object | null;
 }
 
 export interface CommHost {
@@ -95,7 +98,7 @@ export interface CommHost {
   /** Shows a bundle under the current cell. */
   display(data: MimeBundle, options?: DisplayOptions): void;
   /** Changes every display that was shown with this id. */
-  updateDisplay(displayId: string, data: MimeBundle, options?: { readonly metadata?: JsonObject }): void;
+  updateDisplay(displayId: string, data: MimeBundle, options?: Omit<DisplayOptions, "displayId">): void;
   /** Removes the current cell's output; with `wait` only when new output comes. */
   clearOutput(options?: { readonly wait?: boolean }): void;
   /** Writes text to a stream of the current cell. */
@@ -130,10 +133,14 @@ export const DISPLAY_ID: unique symbol = Symbol.for("lm-transparency.display-id"
 /** Method that is called after a value was shown; the cell ends when its promise does. */
 export const DISPLAYED: unique symbol = Symbol.for("lm-transparency.displayed") as never;
 
+/** Method that is called when the last output that showed the value is gone: what goes on for that output may end. */
+export const GONE: unique symbol = Symbol.for("lm-transparency.gone") as never;
+
 /** A value that goes on after it was shown. */
 export interface LastingDisplayable extends Displayable {
   readonly [DISPLAY_ID]: string;
   [DISPLAYED](): Promise<void>;
+  [GONE]?(): void;
 }
 
 export function isLasting(value: unknown): value is LastingDisplayable {

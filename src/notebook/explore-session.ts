@@ -7,7 +7,7 @@ import type { Choice, ControlChoices, ControlCurrent, ControlStatus, GraphSettin
 import { CHOOSE, OPEN_DATASET, promptLength, PROTOCOL_VERSION, readChoosePayload, readDatasetPayload, STOP, WIDGET_MODULE } from "../protocol";
 import { loadModel } from "../runtime/load";
 import { availableDevices, unavailableDevices } from "../engine/devices";
-import { commHost, DISPLAYED } from "../jupyter/comm-host";
+import { commHost, DISPLAYED, GONE } from "../jupyter/comm-host";
 import { Picture } from "./picture";
 import type { PictureHolder } from "./picture";
 import { PACKAGE_VERSION } from "./version";
@@ -339,6 +339,12 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
   async displayed(): Promise<void> {
     this.#displayed = true;
     await this.picture?.[DISPLAYED]();
+  }
+
+  /** Called when the holder's output is gone. */
+  gone(): void {
+    this.#displayed = false;
+    this.picture?.[GONE]();
   }
 
   #told = 0;

@@ -1,5 +1,5 @@
 import type { LastingDisplayable, MimeBundle } from "../jupyter/comm-host";
-import { DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../jupyter/comm-host";
+import { DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyter/comm-host";
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import { Widget } from "../jupyter/ipywidgets/widget";
 import type { ExplorerConfig, ExplorerSettings } from "../config";
@@ -178,6 +178,10 @@ export class Explore extends SessionControl implements LastingDisplayable {
     // Without a front end nobody waits for a first view, and what comes after the cell is lost.
     if (!frontEndSeen()) await this.session.settled();
     await this.session.displayed();
+  }
+
+  [GONE](): void {
+    this.session.gone();
   }
 
   /** Saves the picture: see `Picture.save`. Rejects while there is none. */

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import type { LastingDisplayable, MimeBundle } from "../jupyter/comm-host";
-import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../jupyter/comm-host";
+import { commHost, DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyter/comm-host";
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import { savePicture } from "../export/page";
 import { RequestError, Widget } from "../jupyter/ipywidgets/widget";
@@ -195,6 +195,13 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     await Promise.race([done, new Promise((resolve) => (timer = setTimeout(resolve, CELL_MS)))]);
     clearTimeout(timer);
     timer = undefined;
+  }
+
+  /** Nobody sees what would be collected. Shown again, it is collected again. */
+  [GONE](): void {
+    this.#shown = false;
+    this.#collecting?.abort.abort();
+    clearTimeout(this.#timer);
   }
 
   /**

@@ -9,6 +9,7 @@ import type { StoredPair, StoredWhole } from "../payload/routes";
 import { passingKeys, routesAnswer, StoredRoutes } from "../payload/routes";
 import type { Answered } from "../payload/store";
 import { encodeHoldings } from "../payload/store";
+import { MemoryBudget, type Holding } from "../threads/budget";
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import type { Answerer } from "./answers";
 import { answerQuestion } from "./answers";
@@ -106,8 +107,17 @@ export interface ShareInput {
   readonly link?: string;
 }
 
+/** Bytes of collected answers that all pictures of this process hold together; of a picture that was long not clicked they are collected again with the next click. */
+const collections = new MemoryBudget(96 << 20);
+/** Bytes in memory for one in the notebook: answers are objects there, compressed columns here. */
+const EXPANSION = 10;
+
+const dropCollected = (share: PictureShare): void => share.drop();
+
 /** What one picture's output keeps of its run. */
 export class PictureShare {
+  #collecting = 0;
+  #holding: Holding | undefined;
   readonly #answers: RunAnswers;
   #items: Answered[] = [];
   #omitted: Record<string, number> = {};
@@ -132,11 +142,22 @@ export class PictureShare {
    */
   async collect(input: ShareInput, signal: AbortSignal): Promise<void> {
     if (this.level === "none") return;
+    this.#collecting++;
     try {
       await this.#collect(input, signal);
     } catch (error) {
       if (!signal.aborted) throw error;
+    } finally {
+      this.#collecting--;
     }
+  }
+
+  /** For the budget: others were collected later. What the notebook has stays there. */
+  drop(): void {
+    this.#holding = undefined;
+    if (this.#collecting > 0) return;
+    [this.#items, this.#wholes, this.#pairs, this.#threshold] = [[], [], [], 1];
+    this.#answers.answers.clear();
   }
 
   /** Only what the first view draws: the routes. */
@@ -221,7 +242,15 @@ export class PictureShare {
     for (;;) {
       const payload = await this.#encode(input, seen);
       const { length } = payload.data;
-      if (length <= this.budget && payload.size <= MAX_INFLATED) return payload;
+      if (length <= this.budget && payload.size <= MAX_INFLATED) {
+        const bytes = EXPANSION * length;
+        if (this.#holding === undefined) this.#holding = collections.hold<PictureShare>(this, bytes, dropCollected);
+        else {
+          collections.touch(this.#holding);
+          collections.resize(this.#holding, bytes);
+        }
+        return payload;
+      }
       const share = Math.min(0.98, (0.97 * this.budget) / length);
       // What was looked at goes last, and the newest of it at the very last.
       if (this.#items.length > 0) this.#omit(this.#items.splice(Math.floor(this.#items.length * share)).map(({ question }) => question));

@@ -13,7 +13,7 @@ import type {
   LogitAttributionOptions, LogitPart, ModelInfo, NeuronContribution, NodeName,
   ResidualPoint, RouteGraph, RouteNode, RouteOptions, Run, Tensor, Token, TransparentModel, ValueBias, VocabularyOptions,
 } from "../model/types";
-import { ByteCache } from "./byte-cache";
+import { answerBudget, ByteCache, digestBudget } from "./byte-cache";
 import { checkIndex, checkOneOf, checkThreshold, checkTopK, checkValueBias, oneToken, startNodes } from "../model/check";
 
 /** Constants of one layer's attention block, each [.., d]. */
@@ -27,10 +27,6 @@ export interface AttentionConstants {
 /** What the attention contributions of a layer are made from; shapes as in `AttentionBlock`. */
 export type AttentionInputs = Pick<AttentionBlock, "pattern" | "valueOut" | "termScale" | "whole" | "residual" | "ffn">;
 
-/** Answers a run remembers at most, in bytes. */
-const CACHE_BYTES = 256 << 20;
-/** Beside that, what routes need to be traced again. */
-const DIGEST_BYTES = 128 << 20;
 /** The event loop gets its turn after this many multiplications. */
 const SLICE_STEPS = 1 << 20;
 /** What an entry of a table of rows takes beside its numbers, roughly. */
@@ -50,9 +46,9 @@ export abstract class BaseRun implements Run {
   abstract readonly model: TransparentModel;
   abstract readonly tokens: readonly Token[];
 
-  private readonly cache = new ByteCache(CACHE_BYTES);
+  private readonly cache = new ByteCache(answerBudget);
   /** Small answers that would cost much to compute again; large ones must not push them out. */
-  private readonly digests = new ByteCache(DIGEST_BYTES);
+  private readonly digests = new ByteCache(digestBudget);
   private readonly turns = new Map<string, Promise<unknown>>();
   private disposed = false;
 

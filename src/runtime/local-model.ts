@@ -11,11 +11,15 @@ import { keptTensors, LocalRun } from "./local-run";
 /** Most vectors of one pass over the unembedding: their logits are held at once. */
 const UNEMBED_ROWS = 64;
 
+/** Closes the files of a model that nobody holds; its engine ends by itself. */
+const unreachable = new FinalizationRegistry<ModelFiles["weights"]>(weights => weights.close());
+
 /** A model computed on this machine, from its files. */
 export class LocalModel extends BaseModel {
   readonly info: ModelInfo;
   private disposed = false;
-  private readonly runs = new Set<LocalRun>();
+  /** Weakly: a run that nobody holds is collected, with all it remembers. */
+  private readonly runs = new Set<WeakRef<LocalRun>>();
   private readonly normalized: Batch;
   private readonly raw: Batch;
 
@@ -25,6 +29,7 @@ export class LocalModel extends BaseModel {
   ) {
     super();
     sharedPool().start();
+    unreachable.register(this, files.weights, this);
     const { architecture } = files;
     const unembed = (normalize: boolean) => (vectors: readonly Float32Array[]) => this.unembedTogether(vectors, normalize);
     this.normalized = new Batch(unembed(true), UNEMBED_ROWS);
@@ -60,8 +65,9 @@ export class LocalModel extends BaseModel {
   protected async forward(tokens: readonly Token[], options: RunOptions): Promise<LocalRun> {
     this.check();
     const pass = await this.engine.forward(tokens.map(({ id }) => id), { signal: options.signal, onProgress: options.onProgress, keep: keptTensors(this.info.parallelBlocks) });
-    const run: LocalRun = new LocalRun(this, tokens, pass, () => this.runs.delete(run));
-    this.runs.add(run);
+    const run = new LocalRun(this, tokens, pass);
+    this.runs.add(new WeakRef(run));
+    for (const reference of this.runs) if (reference.deref() === undefined) this.runs.delete(reference);
     return run;
   }
 
@@ -87,7 +93,8 @@ export class LocalModel extends BaseModel {
   override async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
-    await Promise.all([...this.runs].map(run => run.dispose()));
+    unreachable.unregister(this);
+    await Promise.all([...this.runs].map(reference => reference.deref()?.dispose()));
     await this.engine.dispose();
     this.files.weights.close();
   }

@@ -23,7 +23,6 @@ export class LocalRun extends BaseRun {
     readonly model: LocalModel,
     readonly tokens: readonly Token[],
     private readonly pass: Pass,
-    private readonly onDispose: () => void,
   ) {
     super();
   }
@@ -107,7 +106,6 @@ export class LocalRun extends BaseRun {
   override async dispose(): Promise<void> {
     await super.dispose();
     this.blocks = undefined;
-    this.onDispose();
     await this.pass.dispose();
   }
 

@@ -18,7 +18,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/attribution": { from: ["src/model", "src/threads"], because: "it is mathematics on arrays: it never sees ONNX, and browsers run its trace" },
   "src/lens": { from: ["src/model"], because: "it reads scores of a vocabulary, whoever made them" },
   "src/runtime": {
-    from: ["src/model", "src/engine", "src/attribution", "src/lens"],
+    from: ["src/model", "src/threads", "src/engine", "src/attribution", "src/lens"],
     because: "it is the library for programs without a notebook",
   },
   "src/protocol": { from: ["src/model"], because: "it is what kernel and browser agree on: both load it, so it may load neither" },
@@ -30,7 +30,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/config": { from: ["src/model"], because: "it reads a file and starts nothing" },
   "src/export": { from: ["src/payload", "src/protocol"], because: "it makes pages of stored outputs: no model and no kernel is there" },
   "src/notebook": {
-    from: ["src/model", "src/engine", "src/attribution", "src/lens", "src/runtime", "src/protocol", "src/payload", "src/jupyter", "src/config", "src/export"],
+    from: ["src/model", "src/threads", "src/engine", "src/attribution", "src/lens", "src/runtime", "src/protocol", "src/payload", "src/jupyter", "src/config", "src/export"],
     because: "what it needs comes from the rooms below it",
   },
   "src/cli": {

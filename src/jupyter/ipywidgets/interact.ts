@@ -123,15 +123,15 @@ class RunOutput implements OutputSink {
     private readonly signal: AbortSignal,
   ) {}
 
-  output(output: CellOutput): void {
+  output(output: CellOutput, owner?: object | null): void {
     if (this.signal.aborted) return;
     if (!this.begun) this.target.clear(true);
     this.begun = true;
-    this.target.output(output);
+    this.target.output(output, owner);
   }
 
-  update(displayId: string, data: MimeBundle, metadata: JsonObject): void {
-    if (!this.signal.aborted) this.target.update(displayId, data, metadata);
+  update(displayId: string, data: MimeBundle, metadata: JsonObject, owner?: object | null): void {
+    if (!this.signal.aborted) this.target.update(displayId, data, metadata, owner);
   }
 
   clear(wait: boolean): void {

@@ -17,6 +17,11 @@ export async function mimeBundle(value: unknown): Promise<MimeBundle> {
   return { "text/plain": typeof value === "string" ? inspect(value, { breakLength: 100, maxStringLength: 100_000 }) : inspect(value, { breakLength: 100, depth: 3 }) };
 }
 
+/** What an output of this value keeps alive; null: nothing. */
+export function ownerOf(value: unknown): object | null {
+  return isDisplayable(value) ? value : null;
+}
+
 /** Binary payloads are base64 text in a bundle. */
 function encodeBinary(bundle: MimeBundle): MimeBundle {
   return Object.fromEntries(
@@ -27,12 +32,12 @@ function encodeBinary(bundle: MimeBundle): MimeBundle {
 /** Shows a value under the running cell, as the last expression of a cell is shown. */
 export async function display(value: unknown, options: DisplayOptions = {}): Promise<void> {
   const lasting = isLasting(value);
-  commHost().display(await mimeBundle(value), { ...options, displayId: options.displayId ?? (lasting ? value[DISPLAY_ID] : undefined) });
+  commHost().display(await mimeBundle(value), { owner: ownerOf(value), ...options, displayId: options.displayId ?? (lasting ? value[DISPLAY_ID] : undefined) });
   // Without a kernel nobody sees what would come.
   if (lasting && commHost().live) await value[DISPLAYED]();
 }
 
 /** Shows a value in place of what was displayed with `displayId`. */
 export async function updateDisplay(displayId: string, value: unknown): Promise<void> {
-  commHost().updateDisplay(displayId, await mimeBundle(value));
+  commHost().updateDisplay(displayId, await mimeBundle(value), { owner: ownerOf(value) });
 }

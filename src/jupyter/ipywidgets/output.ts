@@ -1,7 +1,9 @@
 import { commHost, type CellOutput, type JsonObject, type MimeBundle, type OutputSink } from "../comm-host";
 import { Output as OutputControl, type OutputState } from "./generated";
 import type { ControlInit } from "./control";
-import { mimeBundle } from "./mime";
+import { mimeBundle, ownerOf } from "./mime";
+import { openWidgets } from "./registry";
+import { WIDGET_VIEW } from "./widget";
 
 /** Changes of the output are sent together, at most this often. */
 const INTERVAL_MS = 40;
@@ -16,6 +18,8 @@ const INTERVAL_MS = 40;
 export class Output extends OutputControl implements OutputSink {
   private pending: CellOutput[] | undefined;
   private readonly displayIds = new Map<string, number[]>();
+  /** What the outputs show, by their place: kept alive with them. */
+  private owners: (object | null | undefined)[] = [];
   private timer: NodeJS.Timeout | undefined;
   private clearFirst = false;
 
@@ -40,7 +44,7 @@ export class Output extends OutputControl implements OutputSink {
 
   /** Adds a value, shown as the last expression of a cell is. */
   async append(value: unknown): Promise<void> {
-    this.output({ output_type: "display_data", data: await mimeBundle(value), metadata: {} });
+    this.output({ output_type: "display_data", data: await mimeBundle(value), metadata: {} }, ownerOf(value));
   }
 
   /** Adds text to a stream. */
@@ -52,16 +56,20 @@ export class Output extends OutputControl implements OutputSink {
   clear(wait: boolean | { readonly wait?: boolean } = false): void {
     this.clearFirst = typeof wait === "boolean" ? wait : (wait.wait ?? false);
     if (this.clearFirst) return;
-    this.pending = [];
-    this.displayIds.clear();
+    this.empty();
     this.later();
   }
 
-  output(output: CellOutput): void {
+  private empty(): void {
+    this.pending = [];
+    this.owners = [];
+    this.displayIds.clear();
+  }
+
+  output(output: CellOutput, owner?: object | null): void {
     if (this.clearFirst) {
       this.clearFirst = false;
-      this.pending = [];
-      this.displayIds.clear();
+      this.empty();
     }
     const outputs = (this.pending ??= [...this.outputs]);
     const last = outputs.at(-1);
@@ -70,16 +78,20 @@ export class Output extends OutputControl implements OutputSink {
     } else {
       const id = output.output_type === "display_data" ? output.transient?.display_id : undefined;
       if (id !== undefined) this.displayIds.set(id, [...(this.displayIds.get(id) ?? []), outputs.length]);
+      this.owners[outputs.length] = owner ?? shownWidget(output);
       outputs.push(withoutTransient(output));
     }
     this.later();
   }
 
-  update(displayId: string, data: MimeBundle, metadata: JsonObject): void {
+  update(displayId: string, data: MimeBundle, metadata: JsonObject, owner?: object | null): void {
     const places = this.displayIds.get(displayId);
     if (places === undefined) return;
     const outputs = (this.pending ??= [...this.outputs]);
-    for (const at of places) outputs[at] = { output_type: "display_data", data, metadata };
+    for (const at of places) {
+      if (owner !== undefined) this.owners[at] = owner;
+      outputs[at] = { output_type: "display_data", data, metadata };
+    }
     this.later();
   }
 
@@ -99,6 +111,12 @@ export class Output extends OutputControl implements OutputSink {
     this.pending = undefined;
     if (pending !== undefined) this.set({ outputs: pending });
   }
+}
+
+/** The widget whose view an output is. */
+function shownWidget(output: CellOutput): object | undefined {
+  const view = output.output_type === "display_data" ? (output.data[WIDGET_VIEW] as { readonly model_id?: unknown } | undefined) : undefined;
+  return typeof view?.model_id === "string" ? openWidgets().get(view.model_id) : undefined;
 }
 
 /** Ids of displays live as long as the kernel; a saved state has no use for them. */

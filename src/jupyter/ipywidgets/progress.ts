@@ -87,7 +87,7 @@ export class ProgressBar {
     this.show();
     widgets.bar.set({ bar_style: failed ? "danger" : "success", ...(this.total === undefined && !failed ? { value: 1 } : {}) });
     if (this.appearance.leave === "bar") return commHost().updateDisplay(widgets.displayId, this.bundle(widgets.box));
-    commHost().updateDisplay(widgets.displayId, { "text/plain": this.line() });
+    commHost().updateDisplay(widgets.displayId, { "text/plain": this.line() }, { owner: null });
     for (const widget of [widgets.box, widgets.label, widgets.bar]) widget.close();
   }
 

@@ -15,10 +15,48 @@ export interface RegisteredWidget {
 
 const WIDGETS = Symbol.for("lm-transparency.widgets");
 
-/** All open widgets by model id, shared by every copy of this package in the process. */
-export function openWidgets(): Map<string, RegisteredWidget> {
-  const holder = globalThis as { [WIDGETS]?: Map<string, RegisteredWidget> };
-  return (holder[WIDGETS] ??= new Map());
+/**
+ * Open widgets by model id. They are not kept alive by being open, but by what uses them: variables, other widgets, and the outputs that show
+ * them (`DisplayOptions.owner`). One that nothing uses any more is collected, and its comm closed.
+ */
+export class WidgetRegistry {
+  private readonly widgets = new Map<string, WeakRef<RegisteredWidget>>();
+  private readonly collected = new FinalizationRegistry<{ readonly modelId: string; readonly comm: Comm }>(({ modelId, comm }) => {
+    this.widgets.delete(modelId);
+    if (!comm.closed) comm.close();
+  });
+
+  add(widget: RegisteredWidget, comm: Comm): void {
+    this.widgets.set(widget.modelId, new WeakRef(widget));
+    this.collected.register(widget, { modelId: widget.modelId, comm }, widget);
+  }
+
+  get(modelId: string): RegisteredWidget | undefined {
+    return this.widgets.get(modelId)?.deref();
+  }
+
+  delete(widget: RegisteredWidget): void {
+    this.widgets.delete(widget.modelId);
+    this.collected.unregister(widget);
+  }
+
+  get size(): number {
+    return this.widgets.size;
+  }
+
+  /** In the order in which they were opened. */
+  *values(): Generator<RegisteredWidget> {
+    for (const reference of this.widgets.values()) {
+      const widget = reference.deref();
+      if (widget !== undefined) yield widget;
+    }
+  }
+}
+
+/** All open widgets, shared by every copy of this package in the process. */
+export function openWidgets(): WidgetRegistry {
+  const holder = globalThis as { [WIDGETS]?: WidgetRegistry };
+  return (holder[WIDGETS] ??= new WidgetRegistry());
 }
 
 const FRONT_END = Symbol.for("lm-transparency.front-end");

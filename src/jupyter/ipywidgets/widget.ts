@@ -154,6 +154,8 @@ export class Widget<State extends object, Events extends object = object> implem
   private readonly handlers = new Map<string, RequestHandler>();
   private readonly running = new Map<string, AbortController>();
   private readonly asked = new Map<string, { resolve(payload: Payload): void; reject(reason: unknown): void }>();
+  /** Widgets without a view that live as long as this one. */
+  private readonly joined = new Set<object>();
   private nextRequest = 0;
   private isClosed = false;
   private held = false;
@@ -170,10 +172,9 @@ export class Widget<State extends object, Events extends object = object> implem
       buffers: split.buffers,
       metadata: { version: WIDGET_PROTOCOL_VERSION },
     });
-    this.comm.onMessage((message) => this.receive(message));
-    this.comm.onClose(() => this.finish());
-    // A headless run keeps nothing alive that nobody can look at.
-    if (this.host.live) openWidgets().set(this.modelId, this);
+    listenWeakly(this.comm, new WeakRef<CommEnd>(this));
+    if (this.host.live) openWidgets().add(this, this.comm);
+    this.holdMe(spec.references ?? []);
   }
 
   get modelName(): string {
@@ -451,7 +452,14 @@ export class Widget<State extends object, Events extends object = object> implem
     this.comm.send({ method, state: split.state, buffer_paths: split.bufferPaths }, { buffers: split.buffers });
   }
 
-  private receive(message: CommMessage): void {
+  /** A widget without a view that joins others (a link in the browser) lives as long as one of them. */
+  private holdMe(references: readonly (keyof State & string)[]): void {
+    if (this.spec.viewName !== null) return;
+    for (const name of references) for (const widget of widgetsIn(this.values[name])) if (widget instanceof Widget) widget.joined.add(this);
+  }
+
+  /** For the comm. */
+  receive(message: CommMessage): void {
     const { data } = message;
     switch (data["method"]) {
       case "update":
@@ -541,11 +549,12 @@ export class Widget<State extends object, Events extends object = object> implem
     }
   }
 
-  private finish(): void {
+  /** For the comm: the other side closed it. */
+  finish(): void {
     if (this.isClosed) return;
     this.isClosed = true;
     waiting.delete(this);
-    openWidgets().delete(this.modelId);
+    openWidgets().delete(this);
     const closed = new RequestError("closed", `The widget ${this.modelName} was closed.`);
     for (const asked of [...this.asked.values()]) asked.reject(closed);
     for (const controller of this.running.values()) controller.abort(closed);
@@ -562,6 +571,18 @@ export class Widget<State extends object, Events extends object = object> implem
       this.host.showError(error);
     }
   }
+}
+
+/** Who a comm belongs to. */
+interface CommEnd {
+  receive(message: CommMessage): void;
+  finish(): void;
+}
+
+/** A comm is open as long as the kernel: it must not hold the widget. */
+function listenWeakly(comm: Comm, widget: WeakRef<CommEnd>): void {
+  comm.onMessage((message) => widget.deref()?.receive(message));
+  comm.onClose(() => widget.deref()?.finish());
 }
 
 const REFERENCE = "IPY_MODEL_";
@@ -584,6 +605,13 @@ function unpack(wire: unknown): unknown {
   if (Array.isArray(wire)) return wire.map(unpack);
   if (isPlainObject(wire)) return Object.fromEntries(Object.entries(wire).map(([key, item]) => [key, unpack(item)]));
   return wire;
+}
+
+/** Widgets anywhere in plain data. */
+function* widgetsIn(value: unknown): Generator<RegisteredWidget> {
+  if (isWidget(value)) yield value;
+  else if (Array.isArray(value)) for (const item of value) yield* widgetsIn(item);
+  else if (isPlainObject(value)) for (const item of Object.values(value)) yield* widgetsIn(item);
 }
 
 function isWidget(value: unknown): value is RegisteredWidget {

@@ -5,11 +5,12 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Router, XPublisher } from "zeromq";
-import { mimeBundle } from "../ipywidgets/mime";
+import { mimeBundle, ownerOf } from "../ipywidgets/mime";
 import { flushWidgets, serveWidgetControl } from "../ipywidgets/registry";
 import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonObject, type MimeBundle } from "../comm-host";
 import { Cells } from "./cells";
 import { captureChildren } from "./child-output";
+import { cellOf, deletedCells } from "./shown";
 import { CommManager } from "./comms";
 import type { ControlThreadData, FromControlThread, ToControlThread } from "./control-thread";
 import { CellSources, ExitError, InterruptedError } from "./errors";
@@ -68,6 +69,8 @@ const PACKAGE_ROOT = join(__dirname, "../../..");
  */
 export class Kernel {
   private readonly session = randomUUID();
+  /** Header of a cell's request → the cell's name in `Shown`: handlers show what they show there. */
+  private readonly places = new WeakMap<object, string>();
   private readonly wire: Wire;
   private readonly iopub = new XPublisher({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500, verbosity: "allSubs" });
   private readonly shell = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500 });
@@ -292,9 +295,12 @@ export class Kernel {
 
   private commContext(message: Message): RequestContext {
     const { header } = message;
+    const outputHeader = this.comms.owner(message) ?? header;
+    const place = this.places.get(outputHeader);
     return {
       header,
-      outputHeader: this.comms.owner(message) ?? header,
+      outputHeader,
+      ...(place === undefined ? {} : { place }),
       cell: { messageId: header.msg_id, signal: this.background.signal },
       silent: false,
     };
@@ -385,12 +391,16 @@ export class Kernel {
     let giveUp: (reason: Error) => void = () => {};
     const interrupted = new Promise<never>((_, reject) => (giveUp = reject));
     interrupted.catch(() => {});
+    const place = cellOf(message.metadata, String(message.content["code"]));
+    this.places.set(message.header, place);
+    if (!silent) for (const gone of [place, ...deletedCells(message.metadata)]) this.outputs.shown.clear(gone);
     const allowInput = message.content["allow_stdin"] !== false && message.content["allow_stdin"] !== undefined;
     const context: RequestContext = {
       header: message.header,
       outputHeader: message.header,
       cell: { messageId: message.header.msg_id, signal: abort.signal, ...(count === undefined ? {} : { executionCount: count }) },
       silent,
+      ...(silent ? {} : { place }),
       ...(allowInput ? { input: (prompt: string, password: boolean) => this.ask(message, prompt, password, abort.signal) } : {}),
     };
     const running = { context, abort, giveUp, interrupted, reply: () => {} };
@@ -422,8 +432,12 @@ export class Kernel {
       flushWidgets();
       this.outputs.flush();
       if (bundle !== undefined) {
-        if (isLasting(value)) this.outputs.display(bundle, {}, value[DISPLAY_ID]);
-        else this.publish("execute_result", { execution_count: count, data: bundle, metadata: {} }, message.header);
+        const owner = ownerOf(value);
+        if (isLasting(value)) this.outputs.display(bundle, {}, value[DISPLAY_ID], owner);
+        else {
+          if (cell.context.place !== undefined) this.outputs.shown.add(cell.context.place, bundle, undefined, owner);
+          this.publish("execute_result", { execution_count: count, data: bundle, metadata: {} }, message.header);
+        }
         if (store) this.history.setOutput(count, String(bundle["text/plain"] ?? ""));
         if (isLasting(value)) {
           await Promise.race([value[DISPLAYED](), cell.interrupted]);
@@ -553,8 +567,8 @@ export class Kernel {
       },
       openComm: (targetName, options) => comms.open(targetName, options, outputs.current?.outputHeader),
       registerTarget: (targetName, onOpen, options) => comms.registerTarget(targetName, onOpen, options),
-      display: (data, options = {}) => outputs.display(data, options.metadata ?? {}, options.displayId),
-      updateDisplay: (displayId, data, options = {}) => outputs.update(displayId, data, options.metadata ?? {}),
+      display: (data, options = {}) => outputs.display(data, options.metadata ?? {}, options.displayId, options.owner),
+      updateDisplay: (displayId, data, options = {}) => outputs.update(displayId, data, options.metadata ?? {}, options.owner),
       clearOutput: (options = {}) => outputs.clear(options.wait ?? false),
       stream: (name, text) => outputs.stream(name, text),
       input: (prompt, options = {}) => {

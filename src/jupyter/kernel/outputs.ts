@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { StringDecoder } from "node:string_decoder";
 import type { CellContext, CellOutput, JsonObject, MimeBundle, OutputSink } from "../comm-host";
+import { Shown } from "./shown";
 import type { Header } from "./wire";
 
 /** What code that runs belongs to; follows it through awaits, timers and callbacks. */
@@ -10,6 +11,8 @@ export interface RequestContext {
   /** Parent of what is shown: for a comm message the cell that opened the comm. */
   readonly outputHeader: Header | JsonObject;
   readonly cell: CellContext;
+  /** The cell's name in `Shown`: where what is shown stands. Undefined where that is not known. */
+  readonly place?: string;
   /** Nothing is shown. */
   readonly silent: boolean;
   /** Takes the output instead of the cell. */
@@ -31,6 +34,7 @@ const HOLD_MS = 10;
  */
 export class Outputs {
   readonly contexts = new AsyncLocalStorage<RequestContext>();
+  readonly shown = new Shown();
   /** Where output goes that belongs to nothing: below the newest cell. */
   private fallback: RequestContext | undefined;
   private held: { header: Header | JsonObject; name: "stdout" | "stderr"; pieces: string[]; length: number } | undefined;
@@ -72,18 +76,20 @@ export class Outputs {
     if (held !== undefined) this.publish("stream", { name: held.name, text: held.pieces.join("") }, held.header);
   }
 
-  display(data: MimeBundle, metadata: JsonObject, displayId?: string): void {
+  display(data: MimeBundle, metadata: JsonObject, displayId?: string, owner?: object | null): void {
     const context = this.current;
     if (context === undefined || context.silent) return;
     const transient = displayId === undefined ? {} : { display_id: displayId };
-    if (context.sink !== undefined) return context.sink.output({ output_type: "display_data", data, metadata, transient });
+    if (context.sink !== undefined) return context.sink.output({ output_type: "display_data", data, metadata, transient }, owner);
+    if (context.place !== undefined) this.shown.add(context.place, data, displayId, owner);
     this.send("display_data", { data, metadata, transient }, context);
   }
 
-  update(displayId: string, data: MimeBundle, metadata: JsonObject): void {
+  update(displayId: string, data: MimeBundle, metadata: JsonObject, owner?: object | null): void {
     const context = this.current;
     if (context === undefined || context.silent) return;
-    context.sink?.update(displayId, data, metadata);
+    context.sink?.update(displayId, data, metadata, owner);
+    this.shown.update(displayId, data, owner);
     // Also where output is captured: the display to change may be a cell's.
     this.send("update_display_data", { data, metadata, transient: { display_id: displayId } }, context);
   }
@@ -92,7 +98,10 @@ export class Outputs {
     const context = this.current;
     if (context === undefined || context.silent) return;
     if (context.sink !== undefined) context.sink.clear(wait);
-    else this.send("clear_output", { wait }, context);
+    else {
+      if (context.place !== undefined) this.shown.clear(context.place);
+      this.send("clear_output", { wait }, context);
+    }
   }
 
   error(report: Omit<Extract<CellOutput, { output_type: "error" }>, "output_type">): void {
