@@ -9,7 +9,8 @@ import type { ModelFiles, Tokenizer } from "./files";
 import { layoutOf, listWeights, namesIn, readConfig, readTokenizer } from "./folder";
 import { ggufName, readGguf } from "./gguf";
 import { ggufTokenizer } from "./gguf-tokenizer";
-import { fetchFromHub, parseHubName } from "./hub";
+import { endpoint, fetchFromHub, parseHubName } from "./hub";
+import { shown } from "./hub-names";
 import type { ProgressListener } from "./types";
 import { WeightMap } from "./weight-map";
 import { createWeightSource } from "./weight-source";
@@ -25,7 +26,7 @@ export interface OpenOptions {
 
 /**
  * Opens a model's files: a folder in the hub's layout, a `.gguf` file, "default" (`default-model.ts`), or a name on the hub
- * (`gpt2`, `org/name`, `org/name@revision`, `org/name/file.gguf`). What lies at a path of that name goes first. Only headers,
+ * (`gpt2`, `org/name`, `org/name@revision`, `org/name/file.gguf`, `org/name:Q4_K_M`, the address of its page). What lies at a path of that name goes first. Only headers,
  * config and tokenizer are read; weights are read as they are needed. Rejects with a `ModelFileError` whose message is one sentence.
  */
 export async function openModel(source = "default", options: OpenOptions = {}): Promise<ModelFiles> {
@@ -38,8 +39,8 @@ export async function openModel(source = "default", options: OpenOptions = {}): 
     if (path.endsWith(".safetensors")) throw new ModelFileError(`${source} holds weights alone; open the folder that has its config.json and tokenizer.json.`);
     return openGguf(path);
   }
-  const name = isPath(source) ? undefined : parseHubName(source);
-  if (name === undefined) throw new ModelFileError(`There is no folder or file "${source}"; a model is named by a folder, a .gguf file, or its name on the hub (gpt2, org/name, org/name@revision).`);
+  const name = isPath(source) ? undefined : parseHubName(source, endpoint());
+  if (name === undefined) throw new ModelFileError(`There is no folder or file "${shown(source)}"; a model is named by a folder, a .gguf file, or its name on the hub (gpt2, org/name, org/name@revision, org/name:Q4_K_M).`);
   const { folder, layout } = await fetchFromHub(name, options);
   return layout.kind === "gguf" ? openGguf(join(folder, layout.file), name.id) : openFolder(folder, name.id);
 }

@@ -5,6 +5,7 @@ import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../protocol/co
 import { frontEndSeen } from "../ipywidgets/registry";
 import { savePicture } from "../export/page";
 import { RequestError, Widget } from "../ipywidgets/widget";
+import { follow } from "../signals";
 import type { RouteGraph, Run } from "../model/types";
 import type { PictureName, PicturePart, RunFacts, Selection } from "../protocol";
 import { answerPayload, ASK, EXPORT, pack, PICTURE_PARTS, ProtocolError, readAskPayload, styleProblem, visibleText, WIDGET_MODULE } from "../protocol";
@@ -281,7 +282,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   #store(): Promise<void> {
     this.#collecting?.abort.abort();
     const abort = new AbortController();
-    const signal = AbortSignal.any([abort.signal, this.#signal]);
+    const { signal, release } = follow(abort.signal, this.#signal);
     const before = this.#collecting?.done.catch(() => undefined);
     const done = (async () => {
       await before;
@@ -293,7 +294,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
       if (payload.data === this.#stored?.data) return;
       this.#stored = payload;
       commHost().updateDisplay(this[DISPLAY_ID], await this.#bundle(payload));
-    })();
+    })().finally(release);
     this.#collecting = { abort, done };
     return done;
   }
