@@ -1,7 +1,7 @@
 /** One blob of a hub repository: fetched, resumed where the connection was cut, checked, and put in place in one step. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { lstat, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
@@ -87,6 +87,18 @@ export function finished(part: string): void {
 /** Longest time without a byte in a download that goes on. */
 const ABANDONED_MS = 3_600_000;
 
+/** Makes a folder and those above it. Node's own `recursive` never comes back where one cannot be made for want of another (below /proc). */
+export async function makeFolder(folder: string): Promise<void> {
+  const info = await stat(folder).catch(() => undefined);
+  if (info?.isDirectory()) return;
+  const parent = dirname(folder);
+  if (info === undefined && parent !== folder) await makeFolder(parent);
+  await mkdir(folder).catch(async (error: NodeJS.ErrnoException) => {
+    // Another process was quicker.
+    if (error.code !== "EEXIST" || !(await stat(folder).then((now) => now.isDirectory(), () => false))) throw error;
+  });
+}
+
 /** Who writes to a part, from its name. */
 const OWNER = /^(.+)\.(\d+)-(\d+)\.incomplete$/;
 
@@ -99,14 +111,10 @@ function inUse(path: string, modified: number): boolean {
   return working.has(path) || (Math.floor(Number(serial) / PER_THREAD) !== threadId && age < 60_000);
 }
 
-/**
- * Removes what killed downloads left in a folder of blobs, but for those of `wanted` (names of blobs), which go on where they ended.
- * `minAge` ms: younger ones stay.
- */
-export async function removeRemains(folder: string, wanted: ReadonlySet<string>, minAge: number): Promise<void> {
+/** Removes what killed downloads left in a folder of blobs and nobody goes on with. `minAge` ms: younger ones stay. */
+export async function removeRemains(folder: string, minAge: number): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    const etag = OWNER.exec(name)?.[1];
-    if (etag === undefined || wanted.has(etag)) continue;
+    if (!OWNER.test(name)) continue;
     const path = join(folder, name);
     const info = await lstat(path).catch(() => undefined);
     if (info === undefined || !info.isFile() || Date.now() - info.mtimeMs < minAge || inUse(path, info.mtimeMs)) continue;

@@ -4,14 +4,14 @@
  * asked through `@huggingface/hub`; blobs are fetched here, because they are resumed, checked and shown while they come.
  */
 import { getHFHubCachePath, getRepoFolderName, listFiles, modelInfo, type ListFileEntry } from "@huggingface/hub";
-import { lstat, mkdir, readFile, readdir, rename, stat, symlink, writeFile, copyFile, rm, statfs } from "node:fs/promises";
+import { lstat, readFile, readdir, rename, stat, symlink, writeFile, copyFile, rm, statfs } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { Config } from "./config";
 import { ModelFileError } from "./errors";
 import { familyOf } from "./families";
 import { SMALL_FILES, layoutOf, type Layout } from "./folder";
-import { diskTrouble, downloadBlob, finished, removeRemains, temporary, type RepositoryFile } from "./hub-download";
+import { diskTrouble, downloadBlob, finished, makeFolder, removeRemains, temporary, type RepositoryFile } from "./hub-download";
 import { chooseQuantisation, parseHubName, several, shown, unsafePath, unsafeRevision, type HubName } from "./hub-names";
 import { HubRequests, Unavailable, hubLimits, isSize, isWebPage, retryAfter, webPage, whenAgain, wrongInfo, wrongList } from "./hub-requests";
 import { parseJson, shardsOfIndex } from "./safetensors";
@@ -105,7 +105,9 @@ class Repository {
     // What is there already is sooner than what we would wait for.
     if (cached !== undefined) this.requests.patience = 0;
     try {
-      return await this.download();
+      const model = await this.download();
+      await this.tidy();
+      return model;
     } catch (caught) {
       this.options.signal?.throwIfAborted();
       const error = caught instanceof Unavailable ? caught : diskTrouble(caught, this.storage);
@@ -282,7 +284,7 @@ class Repository {
         progress.add(blob.size);
         return;
       }
-      await mkdir(dirname(target), { recursive: true });
+      await makeFolder(dirname(target));
       await downloadBlob(blob, target, {
         requests: this.requests,
         signal: this.options.signal,
@@ -292,7 +294,7 @@ class Repository {
     } else {
       progress.add(blob.size);
     }
-    await mkdir(dirname(pointer), { recursive: true });
+    await makeFolder(dirname(pointer));
     await link(target, pointer, isNew);
   }
 
@@ -302,7 +304,7 @@ class Repository {
     const missing: RepositoryFile[] = [];
     for (const blob of blobs) if (!(await exists(join(folder, blob.etag)))) missing.push(blob);
     if (missing.length === 0) return;
-    await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    await makeFolder(folder).catch((error: unknown) => {
       throw diskTrouble(error, this.storage) ?? error;
     });
     // Disks that are read-only call themselves full: whether they can be written is asked first.
@@ -315,9 +317,6 @@ class Repository {
       await rm(probe, { force: true }).catch(() => undefined);
       finished(probe);
     }
-    // What killed downloads left is room too.
-    await removeRemains(folder, new Set(missing.map((blob) => blob.etag)), 0);
-    await this.removeOthers();
     const needed = missing.reduce((sum, blob) => sum + blob.size, 0);
     const disk = await statfs(this.storage).catch(() => undefined);
     if (disk !== undefined && needed > disk.bavail * disk.bsize) {
@@ -325,11 +324,11 @@ class Repository {
     }
   }
 
-  /** Remains of other models, that nobody has touched for an hour: theirs may never be opened again. */
-  private async removeOthers(): Promise<void> {
+  /** What killed downloads left: of this model, and of others where nobody has touched it for an hour, because they may never be opened again. */
+  private async tidy(): Promise<void> {
     for (const name of await readdir(this.cache).catch(() => [])) {
-      const other = join(this.cache, name);
-      if (name.startsWith("models--") && other !== this.storage) await removeRemains(join(other, "blobs"), new Set(), 3_600_000);
+      const model = join(this.cache, name);
+      if (name.startsWith("models--")) await removeRemains(join(model, "blobs"), model === this.storage ? 0 : 3_600_000);
     }
   }
 
@@ -338,11 +337,11 @@ class Repository {
     const path = join(this.storage, "refs", this.revision);
     if ((await readFile(path, "utf8").catch(() => "")) === commit) return;
     const blobs = join(this.storage, "blobs");
-    await mkdir(blobs, { recursive: true });
+    await makeFolder(blobs);
     const part = temporary(join(blobs, "ref"));
     try {
       await writeFile(part, commit);
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       await rename(part, path);
     } catch (error) {
       // A branch x/y where x was one once: the model is there all the same, it is only not found by that name without the hub.
