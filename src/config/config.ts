@@ -133,7 +133,7 @@ function nearest(wrong: string, known: readonly string[]): string | undefined {
     return row[b.length];
   };
   const plain = (key: string): string => key.toLowerCase().replace(/[^a-z]/g, "");
-  const [best] = known.map((key) => ({ key, away: distance(plain(wrong).slice(0, 64), plain(key)) })).sort((a, b) => a.away - b.away);
+  const [best] = known.map((key) => ({ key, away: distance(plain(wrong.slice(0, 256)).slice(0, 64), plain(key)) })).sort((a, b) => a.away - b.away);
   return best && best.away <= Math.max(2, best.key.length / 3) ? best.key : undefined;
 }
 
