@@ -295,6 +295,7 @@ function fromJson(text: string): RouteGraph {
     if (typeof weight !== "number") throw unreadable(`an edge's weight is ${show(weight)}, which is no number`);
     if (heads === undefined) return { ...ends, weight };
     if (!isObject(heads) || !Object.entries(heads).every(([head, share]) => HEAD.test(head) && typeof share === "number")) throw unreadable(`an edge's heads are ${show(heads)}`);
+    if (Object.keys(heads).length === 0) return { ...ends, weight };
     return { ...ends, weight, heads: heads as Readonly<Record<number, number>> };
   }));
 }

@@ -42,7 +42,7 @@ const HOSTILE = [
 ] as const;
 const ADDRESSES = [
   "own.png", "link.png", "up/secret.png", "../secret.png", "%2e%2e/secret.png", "..%2Fsecret.png", "up%2fsecret.png", "./link.png", "notebooks/../link.png", "x/../../secret.png", "..\\secret.png", "file:///etc/passwd", "/etc/passwd.png", "/dev/zero.png", "%00.png", "%E0%A4%A.png", "attachment:a.png", "attachment:__proto__",
-  "attachment:%E0%A4%A", "http://example.org/a.png", "//example.org/a.png", "javascript:alert(1)", "vbscript:x", "data:text/html,<script>alert(1)</script>", "data:image/svg+xml,<svg onload=alert(1)>", "<own.png>", "own.png \"t\"", "own.png?x#y",
+  "attachment:%E0%A4%A", "http://example.org/a.png", "//example.org/a.png", "javascript:alert(1)", "vbscript:x", "data:text/html,%3Cscript%3Ealert(1)%3C/script%3E", "data:image/svg+xml,%3Csvg%20onload=alert(1)%3E", "<own.png>", "own.png \"t\"", "own.png?x#y",
 ] as const;
 
 const text = (random: Random): string => Array.from({ length: random.int(1, 5) }, () => random.pick<string>([...HOSTILE, ...NASTY, "text", "\n"])).join("");

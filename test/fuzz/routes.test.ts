@@ -41,7 +41,8 @@ function check(input: Buffer): "accepted" | "refused" {
     throw error;
   }
   const { model, tokens } = graph;
-  expect(staticSvg(graph)).not.toMatch(/NaN|Infinity|undefined/);
+  // Texts aside: a token may be called so.
+  if (/NaN|Infinity|undefined/.test(staticSvg(graph).replace(/>[^<]*</g, "><"))) throw new Error("the still picture has a place that is no number");
   expect(staticPdf([graph]).subarray(0, 5).toString()).toBe("%PDF-");
   const drawn = drawnRoutes(routesAnswer(graph), model, tokens.length);
   expect(drawn.byKey.size).toBe(graph.edges.length);
@@ -53,7 +54,7 @@ function check(input: Buffer): "accepted" | "refused" {
     expect(layout.point(from).y).toBeGreaterThan(layout.point(to).y);
     expect(from.position).toBeLessThanOrEqual(to.position);
   }
-  for (const format of ROUTE_FORMATS) expect(importRoutes(exportRoutes(graph, format), format).toJSON()).toEqual(graph.toJSON());
+  for (const format of ROUTE_FORMATS) expect(JSON.stringify(importRoutes(exportRoutes(graph, format), format))).toBe(JSON.stringify(graph));
   return "accepted";
 }
 
