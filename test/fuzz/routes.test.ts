@@ -9,8 +9,8 @@ import { ToyModel } from "../support/toy-model";
 import { damaged, damagedJson, fuzz, isSentence, NASTY, type Random } from "./support";
 
 const shape = { nLayers: 2, nHeads: 3, dHead: 2, dModel: 6, dFfn: 5, dVocab: 9 };
-let texts: string[] = [];
-let graphs: unknown[] = [];
+const texts: string[] = [];
+const graphs: unknown[] = [];
 beforeAll(async () => {
   for (const parallelBlocks of [false, true]) {
     const run = await new ToyModel({ ...shape, parallelBlocks }).run([1, 2, 3, 4]);
