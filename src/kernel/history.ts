@@ -41,6 +41,15 @@ export class History {
 
 /** Patterns as IPython has them: `*`, `?` and `[abc]`, `[^abc]`. Between two stars the first place that fits is the right one: nothing is tried twice. */
 function glob(pattern: string): { test(text: string): boolean } {
+  try {
+    return parsedGlob(pattern);
+  } catch {
+    // A set that runs backwards, as [b-a], holds nothing.
+    return { test: () => false };
+  }
+}
+
+function parsedGlob(pattern: string): { test(text: string): boolean } {
   const pieces = [""];
   for (const [found, not, set] of pattern.matchAll(/\[(\^?)([^\]]+)\]|[^]/g)) {
     if (found === "*") pieces.push("");

@@ -6,6 +6,7 @@ import { jsonErrorIndex } from "../../src/config/json-place";
 import { ansiHtml, highlight } from "../../src/export/highlight";
 import { notebookPage } from "../../src/export/notebook";
 import { scriptJson } from "../../src/export/page";
+import { History } from "../../src/kernel/history";
 import { escapeXml } from "../../src/notebook/static-pen";
 import { parseNode, shortText, visibleText } from "../../src/protocol";
 import { readPayload } from "../../src/protocol/payload";
@@ -78,6 +79,19 @@ test("a notebook of one long line of output, and one of an unfinished control se
   expect(await page(`\u001b[${"1;".repeat(1_000_000)}`)).toContain("1;".repeat(1_000_000));
   // Took hours.
   expect(performance.now() - start).toBeLessThan(10_000);
+});
+
+test("cells found by a pattern of many stars", () => {
+  const history = new History();
+  for (const [line, code] of ["let abc = 1", "abc", "a\nb[0]*", `${"a".repeat(20_000)}!`].entries()) history.add(line + 1, code);
+  const found = (pattern: string): number[] => history.query({ hist_access_type: "search", pattern }).map(([, line]) => line);
+  expect(["*", "abc", "*abc*", "*abc", "a*c", "a?c", "[^b]bc", "[a-b]*[c]", "*b[[]0]*", "*=*", "abc*abc", "", "ab*bc", "a*\\n*"].map(found)).toEqual([[1, 2, 3, 4], [2], [1, 2], [2], [2], [2], [2], [2], [3], [1], [], [], [], []]);
+  // Every star may end anywhere: tried in turn it would take longer than anybody lives.
+  const start = performance.now();
+  expect(found(`${"*a".repeat(30)}*b`)).toEqual([]);
+  expect(found(`${"*a".repeat(30)}*!`)).toEqual([4]);
+  expect(found("[b-a]")).toEqual([]);
+  expect(performance.now() - start).toBeLessThan(2000);
 });
 
 test("long literals of code need no stack", () => {

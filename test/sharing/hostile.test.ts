@@ -199,6 +199,8 @@ describe("stored data that is there to fill memory", () => {
     const start = performance.now();
     const answer = await new StoredAnswers(bytes).answer({ kind: "routes", from: T - 1, threshold: 0.04, renormalize: false });
     expect(answer!.nodes.length).toBe(T * 2 * (L - 1) + T + 2);
+    // A threshold below which whole rows are asked for elsewhere.
+    expect((await new StoredAnswers(bytes).answer({ kind: "routes", from: T - 1, threshold: 0.001, renormalize: false }))!.nodes.length).toBe(answer!.nodes.length);
     // As whole rows of the model they took 0.5 GB a layer.
     expect((process.memoryUsage().rss - before) / 2 ** 20).toBeLessThan(300);
     expect(performance.now() - start).toBeLessThan(20_000);
