@@ -63,8 +63,16 @@ const EXAMPLES = [
 /** Files of prompts are read whole. */
 const MAX_DATASET_BYTES = 10 * 2 ** 20;
 
+/** Nobody reads more sentences at once. */
+const MAX_PROBLEMS = 40;
+
 const quoted = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value);
+  let text: string;
+  try {
+    text = JSON.stringify(typeof value === "string" ? value.slice(0, 81) : value) ?? String(value);
+  } catch {
+    return "something nested without end";
+  }
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 };
 
@@ -73,8 +81,13 @@ function find(path: string, folders: readonly string[], kind: "file" | "any"): s
   return folders
     .map((folder) => resolve(folder, path))
     .find((candidate) => {
-      const found = statSync(candidate, { throwIfNoEntry: false });
-      return kind === "any" ? found !== undefined : found?.isFile();
+      try {
+        const found = statSync(candidate, { throwIfNoEntry: false });
+        return kind === "any" ? found !== undefined : found?.isFile();
+      } catch {
+        // No file has such a name, or its links lead nowhere.
+        return false;
+      }
     });
 }
 
@@ -120,7 +133,7 @@ function nearest(wrong: string, known: readonly string[]): string | undefined {
     return row[b.length];
   };
   const plain = (key: string): string => key.toLowerCase().replace(/[^a-z]/g, "");
-  const [best] = known.map((key) => ({ key, away: distance(plain(wrong).slice(0, 64), plain(key)) })).sort((a, b) => a.away - b.away);
+  const [best] = known.map((key) => ({ key, away: distance(plain(wrong.slice(0, 256)).slice(0, 64), plain(key)) })).sort((a, b) => a.away - b.away);
   return best && best.away <= Math.max(2, best.key.length / 3) ? best.key : undefined;
 }
 
@@ -138,6 +151,10 @@ export function readConfig(value: unknown, options: ConfigOptions = {}): Explore
   const config: Record<string, unknown> = {};
   for (const [key, given] of Object.entries(value)) {
     if (given === undefined) continue;
+    if (problems.length >= MAX_PROBLEMS) {
+      problems.push("there is more that is wrong.");
+      break;
+    }
     if (!Object.hasOwn(CHECKS, key)) {
       const meant = nearest(key, known);
       problems.push(`${quoted(key)} is not a key of a configuration${meant ? `; did you mean ${quoted(meant)}?` : `; the keys are ${known.join(", ")}.`}`);
