@@ -114,19 +114,22 @@ export class BytePairs implements PieceModel {
       this.#places.set(token, place);
     }
     merges.forEach(([left, right], rank) => {
-      const [a, b, place] = [left, right, left + right].map((text) => {
-        const known = this.#places.get(text);
-        if (known !== undefined) return known;
-        if (!options.loose) throw new ModelFileError(`${options.origin}: the merge ${rank + 1} of the vocabulary (${kindOf(left)} with ${kindOf(right)}) names ${kindOf(text)}, which is no token of it.`);
-        const next = this.#idAt.push(-1) - 1;
-        this.#places.set(text, next);
-        return next;
-      });
-      const key = pairKey(a, b);
+      const key = pairKey(this.#placeOf(left, left, right, rank), this.#placeOf(right, left, right, rank));
+      const place = this.#placeOf(left + right, left, right, rank);
       // Of equal rules llama.cpp takes the first, tokenizers the last.
-      if (options.loose && this.#rules.has(key)) return;
-      this.#rules.set(key, { rank, place });
+      if (!options.loose || !this.#rules.has(key)) this.#rules.set(key, { rank, place });
     });
+  }
+
+  #placeOf(text: string, left: string, right: string, rank: number): number {
+    const known = this.#places.get(text);
+    if (known !== undefined) return known;
+    if (!this.options.loose) {
+      throw new ModelFileError(`${this.options.origin}: the merge ${rank + 1} of the vocabulary (${kindOf(left)} with ${kindOf(right)}) names ${kindOf(text)}, which is no token of it.`);
+    }
+    const next = this.#idAt.push(-1) - 1;
+    this.#places.set(text, next);
+    return next;
   }
 
   encode(piece: string, ids: number[]): void {

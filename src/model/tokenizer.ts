@@ -322,7 +322,9 @@ export function wellFormed(text: string): string {
   return text.replace(HALVES, "\ufffd");
 }
 
-/** Patterns and vocabularies come from strangers, and both can be made to take for ever. */
+/** What a text may take, and a millisecond for 20 characters more: patterns and vocabularies come from strangers, and both can be made to take for ever. */
+const SECONDS = 3;
+
 class HubTokenizer implements Tokenizer {
   readonly size: number;
   readonly #texts = new Map<number, string>();
@@ -347,7 +349,7 @@ class HubTokenizer implements Tokenizer {
   }
 
   #limited<T>(length: number, step: () => T, what: string): T {
-    const ms = 5000 + length / 20;
+    const ms = SECONDS * 1000 + length / 20;
     try {
       return withDeadline(Math.ceil(ms), `${what} takes more than ${Math.ceil(ms / 1000)} s for this text, probably by a pattern that backtracks; give token ids instead.`, step);
     } catch (error) {
