@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { NotebookError, notebookPage } from "../export/notebook";
 import { parseOptionsAndFiles, UsageError, type Command } from "./command";
+import { withoutMark } from "../model/text";
 
 const USAGE = `lm-transparency export NOTEBOOK.ipynb [--output FILE|-]
 
@@ -21,7 +22,7 @@ export const exportCommand: Command = {
     const [file] = files;
     let source: string;
     try {
-      source = await readFile(file, "utf8");
+      source = withoutMark(await readFile(file, "utf8"));
     } catch (error) {
       throw new NotebookError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`);
     }

@@ -5,7 +5,8 @@ import { Config } from "./config";
 import { ModelFileError, list } from "./errors";
 import type { Tokenizer } from "./files";
 import { parseJson, readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
-import { createTokenizer, noTokenizer } from "./tokenizer";
+import { fileText } from "./text";
+import { createTokenizer, noTokenizer, pairTokenizer } from "./tokenizer";
 
 /** What a folder or repository holds, by the names of its files. */
 export type Layout =
@@ -49,7 +50,7 @@ export function layoutOf(where: string, names: Iterable<string>): Layout {
 }
 
 /** Names of the small files of a model that are read where they are there. */
-export const SMALL_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "tokenizer.model"] as const;
+export const SMALL_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"] as const;
 
 /** Names in a folder; symlinks count as what they lead to. */
 export async function namesIn(folder: string): Promise<string[]> {
@@ -74,24 +75,11 @@ export async function listWeights(folder: string, layout: Layout): Promise<Weigh
  */
 export async function readTokenizer(folder: string, modelType: string): Promise<Tokenizer> {
   const names = new Set(await namesIn(folder));
-  const config = names.has("tokenizer_config.json") ? await readJson(join(folder, "tokenizer_config.json")) : {};
-  if (names.has("tokenizer.json")) return createTokenizer(join(folder, "tokenizer.json"), await readJson(join(folder, "tokenizer.json")), config);
+  const json = async (name: string): Promise<unknown> => (names.has(name) ? readJson(join(folder, name)) : {});
+  const [config, specialTokens] = [await json("tokenizer_config.json"), await json("special_tokens_map.json")];
+  if (names.has("tokenizer.json")) return createTokenizer(join(folder, "tokenizer.json"), await readJson(join(folder, "tokenizer.json")), config, specialTokens);
   if (names.has("vocab.json") && names.has("merges.txt") && BYTE_LEVEL.has(modelType)) {
-    const vocab = (await readJson(join(folder, "vocab.json"))) as Readonly<Record<string, number>>;
-    const lines = (await readFile(join(folder, "merges.txt"), "utf8")).split("\n");
-    const merges = lines.map((line) => line.replace(/\r$/, "")).filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")));
-    const special = ["<|endoftext|>", "<s>", "<pad>", "</s>", "<unk>", "<mask>"].filter((content) => vocab[content] !== undefined);
-    const step = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
-    return createTokenizer(
-      join(folder, "vocab.json"),
-      {
-        added_tokens: special.map((content) => ({ id: vocab[content], content, special: true, normalized: false })),
-        pre_tokenizer: step,
-        decoder: step,
-        model: { type: "BPE", vocab, merges },
-      },
-      config,
-    );
+    return pairTokenizer(join(folder, "vocab.json"), { vocab: await readJson(join(folder, "vocab.json")), merges: await readText(join(folder, "merges.txt")), added: await json("added_tokens.json"), config, specialTokens });
   }
   return noTokenizer(
     `${folder} has no tokenizer.json${names.has("tokenizer.model") ? ", only a tokenizer.model" : ""}, so that text cannot be read; give token ids, or make one (in Python: AutoTokenizer.from_pretrained(…).save_pretrained("folder")) and put it beside config.json.`,
@@ -101,9 +89,13 @@ export async function readTokenizer(folder: string, modelType: string): Promise<
 /** Model types whose vocab.json and merges.txt are GPT-2's byte-level BPE. */
 const BYTE_LEVEL: ReadonlySet<string> = new Set(["gpt2", "opt", "gpt_neo", "gptj"]);
 
-async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+async function readText(path: string): Promise<string> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     throw new ModelFileError(error.code === "ENOENT" ? `${path} is missing.` : `${path} cannot be read: ${error.message}.`);
   });
-  return parseJson(path, text);
+  return fileText(path, bytes);
+}
+
+async function readJson(path: string): Promise<unknown> {
+  return parseJson(path, await readText(path));
 }

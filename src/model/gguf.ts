@@ -8,6 +8,7 @@ import { basename } from "node:path";
 import { STORED_TYPES } from "./dequantize";
 import { ModelFileError, list } from "./errors";
 import { GgufMetadata } from "./gguf-metadata";
+import { exactStrings } from "./gguf-strings";
 import type { WeightListing } from "./safetensors";
 import type { WeightEntry, WeightType } from "./weights";
 
@@ -29,7 +30,7 @@ export async function readGguf(path: string, check: (metadata: GgufMetadata) => 
   // The parser pads what it reads with zeros: a header that ends behind the file's end was made up of them.
   if (parsed.tensorInfoByteRange[1] > size) throw cutOff(path, "its header", parsed.tensorInfoByteRange[1], size);
   if (!parsed.littleEndian) throw new ModelFileError(`${path} is a big-endian GGUF file; little-endian ones are supported.`);
-  const metadata = new GgufMetadata(path, parsed.metadata as unknown as Record<string, unknown>);
+  const metadata = new GgufMetadata(path, { ...(parsed.metadata as unknown as Record<string, unknown>), ...stringsOf(file, path) });
   if (metadata.number("split.count", 1) > 1) {
     throw new ModelFileError(`${path} is part of a model that is split into ${metadata.number("split.count")} files; merge them first with llama.cpp's "llama-gguf-split --merge".`);
   }
@@ -60,6 +61,15 @@ export async function readGguf(path: string, check: (metadata: GgufMetadata) => 
     throw new ModelFileError(`${path}: tensor "${name}" is stored as ${type}, which is not supported; ${list(STORED_TYPES.keys())} are.`);
   }
   return { metadata, listing: { entries, unserved } };
+}
+
+/** The header's texts; the parser does not keep them as they are. */
+function stringsOf(file: string, path: string): Record<string, string | string[]> {
+  try {
+    return exactStrings(file);
+  } catch (error) {
+    throw new ModelFileError(`${path} is cut off or damaged inside its header: ${error instanceof Error ? error.message : String(error)}.`);
+  }
 }
 
 /** What most GGUF files call themselves; the file's name where they do not. */

@@ -5,6 +5,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ModelFileError } from "./errors";
+import { fileText, withoutMark } from "./text";
 import type { WeightEntry, WeightType } from "./weights";
 
 /** What a set of weight files holds. */
@@ -97,7 +98,7 @@ export function shardsOfIndex(path: string, text: string): Map<string, string[]>
 /** Parses JSON; a syntax error becomes a sentence that names the file. */
 export function parseJson(path: string, text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(withoutMark(text)) as unknown;
   } catch (error) {
     throw new ModelFileError(`${path} is not valid JSON: ${error instanceof Error ? error.message : String(error)}.`);
   }
@@ -122,7 +123,7 @@ function readHeader(file: string, path: string): { header: Record<string, unknow
     }
     const bytes = Buffer.alloc(length);
     readSync(fd, bytes, 0, length, 8);
-    const header = parseJson(`The header of ${path}`, bytes.toString("utf8"));
+    const header = parseJson(`The header of ${path}`, fileText(`The header of ${path}`, bytes));
     return { header: header as Record<string, unknown>, dataStart: 8 + length, size };
   } finally {
     closeSync(fd);
