@@ -1,5 +1,6 @@
-import { readFile, writeFile } from "node:fs/promises";
 import { NotebookError, notebookPage } from "../export/notebook";
+import { readTextFile } from "../system/read";
+import { writeFileAtomically } from "../system/write";
 import { parseOptionsAndFiles, UsageError, type Command } from "./command";
 import { withoutMark } from "../model/text";
 
@@ -20,20 +21,17 @@ export const exportCommand: Command = {
     const { values, files } = parseOptionsAndFiles(args, { output: { type: "string" } });
     if (files.length !== 1) throw new UsageError(files.length === 0 ? "which notebook? Give the path of an .ipynb file" : `one notebook at a time, not ${files.length}`);
     const [file] = files;
-    let source: string;
-    try {
-      source = withoutMark(await readFile(file, "utf8"));
-    } catch (error) {
-      throw new NotebookError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`);
-    }
+    const source = withoutMark(
+      await readTextFile(file).catch((error: unknown) => {
+        throw new NotebookError((error as Error).message);
+      }),
+    );
     const html = await notebookPage(source, file, { signal: context.signal, onLeftOut: ({ what, why }) => context.warn(`left out of the page: ${what}: ${why}.`) });
     if (values.output === "-") return context.write(html);
     const target = values.output ?? file.replace(/(\.ipynb)?$/i, ".html");
-    try {
-      await writeFile(target, html);
-    } catch (error) {
-      throw new NotebookError(`${target} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)}).`);
-    }
+    await writeFileAtomically(target, html).catch((error: unknown) => {
+      throw new NotebookError((error as Error).message);
+    });
     await context.write(`${target}\n`);
   },
 };

@@ -1,5 +1,7 @@
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { FileError, because, systemCode } from "../system/errors";
+import { openPlainFile } from "../system/read";
 import { jsonErrorIndex } from "./json-place";
 import { CHECKS, checkModelPath } from "./keys";
 import type { ExplorerConfig, ShareLevel } from "./keys";
@@ -101,6 +103,22 @@ function hubId(name: string, value: string, folders: readonly string[]): string 
   return value === name && /^[\w-][\w.-]*$/.test(value) && !/\.gguf$/i.test(value) ? value : undefined;
 }
 
+/** A configuration is a page of text. */
+const MAX_CONFIG_BYTES = 16 * 2 ** 20;
+
+/** Bytes of a plain file, of at most `most`. Throws a `FileError`. */
+function readPlainFile(file: string, most: number): Buffer {
+  const { fd, size } = openPlainFile(file);
+  try {
+    if (size > most) throw new FileError(`${file} has more than ${most / 2 ** 20} MB.`);
+    return readFileSync(fd);
+  } catch (error) {
+    throw systemCode(error) === undefined ? error : new FileError(`${file} cannot be read: ${because(error)}.`, { cause: error });
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /**
  * Reads a file of prompts: UTF-8, one a line, empty lines left out, everything else of a line kept.
  * Throws an `Error` whose message is one sentence where there is no such file, or it is no text.
@@ -108,13 +126,13 @@ function hubId(name: string, value: string, folders: readonly string[]): string 
 export function readPrompts(path: string, folders: readonly string[]): { readonly path: string; readonly prompts: readonly string[] } {
   const file = find(path, folders, "file");
   if (file === undefined) throw new Error(`There is no file ${quoted(path)} in ${[...new Set(folders)].join(" or ")}.`);
-  if (statSync(file).size > MAX_DATASET_BYTES) throw new Error(`${file} has more than ${MAX_DATASET_BYTES / 2 ** 20} MB, too many prompts for a menu.`);
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_DATASET_BYTES) throw new Error(`${file} has more than ${MAX_DATASET_BYTES / 2 ** 20} MB, too many prompts for a menu.`);
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(readPlainFile(file, MAX_DATASET_BYTES));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Error(code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? `${file} is not a text file in UTF-8.` : `${file} cannot be read (${code}).`);
+    if (systemCode(error) === "ERR_ENCODING_INVALID_ENCODED_DATA") throw new Error(`${file} is not a text file in UTF-8.`);
+    throw error;
   }
   const prompts = text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== "");
   if (prompts.length === 0) throw new Error(`${file} holds no prompt: it needs one a line.`);
@@ -234,10 +252,11 @@ export function loadConfig(file: string, options: { readonly cwd?: string } = {}
   const path = resolve(cwd, file);
   let text: string;
   try {
-    text = readFileSync(path, "utf8").replace(/^\ufeff/, "");
+    text = readPlainFile(path, MAX_CONFIG_BYTES).toString("utf8").replace(/^\ufeff/, "");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ConfigError(path, [code === "ENOENT" ? "there is no such file." : code === "EISDIR" ? "this is a folder, not a JSON file." : `the file cannot be read (${code}).`]);
+    const code = systemCode((error as Error).cause);
+    const isFolder = code === undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory();
+    throw new ConfigError(path, [code === "ENOENT" ? "there is no such file." : isFolder ? "this is a folder, not a JSON file." : code !== undefined ? `the file cannot be read: ${because((error as Error).cause)}.` : "this is no plain file of some MB at most."]);
   }
   let value: unknown;
   try {

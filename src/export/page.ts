@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFileAtomically } from "../system/write";
 import type { Payload } from "../protocol/payload";
 import { PAYLOAD_MIME } from "../protocol/payload";
 import { escapeXml } from "../notebook/static-pen";
@@ -90,5 +91,5 @@ ${body}
 
 /** Writes one picture as a page. */
 export async function savePicture(file: string, { title, payload, html }: { readonly title: string; readonly payload: Payload; readonly html: string }): Promise<void> {
-  await writeFile(file, await page({ title, body: `<main>${outputHtml(payload, html)}</main>` }));
+  await writeFileAtomically(file, await page({ title, body: `<main>${outputHtml(payload, html)}</main>` }));
 }

@@ -1,9 +1,9 @@
-import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import type { LastingDisplayable, MimeBundle } from "../protocol/comm-host";
 import { commHost, DISPLAY_ID, DISPLAYED, JUPYTER_DISPLAY } from "../protocol/comm-host";
 import { frontEndSeen } from "../ipywidgets/registry";
 import { savePicture } from "../export/page";
+import { writeFileAtomically } from "../system/write";
 import { RequestError, Widget } from "../ipywidgets/widget";
 import { follow } from "../signals";
 import type { RouteGraph, Run } from "../model/types";
@@ -213,12 +213,12 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     if (part !== undefined) {
       checkOneOf("part", part, PICTURE_PARTS);
       if (![".svg", ".png", ".csv"].includes(ending)) throw new RangeError(`${JSON.stringify(file)} has to end in .svg, .png or .csv: a part of a picture is saved as one of these.`);
-      return writeFile(file, await this.#shownAs(ending.slice(1), part));
+      return writeFileAtomically(file, await this.#shownAs(ending.slice(1), part));
     }
-    if (ending === ".png" || ending === ".csv") return writeFile(file, await this.#shownAs(ending.slice(1)));
+    if (ending === ".png" || ending === ".csv") return writeFileAtomically(file, await this.#shownAs(ending.slice(1)));
     if (ending === ".svg") {
-      if (!GRAPHS.has(this.get("picture"))) return writeFile(file, await this.#shownAs("svg"));
-      return writeFile(file, staticSvg(await this.graphs()));
+      if (!GRAPHS.has(this.get("picture"))) return writeFileAtomically(file, await this.#shownAs("svg"));
+      return writeFileAtomically(file, staticSvg(await this.graphs()));
     }
     if (ending !== ".html" && ending !== ".htm") throw new RangeError(`${JSON.stringify(file)} has to end in .html, .svg, .png or .csv: that says what is saved.`);
     await this.prepare();
