@@ -178,6 +178,9 @@ function readHeader(path: string): { file: string; header: Buffer; dataStart: nu
       throw new ModelFileError(`${path} is a Git LFS pointer, not the weights: run "git lfs pull" in its folder, or download the file itself.`);
     }
     const length = size < 9 ? 0 : Number(start.readBigUInt64LE(0));
+    if (size >= 9 && start[8] === 0x7b && length > MAX_HEADER && 8 + length <= size) {
+      throw new ModelFileError(`${path} has a header of ${length} bytes; the format allows ${MAX_HEADER}.`);
+    }
     // A header is a JSON object of at most 100 MB: anything else at byte 8 means another kind of file.
     if (size < 9 || length < 2 || length > MAX_HEADER || start[8] !== 0x7b) {
       throw new ModelFileError(`${path} is not a safetensors file: it does not begin with the length of a header and the header.`);
