@@ -78,6 +78,7 @@ export class CellCompiler {
   /** Files whose names for earlier cells' variables are found in another one, by path. */
   private scopes: [string, string][] = [];
   private virtual = new Map<string, string>();
+  private readonly snapshots = new Map<string, { readonly version: string; readonly snapshot: ts.IScriptSnapshot }>();
   private invalidated = new Set<string>();
   /** Packages came or went: every import of every file is looked up again. */
   private everything = true;
@@ -255,8 +256,14 @@ export class CellCompiler {
       getScriptFileNames: () => this.roots,
       getScriptVersion: (path) => files.version(path),
       getScriptSnapshot: (path) => {
+        const version = files.version(path);
+        const before = this.snapshots.get(path);
+        if (before?.version === version) return before.snapshot;
         const text = files.read(path);
-        return text === undefined ? undefined : ts.ScriptSnapshot.fromString(text);
+        if (text === undefined) return undefined;
+        const snapshot = ts.ScriptSnapshot.fromString(text);
+        this.snapshots.set(path, { version, snapshot });
+        return snapshot;
       },
       getCurrentDirectory: () => this.data.cwd,
       getDefaultLibFileName: (options) => ts.getDefaultLibFilePath(options),

@@ -64,7 +64,8 @@ const LIBRARY = dirname(ts.getDefaultLibFilePath({})).replaceAll("\\", "/");
 export class LocalFiles {
   /** Files that exist in cells only, by path. */
   virtual: ReadonlyMap<string, string> = new Map();
-  private readonly texts = new Map<string, string | undefined>();
+  private readonly texts = new Map<string, { readonly version: string; readonly text: string | undefined }>();
+  private readonly existing = new Map<string, boolean>();
   private readonly versions = new Map<string, string>();
   private readonly configs = new Map<string, ts.CompilerOptions>();
   private readonly readConfigs = new Map<string, { readonly stamp: string; readonly options: ts.CompilerOptions; readonly files: readonly string[] }>();
@@ -72,6 +73,8 @@ export class LocalFiles {
   private resolved = new Map<string, ts.ResolvedModuleFull | undefined>();
   private caches = new Map<ts.CompilerOptions, ts.ModuleResolutionCache>();
   private packages = "";
+  private turn = 0;
+  private readonly scopes = new Map<string, { readonly stamp: string; readonly folders: readonly string[] }>();
   /** Grows when packages were installed or removed. */
   generation = 0;
 
@@ -79,18 +82,23 @@ export class LocalFiles {
 
   /** From here on files are looked at anew. */
   refresh(): void {
-    this.texts.clear();
+    this.turn++;
     this.versions.clear();
     this.configs.clear();
     this.resolved = new Map();
     this.caches = new Map();
     const packages = this.packageStamp();
-    if (packages !== this.packages) this.generation++;
+    if (packages !== this.packages) {
+      this.generation++;
+      this.existing.clear();
+    }
     this.packages = packages;
+    // Packages come and go as a whole; hundreds of their files are looked for with each cell.
+    for (const path of this.existing.keys()) if (!isOfPackage(path)) this.existing.delete(path);
   }
 
   readonly host: ts.ModuleResolutionHost & { directoryExists(path: string): boolean; getDirectories(path: string): string[] } = {
-    fileExists: (path) => this.virtual.has(path) || ts.sys.fileExists(path),
+    fileExists: (path) => this.virtual.has(path) || this.exists(path),
     readFile: (path) => this.read(path),
     directoryExists: (path) => ts.sys.directoryExists(path),
     getDirectories: (path) => ts.sys.getDirectories(path),
@@ -102,10 +110,18 @@ export class LocalFiles {
   read(path: string): string | undefined {
     const made = this.virtual.get(path);
     if (made !== undefined) return made;
-    if (this.texts.has(path)) return this.texts.get(path);
+    const version = isOfPackage(path) || path.startsWith(LIBRARY) ? this.version(path) : String(this.turn);
+    const before = this.texts.get(path);
+    if (before?.version === version) return before.text;
     const text = ts.sys.readFile(path);
-    this.texts.set(path, text);
+    this.texts.set(path, { version, text });
     return text;
+  }
+
+  private exists(path: string): boolean {
+    let exists = this.existing.get(path);
+    if (exists === undefined) this.existing.set(path, (exists = ts.sys.fileExists(path)));
+    return exists;
   }
 
   /** What changes with a file's contents. Packages' files are told apart by time and size: there are many, and they are replaced as a whole. */
@@ -302,9 +318,18 @@ export class LocalFiles {
       const modules = join(folder, "node_modules");
       const own = stamp(modules);
       if (own === "") continue;
-      stamps.push(own, stamp(join(modules, "@types")), stamp(join(modules, ".package-lock.json")), stamp(join(modules, ".modules.yaml")));
+      stamps.push(own, ...this.scopesIn(modules, own).map(stamp), stamp(join(modules, ".package-lock.json")), stamp(join(modules, ".modules.yaml")));
     }
     return stamps.join();
+  }
+
+  /** Folders of packages with a scope: a new package in one leaves the folder above as it was. */
+  private scopesIn(modules: string, stamp: string): readonly string[] {
+    const before = this.scopes.get(modules);
+    if (before?.stamp === stamp) return before.folders;
+    const folders = ts.sys.getDirectories(modules).filter((name) => name.startsWith("@")).map((name) => join(modules, name));
+    this.scopes.set(modules, { stamp, folders });
+    return folders;
   }
 
   /** How an error names a file. */
