@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { ROOT, VENV_PYTHON, findPython, installDefaultModel, installDependencies, installVenv, jupyterEnvironment } from "./install.mjs";
 import { withLock } from "./lock.mjs";
+import { Tally } from "./tally.mjs";
 import { StepError, Steps, causeOf, lastLines, runProgram } from "./steps.mjs";
 
 /** Folders of test/ that a part takes; "unit" takes what no other part names, "browser" whatever opens a browser. */
@@ -88,19 +89,13 @@ function show(args, env) {
   });
 }
 
-const counts = { passed: 0, failed: 0, skipped: 0 };
-const summary = [];
-function count(part, start, passed, failed, skipped = 0) {
-  counts.passed += passed;
-  counts.failed += failed;
-  counts.skipped += skipped;
-  summary.push(`${part.padEnd(12)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed${skipped ? ` ${skipped} skipped` : ""}  ${((performance.now() - start) / 1000).toFixed(0)} s`);
-}
+const tally = new Tally();
+const since = (start) => (performance.now() - start) / 1000;
 
 async function lint(env) {
   const start = performance.now();
   const code = await show(["node_modules/eslint/bin/eslint.js", "."], env);
-  count("lint", start, code === 0 ? 1 : 0, code === 0 ? 0 : 1);
+  tally.add("lint", since(start), { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 });
 }
 
 /** The library, and each folder with a tsconfig of its own (browser side, tests). */
@@ -109,7 +104,7 @@ async function types(env) {
   for (const project of projects) {
     const start = performance.now();
     const code = await show(["node_modules/typescript/bin/tsc", "-p", project, "--noEmit", "--pretty", "false"], env);
-    count(`types ${path.dirname(project)}`, start, code === 0 ? 1 : 0, code === 0 ? 0 : 1);
+    tally.add(`types ${path.dirname(project)}`, since(start), { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 });
   }
 }
 
@@ -126,7 +121,7 @@ async function jest(part, env, patterns) {
   try {
     result = JSON.parse(fs.readFileSync(file, "utf8"));
   } catch {
-    count(part, start, 0, 1);
+    tally.add(part, since(start), { passed: 0, failed: 1 });
     return;
   } finally {
     fs.rmSync(file, { force: true });
@@ -134,7 +129,12 @@ async function jest(part, env, patterns) {
   // A file that could not be run at all has no tests that failed, and is a failure; so is a part without any test.
   const broken = result.numRuntimeErrorTestSuites;
   const failed = result.numFailedTests + broken;
-  count(part, start, result.numPassedTests, failed === 0 && (code !== 0 || result.numTotalTests === 0) ? 1 : failed, result.numPendingTests + result.numTodoTests);
+  tally.add(part, since(start), {
+    passed: result.numPassedTests,
+    failed: failed === 0 && (code !== 0 || result.numTotalTests === 0) ? 1 : failed,
+    skipped: result.numPendingTests + result.numTodoTests,
+    retried: result.retried,
+  });
 }
 
 export async function main(args) {
@@ -195,7 +195,6 @@ export async function main(args) {
     else if (part === "types") await types(env);
     else await jest(part, env, patterns);
   }
-  console.log(`\n${summary.join("\n")}\n`);
-  console.log(`${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`);
-  process.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);
+  console.log(tally.lines().join("\n"));
+  process.exit(tally.failed === 0 && tally.passed > 0 ? 0 : 1);
 }

@@ -1,4 +1,4 @@
-import type { EdgeKind, NodeName, RouteEdge, RouteGraph, RouteNode } from "../model/types";
+import type { EdgeKind, ModelInfo, NodeName, RouteEdge, RouteGraph, RouteNode, Token } from "../model/types";
 import { isNodeName, parseNode } from "../model/names";
 import { checkFormat, CSV_HEADER, type Rest, type RouteFormat } from "./route-formats";
 import { routeGraph } from "./route-graph";
@@ -8,17 +8,25 @@ const KINDS: readonly EdgeKind[] = ["attention", "residual", "ffn-in", "ffn-out"
 
 const unreadable = (why: string): RangeError => new RangeError(`Routes cannot be read: ${why}.`);
 
+const short = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
+
 /** A piece of a file for a sentence. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  if (typeof value === "string" && value.length > 60) return short(JSON.stringify(value.slice(0, 61)));
+  try {
+    return short(JSON.stringify(value) ?? String(value));
+  } catch {
+    return "something nested without end";
+  }
 }
+
+const HEAD = /^(?:0|[1-9]\d{0,8})$/;
 
 function readHeads(text: string): Record<number, number> | undefined {
   if (text === "") return undefined;
   return Object.fromEntries(text.split(" ").map(part => {
     const [head, weight] = part.split(":");
-    if (!/^\d+$/.test(head)) throw unreadable(`a head is ${show(head)}, which is no head's number`);
+    if (!HEAD.test(head)) throw unreadable(`a head is ${show(head)}, which is no head's number`);
     return [Number(head), number(weight, "a head's weight")];
   }));
 }
@@ -48,29 +56,83 @@ function readNode(name: unknown): RouteNode {
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
 
-const isToken = (value: unknown): boolean => isObject(value) && Number.isInteger(value.id) && typeof value.text === "string";
+/** Data of one level: what is nested in it nobody reads, and it may be nested deeper than can be written again. */
+const isFlat = (value: Readonly<Record<string, unknown>>): boolean => Object.values(value).every(entry => typeof entry !== "object" || entry === null);
+
+const isToken = (value: unknown): value is Token => isObject(value) && Number.isSafeInteger(value.id) && typeof value.text === "string" && isFlat(value);
+
+/** Larger models cannot be drawn, and their files would only claim to be of one. */
+const MAX_LAYERS = 1024;
+const MAX_HEADS = 1024;
+
+function readModel(model: unknown): ModelInfo {
+  const damaged = !isObject(model) || typeof model.name !== "string" || !isFlat(model) || typeof model.parallelBlocks !== "boolean";
+  if (damaged) throw unreadable('"model" is missing or damaged');
+  for (const [field, unit, most] of [["nLayers", "layers", MAX_LAYERS], ["nHeads", "heads", MAX_HEADS]] as const) {
+    const count = model[field];
+    if (!Number.isSafeInteger(count) || (count as number) < 1 || (count as number) > most) throw unreadable(`their model has ${show(count ?? null)} ${unit}, and only 1 to ${most} can be drawn`);
+  }
+  return model as unknown as ModelInfo;
+}
+
+/** Whether a model's computation has such an edge: up by one step, from the same token or, with attention, from an earlier one. */
+function fits(kind: EdgeKind, source: RouteNode, target: RouteNode, parallel: boolean): boolean {
+  // The state that a block of the target's layer reads.
+  const below = source.kind === (target.layer === 0 ? "X" : "I") && source.layer === target.layer - 1;
+  const within = source.layer === target.layer;
+  const same = source.position === target.position;
+  const mixed = target.kind === (parallel ? "I" : "A");
+  switch (kind) {
+    case "attention": return mixed && below && source.position <= target.position;
+    case "residual": return same && ((mixed && below) || (!parallel && target.kind === "I" && source.kind === "A" && within));
+    case "ffn-in": return same && target.kind === "M" && (parallel ? below : source.kind === "A" && within);
+    case "ffn-out": return same && target.kind === "I" && source.kind === "M" && within;
+  }
+}
 
 /** Whoever draws a graph may rely on it, wherever its file came from: every part is checked. */
 function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly RouteEdge[]): RouteGraph {
   const { schema, ...fields } = rest as Rest;
   if (schema !== ROUTE_GRAPH_SCHEMA) throw unreadable(`their schema is ${show(schema)}, not ${ROUTE_GRAPH_SCHEMA}`);
-  const { model, tokens, from, threshold, renormalize, joinSelf, contrast } = fields as Readonly<Record<string, unknown>>;
-  const damaged = !isObject(model) || typeof model.name !== "string" ? "model" :
-    !Array.isArray(tokens) || !tokens.every(isToken) ? "tokens" :
-    !Array.isArray(from) ? "from" :
-    typeof threshold !== "number" ? "threshold" :
+  const { model: given, tokens, from, threshold, renormalize, joinSelf, contrast } = fields as Readonly<Record<string, unknown>>;
+  const model = readModel(given);
+  const damaged = !Array.isArray(tokens) || !tokens.every(isToken) ? "tokens" :
+    !Array.isArray(from) || from.length === 0 ? "from" :
+    typeof threshold !== "number" || !Number.isFinite(threshold) ? "threshold" :
     typeof renormalize !== "boolean" ? "renormalize" :
     joinSelf !== undefined && typeof joinSelf !== "boolean" ? "joinSelf" :
     contrast !== undefined && !(isObject(contrast) && isToken(contrast.token) && (contrast.versus === undefined || isToken(contrast.versus))) ? "contrast" : undefined;
   if (damaged) throw unreadable(`${show(damaged)} is missing or damaged`);
-  const names = new Set(nodes.map(({ name }) => name));
-  const outside = nodes.find(({ position }) => position >= fields.tokens.length);
-  if (outside) throw unreadable(`there is a node ${outside.name}, and only ${fields.tokens.length} tokens`);
-  for (const name of fields.from) if (!names.has(readNode(name).name)) throw unreadable(`they start at ${name}, which is none of their nodes`);
-  for (const { source, target } of edges) {
-    for (const name of [source, target]) if (!names.has(readNode(name).name)) throw unreadable(`an edge is at ${name}, which is none of the nodes`);
+  const byName = new Map<string, RouteNode>();
+  for (const node of nodes) {
+    const { name, kind, layer, position } = node;
+    if (position >= fields.tokens.length) throw unreadable(`there is a node ${short(name)}, and only ${fields.tokens.length} tokens`);
+    if (layer >= model.nLayers) throw unreadable(`there is a node ${short(name)}, and the model has only ${model.nLayers} layers`);
+    if (kind === "A" && model.parallelBlocks) throw unreadable(`there is a node ${name}, and a model with parallel blocks has no state after attention`);
+    if (byName.has(name)) throw unreadable(`the node ${name} is there twice`);
+    byName.set(name, node);
   }
-  return routeGraph({ ...fields, nodes, edges });
+  for (const name of fields.from) if (!byName.has(readNode(name).name)) throw unreadable(`they start at ${short(name)}, which is none of their nodes`);
+  const known = new Set<string>();
+  for (const { source, target, kind, weight, heads } of edges) {
+    const [from, to] = [source, target].map(name => {
+      const node = byName.get(readNode(name).name);
+      if (!node) throw unreadable(`an edge is at ${short(name)}, which is none of the nodes`);
+      return node;
+    });
+    const edge = `the ${kind} edge from ${source} to ${target}`;
+    if (!fits(kind, from, to, model.parallelBlocks)) throw unreadable(`${edge} is none that a model${model.parallelBlocks ? " with parallel blocks" : ""} has`);
+    const key = `${source} ${target} ${kind}`;
+    if (known.has(key)) throw unreadable(`${edge} is there twice`);
+    known.add(key);
+    if (!(weight >= 0 && weight < Infinity)) throw unreadable(`${edge} has the weight ${weight}, which is no share`);
+    for (const [head, share] of Object.entries(heads ?? {})) {
+      if (kind !== "attention") throw unreadable(`${edge} has heads, and only attention has them`);
+      if (Number(head) >= model.nHeads) throw unreadable(`${edge} names head ${head}, and the model has only ${model.nHeads}`);
+      if (!(share >= 0 && share < Infinity)) throw unreadable(`${edge} has the weight ${share} at head ${head}, which is no share`);
+    }
+  }
+  return routeGraph({ ...fields, ...(fields.contrast ? { contrast: { token: fields.contrast.token, ...(fields.contrast.versus ? { versus: fields.contrast.versus } : {}) } } : {}), nodes, edges });
 }
 
 function parseJson(text: string, format: string): Readonly<Record<string, unknown>> {
@@ -88,41 +150,122 @@ const CUT_OFF = "the file was cut off";
 const unescapeXml = (text: string): string => text.replace(/&(amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);/g, (_, name: string) => {
   if (name.startsWith("#")) {
     const code = name.startsWith("#x") ? parseInt(name.slice(2), 16) : Number(name.slice(1));
-    if (code > 0x10ffff) throw unreadable(`&${name}; is no character`);
+    if (code > 0x10ffff) throw unreadable(`&${short(name)}; is no character`);
     return String.fromCodePoint(code);
   }
   return { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" }[name] as string;
 });
 
+/** Where the tag ends that begins at `at`: at the first ">" that stands in no attribute. Each character is looked at once. */
+function endOfTag(text: string, at: number): number {
+  for (let i = at + 1; i < text.length; i++) {
+    const c = text[i];
+    if (c === ">") return i;
+    if (c === '"' || c === "'") {
+      i = text.indexOf(c, i + 1);
+      if (i < 0) break;
+    }
+  }
+  throw unreadable(CUT_OFF);
+}
+
+/** A tag's attributes, its name and brackets left out. */
+function attributesOf(tag: string): ReadonlyMap<string, string> {
+  const attributes = new Map<string, string>();
+  const attribute = /\s+([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/y;
+  for (let match = attribute.exec(tag); match; match = attribute.exec(tag)) attributes.set(match[1], unescapeXml(match[2] ?? match[3]));
+  return attributes;
+}
+
+interface GraphmlElement {
+  readonly attributes: ReadonlyMap<string, string>;
+  /** Texts of its data elements by key. */
+  readonly data: Map<string, string>;
+}
+
 function fromGraphml(text: string): RouteGraph {
-  const attribute = (tag: string, name: string): string => unescapeXml(new RegExp(`\\s${name}\\s*=\\s*"([^"]*)"`).exec(tag)?.[1] ?? "");
-  const data = (body: string, key: string): string => unescapeXml(new RegExp(`<data\\s+key="${key}"\\s*>([^<]*)</data>`).exec(body)?.[1] ?? "");
-  const rest = parseJson(data(text, "rest"), "GraphML");
-  if (!/<\/graphml\s*>\s*$/.test(text)) throw unreadable(CUT_OFF);
-  const nodes = [...text.matchAll(/<node\b([^>]*?)(?:\/>|>([\s\S]*?)<\/node>)/g)].map(([, tag]) => readNode(attribute(tag, "id")));
-  const edges = [...text.matchAll(/<edge\b([^>]*?)>([\s\S]*?)<\/edge>/g)].map(([, tag, body]) =>
-    readEdge(attribute(tag, "source"), attribute(tag, "target"), data(body, "edgeKind"), data(body, "weight"), data(body, "heads")),
+  const graph: GraphmlElement = { attributes: new Map(), data: new Map() };
+  const found: Readonly<Record<"node" | "edge", GraphmlElement[]>> = { node: [], edge: [] };
+  let inside = graph;
+  for (let at = text.indexOf("<"); at >= 0; at = text.indexOf("<", at)) {
+    if (text.startsWith("<!--", at)) {
+      at = text.indexOf("-->", at);
+      if (at < 0) throw unreadable(CUT_OFF);
+      continue;
+    }
+    const end = endOfTag(text, at);
+    const [, closing, name] = /^<(\/?)([\w:.-]*)/.exec(text.slice(at, Math.min(end, at + 64))) ?? [];
+    const empty = text[end - 1] === "/";
+    const attributes = (): ReadonlyMap<string, string> => attributesOf(text.slice(at + 1 + name.length, empty ? end - 1 : end));
+    if (name === "node" || name === "edge") {
+      if (closing) inside = graph;
+      else {
+        const element = { attributes: attributes(), data: new Map<string, string>() };
+        found[name].push(element);
+        inside = empty ? graph : element;
+      }
+    } else if (name === "data" && !closing && !empty) {
+      const next = text.indexOf("<", end);
+      if (next < 0) throw unreadable(CUT_OFF);
+      inside.data.set(attributes().get("key") ?? "", unescapeXml(text.slice(end + 1, next)));
+    }
+    at = end + 1;
+  }
+  const rest = parseJson(graph.data.get("rest") ?? "", "GraphML");
+  if (!/<\/graphml\s*>$/.test(text.slice(-1000).trimEnd())) throw unreadable(CUT_OFF);
+  const nodes = found.node.map(({ attributes }) => readNode(attributes.get("id") ?? ""));
+  const edges = found.edge.map(({ attributes, data }) =>
+    readEdge(attributes.get("source") ?? "", attributes.get("target") ?? "", data.get("edgeKind") ?? "", data.get("weight") ?? "", data.get("heads") ?? ""),
   );
   return assemble(rest, nodes, edges);
 }
 
 const unquoteDot = (text: string): string => text.replace(/\\([\\"])/g, "$1");
 
+/** The quoted string of DOT that begins at `at`, and where it ends; undefined where none begins there. */
+function quotedDot(line: string, at: number): { readonly text: string; readonly end: number } | undefined {
+  if (line[at] !== '"') return undefined;
+  for (let i = at + 1; i < line.length; i++) {
+    if (line[i] === "\\") i++;
+    else if (line[i] === '"') return { text: unquoteDot(line.slice(at + 1, i)), end: i + 1 };
+  }
+  return undefined;
+}
+
+/** The attributes in brackets from `at` on, as they are written here: `name="text"` or `name=word`, with commas between them. */
+function attributesOfDot(line: string, at: number): ReadonlyMap<string, string> {
+  const attributes = new Map<string, string>();
+  const attribute = /[\s,]*(\w+)=/y;
+  attribute.lastIndex = at;
+  for (let match = attribute.exec(line); match; match = attribute.exec(line)) {
+    const value = quotedDot(line, attribute.lastIndex);
+    if (value) attributes.set(match[1], value.text);
+    const word = /[^\s,"\]]*/y;
+    word.lastIndex = value?.end ?? attribute.lastIndex;
+    const [bare] = word.exec(line) ?? [""];
+    if (!value) attributes.set(match[1], bare);
+    attribute.lastIndex = word.lastIndex;
+  }
+  return attributes;
+}
+
 function fromDot(text: string): RouteGraph {
-  const string = '"((?:[^"\\\\]|\\\\.)*)"';
-  const attribute = (list: string, name: string): string => unquoteDot(new RegExp(`\\b${name}=${string}`).exec(list)?.[1] ?? "");
   let rest: unknown;
   const nodes: RouteNode[] = [];
   const edges: RouteEdge[] = [];
-  for (const line of text.split(/\r?\n/)) {
-    const edge = new RegExp(`^\\s*${string} -> ${string} \\[(.*)\\];$`).exec(line);
-    const node = new RegExp(`^\\s*${string} \\[`).exec(line);
-    if (edge) edges.push(readEdge(unquoteDot(edge[1]), unquoteDot(edge[2]), attribute(edge[3], "kind"), attribute(edge[3], "weight"), attribute(edge[3], "heads")));
-    else if (node) nodes.push(readNode(unquoteDot(node[1])));
-    else if (/^\s*graph \[/.test(line)) rest = parseJson(attribute(line, "routes"), "DOT");
+  for (const whole of text.split(/\r?\n/)) {
+    const line = whole.trim();
+    const first = quotedDot(line, 0);
+    const second = first && line.startsWith(" -> ", first.end) ? quotedDot(line, first.end + 4) : undefined;
+    if (first && second) {
+      if (!line.startsWith(" [", second.end) || !line.endsWith("];")) throw unreadable(CUT_OFF);
+      const given = attributesOfDot(line, second.end + 2);
+      edges.push(readEdge(first.text, second.text, given.get("kind") ?? "", given.get("weight") ?? "", given.get("heads") ?? ""));
+    } else if (first && line.startsWith(" [", first.end)) nodes.push(readNode(first.text));
+    else if (line.startsWith("graph [")) rest = parseJson(attributesOfDot(line, "graph [".length).get("routes") ?? "", "DOT");
   }
   if (rest === undefined) throw unreadable("this is no DOT that was written here");
-  if (!/\}\s*$/.test(text)) throw unreadable(CUT_OFF);
+  if (!text.trimEnd().endsWith("}")) throw unreadable(CUT_OFF);
   return assemble(rest, nodes, edges);
 }
 
@@ -151,7 +294,8 @@ function fromJson(text: string): RouteGraph {
     const ends = { source: readNode(source).name, target: readNode(target).name, kind: edgeKind(kind) };
     if (typeof weight !== "number") throw unreadable(`an edge's weight is ${show(weight)}, which is no number`);
     if (heads === undefined) return { ...ends, weight };
-    if (!isObject(heads) || !Object.entries(heads).every(([head, share]) => /^\d+$/.test(head) && typeof share === "number")) throw unreadable(`an edge's heads are ${show(heads)}`);
+    if (!isObject(heads) || !Object.entries(heads).every(([head, share]) => HEAD.test(head) && typeof share === "number")) throw unreadable(`an edge's heads are ${show(heads)}`);
+    if (Object.keys(heads).length === 0) return { ...ends, weight };
     return { ...ends, weight, heads: heads as Readonly<Record<number, number>> };
   }));
 }
@@ -180,6 +324,6 @@ function detect(text: string): RouteFormat {
   const start = text.trimStart();
   if (/^[{[]/.test(start)) return "json";
   if (start.startsWith("<")) return "graphml";
-  if (/^(strict\s+)?(di)?graph\b/.test(start)) return "dot";
+  if (/^(strict\s+)?(di)?graph\b/.test(start.slice(0, 100))) return "dot";
   return "csv";
 }

@@ -16,6 +16,8 @@ export interface ContributionSource {
   attention(layer: number, positions: readonly number[]): Promise<readonly AttentionRow[]>;
   /** The same, of the notable terms alone; asked instead where they are enough: from a threshold of `FLOOR` on. */
   notable?(layer: number, positions: readonly number[]): Promise<readonly NotableRow[]>;
+  /** `notable` gives every term that is not 0: it is asked at any threshold. */
+  readonly sparse?: boolean;
   /** `[ffn, residual]` for each of `positions`. Not asked where blocks are parallel. */
   ffn(layer: number, positions: readonly number[]): Promise<readonly (readonly [number, number])[]>;
 }
@@ -28,6 +30,8 @@ export interface TraceOptions {
   readonly joinSelf?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: ProgressListener;
+  /** Routes of more edges are refused with a `RangeError`. */
+  readonly limit?: number;
 }
 
 /** The event loop gets its turn after this many milliseconds of work. */
@@ -72,6 +76,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
   };
 
   const layers: RouteEdge[][] = [];
+  let count = 0;
   for (let layer = nLayers - 1; layer >= 0; layer--) {
     options.signal?.throwIfAborted();
     const intoMiddles: RouteEdge[] = [];
@@ -121,6 +126,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
           inputs[layer].add(key);
           edges.push({ source: below(key), target, kind: "attention", weight, heads });
         }
+        if (options.limit !== undefined && count + edges.length > options.limit) throw new RangeError(`These routes have more than ${options.limit} edges: choose a higher threshold.`);
         if (ffn > 0) {
           reachBlock(layer, position, ffn);
           edges.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", weight: ffn });
@@ -134,6 +140,7 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
       intoBlocks.push({ source: parallelBlocks ? below(position) : nodeName("A", layer, position), target: nodeName("M", layer, position), kind: "ffn-in", weight });
     }
     layers.push(intoMiddles.concat(intoBlocks, intoStates));
+    count += layers[layers.length - 1].length;
     options.onProgress?.({ stage: "routes", done: nLayers - layer, total: nLayers, unit: "layers" });
   }
 
@@ -184,7 +191,7 @@ interface WholeEdges {
 async function wholes(source: ContributionSource, layer: number, positions: readonly number[], options: TraceOptions): Promise<(() => WholeEdges)[]> {
   const { nHeads } = source;
   const { threshold, renormalize } = options;
-  if (source.notable && threshold >= FLOOR) {
+  if (source.notable && (source.sparse || threshold >= FLOOR)) {
     const rows = await source.notable(layer, positions);
     return rows.map(row => () => (renormalize ? renormalizedEdges(row, nHeads, threshold) : summedEdges(row, row.notable.keys, nHeads, options)));
   }

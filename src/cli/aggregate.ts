@@ -1,9 +1,11 @@
-import { readFile, rename } from "node:fs/promises";
 import { aggregate as aggregatePrompts, PromptError, type AggregateState } from "../runtime/aggregate";
 import { loadModel } from "../runtime/load";
 import { promptLines } from "../runtime/prompt-file";
+import { systemCode } from "../system/errors";
+import { readTextFile } from "../system/read";
+import { writeFileAtomically } from "../system/write";
 import { choiceOption, loadOptions, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
-import { checkWritable, reading, writeWhole } from "./output";
+import { checkWritable, reading } from "./output";
 
 const usage = `lm-transparency aggregate --model M --prompts FILE [options]
 Averages the importance of each head and each feed-forward block over the prompts of a file, and scores the patterns of heads.
@@ -25,10 +27,10 @@ const SAVE_MS = 5000;
 /** What a file of states holds; undefined where there is none yet. */
 async function readState(file: string | undefined): Promise<AggregateState | undefined> {
   if (file === undefined) return undefined;
-  const text = await reading(file, readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
+  const text = await readTextFile(file).catch((error: unknown) => {
+    if (systemCode((error as Error).cause) === "ENOENT") return undefined;
     throw error;
-  }));
+  });
   if (text === undefined) return undefined;
   try {
     const state: unknown = JSON.parse(text);
@@ -37,12 +39,6 @@ async function readState(file: string | undefined): Promise<AggregateState | und
     // Said below.
   }
   throw new UsageError(`${file} is no state of an aggregate: delete it to start anew`);
-}
-
-/** Replaced in one step: an interrupt leaves the old one or the new one. */
-async function writeState(file: string, state: AggregateState): Promise<void> {
-  await writeWhole(`${file}.new`, JSON.stringify(state));
-  await rename(`${file}.new`, file);
 }
 
 async function count(items: AsyncIterable<unknown>): Promise<number> {
@@ -86,7 +82,7 @@ export const aggregate: Command = {
     let saved = -Infinity;
     const save = async (): Promise<void> => {
       if (values.state === undefined || !last) return;
-      await writeState(values.state, last());
+      await writeFileAtomically(values.state, JSON.stringify(last()));
       saved = performance.now();
     };
     try {
@@ -107,9 +103,9 @@ export const aggregate: Command = {
         throw error instanceof PromptError ? new UsageError(`${file}, line ${line}: ${error.reason}`) : error;
       });
       const text = `${JSON.stringify(result)}\n`;
-      if (values.csv !== undefined) await writeWhole(values.csv, result.toCSV());
+      if (values.csv !== undefined) await writeFileAtomically(values.csv, result.toCSV());
       if (values.json === "-") await context.write(text);
-      else await writeWhole(values.json, text);
+      else await writeFileAtomically(values.json, text);
     } finally {
       await save();
       await model.dispose();

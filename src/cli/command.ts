@@ -9,6 +9,8 @@ export interface Command {
   readonly summary: string;
   /** What `--help` prints. */
   readonly usage: string;
+  /** A signal may end it anywhere: it holds nothing that would be lost or left behind. Others are told by `Context.signal`. */
+  readonly endsAtOnce?: boolean;
   /** Resolves when done; throws `UsageError` where the arguments are wrong. */
   run(args: readonly string[], context: Context): Promise<void>;
 }
@@ -18,6 +20,8 @@ export interface Context {
   readonly signal: AbortSignal;
   /** Writes to standard output; resolves when it was taken. */
   write(text: string): Promise<void>;
+  /** Says on standard error what does not end the command: one sentence. */
+  warn(sentence: string): void;
   /** Shows progress on standard error, where that is a terminal. */
   progress(progress: Progress): void;
 }

@@ -39,6 +39,17 @@ function progress({ stage, done, total, unit }: Progress): void {
   shown = true;
 }
 
+/** One line on standard error, in which nothing of a file's text can steer the terminal. */
+function say(sentence: string): void {
+  const line = sentence.split("\n").map(part => part.trim()).join(" ");
+  process.stderr.write(`lm-transparency: ${line.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd")}\n`);
+}
+
+function warn(sentence: string): void {
+  clearProgress();
+  say(sentence);
+}
+
 function clearProgress(): void {
   if (shown) process.stderr.write("\r\x1b[K");
   shown = false;
@@ -56,10 +67,13 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const interrupt = new AbortController();
   const onInterrupt = (): void => interrupt.abort(new Error("interrupted"));
-  process.once("SIGINT", onInterrupt);
-  process.once("SIGTERM", onInterrupt);
   try {
     const command = COMMANDS.find(candidate => candidate.name === name);
+    // Without a listener a signal ends the process at once, whatever it is at.
+    if (!command?.endsAtOnce) {
+      process.once("SIGINT", onInterrupt);
+      process.once("SIGTERM", onInterrupt);
+    }
     if (!command) {
       const known = COMMANDS.map(candidate => candidate.name).join(", ");
       throw new UsageError(name === undefined ? `which command? There are ${known}` : `there is no command ${JSON.stringify(name)}: there are ${known}`);
@@ -68,7 +82,7 @@ async function main(args: readonly string[]): Promise<number> {
       await write(`${command.usage}\n`);
       return 0;
     }
-    const context: Context = { signal: interrupt.signal, write, progress };
+    const context: Context = { signal: interrupt.signal, write, progress, warn };
     await command.run(rest, context);
     clearProgress();
     return 0;
@@ -77,7 +91,7 @@ async function main(args: readonly string[]): Promise<number> {
     // The reader of a pipe went away: nothing to say, and nobody to say it to.
     if ((error as NodeJS.ErrnoException).code === "EPIPE") return 0;
     const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`lm-transparency: ${message.replace(/\s*\n\s*/g, " ")}\n`);
+    say(message);
     if (interrupt.signal.aborted) return 130;
     return error instanceof UsageError || error instanceof RangeError ? 2 : 1;
   } finally {

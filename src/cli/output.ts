@@ -1,37 +1,15 @@
-import { constants, createWriteStream } from "node:fs";
-import { access, stat, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { FileError, because, systemCode } from "../system/errors";
+import { writeFileAtomically } from "../system/write";
 import type { Context } from "./command";
-
-/** A file that cannot be read or written: which, and why, in one sentence. */
-export class FileError extends Error {}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file or folder",
-  EACCES: "it is not permitted",
-  EPERM: "it is not permitted",
-  EROFS: "the disk is read-only",
-  EISDIR: "it is a folder",
-  ENOTDIR: "a part of its path is no folder",
-  ENOSPC: "the disk is full",
-};
-
-function because(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException;
-  return (code !== undefined && REASONS[code]) || code || String(error);
-}
 
 /** `work` on a file, its error said in one sentence. */
 export async function reading<T>(file: string, work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
-    if (!(error instanceof Error) || (error as NodeJS.ErrnoException).code === undefined) throw error;
+    if (systemCode(error) === undefined) throw error;
     throw new FileError(`${file} cannot be read: ${because(error)}.`);
-  });
-}
-
-export async function writeWhole(file: string, text: string): Promise<void> {
-  await writeFile(file, text).catch((error: unknown) => {
-    throw new FileError(`${file} cannot be written: ${because(error)}.`);
   });
 }
 
@@ -43,7 +21,10 @@ export async function checkWritable(...files: readonly (string | undefined)[]): 
   for (const file of files) {
     if (file === undefined || file === "-") continue;
     try {
-      const known = await stat(file).catch(() => undefined);
+      const known = await stat(file).catch((error: unknown) => {
+        if (systemCode(error) === "ENOENT") return undefined;
+        throw error;
+      });
       if (known?.isDirectory()) throw Object.assign(new Error(), { code: "EISDIR" });
       await access(known ? file : dirname(file), constants.W_OK);
     } catch (error) {
@@ -58,13 +39,5 @@ export async function writePieces(file: string, pieces: AsyncIterable<string>, c
     for await (const piece of pieces) await context.write(piece);
     return;
   }
-  const stream = createWriteStream(file);
-  // Errors come to the call that waits; an event without a listener would end the process.
-  stream.on("error", () => undefined);
-  const write = (piece: string): Promise<void> => new Promise((resolve, reject) => stream.write(piece, error => (error ? reject(new FileError(`${file} cannot be written: ${because(error)}.`)) : resolve())));
-  try {
-    for await (const piece of pieces) await write(piece);
-  } finally {
-    await new Promise(resolve => stream.end(resolve));
-  }
+  await writeFileAtomically(file, pieces);
 }

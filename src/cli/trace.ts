@@ -3,8 +3,9 @@ import { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "../attribution/ro
 import { topIds, probabilities } from "../lens/vocabulary";
 import type { ModelInfo, NodeName, RouteEdge, RouteOptions, Run, Token, TransparentModel } from "../model/types";
 import { loadModel } from "../runtime/load";
+import { writeFileAtomically } from "../system/write";
 import { choiceOption, loadOptions, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
-import { checkWritable, writePieces, writeWhole } from "./output";
+import { checkWritable, writePieces } from "./output";
 
 /** What `trace` prints. */
 export interface TraceOutput {
@@ -131,7 +132,7 @@ export const trace: Command = {
       const last = run.tokens.length - 1;
       if (typeof parsed.from === "number" && parsed.from > last) throw new UsageError(`--from is ${parsed.from}: the tokens of this prompt are numbered 0 to ${last}`);
       const starts = parsed.from === "all" ? run.tokens.map((_, t) => t) : [parsed.from === "last" ? last : parsed.from];
-      if (values.graph !== undefined && format) await writeWhole(values.graph, exportRoutes(await run.routes({ ...routeOptions, from: starts }), format));
+      if (values.graph !== undefined && format) await writeFileAtomically(values.graph, exportRoutes(await run.routes({ ...routeOptions, from: starts }), format));
       await writePieces(values.json, json(run, model, starts, routeOptions, parsed.topK), context);
     } finally {
       await model.dispose();

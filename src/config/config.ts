@@ -1,5 +1,7 @@
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { FileError, because, systemCode } from "../system/errors";
+import { openPlainFile } from "../system/read";
 import { jsonErrorIndex } from "./json-place";
 import type { Device, Dtype } from "../model/types";
 import { CHECKS, checkModelPath } from "./keys";
@@ -64,8 +66,16 @@ const EXAMPLES = [
 /** Files of prompts are read whole. */
 const MAX_DATASET_BYTES = 10 * 2 ** 20;
 
+/** Nobody reads more sentences at once. */
+const MAX_PROBLEMS = 40;
+
 const quoted = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? String(value);
+  let text: string;
+  try {
+    text = JSON.stringify(typeof value === "string" ? value.slice(0, 81) : value) ?? String(value);
+  } catch {
+    return "something nested without end";
+  }
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 };
 
@@ -74,8 +84,13 @@ function find(path: string, folders: readonly string[], kind: "file" | "any"): s
   return folders
     .map((folder) => resolve(folder, path))
     .find((candidate) => {
-      const found = statSync(candidate, { throwIfNoEntry: false });
-      return kind === "any" ? found !== undefined : found?.isFile();
+      try {
+        const found = statSync(candidate, { throwIfNoEntry: false });
+        return kind === "any" ? found !== undefined : found?.isFile();
+      } catch {
+        // No file has such a name, or its links lead nowhere.
+        return false;
+      }
     });
 }
 
@@ -89,6 +104,22 @@ function hubId(name: string, value: string, folders: readonly string[]): string 
   return value === name && /^[\w-][\w.-]*$/.test(value) && !/\.gguf$/i.test(value) ? value : undefined;
 }
 
+/** A configuration is a page of text. */
+const MAX_CONFIG_BYTES = 16 * 2 ** 20;
+
+/** Bytes of a plain file, of at most `most`. Throws a `FileError`. */
+function readPlainFile(file: string, most: number): Buffer {
+  const { fd, size } = openPlainFile(file);
+  try {
+    if (size > most) throw new FileError(`${file} has more than ${most / 2 ** 20} MB.`);
+    return readFileSync(fd);
+  } catch (error) {
+    throw systemCode(error) === undefined ? error : new FileError(`${file} cannot be read: ${because(error)}.`, { cause: error });
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /**
  * Reads a file of prompts: UTF-8, one a line, empty lines left out, everything else of a line kept.
  * Throws an `Error` whose message is one sentence where there is no such file, or it is no text.
@@ -96,13 +127,13 @@ function hubId(name: string, value: string, folders: readonly string[]): string 
 export function readPrompts(path: string, folders: readonly string[]): { readonly path: string; readonly prompts: readonly string[] } {
   const file = find(path, folders, "file");
   if (file === undefined) throw new Error(`There is no file ${quoted(path)} in ${[...new Set(folders)].join(" or ")}.`);
-  if (statSync(file).size > MAX_DATASET_BYTES) throw new Error(`${file} has more than ${MAX_DATASET_BYTES / 2 ** 20} MB, too many prompts for a menu.`);
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_DATASET_BYTES) throw new Error(`${file} has more than ${MAX_DATASET_BYTES / 2 ** 20} MB, too many prompts for a menu.`);
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(readPlainFile(file, MAX_DATASET_BYTES));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Error(code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? `${file} is not a text file in UTF-8.` : `${file} cannot be read (${code}).`);
+    if (systemCode(error) === "ERR_ENCODING_INVALID_ENCODED_DATA") throw new Error(`${file} is not a text file in UTF-8.`);
+    throw error;
   }
   const prompts = text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== "");
   if (prompts.length === 0) throw new Error(`${file} holds no prompt: it needs one a line.`);
@@ -121,7 +152,7 @@ function nearest(wrong: string, known: readonly string[]): string | undefined {
     return row[b.length];
   };
   const plain = (key: string): string => key.toLowerCase().replace(/[^a-z]/g, "");
-  const [best] = known.map((key) => ({ key, away: distance(plain(wrong).slice(0, 64), plain(key)) })).sort((a, b) => a.away - b.away);
+  const [best] = known.map((key) => ({ key, away: distance(plain(wrong.slice(0, 256)).slice(0, 64), plain(key)) })).sort((a, b) => a.away - b.away);
   return best && best.away <= Math.max(2, best.key.length / 3) ? best.key : undefined;
 }
 
@@ -139,6 +170,10 @@ export function readConfig(value: unknown, options: ConfigOptions = {}): Explore
   const config: Record<string, unknown> = {};
   for (const [key, given] of Object.entries(value)) {
     if (given === undefined) continue;
+    if (problems.length >= MAX_PROBLEMS) {
+      problems.push("there is more that is wrong.");
+      break;
+    }
     if (!Object.hasOwn(CHECKS, key)) {
       const meant = nearest(key, known);
       problems.push(`${quoted(key)} is not a key of a configuration${meant ? `; did you mean ${quoted(meant)}?` : `; the keys are ${known.join(", ")}.`}`);
@@ -218,10 +253,11 @@ export function loadConfig(file: string, options: { readonly cwd?: string } = {}
   const path = resolve(cwd, file);
   let text: string;
   try {
-    text = readFileSync(path, "utf8").replace(/^\ufeff/, "");
+    text = readPlainFile(path, MAX_CONFIG_BYTES).toString("utf8").replace(/^\ufeff/, "");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ConfigError(path, [code === "ENOENT" ? "there is no such file." : code === "EISDIR" ? "this is a folder, not a JSON file." : `the file cannot be read (${code}).`]);
+    const code = systemCode((error as Error).cause);
+    const isFolder = code === undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory();
+    throw new ConfigError(path, [code === "ENOENT" ? "there is no such file." : isFolder ? "this is a folder, not a JSON file." : code !== undefined ? `the file cannot be read: ${because((error as Error).cause)}.` : "this is no plain file of some MB at most."]);
   }
   let value: unknown;
   try {

@@ -6,6 +6,7 @@ import * as path from "node:path";
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { Architecture, Rotary } from "../model/architecture";
 import { checkDtype, checkIndex } from "../model/check";
+import { ModelFileError } from "../model/errors";
 import type { ProgressListener, Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
 import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
@@ -199,7 +200,7 @@ class Thread {
     if (!pending) return;
     if (message.type === "progress") pending.onProgress?.(message.done, message.total);
     else if (message.type === "answer") pending.resolve(message.answer);
-    else pending.reject(message.name === "RangeError" ? new RangeError(message.message) : new Error(message.message));
+    else pending.reject(message.name === "RangeError" ? new RangeError(message.message) : message.name === "ModelFileError" ? new ModelFileError(message.message) : new Error(message.message));
   }
 
   private forget(id: number): void {

@@ -1,3 +1,4 @@
+import * as path from "node:path";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import type { Linear, WeightRef } from "../model/architecture";
 import type { ComputeWeights, Role, StoredMatrix } from "./compute-weights";
@@ -14,7 +15,8 @@ type Runtime = typeof import("onnxruntime-node");
  * read); all others are given to the session in memory, which copies them.
  */
 class GraphParameters implements ParameterSource {
-  usesFile = false;
+  /** Files that the graph's weights lie in. */
+  readonly files = new Set<string>();
   hasBlocks = false;
   heldBytes = 0;
 
@@ -38,10 +40,15 @@ class GraphParameters implements ParameterSource {
     return this.weights.vector(ref, length);
   }
 
+  get usesFile(): boolean {
+    return this.files.size > 0;
+  }
+
   private place(stored: Exclude<StoredMatrix, { kind: "blocks" }>): DenseContent {
     const { type } = stored;
     if (stored.kind === "read") return { kind: "dense", type, content: this.hold(stored.bytes) };
-    this.usesFile = true;
+    // Only in this folder are weights used in place.
+    this.files.add(path.join(this.weights.folder ?? "", stored.file));
     return { kind: "dense", type, content: { kind: "external", location: stored.file, offset: stored.offset, byteLength: stored.byteLength } };
   }
 
@@ -110,17 +117,25 @@ export class Sessions {
 
   /** Builds and loads a graph. `what` names it in errors; `once`: it is run once and released. */
   async create(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once = false): Promise<Session> {
-    const native = await this.load(what, role, build, once);
-    return { run: (inputs, outputs) => this.run(what, native, inputs, outputs), release: () => native.release() };
+    const { native, files } = await this.load(what, role, build, once);
+    return {
+      run: async (inputs, outputs) => {
+        // A mapped file that was cut ends the process when its bytes are looked for.
+        this.weights.source.check(files);
+        await this.run(what, native, inputs, outputs);
+      },
+      release: () => native.release(),
+    };
   }
 
   /** Apart from `create`, whose closures would keep the graph's bytes and matrices alive as long as the session. */
-  private async load(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once: boolean): Promise<InferenceSession> {
+  private async load(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once: boolean): Promise<{ readonly native: InferenceSession; readonly files: ReadonlySet<string> }> {
     const parameters = new GraphParameters(this.weights, role);
     const built = build(parameters);
     const { graph, externalData } = parameters.usesFile ? { graph: built.graph, externalData: [] } : outside(built.graph);
     const bytes = encodeModel(graph, built.operatorSets);
     const { folder } = this.weights;
+    this.weights.source.check(parameters.files);
     const options: InferenceSession.SessionOptions = {
       executionProviders: [this.provider],
       // A pattern would reserve one block as large as everything that the session ever allocates.
@@ -145,7 +160,7 @@ export class Sessions {
     const native = await this.native(`load ${what}`, () => this.runtime.InferenceSession.create(bytes, options));
     // The session has copied what was read.
     this.reclaimer.note(parameters.heldBytes);
-    return native;
+    return { native, files: parameters.files };
   }
 
   private async run(what: string, native: InferenceSession, inputs: Readonly<Record<string, Array32>>, outputs: Readonly<Record<string, Array32>>): Promise<void> {

@@ -8,43 +8,81 @@ const CONSTANTS = "true false null undefined NaN Infinity True False None";
 const words = new Set(WORDS.split(" "));
 const constants = new Set(CONSTANTS.split(" "));
 
-/** Comments, strings, numbers, words: in this order, wherever the last one ended. A pattern never looks further than its own piece. */
+/** Where a comment, string, number or word begins; a comment or string is then followed to its end by `endOf`, so that no length of it costs more than one look. */
 const PIECES = {
-  slashes: /(\/\/[^\n]*|\/\*[^]*?(?:\*\/|$))|("(?:\\[^]|[^"\\\n])*"?|'(?:\\[^]|[^'\\\n])*'?|`(?:\\[^]|[^`\\])*`?)|(\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?)n?\b)|([\p{L}_$][\p{L}\p{N}_$]*)/giu,
-  hashes: /(#[^\n]*)|("""[^]*?(?:"""|$)|'''[^]*?(?:'''|$)|"(?:\\[^]|[^"\\\n])*"?|'(?:\\[^]|[^'\\\n])*'?)|(\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?)j?\b)|([\p{L}_][\p{L}\p{N}_]*)/giu,
+  slashes: /(\/\/|\/\*)|(["'`])|(\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?)n?\b)|([\p{L}_$][\p{L}\p{N}_$]*)/giu,
+  hashes: /(#)|("""|'''|["'])|(\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?)j?\b)|([\p{L}_][\p{L}\p{N}_]*)/giu,
 } as const;
+
+/** What ends a piece by what began it; a string of one line also ends before the line's end. */
+const ENDS: Readonly<Record<string, RegExp>> = {
+  "//": /(?=\n)/g,
+  "#": /(?=\n)/g,
+  "/*": /\*\//g,
+  '"""': /"""/g,
+  "'''": /'''/g,
+  '"': /"|\\[^]|(?=\n)/g,
+  "'": /'|\\[^]|(?=\n)/g,
+  "`": /`|\\[^]/g,
+};
+
+/** Where the comment or string ends whose beginning `start` lies before `from`. */
+function endOf(code: string, start: string, from: number): number {
+  const end = ENDS[start];
+  end.lastIndex = from;
+  for (let match = end.exec(code); match; match = end.exec(code)) if (!match[0].startsWith("\\")) return match.index + match[0].length;
+  return code.length;
+}
 
 /** `code` as HTML. `language`: a name such as "typescript" or "python"; others are treated like TypeScript. */
 export function highlight(code: string, language: string): string {
   const pattern = /^(i?python|ruby|r|bash|sh|julia|yaml)/i.test(language) ? PIECES.hashes : PIECES.slashes;
-  let out = "";
+  const out: string[] = [];
   let at = 0;
-  for (const match of code.matchAll(pattern)) {
+  pattern.lastIndex = 0;
+  for (let match = pattern.exec(code); match; match = pattern.exec(code)) {
     const [piece, comment, string, number, word] = match;
     const kind = comment !== undefined ? "c" : string !== undefined ? "s" : number !== undefined ? "m" : word !== undefined && words.has(word) ? "k" : word !== undefined && constants.has(word) ? "kc" : undefined;
     if (kind === undefined) continue;
-    out += `${escapeXml(code.slice(at, match.index))}<span class="${kind}">${escapeXml(piece)}</span>`;
-    at = match.index + piece.length;
+    if (kind === "c" || kind === "s") pattern.lastIndex = endOf(code, piece, match.index + piece.length);
+    out.push(escapeXml(code.slice(at, match.index)), `<span class="${kind}">${escapeXml(code.slice(match.index, pattern.lastIndex))}</span>`);
+    at = pattern.lastIndex;
   }
-  return `<pre>${out}${escapeXml(code.slice(at))}</pre>`;
+  return `<pre>${out.join("")}${escapeXml(code.slice(at))}</pre>`;
 }
 
 const ANSI = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 
-/** Terminal output as HTML: colours become the classes that nbconvert uses; other control sequences vanish. */
+/** A line that was written over shows what was written last. */
+function lastWritten(text: string): string {
+  if (!text.includes("\r")) return text;
+  return text.replace(/\r\n/g, "\n").split("\n").map((line) => (line.length > 1 ? line.slice(line.lastIndexOf("\r", line.length - 2) + 1) : line)).join("\n");
+}
+
+/** Terminal output as HTML: colours become the classes that nbconvert uses; other control sequences vanish, and one that was never finished stays text. */
 export function ansiHtml(text: string): string {
   let bold = false;
   let color = "";
-  // A line that was written over shows what was written last.
-  const lines = text.replace(/\r\n/g, "\n").replace(/[^\n]*\r(?=[^\n])/g, "");
-  return lines.split(/(\u001b\[[\d;]*m)/).map((piece) => {
-    const codes = /^\u001b\[([\d;]*)m$/.exec(piece);
-    if (!codes) {
-      const html = escapeXml(piece.replace(/\u001b\[[\d;?]*[A-Za-ln-z]/g, ""));
-      const classes = [bold ? "ansi-bold" : "", color].filter(Boolean).join(" ");
-      return classes && html ? `<span class="${classes}">${html}</span>` : html;
-    }
-    for (const code of (codes[1] || "0").split(";").map(Number)) {
+  const lines = lastWritten(text);
+  const out: string[] = [];
+  // Text since the last change of looks.
+  let plain: string[] = [];
+  const flush = (): void => {
+    const html = escapeXml(plain.join(""));
+    plain = [];
+    const classes = [bold ? "ansi-bold" : "", color].filter(Boolean).join(" ");
+    out.push(classes && html ? `<span class="${classes}">${html}</span>` : html);
+  };
+  let at = 0;
+  // The letter is no part of what is repeated before it: nothing is tried twice.
+  for (const match of lines.matchAll(/\u001b\[([\d;?]*)([A-Za-z]?)/g)) {
+    const [sequence, parameters, letter] = match;
+    if (letter === "") continue;
+    plain.push(lines.slice(at, match.index));
+    at = match.index + sequence.length;
+    if (letter !== "m" || parameters.includes("?")) continue;
+    flush();
+    for (const code of (parameters || "0").split(";").map(Number)) {
       if (code === 0) [bold, color] = [false, ""];
       else if (code === 1) bold = true;
       else if (code === 22) bold = false;
@@ -52,6 +90,8 @@ export function ansiHtml(text: string): string {
       else if (code >= 30 && code <= 37) color = `ansi-${ANSI[code - 30]}-fg`;
       else if (code >= 90 && code <= 97) color = `ansi-${ANSI[code - 90]}-intense-fg`;
     }
-    return "";
-  }).join("");
+  }
+  plain.push(lines.slice(at));
+  flush();
+  return out.join("");
 }

@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
-import { basename, dirname, resolve, sep } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import MarkdownIt from "markdown-it";
 import type { MarkdownIt as Markdown } from "markdown-it";
 import { escapeXml } from "./xml";
 import { PAYLOAD_MIME } from "../payload/format";
 import { ansiHtml, highlight } from "./highlight";
+import { decoded, type Embedded, ImageFolder, MAX_IMAGES_BYTES } from "./images";
 import { outputHtml, page } from "./page";
 
 /** A notebook file (nbformat 4) as one HTML page: what was run, what came out, our pictures interactive. Nothing is computed. */
@@ -19,26 +19,46 @@ const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? val
 /** nbformat's multiline strings: text, or lines of it. */
 const text = (value: unknown): string => (typeof value === "string" ? value : Array.isArray(value) ? value.filter((line) => typeof line === "string").join("") : "");
 
-const IMAGES: Readonly<Record<string, string>> = { png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", gif: "image/gif", webp: "image/webp", svg: "image/svg+xml" };
+/** Something that a page does not show, and why. */
+export interface LeftOut {
+  /** The picture's address as the notebook has it, or what else it is, in a few words. */
+  readonly what: string;
+  readonly why: string;
+}
+
+export interface NotebookPageOptions {
+  /** Told of everything that is left out, once each; the page says it too. */
+  readonly onLeftOut?: (left: LeftOut) => void;
+  /** Ends the work between two cells. */
+  readonly signal?: AbortSignal;
+}
+
+/** What rendering one notebook's Markdown needs to know. */
+interface Surroundings {
+  /** Characters that addresses may still take: one definition may be named ten thousand times. */
+  room: number;
+  readonly attachments: Json;
+  readonly images: ImageFolder;
+  readonly leftOut: (left: LeftOut) => void;
+}
+
+/** Takes an address into a page. Throws a `RangeError` where it is one too many. */
+function take(surroundings: Surroundings, address: string): void {
+  surroundings.room -= address.length;
+  if (surroundings.room < 0) throw new RangeError("too many addresses");
+}
+
+/** An address or the like for a sentence. */
+const short = (given: string): string => (given.length > 80 ? `${given.slice(0, 79)}…` : given);
 
 /** Pictures of Markdown go into the page: those attached to the cell, and files beside the notebook. Others stay away. */
-function imageSource(source: string, attachments: Json, folder: string): string {
-  if (/^data:image\//i.test(source)) return source;
-  const attached = /^attachment:(.+)$/.exec(source);
-  if (attached) {
-    const [type, data] = Object.entries(record(attachments[decodeURI(attached[1])])).find(([mime]) => mime.startsWith("image/")) ?? [];
-    return type === undefined ? "" : `data:${type};base64,${text(data).replace(/\s/g, "")}`;
-  }
-  const type = IMAGES[/\.(\w+)$/.exec(source)?.[1].toLowerCase() ?? ""];
-  if (type === undefined || /^[a-z][a-z\d+.-]*:|^\/|^\\/i.test(source)) return "";
-  const file = resolve(folder, decodeURI(source));
-  // Only what lies with the notebook: a page is given to others.
-  if (!file.startsWith(resolve(folder) + sep)) return "";
-  try {
-    return `data:${type};base64,${readFileSync(file).toString("base64")}`;
-  } catch {
-    return "";
-  }
+function imageSource(source: string, { attachments, images }: Surroundings): Embedded {
+  if (/^data:image\//i.test(source)) return { data: source };
+  if (!/^attachment:/i.test(source)) return images.embed(source);
+  const name = decoded(source.slice("attachment:".length));
+  const attached = name !== undefined && Object.hasOwn(attachments, name) ? record(attachments[name]) : {};
+  const [type, data] = Object.entries(attached).find(([mime]) => /^image\/[\w.+-]+$/.test(mime)) ?? [];
+  return type === undefined ? { why: "the cell has no such picture" } : { data: `data:${type};base64,${text(data).replace(/\s/g, "")}` };
 }
 
 function markdownRenderer(): Markdown {
@@ -46,14 +66,47 @@ function markdownRenderer(): Markdown {
   const plain = markdown.renderer.rules.image;
   markdown.renderer.rules.image = (tokens, index, options, env, self) => {
     const token = tokens[index];
-    const { attachments, folder } = env as { attachments: Json; folder: string };
-    token.attrSet("src", imageSource(String(token.attrGet("src") ?? ""), attachments, folder));
+    const surroundings = env as unknown as Surroundings;
+    const source = String(token.attrGet("src") ?? "");
+    const embedded = imageSource(source, surroundings);
+    if ("why" in embedded) {
+      const what = short(decoded(source) ?? source);
+      surroundings.leftOut({ what, why: embedded.why });
+      const alt = self.renderInlineAsText(token.children ?? [], options, env);
+      return `<span class="left-out">${escapeXml(alt)} (picture left out: ${escapeXml(what)}: ${escapeXml(embedded.why)})</span>`;
+    }
+    take(surroundings, embedded.data);
+    token.attrSet("src", embedded.data);
     return plain ? plain(tokens, index, options, env, self) : self.renderToken(tokens, index, options);
+  };
+  markdown.renderer.rules.link_open = (tokens, index, options, env, self) => {
+    take(env as unknown as Surroundings, String(tokens[index].attrGet("href") ?? ""));
+    return self.renderToken(tokens, index, options);
   };
   // Attachments have an address of their own kind, which Markdown would take for a bad link.
   const valid = markdown.validateLink.bind(markdown);
   markdown.validateLink = (url) => valid(url) || url.startsWith("attachment:");
   return markdown;
+}
+
+/** Longer Markdown is shown as it is written: what it means is not worth the time to find out. */
+const MAX_MARKDOWN = 2 ** 20;
+/** Room for addresses beside the text itself and the pictures of files. */
+const MAX_ADDRESSES = MAX_IMAGES_BYTES * 1.5;
+
+/** Markdown as HTML; what is too long, or nested so deep that it cannot be rendered, as it is written. */
+function rendered(markdown: Markdown, given: string, surroundings: Surroundings): string {
+  const asWritten = (why: string): string => {
+    surroundings.leftOut({ what: "the form of a Markdown text", why });
+    return `<pre>${escapeXml(given)}</pre>`;
+  };
+  if (given.length > MAX_MARKDOWN) return asWritten(`it has more than ${MAX_MARKDOWN} characters`);
+  try {
+    return atRest(markdown.render(given, { ...surroundings }));
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof URIError)) throw error;
+    return asWritten(error instanceof RangeError ? "it is nested too deep, or names the same thing too often" : "it has an address that is no text");
+  }
 }
 
 /**
@@ -110,22 +163,31 @@ function outputOf(output: Json, render: (markdown: string) => string): string {
  * @param source the notebook file's content
  * @param file its path: the title where the notebook has none, and where its pictures lie
  * @throws NotebookError where it is no notebook of format 4
+ * @throws the signal's reason where it was aborted
  */
-export async function notebookPage(source: string, file: string): Promise<string> {
+export async function notebookPage(source: string, file: string, options: NotebookPageOptions = {}): Promise<string> {
   let notebook: Json;
   try {
     notebook = record(JSON.parse(source.replace(/^\ufeff/, "")));
   } catch (error) {
-    throw new NotebookError(`${file} is not a notebook: it is not JSON (${error instanceof Error ? error.message : String(error)}).`);
+    throw new NotebookError(`${file} is not a notebook: it is not JSON (${error instanceof Error ? error.message.replace(/\s+/g, " ") : String(error)}).`);
   }
   if (!Array.isArray(notebook.cells)) throw new NotebookError(`${file} is not a notebook of format 4: it has no "cells"${notebook.worksheets ? " but the worksheets of format 3: convert it with \"jupyter nbconvert --to notebook\"" : ""}.`);
   const metadata = record(notebook.metadata);
   const language = text(record(metadata.language_info).name) || text(record(metadata.kernelspec).language) || "typescript";
   const markdown = markdownRenderer();
-  const folder = dirname(resolve(file));
-  const cells = notebook.cells.map(record).map((cell) => {
+  const images = new ImageFolder(dirname(resolve(file)));
+  const told = new Set<string>();
+  const leftOut = (left: LeftOut): void => {
+    const key = `${left.what}: ${left.why}`;
+    if (told.has(key)) return;
+    told.add(key);
+    options.onLeftOut?.(left);
+  };
+  const cellHtml = (cell: Json): string => {
     const code = text(cell.source);
-    const render = (given: string): string => atRest(markdown.render(given, { attachments: record(cell.attachments), folder }));
+    const surroundings = { room: MAX_ADDRESSES, attachments: record(cell.attachments), images, leftOut };
+    const render = (given: string): string => rendered(markdown, given, surroundings);
     switch (cell.cell_type) {
       case "markdown":
         return `<section class="cell markdown">${render(code)}</section>`;
@@ -138,7 +200,15 @@ export async function notebookPage(source: string, file: string): Promise<string
       default:
         return "";
     }
-  });
+  };
+  const cells: string[] = [];
+  for (const cell of notebook.cells) {
+    // Signals, timers and whoever else shares the process get their turn.
+    await new Promise((done) => setImmediate(done));
+    options.signal?.throwIfAborted();
+    const html = cellHtml(record(cell));
+    if (html) cells.push(html);
+  }
   const title = text(metadata.title) || basename(file).replace(/\.ipynb$/i, "");
-  return page({ title, body: `<main>\n${cells.filter(Boolean).join("\n")}\n</main>` });
+  return page({ title, body: `<main>\n${cells.join("\n")}\n</main>` });
 }

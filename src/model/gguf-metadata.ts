@@ -16,7 +16,8 @@ export class GgufMetadata {
   }
 
   raw(key: string): unknown {
-    return this.values[key.replace("{}", this.architecture ?? "")] ?? undefined;
+    const name = key.replace("{}", () => this.architecture ?? "");
+    return Object.hasOwn(this.values, name) ? (this.values[name] ?? undefined) : undefined;
   }
 
   /** A finite number; 64-bit integers are converted. */
@@ -45,7 +46,7 @@ export class GgufMetadata {
 
   private read<T>(key: string, fallback: T | undefined, expected: string, convert: (value: unknown) => T | undefined): T {
     const value = this.raw(key);
-    const name = key.replace("{}", this.architecture ?? "");
+    const name = key.replace("{}", () => this.architecture ?? "");
     if (value === undefined) {
       if (fallback === undefined) throw new ModelFileError(`${this.origin} has no metadata key "${name}"; ${expected} is needed.`);
       return fallback;

@@ -3,11 +3,13 @@
  * (quantised) tensors. The header is parsed by `@huggingface/gguf`; tensors stay in the file.
  */
 import { gguf, GGMLQuantizationType } from "@huggingface/gguf";
-import { closeSync, fstatSync, openSync, readSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { STORED_TYPES } from "./dequantize";
 import { ModelFileError, list } from "./errors";
+import { outlineOfGguf } from "./gguf-limits";
 import { GgufMetadata } from "./gguf-metadata";
+import { exactStrings } from "./gguf-strings";
 import type { WeightListing } from "./safetensors";
 import type { WeightEntry, WeightType } from "./weights";
 
@@ -21,15 +23,15 @@ export interface GgufFile {
  * served is refused by its own name first. Rejects with a `ModelFileError`.
  */
 export async function readGguf(path: string, check: (metadata: GgufMetadata) => void = () => undefined): Promise<GgufFile> {
+  const { size, stamp, end } = outlineOfGguf(path);
   const file = realpathSync(path);
-  const size = checkStart(file, path);
   const parsed = await gguf(file, { allowLocalFile: true }).catch((error: unknown) => {
     throw new ModelFileError(`${path} is cut off or damaged inside its header: ${error instanceof Error ? error.message : String(error)}.`);
   });
-  // The parser pads what it reads with zeros: a header that ends behind the file's end was made up of them.
-  if (parsed.tensorInfoByteRange[1] > size) throw cutOff(path, "its header", parsed.tensorInfoByteRange[1], size);
+  // The parser cuts or pads what does not lie in the piece that it has read.
+  if (parsed.tensorInfoByteRange[1] !== end) throw new ModelFileError(`${path} is damaged: its header ends at byte ${end}, but reads as one that ends at ${parsed.tensorInfoByteRange[1]}.`);
   if (!parsed.littleEndian) throw new ModelFileError(`${path} is a big-endian GGUF file; little-endian ones are supported.`);
-  const metadata = new GgufMetadata(path, parsed.metadata as unknown as Record<string, unknown>);
+  const metadata = new GgufMetadata(path, { ...(parsed.metadata as unknown as Record<string, unknown>), ...stringsOf(file, path) });
   if (metadata.number("split.count", 1) > 1) {
     throw new ModelFileError(`${path} is part of a model that is split into ${metadata.number("split.count")} files; merge them first with llama.cpp's "llama-gguf-split --merge".`);
   }
@@ -37,7 +39,11 @@ export async function readGguf(path: string, check: (metadata: GgufMetadata) => 
 
   const entries: WeightEntry[] = [];
   const unserved = new Map<string, string>();
+  const names = new Set<string>();
+  let longestAxis = 0;
   for (const { name, shape, dtype, offset } of parsed.tensorInfos) {
+    if (names.has(name)) throw new ModelFileError(`${path} is damaged: it has two tensors "${name}".`);
+    names.add(name);
     const type = GGMLQuantizationType[dtype] ?? `type ${dtype}`;
     const stored = STORED_TYPES.get(type as WeightType);
     if (stored === undefined) {
@@ -51,37 +57,31 @@ export async function readGguf(path: string, check: (metadata: GgufMetadata) => 
     }
     const byteLength = (scalars / stored.block) * stored.bytes;
     const start = Number(parsed.tensorDataOffset + offset);
-    if (start + byteLength > size) throw cutOff(path, `tensor "${name}"`, start + byteLength, size);
-    entries.push({ name, type: type as WeightType, dims, file, offset: start, byteLength });
+    if (!(start >= end)) throw new ModelFileError(`${path} is damaged: tensor "${name}" begins at byte ${start}, inside the header.`);
+    if (!(start + byteLength <= size)) throw cutOff(path, `tensor "${name}"`, start + byteLength, size);
+    if (byteLength > 0) longestAxis = Math.max(longestAxis, ...dims);
+    entries.push({ name, type: type as WeightType, dims, file, offset: start, byteLength, stamp });
   }
   if (unserved.size > 0) {
     // Unlike in safetensors files every tensor here is a weight: better refused at once than at the layer that needs it.
     const [[name, type]] = unserved;
     throw new ModelFileError(`${path}: tensor "${name}" is stored as ${type}, which is not supported; ${list(STORED_TYPES.keys())} are.`);
   }
-  return { metadata, listing: { entries, unserved } };
+  return { metadata, listing: { entries, unserved, longestAxis } };
+}
+
+/** The header's texts; the parser does not keep them as they are. */
+function stringsOf(file: string, path: string): Record<string, string | string[]> {
+  try {
+    return exactStrings(file);
+  } catch (error) {
+    throw new ModelFileError(`${path} is cut off or damaged inside its header: ${error instanceof Error ? error.message : String(error)}.`);
+  }
 }
 
 /** What most GGUF files call themselves; the file's name where they do not. */
 export function ggufName(path: string, metadata: GgufMetadata): string {
   return metadata.string("general.name", basename(path, ".gguf"));
-}
-
-function checkStart(file: string, path: string): number {
-  const fd = openSync(file, "r");
-  try {
-    const size = fstatSync(fd).size;
-    const start = Buffer.alloc(24);
-    const n = readSync(fd, start, 0, 24, 0);
-    if (start.toString("latin1").startsWith("version https://git-lfs")) {
-      throw new ModelFileError(`${path} is a Git LFS pointer, not the model: run "git lfs pull" in its folder, or download the file itself.`);
-    }
-    if (n < 4 || start.toString("latin1", 0, 4) !== "GGUF") throw new ModelFileError(`${path} is not a GGUF file: it does not begin with "GGUF".`);
-    if (n < 24) throw cutOff(path, "its header", 24, size);
-    return size;
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function cutOff(path: string, what: string, end: number, size: number): ModelFileError {

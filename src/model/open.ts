@@ -1,15 +1,19 @@
+import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, isAbsolute, join, resolve } from "node:path";
+import { because, systemCode } from "../system/errors";
 import { Config } from "./config";
 import { DEFAULT_MODEL, defaultModel } from "./default-model";
 import { ModelFileError } from "./errors";
 import type { Architecture } from "./architecture";
 import { familyOf, familyOfGguf } from "./families";
 import type { ModelFiles, Tokenizer } from "./files";
-import { layoutOf, listWeights, namesIn, readConfig, readTokenizer } from "./folder";
+import { cachedModel, layoutOf, listWeights, namesIn, readConfig, readTokenizer, refuseCache } from "./folder";
 import { ggufName, readGguf } from "./gguf";
+import { outlineOfGguf } from "./gguf-limits";
 import { ggufTokenizer } from "./gguf-tokenizer";
-import { fetchFromHub, parseHubName } from "./hub";
+import { endpoint, fetchFromHub, parseHubName } from "./hub";
+import { shown } from "./hub-names";
 import type { ProgressListener } from "./types";
 import { WeightMap } from "./weight-map";
 import { createWeightSource } from "./weight-source";
@@ -25,23 +29,36 @@ export interface OpenOptions {
 
 /**
  * Opens a model's files: a folder in the hub's layout, a `.gguf` file, "default" (`default-model.ts`), or a name on the hub
- * (`gpt2`, `org/name`, `org/name@revision`, `org/name/file.gguf`). What lies at a path of that name goes first. Only headers,
+ * (`gpt2`, `org/name`, `org/name@revision`, `org/name/file.gguf`, `org/name:Q4_K_M`, the address of its page). What lies at a path of that name goes first. Only headers,
  * config and tokenizer are read; weights are read as they are needed. Rejects with a `ModelFileError` whose message is one sentence.
  */
 export async function openModel(source = "default", options: OpenOptions = {}): Promise<ModelFiles> {
   options.signal?.throwIfAborted();
   if (source === "default") return openGguf(await defaultModel(options), DEFAULT_MODEL.name);
   const path = resolve(source);
-  const info = source.trim() === "" ? undefined : await stat(path).catch(() => undefined);
-  if (info?.isDirectory()) return openFolder(path);
+  const info = source.trim() === "" ? undefined : await statOf(source, path);
+  if (info?.isDirectory()) {
+    const cached = await cachedModel(path, options.revision);
+    return cached === undefined ? openFolder(path) : openFolder(cached.folder, cached.name ?? basename(path));
+  }
   if (info?.isFile()) {
     if (path.endsWith(".safetensors")) throw new ModelFileError(`${source} holds weights alone; open the folder that has its config.json and tokenizer.json.`);
     return openGguf(path);
   }
-  const name = isPath(source) ? undefined : parseHubName(source);
-  if (name === undefined) throw new ModelFileError(`There is no folder or file "${source}"; a model is named by a folder, a .gguf file, or its name on the hub (gpt2, org/name, org/name@revision).`);
+  if (info !== undefined) throw new ModelFileError(`${source} is no plain file; a model is named by a folder or a .gguf file.`);
+  const name = isPath(source) ? undefined : parseHubName(source, endpoint());
+  if (name === undefined) throw new ModelFileError(`There is no folder or file "${shown(source)}"; a model is named by a folder, a .gguf file, or its name on the hub (gpt2, org/name, org/name@revision, org/name:Q4_K_M).`);
   const { folder, layout } = await fetchFromHub(name, options);
   return layout.kind === "gguf" ? openGguf(join(folder, layout.file), name.id) : openFolder(folder, name.id);
+}
+
+/** What lies at a path; undefined where nothing does. What cannot be looked at is refused, where it is written like a path. */
+async function statOf(source: string, path: string): Promise<Stats | undefined> {
+  return stat(path).catch((error: unknown) => {
+    const code = systemCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw new ModelFileError(`${source} cannot be opened: ${because(error)}.`);
+  });
 }
 
 /** What is written like a path is none of the hub's names, even where nothing lies there. */
@@ -64,11 +81,13 @@ export async function openGguf(path: string, name?: string): Promise<ModelFiles>
 
 /** Opens a folder in the hub's layout: config.json, safetensors, tokenizer.json; or one with a single GGUF file. */
 export async function openFolder(folder: string, name = basename(folder)): Promise<ModelFiles> {
-  const layout = layoutOf(folder, await namesIn(folder));
+  const names = await namesIn(folder);
+  refuseCache(folder, names);
+  const layout = layoutOf(folder, withoutOthers(folder, names));
   if (layout.kind === "gguf") return openGguf(join(folder, layout.file), name);
   const config = await readConfig(folder);
   const family = familyOf(config);
-  const listing = await listWeights(folder, layout);
+  const listing = listWeights(folder, layout);
   const unmerged = listing.entries.find(({ name }) => /(^|\.)lora_(A|B|embedding_A|embedding_B)(\.|$)/.test(name));
   if (unmerged !== undefined) {
     throw new ModelFileError(`${folder} has a LoRA adapter that is not merged (tensor "${unmerged.name}"): merge it (in Python, with peft: model.merge_and_unload().save_pretrained("merged")) and open the merged folder.`);
@@ -76,6 +95,24 @@ export async function openFolder(folder: string, name = basename(folder)): Promi
   const weights = new WeightMap(listing, { origin: folder, prefixes: family.prefixes });
   const architecture = family.describe(config, weights);
   return assemble(name, architecture, weights, await readTokenizer(folder, config.string("model_type")));
+}
+
+/** The names without those GGUF files, of several, that hold no whole model of a supported architecture, as their headers say. */
+function withoutOthers(folder: string, names: readonly string[]): readonly string[] {
+  const ggufs = names.filter((name) => name.endsWith(".gguf"));
+  if (ggufs.length < 2) return names;
+  const models = ggufs.filter((name) => {
+    try {
+      const { values, tensors } = outlineOfGguf(join(folder, name));
+      const [type, parts, architecture] = ["general.type", "split.count", "general.architecture"].map((key) => values.get(key));
+      return tensors > 0 && (type ?? "model") === "model" && Number(parts ?? 1) <= 1 && familyOfGguf(name, String(architecture)) !== undefined;
+    } catch {
+      return false;
+    }
+  });
+  // Where none can be opened, the first says why.
+  const kept = new Set(models.length > 0 ? models : ggufs.slice(0, 1));
+  return names.filter((name) => !name.endsWith(".gguf") || kept.has(name));
 }
 
 function assemble(name: string, architecture: Architecture, weights: WeightMap, tokenizer: Tokenizer): ModelFiles {

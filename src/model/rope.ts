@@ -64,8 +64,22 @@ export function contextLength(config: Config, maxPositions: number): number {
   return p.raw("rope_type") === "dynamic" || p.raw("type") === "dynamic" ? Math.floor(maxPositions * p.number("factor")) : maxPositions;
 }
 
-/** Rotary embedding as the config describes it. Throws `ModelFileError`. */
+/**
+ * Rotary embedding as the config describes it, for a `headDim` that fits the weights: tables of its size are made.
+ * Throws `ModelFileError`.
+ */
 export function rotary(config: Config, options: RopeOptions): Rotary {
+  const described = describe(config, options);
+  // Numbers that are none would be found as states that are not finite, and the weights be blamed.
+  for (const nTokens of [1, options.maxPositions]) {
+    if (!Number.isFinite(described.scale ?? 1) || !described.frequencies(nTokens).every(Number.isFinite)) {
+      throw new ModelFileError(`${config.origin}: the settings of the rotary embedding (rope_theta and those of its scaling) give frequencies that are no finite numbers.`);
+    }
+  }
+  return described;
+}
+
+function describe(config: Config, options: RopeOptions): Rotary {
   const p = parameters(config, options.layerType);
   const type = ropeType(p, options.aliases);
   const theta = p.number("rope_theta", config.number("rope_theta", options.theta ?? 10000));

@@ -19,6 +19,9 @@ export interface WeightMapOptions {
   readonly prefixes?: readonly (readonly [hub: string, stored: string])[];
 }
 
+/** Values of a vector that is read with the description: half of a head's width. */
+const MAX_VALUES = 1 << 16;
+
 interface BiasOption {
   /** Whether the config says that there is one; then it must be there. In GGUF files what is there decides. */
   readonly bias?: boolean;
@@ -40,6 +43,25 @@ export class WeightMap {
   ) {
     this.entries = new Map(listing.entries.map((entry) => [entry.name, entry]));
     this.gguf = options.gguf !== undefined;
+  }
+
+  /**
+   * Refuses sizes that no file of these weights can have, before anything is made of them: each is an axis of some tensor, or a part of one, and each layer
+   * has a tensor of its own.
+   */
+  checkSizes(origin: string, sizes: { readonly nLayers: number; readonly nHeads: number; readonly nKeyValueHeads: number; readonly dModel: number; readonly dHead: number; readonly dFfn: number; readonly dVocab: number; readonly maxPositions: number }): void {
+    const { nLayers, nHeads, nKeyValueHeads, dModel, dHead, dFfn, dVocab, maxPositions } = sizes;
+    const { entries, unserved, longestAxis } = this.listing;
+    const tensors = entries.length + unserved.size;
+    if (nLayers > tensors) throw new ModelFileError(`${origin}: ${nLayers} layers are more than the weights can hold, which have ${tensors} tensors.`);
+    const axes: readonly (readonly [what: string, size: number])[] = [
+      ["a width of", dModel], ["query heads with a total width of", nHeads * dHead], ["key/value heads with a total width of", nKeyValueHeads * dHead],
+      ["a feed-forward width of", dFfn], ["a vocabulary of", dVocab],
+    ];
+    for (const [what, size] of axes) {
+      if (!(size <= longestAxis)) throw new ModelFileError(`${origin}: ${what} ${size} is more than the weights can hold: no axis of a tensor is longer than ${longestAxis}.`);
+    }
+    if (!Number.isSafeInteger(maxPositions) || maxPositions < 1) throw new ModelFileError(`${origin}: a context of ${maxPositions} tokens is none that a model can have.`);
   }
 
   has(name: string): boolean {
@@ -100,10 +122,12 @@ export class WeightMap {
     return { weight: embedding, bias: this.tensor(`${stem}.bias`, [vocabulary]), layout: "out-in" };
   }
 
-  /** The values of a small tensor, now. */
+  /** The values of a small vector, now. */
   values(name: string): Float32Array {
     const entry = this.find(name);
     if (entry === undefined) throw this.missing(name);
+    const scalars = entry.dims.reduce((product, dim) => product * dim, 1);
+    if (scalars > MAX_VALUES) throw new ModelFileError(`${this.options.origin}: tensor "${entry.name}" has ${scalars} values; at most ${MAX_VALUES} are expected of it.`);
     const source = createWeightSource([entry]);
     try {
       return source.read({ name: entry.name }).data;
@@ -144,6 +168,10 @@ export class WeightMap {
       if (type !== undefined) {
         return new ModelFileError(`${this.options.origin}: tensor "${candidate}" is stored as ${type}, which is not supported; float32, float16 and bfloat16 safetensors are, and GGUF files for quantised weights.`);
       }
+    }
+    for (const candidate of candidates) {
+      const sentence = this.listing.absent?.get(candidate);
+      if (sentence !== undefined) return new ModelFileError(sentence);
     }
     return new ModelFileError(`${this.options.origin} has no tensor "${candidates[0]}", which its config asks for.`);
   }

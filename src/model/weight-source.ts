@@ -1,7 +1,10 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
+import { because, systemCode } from "../system/errors";
+import { openPlainFile } from "../system/read";
 import type { WeightRef } from "./architecture";
 import { STORED_TYPES, type StoredType } from "./dequantize";
 import { ModelFileError } from "./errors";
+import { checkStamp, type FileStamp } from "./file-stamp";
 import type { WeightEntry, WeightSource } from "./weights";
 
 /** Raw bytes that are converted at once: small enough to stay in cache and never to hold a matrix twice. */
@@ -32,10 +35,15 @@ interface Block {
 class FileWeightSource implements WeightSource {
   readonly entries: ReadonlyMap<string, WeightEntry>;
   private readonly files = new Map<string, number>();
+  private readonly stamps = new Map<string, FileStamp>();
 
   constructor(entries: Iterable<WeightEntry>) {
     const map = new Map<string, WeightEntry>();
-    for (const entry of entries) map.set(entry.name, entry);
+    for (const entry of entries) {
+      map.set(entry.name, entry);
+      // An entry that was made of another one, for another file, is not watched.
+      if (entry.stamp?.file === entry.file) this.stamps.set(entry.file, entry.stamp);
+    }
     this.entries = map;
   }
 
@@ -79,6 +87,14 @@ class FileWeightSource implements WeightSource {
     return bytes;
   }
 
+  check(files: Iterable<string>): void {
+    for (const file of files) {
+      const stamp = this.stamps.get(file);
+      // Opened first: what is deleted then is still the file that was checked.
+      if (stamp !== undefined) checkStamp(stamp, this.open(file));
+    }
+  }
+
   close(): void {
     for (const fd of this.files.values()) closeSync(fd);
     this.files.clear();
@@ -97,6 +113,7 @@ class FileWeightSource implements WeightSource {
     if (ref.stack !== undefined) throw new TypeError(`"${ref.name}" is a stack of tensors, which can only be read whole.`);
     const entry = this.entries.get(ref.name);
     if (entry === undefined) throw new ModelFileError(`There is no tensor "${ref.name}" in the weights.`);
+    this.check([entry.file]);
     const type = STORED_TYPES.get(entry.type);
     if (type === undefined) throw new ModelFileError(`Tensor "${ref.name}" has the unknown type ${entry.type}.`);
     const rows = entry.dims[0] ?? 1;
@@ -159,15 +176,28 @@ class FileWeightSource implements WeightSource {
     }
   }
 
-  private bytes(entry: WeightEntry, offset: number, target: Uint8Array): void {
-    let fd = this.files.get(entry.file);
-    if (fd === undefined) {
-      fd = openSync(entry.file, "r");
-      this.files.set(entry.file, fd);
+  private open(file: string): number {
+    const known = this.files.get(file);
+    if (known !== undefined) return known;
+    try {
+      const { fd } = openPlainFile(file);
+      this.files.set(file, fd);
+      return fd;
+    } catch (error) {
+      throw error instanceof Error && systemCode(error) === undefined ? new ModelFileError(error.message) : error;
     }
+  }
+
+  private bytes(entry: WeightEntry, offset: number, target: Uint8Array): void {
+    const fd = this.open(entry.file);
     // One read returns at most 2 GiB.
     for (let done = 0; done < target.length; ) {
-      const n = readSync(fd, target, done, Math.min(target.length - done, 1 << 30), entry.offset + offset + done);
+      let n: number;
+      try {
+        n = readSync(fd, target, done, Math.min(target.length - done, 1 << 30), entry.offset + offset + done);
+      } catch (error) {
+        throw new ModelFileError(`${entry.file} cannot be read any more: ${because(error)}.`);
+      }
       if (n === 0) throw new ModelFileError(`${entry.file} is cut off inside tensor "${entry.name}"; it was longer when it was opened.`);
       done += n;
     }

@@ -1,4 +1,5 @@
 import type { WeightRef } from "./architecture";
+import type { FileStamp } from "./file-stamp";
 
 /** Element types of weight files. GGUF's quantised types keep their names there. */
 export type WeightType =
@@ -16,6 +17,8 @@ export interface WeightEntry {
   /** Bytes from the file's start. */
   readonly offset: number;
   readonly byteLength: number;
+  /** The file as it was when its header was read. Left out: it is not watched. */
+  readonly stamp?: FileStamp;
 }
 
 /**
@@ -30,5 +33,10 @@ export interface WeightSource {
   readRows(ref: WeightRef, rows: readonly number[]): Float32Array;
   /** The bytes as they lie in the file, rows un-permuted as in `read` (whole rows are moved, never values); `add` is not applied. */
   readRaw(ref: WeightRef): Uint8Array;
+  /**
+   * Refuses `files` (as entries name them) that were cut, overwritten or replaced since the model was opened: computing would give other numbers, or, where
+   * a file is mapped, end the process.
+   */
+  check(files: Iterable<string>): void;
   close(): void;
 }

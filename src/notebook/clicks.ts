@@ -2,6 +2,7 @@
  * Clicks come first: what is only prepared (for the notebook file, say) waits while a page asks, and for a moment after, because clicks come in
  * rows. One for the process: pictures of several runs share a model and its threads.
  */
+import { follow } from "../signals";
 
 /** Milliseconds without a question after which there is time for other work. */
 const PAUSE_MS = 700;
@@ -51,12 +52,14 @@ export async function calmly<T>(signal: AbortSignal, work: (signal: AbortSignal)
     const click = new AbortController();
     const interrupt = (): void => click.abort();
     if (interruptions < MOST_INTERRUPTIONS) interrupts.add(interrupt);
+    const both = follow(signal, click.signal);
     try {
-      return await work(AbortSignal.any([signal, click.signal]));
+      return await work(both.signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!click.signal.aborted) throw error;
     } finally {
+      both.release();
       interrupts.delete(interrupt);
     }
   }

@@ -1,10 +1,11 @@
-import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import type { LastingDisplayable, MimeBundle } from "../jupyter/comm-host";
 import { commHost, DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyter/comm-host";
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import { savePicture } from "../export/page";
+import { writeFileAtomically } from "../system/write";
 import { RequestError, Widget } from "../jupyter/ipywidgets/widget";
+import { follow } from "../signals";
 import type { RouteGraph, Run } from "../model/types";
 import type { PictureName, PicturePart, RunFacts, Selection } from "../protocol";
 import { answerPayload, ASK, EXPORT, pack, PICTURE_PARTS, ProtocolError, readAskPayload, styleProblem, visibleText, WIDGET_MODULE } from "../protocol";
@@ -219,12 +220,12 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     if (part !== undefined) {
       checkOneOf("part", part, PICTURE_PARTS);
       if (![".svg", ".png", ".csv"].includes(ending)) throw new RangeError(`${JSON.stringify(file)} has to end in .svg, .png or .csv: a part of a picture is saved as one of these.`);
-      return writeFile(file, await this.#shownAs(ending.slice(1), part));
+      return writeFileAtomically(file, await this.#shownAs(ending.slice(1), part));
     }
-    if (ending === ".png" || ending === ".csv") return writeFile(file, await this.#shownAs(ending.slice(1)));
+    if (ending === ".png" || ending === ".csv") return writeFileAtomically(file, await this.#shownAs(ending.slice(1)));
     if (ending === ".svg") {
-      if (!GRAPHS.has(this.get("picture"))) return writeFile(file, await this.#shownAs("svg"));
-      return writeFile(file, staticSvg(await this.graphs()));
+      if (!GRAPHS.has(this.get("picture"))) return writeFileAtomically(file, await this.#shownAs("svg"));
+      return writeFileAtomically(file, staticSvg(await this.graphs()));
     }
     if (ending !== ".html" && ending !== ".htm") throw new RangeError(`${JSON.stringify(file)} has to end in .html, .svg, .png or .csv: that says what is saved.`);
     await this.prepare();
@@ -288,7 +289,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   #store(): Promise<void> {
     this.#collecting?.abort.abort();
     const abort = new AbortController();
-    const signal = AbortSignal.any([abort.signal, this.#signal]);
+    const { signal, release } = follow(abort.signal, this.#signal);
     const before = this.#collecting?.done.catch(() => undefined);
     const done = (async () => {
       await before;
@@ -300,7 +301,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
       if (payload.data === this.#stored?.data) return;
       this.#stored = payload;
       commHost().updateDisplay(this[DISPLAY_ID], await this.#bundle(payload));
-    })();
+    })().finally(release);
     this.#collecting = { abort, done };
     return done;
   }

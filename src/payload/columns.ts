@@ -17,6 +17,8 @@ export interface ColumnPlace {
 }
 
 const WIDTH: Readonly<Record<ColumnType, number>> = { u8: 1, u16: 2, u32: 4, f24: 3, f32: 4 };
+const ARRAYS = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f24: Float32Array, f32: Float32Array } as const;
+export type ColumnValues = Uint8Array | Uint16Array | Uint32Array | Float32Array;
 const LIMIT: Readonly<Record<ColumnType, number>> = { u8: 0xff, u16: 0xffff, u32: 0xffffffff, f24: 0, f32: 0 };
 
 /** No honest column is longer; a claim of more would only fill memory. */
@@ -98,17 +100,26 @@ export class ColumnReader {
 
   constructor(private readonly bytes: Uint8Array) {}
 
-  /** Bytes that an answer holds as they are; may be asked for again and again. */
-  bytesAt(place: unknown): Uint8Array {
-    const { t, at, n } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
-    if (t !== "u8" || !isCount(at) || !isCount(n) || at + n > this.bytes.length) throw malformed("a column lies outside of it");
-    return this.bytes.slice(at, at + n);
+  /** Bytes that one answer holds as they are, at each of its places; may be asked for again and again. No answer is larger than the data. */
+  bytesAt(places: readonly unknown[]): Uint8Array[] {
+    const all = places.map((place) => this.#viewAt(place));
+    if (all.reduce((sum, view) => sum + view.length, 0) > this.bytes.length) throw malformed("its columns overlap");
+    return all.map((view) => view.slice());
   }
 
-  /** A column's numbers; each column is read once. `n`: how many values there have to be, where that is known. */
-  read(place: unknown, n?: number): Float64Array {
+  #viewAt(place: unknown): Uint8Array {
+    const { t, at, n } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
+    if (t !== "u8" || !isCount(at) || !isCount(n) || at + n > this.bytes.length) throw malformed("a column lies outside of it");
+    return this.bytes.subarray(at, at + n);
+  }
+
+  /**
+   * A column's numbers, in an array as narrow as the column: what is read takes little more than the bytes that it was read from. Each
+   * column is read once. `n`: how many values there have to be, where that is known.
+   */
+  read(place: unknown, n?: number): ColumnValues {
     const { t, at, n: count, d } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
-    if (typeof t !== "string" || !Object.hasOwn(WIDTH, t)) throw malformed(`a column has the type ${JSON.stringify(t) ?? "nothing"}`);
+    if (typeof t !== "string" || !Object.hasOwn(WIDTH, t)) throw malformed(`a column has the type ${typeof t === "string" ? JSON.stringify(t.slice(0, 60)) : typeof t}`);
     const type = t as ColumnType;
     const width = WIDTH[type];
     if (!isCount(at) || !isCount(count) || at + count * width > this.bytes.length) throw malformed("a column lies outside of it");
@@ -117,7 +128,7 @@ export class ColumnReader {
     // No byte belongs to two columns: without this, a small file could claim columns without end.
     this.#read += count * width;
     if (this.#read > this.bytes.length) throw malformed("its columns overlap");
-    const values = new Float64Array(count);
+    const values = new ARRAYS[type](count);
     const modulus = LIMIT[type] + 1;
     let last = 0;
     for (let i = 0; i < count; i++) {

@@ -50,8 +50,18 @@ export interface PayloadHead {
 
 /** Data that inflates to more is refused, whoever wrote it. */
 export const MAX_INFLATED = 48 * 2 ** 20;
+/** Data of a picture deflates to a third or a tenth. Much more of it than that is there to fill memory. */
+const MAX_RATIO = 100;
+const MAX_ANY_RATIO = 4 * 2 ** 20;
 const MAX_STORED = 64 * 2 ** 20;
 const MAX_HEADS = 1024;
+
+const MAX_DEPTH = 24;
+
+function nestedDeeper(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((inner) => nestedDeeper(inner, depth - 1));
+}
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value.length <= 200 ? value : undefined);
 
@@ -65,12 +75,15 @@ export function readPayload(value: unknown): Payload {
     throw new ProtocolError("version", `This output was stored by ${age} lm-transparency (format ${version}; this one reads ${PAYLOAD_VERSION}). Run the cell again, or install the matching version.`);
   }
   if (typeof picture !== "string" || !(PICTURES as readonly string[]).includes(picture)) {
-    throw new ProtocolError("version", `This version of lm-transparency has no picture named ${JSON.stringify(picture)?.slice(0, 60)}; it has ${PICTURES.join(", ")}.`);
+    throw new ProtocolError("version", `This version of lm-transparency has no picture named ${typeof picture === "string" ? JSON.stringify(picture.slice(0, 60)) : `by a value of type ${typeof picture}`}; it has ${PICTURES.join(", ")}.`);
   }
   if (typeof data !== "string" || typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
     throw new ProtocolError("malformed", "This output's stored data is damaged: parts of it are missing.");
   }
   if (size > MAX_INFLATED || data.length > MAX_STORED) throw new ProtocolError("malformed", `This output's stored data claims ${size} bytes; at most ${MAX_INFLATED} are read.`);
+  if (nestedDeeper(options, MAX_DEPTH)) throw new ProtocolError("malformed", "This output's stored data is damaged: its options are nested too deep.");
+  // base64: three bytes in four characters.
+  if (size > MAX_ANY_RATIO && size > MAX_RATIO * 0.75 * data.length) throw new ProtocolError("malformed", `This output's stored data claims ${size} bytes in ${data.length} characters, which no picture's data has.`);
   return {
     payload: version,
     picture: picture as PictureName,

@@ -1,5 +1,5 @@
 import { trace } from "../attribution/routes";
-import type { ContributionSource } from "../attribution/routes";
+import type { ContributionSource, NotableRow } from "../attribution/routes";
 import type { Answer, RoutesAnswer } from "../protocol/questions";
 import { EDGE_KINDS } from "../protocol/questions";
 import { tensor } from "../protocol/codec";
@@ -102,6 +102,9 @@ export function passingKeys(terms: ArrayLike<number>, nKeys: number, nHeads: num
   return keys.sort((a, b) => a - b);
 }
 
+/** More edges than a page can draw. */
+const MAX_EDGES = 250_000;
+
 const notStored = (): ProtocolError =>
   new ProtocolError("unavailable", "These routes are not stored in this notebook: only those at the thresholds it was saved for are. Run the cell again to see them.");
 
@@ -110,6 +113,7 @@ class StoredContributions implements ContributionSource {
   readonly nHeads: number;
   readonly nLayers: number;
   readonly parallelBlocks: boolean;
+  readonly sparse = true;
   readonly #wholes = new Map<number, StoredWhole>();
   readonly #pairs = new Map<number, StoredPair>();
 
@@ -128,16 +132,36 @@ class StoredContributions implements ContributionSource {
     return this.#wholes.get(layer * this.nTokens + query);
   }
 
-  async attention(layer: number, positions: readonly number[]): Promise<{ position: number; terms: Float32Array; residual: number; ffn: number; bias: number }[]> {
+  /** Nothing is made as long as a whole row of the model: a few bytes could claim ten thousand of them. */
+  async notable(layer: number, positions: readonly number[]): Promise<NotableRow[]> {
+    const { nHeads } = this;
     return positions.map((position) => {
       const whole = this.whole(layer, position);
       if (!whole) throw notStored();
-      const terms = new Float32Array((position + 1) * this.nHeads);
+      const indices: number[] = [];
+      const values: number[] = [];
+      // The first of the largest, as in a row that has all keys.
+      let best = 0;
+      let bestValue = 0;
       whole.keys.forEach((key, i) => {
-        for (let head = 0; head < this.nHeads; head++) terms[key * this.nHeads + head] = whole.terms[i * this.nHeads + head];
+        for (let head = 0; head < nHeads; head++) {
+          const value = whole.terms[i * nHeads + head];
+          if (!(value > 0)) continue;
+          indices.push(key * nHeads + head);
+          values.push(value);
+          if (value > bestValue) [best, bestValue] = [key * nHeads + head, value];
+        }
       });
-      return { position, terms, residual: whole.residual, ffn: whole.ffn, bias: whole.bias };
+      const own = whole.keys[whole.keys.length - 1] === position ? whole.keys : [...whole.keys, position];
+      const terms = new Float32Array(own.length * nHeads);
+      terms.set(whole.terms);
+      const notable = { indices: Uint32Array.from(indices), values: Float32Array.from(values), best, bestValue, keys: { keys: Uint32Array.from(own), terms } };
+      return { position, notable, residual: whole.residual, ffn: whole.ffn, bias: whole.bias };
     });
+  }
+
+  attention(): Promise<never> {
+    return Promise.reject(notStored());
   }
 
   async ffn(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
@@ -171,7 +195,9 @@ export class StoredRoutes {
     const place = parseNode(name);
     if (!place || (place.kind === "A" && this.model.parallelBlocks) || place.layer >= this.model.nLayers || place.position >= this.#source.nTokens) throw notStored();
     const start = { name, ...place };
-    const { nodes, edges } = await trace(this.#source, { from: [start], threshold, renormalize, signal });
+    const { nodes, edges } = await trace(this.#source, { from: [start], threshold, renormalize, signal, limit: MAX_EDGES }).catch((error: unknown) => {
+      throw error instanceof RangeError ? new ProtocolError("range", error.message) : error;
+    });
     return routesAnswer({ from: [start.name], threshold, renormalize, nodes, edges });
   }
 

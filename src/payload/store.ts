@@ -2,13 +2,14 @@ import { isTensor, pack, tensor, unpack } from "../protocol/codec";
 import { nodeName, parseNode } from "../model/names";
 import type { NodeKind } from "../model/names";
 import type { ColumnPlace } from "./columns";
+import type { ColumnValues } from "./columns";
 import { ColumnReader, ColumnWriter, isCount } from "./columns";
 import type { PayloadHead } from "./format";
 import { checkStoredRun, MAX_INFLATED } from "./format";
 import type { StoredPair, StoredWhole } from "./routes";
 import { StoredRoutes } from "./routes";
 import type { Answer, Question, QuestionKind, WireComponent, WireEffectToken, WireLensToken, WireToken } from "../protocol/questions";
-import { questionKey, readQuestion } from "../protocol/questions";
+import { isAnswer, questionKey, readQuestion } from "../protocol/questions";
 import { readRunFacts, selectionFor } from "../protocol/state";
 import { ProtocolError } from "../protocol/version";
 
@@ -335,28 +336,41 @@ export function encodeHoldings({ head, wholes, pairs, answers }: Holdings): Uint
   return bytes;
 }
 
+/** No honest data of the size that is read holds more: an answer takes a hundred bytes and more. */
+const MAX_ANSWERS = 400_000;
+/** Bytes of the description, and values in it: texts of a large vocabulary, and answers of rare kinds. */
+const MAX_DESCRIPTION = 24 * 2 ** 20;
+const MAX_VALUES = 1_500_000;
+
 // --- reading ---------------------------------------------------------------------------------------------------------
 
 const malformed = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}.`);
 
 const record = (value: unknown): Record<string, unknown> => (typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {});
 
+/** Whether JSON has more values than are read: many small ones take a hundred times their text in memory. */
+function manyValues(json: Uint8Array): boolean {
+  let values = 0;
+  for (const byte of json) if (byte === 0x2c || byte === 0x3a || byte === 0x5b || byte === 0x7b) values++;
+  return values > MAX_VALUES;
+}
+
 /** Where the entries of each item begin, from how many each one has. */
-function starts(counts: ArrayLike<number>): number[] {
-  const all = [0];
-  for (let i = 0; i < counts.length; i++) all.push(all[i] + counts[i]);
+function starts(counts: ArrayLike<number>): Float64Array {
+  const all = new Float64Array(counts.length + 1);
+  for (let i = 0; i < counts.length; i++) all[i + 1] = all[i] + counts[i];
   return all;
 }
 
 /** Columns of contributions: steps, or floats as they were. */
-const sharesOf = (place: unknown, values: Float64Array): Float64Array => (record(place).t === "f24" ? values : values.map((value) => value / SHARES));
+const sharesOf = (place: unknown, values: ColumnValues): Float32Array => (values instanceof Float32Array && record(place).t === "f24" ? values : Float32Array.from(values, (value) => value / SHARES));
 
 /** A run's stored answers. Nothing is decoded before it is asked for. */
 export class StoredAnswers {
   readonly head: PayloadHead;
   readonly #reader: ColumnReader;
   readonly #sections: readonly Record<string, unknown>[];
-  readonly #vocabulary: { readonly ids: Float64Array; readonly texts: readonly unknown[] };
+  readonly #vocabulary: { readonly ids: ColumnValues; readonly texts: readonly unknown[] };
   /** How to decode an answer, by the question's key; filled kind by kind. */
   readonly #answers = new Map<string, () => unknown>();
   readonly #indexed = new Set<string>();
@@ -367,6 +381,7 @@ export class StoredAnswers {
     if (bytes.length > MAX_INFLATED) throw malformed("it is too large");
     const length = bytes.length >= 4 ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) : Infinity;
     if (4 + length > bytes.length) throw malformed("its beginning is cut off");
+    if (length > MAX_DESCRIPTION || manyValues(bytes.subarray(4, 4 + length))) throw malformed("its description is too large");
     let json: Record<string, unknown>;
     try {
       json = record(JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))));
@@ -439,8 +454,15 @@ export class StoredAnswers {
   }
 
   #remember({ second }: Record<string, unknown>, question: unknown, decode: () => unknown): void {
+    this.#expect(1);
     if (second === true) this.#answers.set(questionKey(readQuestion({ kind: "second", question })), () => ({ answer: decode() }));
     else this.#answers.set(questionKey(readQuestion(question)), decode);
+  }
+
+  /** How many answers a section says it has, before room is made for them. */
+  #expect(n: number): number {
+    if (this.#answers.size + n > MAX_ANSWERS) throw malformed(`it claims more than ${MAX_ANSWERS} answers`);
+    return n;
   }
 
   #token(index: number): WireToken {
@@ -450,7 +472,7 @@ export class StoredAnswers {
   }
 
   /** Lists that `orderedColumns` wrote, by their number. */
-  #ordered(section: Record<string, unknown>, counts: Float64Array, down: (i: number) => boolean): (i: number) => number[] {
+  #ordered(section: Record<string, unknown>, counts: ColumnValues, down: (i: number) => boolean): (i: number) => number[] {
     const [digits, first] = ["digits", "first"].map((name) => this.#reader.read(section[name], counts.length));
     const at = starts(counts.map((count) => Math.max(0, count - 1)));
     const gaps = this.#reader.read(section.gaps, at[counts.length]);
@@ -465,9 +487,9 @@ export class StoredAnswers {
   }
 
   #indexLens(section: Record<string, unknown>): void {
-    const read = (name: string, n?: number): Float64Array => this.#reader.read(section[name], n);
+    const read = (name: string, n?: number): ColumnValues => this.#reader.read(section[name], n);
     const kinds = read("nodeKinds");
-    const n = kinds.length;
+    const n = this.#expect(kinds.length);
     const layers = read("layers", n);
     const positions = read("positions", n);
     const counts = read("counts", n);
@@ -486,8 +508,9 @@ export class StoredAnswers {
       if (node === undefined || !parseNode(node)) throw malformed("a state has no name");
       this.#remember(section, { kind: "lens", node, normalize: section.normalize, topK: section.topK }, () => {
         const list: WireLensToken[] = [];
+        const own = logits(i);
         for (let j = 0; j < counts[i]; j++) {
-          const logit = logits(i)[j];
+          const logit = own[j];
           const chance = chanceOf(logit, logZ[i]) + unzigzag(chances[at[i] + j]);
           const change = changes[changeAt[i] + j];
           list.push({
@@ -504,9 +527,9 @@ export class StoredAnswers {
   }
 
   #indexEffects(section: Record<string, unknown>): void {
-    const read = (name: string, n?: number): Float64Array => this.#reader.read(section[name], n);
+    const read = (name: string, n?: number): ColumnValues => this.#reader.read(section[name], n);
     const kinds = read("kinds");
-    const n = kinds.length;
+    const n = this.#expect(kinds.length);
     const layers = read("layers", n);
     const positions = read("positions", n);
     const parts = read("parts", n);
@@ -526,9 +549,9 @@ export class StoredAnswers {
   }
 
   #indexNeurons(section: Record<string, unknown>): void {
-    const read = (name: string, n?: number): Float64Array => this.#reader.read(section[name], n);
+    const read = (name: string, n?: number): ColumnValues => this.#reader.read(section[name], n);
     const layers = read("layers");
-    const n = layers.length;
+    const n = this.#expect(layers.length);
     const positions = read("positions", n);
     const counts = read("counts", n);
     const at = starts(counts);
@@ -546,14 +569,14 @@ export class StoredAnswers {
   #indexMaps(section: Record<string, unknown>): void {
     const T = this.head.facts.tokens.length;
     const size = (T * (T + 1)) / 2;
-    const read = (name: string, n?: number): Float64Array => this.#reader.read(section[name], n);
+    const read = (name: string, n?: number): ColumnValues => this.#reader.read(section[name], n);
     const layers = read("layers");
-    const n = layers.length;
+    const n = this.#expect(layers.length);
     const heads = read("heads", n);
     const scales = read("scales", 2 * n);
     const patterns = read("patterns", n * size);
     const contributions = read("contributions", n * size);
-    const square = (values: Float64Array, i: number, scale: number): Float32Array => {
+    const square = (values: ColumnValues, i: number, scale: number): Float32Array => {
       const data = new Float32Array(T * T);
       let at = i * size;
       for (let query = 0; query < T; query++) for (let key = 0; key <= query; key++) data[query * T + key] = (values[at++] / STEPS) * scale;
@@ -569,8 +592,10 @@ export class StoredAnswers {
 
   #indexOther(section: Record<string, unknown>): void {
     this.#remember({}, section.question, () => {
-      const buffers = (Array.isArray(section.buffers) ? section.buffers : []).map((place) => this.#reader.bytesAt(place));
-      return unpack(section.answer, buffers);
+      const buffers = this.#reader.bytesAt(Array.isArray(section.buffers) ? section.buffers : []);
+      const answer = unpack(section.answer, buffers);
+      if (!isAnswer(readQuestion(section.question), answer)) throw malformed("an answer is none to its question");
+      return answer;
     });
   }
 
@@ -578,11 +603,15 @@ export class StoredAnswers {
   #layerMaps(layer: number): Answer<"layerMaps"> | undefined {
     const H = this.head.facts.model.nHeads;
     const T = this.head.facts.tokens.length;
+    // Before room is made for maps that are only claimed.
+    this.#index("maps");
+    this.#index("other");
+    for (let head = 0; head < H; head++) if (!this.#answers.has(questionKey({ kind: "maps", layer, head } as Question))) return undefined;
     const pattern = new Float32Array(H * T * T);
     const contributions = new Float32Array(H * T * T);
     for (let head = 0; head < H; head++) {
       const map = this.#stored({ kind: "maps", layer, head }) as Answer<"maps"> | undefined;
-      if (!map || !isTensor(map.pattern)) return undefined;
+      if (!map || ![map.pattern, map.contributions].every((one) => isTensor(one) && one.data.length === T * T)) return undefined;
       pattern.set(map.pattern.data, head * T * T);
       contributions.set(map.contributions.data, head * T * T);
     }
@@ -600,22 +629,24 @@ export class StoredAnswers {
     for (const section of this.#sections) {
       if (section.kind !== "contributions") continue;
       if (section.nHeads !== H) throw malformed("its heads are not those of the model");
-      const read = (name: string, n?: number): Float64Array => this.#reader.read(section[name], n);
+      const read = (name: string, n?: number): ColumnValues => this.#reader.read(section[name], n);
       const layers = read("layers");
       const n = layers.length;
+      if (n > facts.model.nLayers * T) throw malformed("it has more rows than there are tokens and layers");
       const [queries, residuals, ffns, biases, counts] = ["queries", "residuals", "ffns", "biases", "counts"].map((name) => read(name, n));
       const at = starts(counts);
       const keys = read("keys", at[n]);
       const terms = sharesOf(section.terms, read("terms", at[n] * H));
-      const weights = read("weights", at[n] * H).map((weight) => weight / STEPS);
+      const weights = Float32Array.from(read("weights", at[n] * H), (weight) => weight / STEPS);
       for (let i = 0; i < n; i++) {
         const own = Array.from(keys.subarray(at[i], at[i + 1]));
-        if (!within(layers[i], queries[i]) || own.some((key) => key > queries[i])) throw malformed("a row belongs to no token");
+        if (!within(layers[i], queries[i]) || own.some((key, j) => key > queries[i] || (j > 0 && key <= own[j - 1]))) throw malformed("a row belongs to no token");
         const range = [at[i] * H, at[i + 1] * H] as const;
         wholes.push({ layer: layers[i], query: queries[i], residual: residuals[i], ffn: ffns[i], bias: biases[i], keys: own, terms: terms.subarray(...range), weights: weights.subarray(...range) });
       }
       const pairLayers = read("pairLayers");
       const m = pairLayers.length;
+      if (m > facts.model.nLayers * T) throw malformed("it has more rows than there are tokens and layers");
       const [positions, pairFfns, pairResiduals] = ["pairPositions", "pairFfns", "pairResiduals"].map((name) => read(name, m));
       for (let i = 0; i < m; i++) {
         if (!within(pairLayers[i], positions[i])) throw malformed("a row belongs to no token");

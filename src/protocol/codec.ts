@@ -1,4 +1,4 @@
-import { ProtocolError } from "./version";
+import { ProtocolError, shown } from "./version";
 
 /**
  * How values with tensors cross the wire: the value itself as JSON, in which each tensor is a reference, and next to it
@@ -92,13 +92,13 @@ export function unpack(json: unknown, buffers: readonly (ArrayBufferView | Array
 function readReference(reference: unknown, buffers: readonly (ArrayBufferView | ArrayBuffer)[]): WireTensor {
   const { buffer, dtype, shape } = (reference ?? {}) as { buffer?: unknown; dtype?: unknown; shape?: unknown };
   if (typeof dtype !== "string" || !Object.hasOwn(ARRAYS, dtype)) {
-    throw new ProtocolError("malformed", `A tensor has the type ${JSON.stringify(dtype)}; known are ${Object.keys(ARRAYS).join(", ")}.`);
+    throw new ProtocolError("malformed", `A tensor has the type ${shown(dtype)}; known are ${Object.keys(ARRAYS).join(", ")}.`);
   }
   if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
-    throw new ProtocolError("malformed", `A tensor has the shape ${JSON.stringify(shape)}, which is not a list of sizes.`);
+    throw new ProtocolError("malformed", `A tensor has the shape ${shown(shape)}, which is not a list of sizes.`);
   }
   const bytes = typeof buffer === "number" ? buffers[buffer] : undefined;
-  if (bytes === undefined) throw new ProtocolError("malformed", `A tensor refers to buffer ${JSON.stringify(buffer)}, but ${buffers.length} came.`);
+  if (bytes === undefined) throw new ProtocolError("malformed", `A tensor refers to buffer ${shown(buffer)}, but ${buffers.length} came.`);
   const type = ARRAYS[dtype as WireDtype];
   const size = product(shape as number[]);
   if (bytes.byteLength !== size * type.BYTES_PER_ELEMENT) {

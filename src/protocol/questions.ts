@@ -1,9 +1,9 @@
-import type { WireTensor } from "./codec";
+import { isTensor, type WireTensor } from "./codec";
 import { parseNode } from "../model/names";
 import type { NodeName } from "../model/types";
 import type { TokenContrast } from "./selection";
 import { readContrast } from "./selection";
-import { ProtocolError } from "./version";
+import { ProtocolError, shown } from "./version";
 
 /**
  * Every question that a picture asks about one run, and the shape of its answer. The live kernel, a stored payload and
@@ -169,6 +169,7 @@ const component: Check = (value) => {
   const sub = c.kind === "attention" ? "head" : "neuron";
   const fits =
     (c.kind === "attention" || c.kind === "ffn") &&
+    Object.values(c).every((part) => typeof part !== "object") &&
     count(c.layer) === undefined &&
     count(c.position) === undefined &&
     (c[sub] === undefined || count(c[sub]) === undefined) &&
@@ -198,16 +199,57 @@ export function readQuestion(value: unknown): Question {
   const given = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const kind = given.kind;
   if (typeof kind !== "string" || !Object.hasOwn(CHECKS, kind)) {
-    throw new ProtocolError("malformed", `There is no question of kind ${JSON.stringify(kind) ?? "undefined"}; known are ${Object.keys(CHECKS).join(", ")}.`);
+    throw new ProtocolError("malformed", `There is no question of kind ${kind === undefined ? "undefined" : shown(kind)}; known are ${Object.keys(CHECKS).join(", ")}.`);
   }
   const question: Record<string, unknown> = { kind };
   for (const [name, check] of Object.entries(CHECKS[kind as QuestionKind]) as [string, Check][]) {
     const allowed = check(given[name]);
-    if (allowed !== undefined) throw new ProtocolError("malformed", `In a question of kind "${kind}", ${name} has to be ${allowed}, not ${JSON.stringify(given[name]) ?? "undefined"}.`);
+    if (allowed !== undefined) throw new ProtocolError("malformed", `In a question of kind "${kind}", ${name} has to be ${allowed}, not ${given[name] === undefined ? "undefined" : shown(given[name])}.`);
     if (given[name] !== undefined) question[name] = given[name];
   }
   if (kind === "second") question.question = readQuestion(given.question);
   return question as Question;
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
+/** JSON has no infinities: they come as null. */
+const isNumber = (value: unknown): boolean => typeof value === "number" || value === null;
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((text) => typeof text === "string");
+const isToken = (value: unknown): boolean => isObject(value) && typeof value.id === "number" && typeof value.text === "string";
+const areTokens = (value: unknown, ...numbers: readonly string[]): boolean => Array.isArray(value) && value.every((token) => isToken(token) && numbers.every((name) => isNumber((token as Record<string, unknown>)[name])));
+/** A tensor of one of the given types and number of axes. */
+const isTensorOf = (value: unknown, dtypes: readonly string[], axes: number): value is WireTensor => isTensor(value) && dtypes.includes(value.dtype) && value.shape.length === axes;
+const isWhole = (value: unknown, axes: number): value is WireTensor => isTensorOf(value, ["uint8", "uint16", "uint32", "int32"], axes);
+const isReal = (value: unknown, axes: number): value is WireTensor => isTensorOf(value, ["float32", "float64"], axes);
+const sameShape = (...tensors: readonly WireTensor[]): boolean => tensors.every(({ shape }) => shape.join() === tensors[0].shape.join());
+
+const isGrid = ({ tops, tokens, probabilities, entropies }: Readonly<Record<string, unknown>>): boolean =>
+  isWhole(tops, 2) && isReal(probabilities, 2) && isReal(entropies, 2) && sameShape(tops, probabilities, entropies) && areTokens(tokens) && tops.data.every((top: number) => top < (tokens as readonly unknown[]).length);
+const isMaps = ({ pattern, contributions }: Readonly<Record<string, unknown>>, axes: number): boolean => isReal(pattern, axes) && isReal(contributions, axes) && sameShape(pattern, contributions);
+
+/** For each kind of question, whether a value has the form of its answer. */
+const ANSWERS: { readonly [K in Exclude<QuestionKind, "second">]: (answer: Readonly<Record<string, unknown>>) => boolean } = {
+  routes: ({ from, threshold, renormalize, contrast: about, nodes, sources, targets, kinds, weights, headStarts, heads, headWeights }) =>
+    isTexts(from) && isNumber(threshold) && typeof renormalize === "boolean" && isTexts(nodes) && [sources, targets, kinds, headStarts, heads].every((column) => isWhole(column, 1)) && isReal(weights, 1) && isReal(headWeights, 1) &&
+    (about === undefined || (isObject(about) && isToken(about.token) && (about.versus === undefined || isToken(about.versus)))),
+  targets: ({ tokens }) => areTokens(tokens, "logit", "probability"),
+  lens: ({ tokens }) => areTokens(tokens, "logit", "probability", "rank"),
+  effect: ({ promoted, suppressed }) => areTokens(promoted, "score") && areTokens(suppressed, "score"),
+  heads: ({ contributions, weights }) => isReal(contributions, 1) && isReal(weights, 1) && sameShape(contributions, weights),
+  neurons: ({ neurons }) => Array.isArray(neurons) && neurons.every((one) => isObject(one) && typeof one.neuron === "number" && isNumber(one.activation) && isNumber(one.contribution)),
+  maps: (answer) => isMaps(answer, 2),
+  layerMaps: (answer) => isMaps(answer, 3),
+  grid: isGrid,
+  gridPart: isGrid,
+  headLabels: ({ patterns, labels, scores }) => isTexts(patterns) && isWhole(labels, 2) && isReal(scores, 2) && sameShape(labels, scores),
+  follow: ({ nodes, token, ranks, probabilities }) => isTexts(nodes) && isToken(token) && isWhole(ranks, 1) && isReal(probabilities, 1) && sameShape(ranks, probabilities) && ranks.shape[0] === (nodes as readonly unknown[]).length,
+};
+
+/** Whether a value that someone stored has the form of an answer to the question: whoever shows it may rely on that. */
+export function isAnswer(question: Question, answer: unknown): boolean {
+  if (!isObject(answer)) return false;
+  if (question.kind === "second") return isAnswer(question.question, answer.answer);
+  return ANSWERS[question.kind](answer);
 }
 
 /** The same text for the same question, whatever the order of its keys: the key of caches and payloads. */

@@ -2,7 +2,7 @@ import { parseNode } from "../model/names";
 import type { WireToken } from "./questions";
 import { initialSelection, readSelection } from "./selection";
 import type { Selection } from "./selection";
-import { checkVersion, ProtocolError } from "./version";
+import { checkVersion, ProtocolError, shown } from "./version";
 
 /** Module under which the front end registers models and views; equal to the npm package's name. */
 export const WIDGET_MODULE = "lm-transparency";
@@ -46,7 +46,7 @@ export function readRunFacts(value: unknown): RunFacts {
   for (const name of ["nLayers", "nHeads", "dFfn"] as const) {
     const n = model[name];
     if (!Number.isSafeInteger(n) || (n as number) < 0 || (name === "nLayers" && (n as number) > MAX_LAYERS)) {
-      throw new ProtocolError("malformed", `This output says that its model has ${name} = ${JSON.stringify(n) ?? "nothing"}, which cannot be drawn.`);
+      throw new ProtocolError("malformed", `This output says that its model has ${name} = ${shown(n)}, which cannot be drawn.`);
     }
   }
   if (!Array.isArray(facts.tokens) || facts.tokens.length === 0 || facts.tokens.length > MAX_TOKENS) {
@@ -113,9 +113,9 @@ export function selectionFor(facts: RunFacts, value: unknown): Selection {
 
 /** Why a CSS variable of a picture cannot be set; undefined where it can. Nothing that would fetch anything is a value. */
 export function styleProblem(name: string, value: unknown): string | undefined {
-  if (!/^--lmt-[a-z-]+$/.test(name)) return `${JSON.stringify(name)} is not a variable of a picture: their names begin with --lmt-, such as --lmt-attention.`;
+  if (!/^--lmt-[a-z-]+$/.test(name)) return `${shown(name)} is not a variable of a picture: their names begin with --lmt-, such as --lmt-attention.`;
   if (typeof value !== "string" || !/^[\w\s#%.,()+*/-]{1,200}$/.test(value) || /url|image|src|element|cross/i.test(value)) {
-    return `${name} is ${JSON.stringify(value) ?? String(value)}, but has to be a colour, length or list of fonts as CSS writes them, without quotes.`;
+    return `${name} is ${value === undefined ? "undefined" : shown(value)}, but has to be a colour, length or list of fonts as CSS writes them, without quotes.`;
   }
   return undefined;
 }

@@ -40,3 +40,14 @@ export function checkVersion(version: unknown, what: string): void {
     `${what} was written by ${age} lm-transparency (protocol ${version}; this one speaks ${PROTOCOL_VERSION}). Run the cell again, or install the matching version.`,
   );
 }
+
+/** A value for a sentence: its JSON, cut where it is long. */
+export function shown(value: unknown): string {
+  let text: string;
+  try {
+    text = JSON.stringify(typeof value === "string" ? value.slice(0, 200) : value) ?? "nothing";
+  } catch {
+    return "something nested without end";
+  }
+  return text.length > 100 ? `${text.slice(0, 99)}…` : text;
+}

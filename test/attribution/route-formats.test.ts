@@ -116,3 +116,42 @@ test("a damaged edge is named", async () => {
   expect(() => importRoutes(text.replace(/,residual,/, ",sideways,"))).toThrow('an edge is of kind "sideways"; kinds are attention, residual, ffn-in, ffn-out');
   expect(() => importRoutes(text.replace(/\nX0_0,/, "\nZ0_0,"))).toThrow('"Z0_0" is no node\'s name');
 });
+
+test.each([false, true])("a graph that no model has is refused, with parallel blocks: %s", async parallelBlocks => {
+  const run = await new ToyModel({ ...shape, parallelBlocks }).run([1, 2, 3]);
+  const graph = JSON.parse(exportRoutes(await run.routes({ from: "all", threshold: 0 }), "json")) as { readonly model: object; readonly nodes: { readonly name: string }[]; readonly edges: { readonly kind: string }[] };
+  const attention = graph.edges.find(({ kind }) => kind === "attention")!;
+  const block = graph.edges.find(({ kind }) => kind === "ffn-out")!;
+  const state = parallelBlocks ? "I" : "A";
+  const plus = (edge: object): Record<string, unknown> => ({ edges: [...graph.edges, edge] });
+  const none = `is none that a model${parallelBlocks ? " with parallel blocks" : ""} has`;
+  const changes: readonly (readonly [Record<string, unknown>, string])[] = [
+    [plus({ source: "X0_2", target: `${state}0_1`, kind: "attention", weight: 0.1 }), `the attention edge from X0_2 to ${state}0_1 ${none}`],
+    [plus({ source: "X0_0", target: `${state}1_1`, kind: "attention", weight: 0.1 }), `the attention edge from X0_0 to ${state}1_1 ${none}`],
+    [plus({ source: "I1_1", target: "I0_1", kind: "residual", weight: 0.1 }), `the residual edge from I1_1 to I0_1 ${none}`],
+    [plus({ source: "I0_1", target: "I0_1", kind: "residual", weight: 0.1 }), `the residual edge from I0_1 to I0_1 ${none}`],
+    [plus({ source: "X0_0", target: `${state}0_1`, kind: "residual", weight: 0.1 }), `the residual edge from X0_0 to ${state}0_1 ${none}`],
+    [plus({ source: "M0_1", target: "I1_1", kind: "ffn-out", weight: 0.1 }), `the ffn-out edge from M0_1 to I1_1 ${none}`],
+    [plus({ source: "I0_1", target: "M0_1", kind: "ffn-in", weight: 0.1 }), `the ffn-in edge from I0_1 to M0_1 ${none}`],
+    [plus(attention), "is there twice"],
+    [{ nodes: [...graph.nodes, graph.nodes[0]] }, `the node ${graph.nodes[0].name} is there twice`],
+    [{ nodes: [...graph.nodes, { name: "I2_0" }] }, "there is a node I2_0, and the model has only 2 layers"],
+    [{ nodes: [...graph.nodes, { name: `I0_${"9".repeat(400)}` }] }, "there is a node I0_999"],
+    [{ model: { ...graph.model, nLayers: 1e9 } }, "their model has 1000000000 layers, and only 1 to 1024 can be drawn"],
+    [{ model: { ...graph.model, nLayers: 0 } }, "their model has 0 layers"],
+    [{ model: { ...graph.model, nHeads: 1e9 } }, "their model has 1000000000 heads"],
+    [{ model: { ...graph.model, parallelBlocks: "no" } }, '"model" is missing or damaged'],
+    [{ model: { ...graph.model, more: [[[]]] } }, '"model" is missing or damaged'],
+    [{ from: [] }, '"from" is missing or damaged'],
+    [plus({ ...block, heads: { 0: 1 } }), "is there twice"],
+    [{ edges: [{ ...block, heads: { 0: 1 } }] }, "has heads, and only attention has them"],
+    [{ edges: [{ ...attention, heads: { 3: 0.1 } }] }, "names head 3, and the model has only 3"],
+    [{ edges: [{ ...attention, weight: -0.1 }] }, "has the weight -0.1, which is no share"],
+  ];
+  for (const [change, sentence] of changes) expect(() => importRoutes(JSON.stringify({ ...graph, ...change }))).toThrow(sentence);
+  if (parallelBlocks) expect(() => importRoutes(JSON.stringify({ ...graph, nodes: [...graph.nodes, { name: "A0_0" }] }))).toThrow("a model with parallel blocks has no state after attention");
+  const endless = JSON.stringify({ ...graph, edges: [], threshold: 0 }).replace('"threshold":0', '"threshold":1e999');
+  expect(() => importRoutes(endless)).toThrow('"threshold" is missing or damaged');
+  expect(() => importRoutes(JSON.stringify(graph).replace('"weight":', '"weight":1e999,"was":'))).toThrow("has the weight Infinity, which is no share");
+  expect(() => importRoutes(`{"nodes":[${"[".repeat(100_000)}${"]".repeat(100_000)}],"edges":[]}`)).toThrow("something nested without end is no node's name");
+});

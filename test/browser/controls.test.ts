@@ -148,7 +148,7 @@ async function ask(code: string): Promise<string> {
 
 /** Looks until it is so; then it is checked, so that a failure says what was there instead. */
 async function eventually(look: () => Promise<unknown>, expected: unknown): Promise<void> {
-  const end = Date.now() + 30_000;
+  const end = Date.now() + 90_000;
   let last: unknown;
   do {
     last = await look().catch((error: Error) => error.message);
@@ -166,7 +166,7 @@ beforeAll(async () => {
   const cells = ["import * as w from 'lm-transparency/ipywidgets';\nlet clicks = 0;", ...NAMES.map((name) => `const ${name}_ = ${CASES[name]?.make as string};\n${name === "Button" ? "Button_.on('click', () => { clicks++; });\n" : ""}${name}_`)];
   jupyter = await startJupyter({ files: { "controls.ipynb": makeNotebook(cells) } });
   notebook = await jupyter.open("controls.ipynb");
-  notebook.page.setDefaultTimeout(30_000);
+  notebook.page.setDefaultTimeout(90_000);
   await notebook.runAll();
 }, 300_000);
 afterAll(() => jupyter?.stop());
@@ -179,7 +179,7 @@ describe.each(NAMES)("%s", (name) => {
   const cell = (): Locator => notebook.outputs(cellOf(name));
 
   test("shows", async () => {
-    await cell().locator(".jupyter-widgets, [class*=widget-]").first().waitFor({ state: "attached", timeout: 60_000 });
+    await cell().locator(".jupyter-widgets, [class*=widget-]").first().waitFor({ state: "attached" });
     expect(await cell().innerText()).not.toContain("Error");
   });
 
@@ -199,7 +199,7 @@ describe.each(NAMES)("%s", (name) => {
 test("after a reload every control shows the same, and is alive", async () => {
   await notebook.save();
   await notebook.page.reload({ waitUntil: "domcontentloaded" });
-  await notebook.page.locator(".jp-Notebook .jp-Cell").first().waitFor({ timeout: 60_000 });
+  await notebook.page.locator(".jp-Notebook .jp-Cell").first().waitFor();
   await notebook.waitForKernel();
   const shown = async (): Promise<[string, unknown][]> => Promise.all(NAMES.map(async (name) => [name, await (CASES[name] as Case).read(notebook.outputs(cellOf(name)))]));
   await eventually(shown, NAMES.map((name) => [name, (CASES[name] as Case).shows]));
@@ -211,7 +211,7 @@ test("a second page on the same notebook shows the same, and each follows the ot
   const second = await notebook.page.context().newPage();
   await second.goto(notebook.page.url(), { waitUntil: "domcontentloaded" });
   const other = second.locator(".jp-Notebook .jp-Cell").nth(cellOf("IntText")).locator(".jp-OutputArea").first();
-  await other.locator("input").waitFor({ timeout: 60_000 });
+  await other.locator("input").waitFor();
   await eventually(() => other.locator("input").inputValue(), await ask("IntText_.value"));
   await enter("input", "55")(other);
   await eventually(() => value("input")(notebook.outputs(cellOf("IntText"))), "55");

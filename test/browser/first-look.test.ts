@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await jupyter?.stop();
   await model?.dispose();
-}, 30_000);
+}, 180_000);
 
 const cell = (name: string): number => {
   const index = cells.get(name);
@@ -107,7 +107,7 @@ test("a click on an FFN square shows the neurons that contributed most", async (
 
 test("looks right in the dark theme too, and nothing asked for anything outside the machine", async () => {
   await notebook.theme("dark");
-  await notebook.page.waitForTimeout(500);
+  await panel().locator("lmt-flow-graph[data-theme=dark]").waitFor();
   await notebook.screenshot("first-look-5-dark", notebook.cell(cell("flowGraph(run)")));
   await notebook.theme("light");
   expect(jupyter.outside).toEqual([]);

@@ -6,7 +6,7 @@ import { type Jupyter, makeNotebook, startJupyter } from "../support/jupyter";
 let jupyter: Jupyter;
 beforeAll(async () => {
   jupyter = await startJupyter({ files: { "a.ipynb": makeNotebook(["print(6 * 7)", "1 / 0", "'never'"], "python3") } });
-}, 60_000);
+}, 180_000);
 afterAll(() => jupyter?.stop(), 30_000);
 
 test("runs a notebook, reads outputs, saves, switches themes; no dialog and no request to anywhere", async () => {

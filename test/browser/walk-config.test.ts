@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import type { Browser } from "playwright-core";
 import { modelFolder } from "../support/fixtures";
-import { launchChromium, makeNotebook, refuseOutside, ROOT } from "../support/jupyter";
+import { BUSY_MS, launchChromium, makeNotebook, refuseOutside, ROOT } from "../support/jupyter";
 
 let folder: string;
 let browser: Browser;
@@ -16,13 +16,13 @@ const explorer = (name: string): string => path.join(ROOT, "explorer", name);
 beforeAll(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-config-"));
   browser = await launchChromium();
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await browser?.close();
   fs.rmSync(folder, { recursive: true, force: true });
   for (const name of [`${stem}.ipynb`, `${stem}-other.ipynb`]) fs.rmSync(explorer(name), { force: true });
   fs.rmSync(path.join(ROOT, ".cache", "explorer", `${stem}.ipynb`), { recursive: true, force: true });
-}, 30_000);
+}, 180_000);
 
 function start(file: string): { text(): string; until(pattern: RegExp): Promise<RegExpMatchArray>; ended: Promise<number | null>; stop(): void } {
   const env = { ...process.env };
@@ -57,6 +57,7 @@ test("the Explorer of a configuration opens by itself, once; paths are those of 
     expect(url).toContain(`explorer/${stem}.ipynb`);
     const outside: string[] = [];
     const context = await browser.newContext({ viewport: { width: 1400, height: 1000 } });
+    context.setDefaultTimeout(BUSY_MS);
     await refuseOutside(context, outside);
     const page = await context.newPage();
     await page.goto(url);
@@ -71,7 +72,7 @@ test("the Explorer of a configuration opens by itself, once; paths are those of 
     fs.writeFileSync(explorer(`${stem}-other.ipynb`), JSON.stringify({ ...makeNotebook(["1 + 1"]), metadata: { kernelspec: { name: "lm-transparency", display_name: "x" }, lmTransparencyRun: `explorer/${stem}-other.ipynb` } }));
     const other = await context.newPage();
     await other.goto(url.replace(`${stem}.ipynb`, `${stem}-other.ipynb`).replace("?", `?lmTransparencyRun=explorer/${stem}-other.ipynb&reset&`));
-    await other.locator(".jp-Notebook .jp-Cell").first().waitFor({ timeout: 60_000 });
+    await other.locator(".jp-Notebook .jp-Cell").first().waitFor();
     await other.waitForTimeout(4000);
     expect(await other.locator(".jp-Notebook:visible .jp-InputPrompt").first().textContent()).toBe("[ ]:");
     expect(outside).toEqual([]);

@@ -90,7 +90,7 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     // Prompt → graph.
     await tool.locator("lmt-prompt-bar select").selectOption(PROMPT);
     await expectText(chips(tool).nth(0), /The/);
-    await tool.locator("[data-edge][data-kind=attention]").first().waitFor({ timeout: 60_000 });
+    await tool.locator("[data-edge][data-kind=attention]").first().waitFor();
     const { tokens } = await state();
     expect(tokens.join("")).toContain("war lasted");
     expect(await chips(tool).count()).toBe(tokens.length);
@@ -152,12 +152,12 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
   }
 
   async function expectText(locator: Locator, text: RegExp): Promise<void> {
-    await locator.filter({ hasText: text }).waitFor({ timeout: 60_000 });
+    await locator.filter({ hasText: text }).waitFor();
   }
 
-  /** Until `read` gives `wanted`, or ten seconds are over. */
+  /** Until `read` gives `wanted`, or a minute is over. */
   async function expectEventually<T>(read: () => Promise<T>, wanted: T): Promise<void> {
-    for (const end = Date.now() + 10_000; ; await notebook.page.waitForTimeout(50)) {
+    for (const end = Date.now() + 60_000; ; await notebook.page.waitForTimeout(50)) {
       const value = await read();
       if (JSON.stringify(value) === JSON.stringify(wanted)) return;
       if (Date.now() > end) return void expect(value).toEqual(wanted);
@@ -182,7 +182,7 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     await expectRows();
     await notebook.run(at("panel"));
     await notebook.outputs(at("panel")).locator("lmt-model-panel").getByText("gpt2", { exact: true }).waitFor();
-  }, 60_000);
+  }, 180_000);
 
   test("tokens of other scripts, cut emoji and markup are shown as text", async () => {
     const own = tool.locator("lmt-prompt-bar textarea");
@@ -195,7 +195,7 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     expect(tokens.some((text) => /^<0x[0-9A-F]{2}>$/.test(text))).toBe(true);
     expect(alerts).toEqual([]);
     await notebook.screenshot(`walk-${app}-strange`);
-  }, 60_000);
+  }, 180_000);
 
   test("a prompt over the limit is refused before it is sent; the kernel would refuse it too", async () => {
     const own = tool.locator("lmt-prompt-bar textarea");
@@ -204,7 +204,7 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     expect(await own.getAttribute("aria-invalid")).toBe("true");
     expect(await tool.locator("lmt-prompt-bar button.main").isDisabled()).toBe(true);
     await own.fill("");
-  }, 30_000);
+  }, 180_000);
 
   test("follows the theme while it is shown; fits 400 pixels", async () => {
     const color = (): Promise<string> => tool.locator("lmt-explorer").evaluate((element) => getComputedStyle(element).color);
@@ -219,11 +219,10 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     await expectEventually(() => tool.locator("lmt-flow-graph").getAttribute("data-theme"), "light");
     const box = tool.locator("xpath=..");
     await box.evaluate((element) => (element.style.width = "400px"));
-    await notebook.page.waitForTimeout(300);
-    expect(await tool.evaluate((element) => element.scrollWidth)).toBeLessThanOrEqual(400);
+    await expectEventually(() => tool.evaluate((element) => element.clientWidth > 0 && element.scrollWidth <= 400), true);
     await notebook.screenshot(`walk-${app}-400`, tool);
     await box.evaluate((element) => (element.style.width = ""));
-  }, 60_000);
+  }, 180_000);
 
   test("another model is loaded from the menu, and the walk goes on with it", async () => {
     await tool.locator("lmt-model-panel select").first().selectOption("default");
@@ -239,9 +238,9 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     await tool.getByLabel("Hub id, folder or .gguf file").fill("/nowhere/at-all");
     await notebook.page.keyboard.press("Enter");
     const alert = tool.locator("lmt-control-status [role=alert]");
-    await alert.getByText("/nowhere/at-all").waitFor({ timeout: 60_000 });
+    await alert.getByText("/nowhere/at-all").waitFor();
     await alert.getByRole("button", { name: "Try again" }).click();
-    await alert.getByText("/nowhere/at-all").waitFor({ timeout: 60_000 });
+    await alert.getByText("/nowhere/at-all").waitFor();
     await notebook.screenshot(`walk-${app}-error`);
     await tool.locator("lmt-model-panel select").first().selectOption("tiny");
     await tool.locator("[data-edge][data-kind=attention]").first().waitFor({ timeout: 120_000 });

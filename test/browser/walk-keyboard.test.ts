@@ -149,7 +149,7 @@ test("feed-forward block, neuron, its tokens", async () => {
   await press("ArrowDown");
   expect((await selection()).neuron).not.toBeNull();
   await tool.locator("lmt-effect-table").getByText(/neuron \d+ of layer/).waitFor();
-}, 60_000);
+}, 180_000);
 
 test("state, its tokens, one of them followed and let go", async () => {
   await tabTo(/lmt-flow-graph svg/);
@@ -204,7 +204,7 @@ test("why one token rather than another, and back", async () => {
   await press("Enter");
   expect((await selection()).contrast).toBeNull();
   expect((await focused()).name).toContain("Why this prediction");
-}, 60_000);
+}, 180_000);
 
 test("a model that is not there: the error's button, and out of it again", async () => {
   await tabTo(/lmt-model-panel select Model/);
@@ -216,8 +216,7 @@ test("a model that is not there: the error's button, and out of it again", async
   await tabTo(/lmt-control-status button.*Try again/);
   await press("Enter");
   await tool.locator("lmt-control-status [role=alert]").getByText("/nowhere/at-all").waitFor();
-  await notebook.page.waitForTimeout(200);
-  expect((await focused()).inTool).toBe(true);
+  await eventually(focused, ({ inTool }) => expect(inTool).toBe(true));
   await tabTo(/lmt-model-panel select Model/);
   await press("ArrowUp");
   while ((await tool.locator("lmt-model-panel select").first().inputValue()) !== "tiny") await press("ArrowUp");

@@ -35,6 +35,8 @@ export class HubServer {
   readonly requests: string[] = [];
   /** Requests to `/cdn/SHA256` of files of any repository; as storage does, one that brings a token is refused. */
   readonly stored: { readonly range: string; readonly authorization?: string }[] = [];
+  /** Answers of the next requests whose path includes a text, first come first. */
+  readonly instead = new Map<string, ((request: IncomingMessage, response: ServerResponse) => void)[]>();
   /** Faults of the next requests of a file, first come first. */
   readonly faults = new Map<string, Fault[]>();
   private readonly server = createServer((request, response) => {
@@ -60,6 +62,8 @@ export class HubServer {
     const url = new URL(request.url ?? "/", "http://hub");
     const range = request.headers.range ?? "";
     this.requests.push(`${request.method} ${url.pathname} ${range}`);
+    const instead = [...this.instead].find(([text, answers]) => url.pathname.includes(text) && answers.length > 0)?.[1].shift();
+    if (instead !== undefined) return instead(request, response);
     if (url.pathname.startsWith("/cdn/")) {
       this.stored.push({ range, authorization: request.headers.authorization });
       const bytes = [...this.repos.values()].flatMap((repo) => Object.values(repo.files)).find((content) => `/cdn/${sha256(content)}` === url.pathname);

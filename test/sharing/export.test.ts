@@ -3,7 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { PAYLOAD_VERSION } from "../../src/payload/format";
-import { launchChromium, makeNotebook, ROOT } from "../support/jupyter";
+import { BUSY_MS, launchChromium, makeNotebook, ROOT } from "../support/jupyter";
 import { jupyter, type Made, makeHeadless, program, walk } from "./support";
 
 const CLI = path.join(ROOT, "dist", "cli", "main.js");
@@ -29,6 +29,7 @@ interface Opened {
 /** Opens a file; whatever is not that file is refused and remembered. */
 async function openFile(file: string): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width: 1300, height: 1400 } });
+  context.setDefaultTimeout(BUSY_MS);
   const tried: string[] = [];
   const url = `file://${file}`;
   await context.route(
@@ -53,7 +54,7 @@ async function works(name: string): Promise<void> {
   expect(size(name) - dataSize(html)).toBeLessThan(500_000);
   const { page, tried } = await openFile(path.join(made.folder, name));
   const picture = page.locator(".lm-transparency");
-  await picture.locator("lmt-flow-graph [data-node]").first().waitFor({ timeout: 60_000 });
+  await picture.locator("lmt-flow-graph [data-node]").first().waitFor();
   await walk(picture, made.said);
   expect(tried).toEqual([]);
   await page.context().close();
@@ -102,6 +103,7 @@ test("nbconvert --to latex includes the picture as PDF, without Inkscape", async
 test("the AMD module for VS Code loads, and asks for nothing but the widget base", async () => {
   const folder = path.join(ROOT, "share", "jupyter", "nbextensions", "lm-transparency");
   const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(BUSY_MS);
   await page.evaluate("window.made = []; window.define = (...given) => window.made.push(given); window.define.amd = {}; window.configured = []; window.requirejs = { config: (c) => window.configured.push(c) };");
   await page.addScriptTag({ path: path.join(folder, "index.js") });
   await page.addScriptTag({ path: path.join(folder, "extension.js") });

@@ -206,7 +206,7 @@ describe("JupyterLab with our kernel", () => {
 
 async function reload(page: Page): Promise<void> {
   await page.reload({ waitUntil: "domcontentloaded" });
-  await page.locator(".jp-Notebook .jp-Cell").first().waitFor({ timeout: 60_000 });
+  await page.locator(".jp-Notebook .jp-Cell").first().waitFor();
 }
 
 test("the saved notebook is small", () => {

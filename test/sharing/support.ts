@@ -115,7 +115,7 @@ const words = (text: string): string => text.replace(/\s+/g, " ").trim();
 export async function walk(root: Locator, said: Said): Promise<void> {
   const graph = root.locator("lmt-flow-graph").first();
   const edges = graph.locator("[data-edge]");
-  await graph.locator("[data-node]").first().waitFor({ timeout: 60_000 });
+  await graph.locator("[data-node]").first().waitFor();
   // Where the walk before ended is stored, too.
   const last = said.tokens.length - 1;
   await graph.locator(`[data-start="${last}"]`).first().dispatchEvent("click");
@@ -123,7 +123,7 @@ export async function walk(root: Locator, said: Said): Promise<void> {
 
   await graph.locator(`[data-node="${said.node}"]`).first().dispatchEvent("click");
   const row = root.locator("lmt-token-table tbody tr").first();
-  await row.waitFor({ timeout: 30_000 });
+  await row.waitFor();
   const best = said.lens[0];
   const read = words(await row.innerText());
   for (const part of [visibleText(best.text), percent(best.probability), score(best.logit)]) expect(read).toContain(words(part));
@@ -131,14 +131,14 @@ export async function walk(root: Locator, said: Said): Promise<void> {
 
   await graph.locator(`[data-edge^="${said.edge.source}>${said.edge.target}:attention"]`).last().dispatchEvent("click");
   const bar = root.locator(`lmt-head-bars [data-head="${said.head}"]`);
-  await bar.waitFor({ timeout: 30_000 });
+  await bar.waitFor();
   for (const [head, value] of said.heads.entries()) expect(words(await root.locator(`lmt-head-bars [data-head="${head}"]`).innerText())).toContain(weight(value));
   await bar.click();
   await effect(root, new RegExp(`head ${said.head} of layer`), said.headEffect);
 
   await graph.locator(`[data-ffn="${said.block.layer}_${said.block.position}"]`).first().dispatchEvent("click");
   const neuron = root.locator(`lmt-neuron-bars [data-neuron="${said.neurons[0].neuron}"]`);
-  await neuron.waitFor({ timeout: 30_000 });
+  await neuron.waitFor();
   expect(await root.locator("lmt-neuron-bars [data-neuron]").count()).toBe(said.neurons.length);
   for (const { neuron: n, contribution } of said.neurons.slice(0, 5)) expect(words(await root.locator(`lmt-neuron-bars [data-neuron="${n}"]`).innerText())).toContain(weight(contribution));
   await neuron.click();
@@ -155,7 +155,7 @@ export async function walk(root: Locator, said: Said): Promise<void> {
 }
 
 async function effect(root: Locator, title: RegExp, tokens: Said["headEffect"]): Promise<void> {
-  await root.locator("lmt-effect-table").getByText(title).first().waitFor({ timeout: 30_000 });
+  await root.locator("lmt-effect-table").getByText(title).first().waitFor();
   const rows = root.locator("lmt-effect-table table.promoted tbody tr");
   await expect_(async () => words(await rows.first().innerText().catch(() => "")).includes(words(visibleText(tokens[0].text))), `${tokens[0].text} promoted`, () => rows.first().innerText());
   const read = words(await rows.first().innerText());

@@ -3,7 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { Browser, BrowserContext } from "playwright-core";
 import { startGallery } from "./gallery";
-import { launchChromium, refuseOutside, ROOT } from "./jupyter";
+import { BUSY_MS, launchChromium, refuseOutside, ROOT } from "./jupyter";
 
 /** Names of all cases, read from the gallery's sources, so that each can be a test of its own. */
 export const galleryCases: readonly string[] = ["index.ts", ...fs.readdirSync(path.join(ROOT, "widgets/gallery")).filter((file) => file.endsWith("-cases.ts"))].flatMap((file) =>
@@ -31,6 +31,7 @@ export async function openGallery(): Promise<GalleryPages> {
     outside,
     async context({ width = 1400, height = 900, scale = 1 } = {}) {
       const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: scale, reducedMotion: "reduce" });
+      context.setDefaultTimeout(BUSY_MS);
       await refuseOutside(context, outside);
       return context;
     },

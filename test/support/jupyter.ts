@@ -34,6 +34,9 @@ export function chromiumPath(): string {
   return found;
 }
 
+/** How long a wait for something on a page may take: what an idle machine shows in a moment takes a busy one long. */
+export const BUSY_MS = 90_000;
+
 const CHROMIUM_ARGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
 
 export function launchChromium(env: Readonly<Record<string, string>> = {}): Promise<Browser> {
@@ -85,6 +88,7 @@ export class Jupyter {
   /** A fresh browser profile. */
   async context(options: { readonly width?: number; readonly height?: number } = {}): Promise<BrowserContext> {
     const context = await this.browser.newContext({ viewport: { width: options.width ?? 1400, height: options.height ?? 1000 }, acceptDownloads: true });
+    context.setDefaultTimeout(BUSY_MS);
     await refuseOutside(context, this.outside);
     return context;
   }
@@ -94,12 +98,12 @@ export class Jupyter {
     const page = await (await this.context(options)).newPage();
     const where = this.app === "lab" ? "lab/tree" : "notebooks";
     await page.goto(`${this.base}${where}/${name.split("/").map(encodeURIComponent).join("/")}?token=${this.token}&reset`, { waitUntil: "domcontentloaded" });
-    await page.locator(".jp-Notebook .jp-Cell").first().waitFor({ timeout: 60_000 });
+    await page.locator(".jp-Notebook .jp-Cell").first().waitFor();
     const notebook = new NotebookPage(page, this.app);
     if (options.kernel === "none") {
       // Where the notebook's kernel does not exist, Jupyter asks which other one to take.
       const dialog = page.locator(".jp-Dialog");
-      await dialog.waitFor({ timeout: 30_000 });
+      await dialog.waitFor();
       await dialog.locator("select").selectOption({ label: "No Kernel" });
       await dialog.locator("button.jp-mod-accept").click();
       await dialog.waitFor({ state: "detached" });
@@ -176,7 +180,7 @@ export class NotebookPage {
   }
 
   /** Until the kernel is connected and idle. */
-  async waitForKernel(timeout = 60_000): Promise<void> {
+  async waitForKernel(timeout = BUSY_MS): Promise<void> {
     const end = Date.now() + timeout;
     for (;;) {
       const status = await this.inPage((panel) => {

@@ -93,7 +93,10 @@ describe("answers", () => {
   test("a hidden element asks nothing until it is seen", async () => {
     await place("lmt-token-table", `(question) => (${LENS})`);
     await page.evaluate(() => ((document.querySelector("#graph-empty") as HTMLElement).style.display = "none"));
-    await page.waitForTimeout(100);
+    await eventually(
+      () => page.evaluate(() => (window as never as { t: { element: { inView: boolean } } }).t.element.inView),
+      (inView) => expect(inView).toBe(false),
+    );
     await set({ focus: { kind: "node", node: "I1_1" } });
     await page.waitForTimeout(200);
     expect(await asked()).toEqual([]);
@@ -213,8 +216,14 @@ describe("flow graph", () => {
 
   test("a graph on canvas is saved as SVG too: lines as an image, labels as text", async () => {
     const graph = await open("graph-huge");
-    await graph.locator("canvas").waitFor();
-    await page.waitForTimeout(500);
+    await eventually(
+      () =>
+        graph.locator("canvas").evaluate((canvas: HTMLCanvasElement) => {
+          const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+          return data.filter((value, i) => i % 4 === 3 && value > 0).length / (canvas.width * canvas.height);
+        }),
+      (inked) => expect(inked).toBeGreaterThan(0.05),
+    );
     const svg = await save(graph, "More", "Save as SVG");
     expect(svg).not.toMatch(/var\(--|class=|<script|href="(?!data:image\/png)/);
     expect(svg.match(/<image /g)?.length).toBe(1);
@@ -313,7 +322,11 @@ describe("the other parts", () => {
     const pointed = async (map: number, dx = 0): Promise<number[]> => {
       const box = (await maps.nth(map).boundingBox())!;
       await page.mouse.move(box.x + box.width * 0.4 + dx, box.y + box.height * 0.6);
-      await page.waitForTimeout(100);
+      // The move is there before the next frame, and the element is drawn when it says so.
+      await page.locator("#matrix-1024 lmt-token-matrix").evaluate(async (element) => {
+        await new Promise((done) => requestAnimationFrame(done));
+        await (element as never as { updateComplete: Promise<boolean> }).updateComplete;
+      });
       return (await readout.locator("sub").allInnerTexts()).map(Number);
     };
     const before = await pointed(0);

@@ -96,7 +96,7 @@ test("what cannot be selected is refused below the cell, and nothing changes", a
   expect(await says("refused")).toMatch(/^There is no node "I99_0": nodes are /);
   expect(await says("unknown")).toMatch(/^A selection has no "strat"; it has start, /);
   expect(await shown("begin").locator(".chip[aria-pressed=true]").getAttribute("data-start")).toBe("3");
-}, 60_000);
+}, 180_000);
 
 test("a class of one's own, and parts in a style sheet", async () => {
   await notebook.run(at("mine"));

@@ -84,6 +84,6 @@ test("cells set the selection and read it; a square shows neurons", async () => 
   expect(String(output.data?.["text/plain"])).toMatch(/start: 2/);
   await notebook.screenshot("walk-4-neurons");
   await notebook.theme("dark");
-  await notebook.page.waitForTimeout(500);
+  await panel().locator("lmt-flow-graph[data-theme=dark]").first().waitFor();
   await notebook.screenshot("walk-5-dark");
 }, 120_000);

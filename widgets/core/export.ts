@@ -139,9 +139,15 @@ export function saveSvg(svg: SVGSVGElement, fileName: string, beneath: readonly 
   download(new Blob([svgText(svg, beneath)], { type: "image/svg+xml" }), fileName);
 }
 
+/** An SVG document as an image's address. Half a character, which a token may end with, has no bytes. */
+export function svgAddress(svg: string): string {
+  const whole = svg.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+  return `data:image/svg+xml;charset=utf-8,${encodeURIComponent(whole)}`;
+}
+
 async function imageOf(svg: string): Promise<HTMLImageElement> {
   const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+  image.src = svgAddress(svg);
   await image.decode();
   return image;
 }

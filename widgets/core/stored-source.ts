@@ -8,11 +8,15 @@ import type { FlowSource } from "./source";
 const damaged = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}. Run the cell again.`);
 
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  let characters: string;
   try {
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    characters = atob(base64);
   } catch {
     throw damaged("it is not base64");
   }
+  const bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+  return bytes;
 }
 
 /** Inflates a zlib stream to exactly `size` bytes; stops where it would become more, whatever it claims. */

@@ -8,7 +8,7 @@ import "./head-bars";
 import "./neuron-bars";
 import { PanelElement } from "./panel";
 import "./prompt-strip";
-import "./token-matrix";
+import "./matrix/token-matrix";
 import "./token-table";
 
 /** From this width on the graph, the blocks, the tokens and the effect stand side by side, as in the paper's figure. */

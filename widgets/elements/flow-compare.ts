@@ -11,7 +11,7 @@ import { drawnRoutes, focusedEdge } from "../core/routes";
 import { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
-import type { FlowGraphElement } from "./flow-graph";
+import type { FlowGraphElement } from "./graph/flow-graph";
 import "./detail-panel";
 import type { MenuItem } from "./menu";
 import "./menu";

@@ -2,7 +2,7 @@
 import "./flow-panel";
 export * from "./detail-panel";
 export * from "./effect-table";
-export * from "./flow-graph";
+export * from "./graph/flow-graph";
 export * from "./flow-panel";
 export * from "./head-bars";
 export * from "./neuron-bars";
@@ -10,7 +10,7 @@ export * from "./prompt-strip";
 export * from "./token-table";
 export * from "./follow-chart";
 export * from "./lens-grid";
-export * from "./token-matrix";
+export * from "./matrix/token-matrix";
 export * from "./explorer";
 export * from "./control-status";
 export * from "./explore";

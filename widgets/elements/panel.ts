@@ -1,6 +1,6 @@
 import { css } from "lit";
 import { LmtElement } from "../core/element";
-import { FlowGraphElement } from "./flow-graph";
+import { FlowGraphElement } from "./graph/flow-graph";
 
 /** What elements have in common that put a graph and its surroundings onto one surface. */
 export abstract class PanelElement extends LmtElement {

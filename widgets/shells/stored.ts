@@ -2,6 +2,7 @@ import type { Answer, Question, QuestionKind, RunFacts } from "../../src/protoco
 import type { Payload } from "../../src/payload/format";
 import { readPayload } from "../../src/payload/format";
 import type { LmtElement } from "../core/element";
+import { svgAddress } from "../core/export";
 import { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { CachedSource } from "../core/source";
@@ -56,7 +57,7 @@ function stillElement(still: unknown): HTMLElement | undefined {
   const image = document.createElement("img");
   image.alt = "Still picture of the information flow";
   image.style.cssText = "max-width:100%;display:block;background:#fff";
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  image.src = svgAddress(text);
   return image;
 }
 

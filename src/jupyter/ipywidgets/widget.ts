@@ -12,6 +12,7 @@ import {
 } from "../comm-host";
 import { isPlainObject, joinBuffers, splitBuffers } from "./buffers";
 import { openWidgets, type RegisteredWidget } from "./registry";
+import { follow } from "../../signals";
 
 /** Version of the Jupyter widget messaging protocol that is spoken here. */
 export const WIDGET_PROTOCOL_VERSION = "2.1.0";
@@ -536,8 +537,7 @@ export class Widget<State extends object, Events extends object = object> implem
     }
     const controller = new AbortController();
     this.running.set(id, controller);
-    const cell = this.host.cell?.signal;
-    const signal = cell === undefined ? controller.signal : AbortSignal.any([controller.signal, cell]);
+    const { signal, release } = follow(controller.signal, this.host.cell?.signal);
     try {
       const answer = await handler({ payload, buffers, signal });
       respond({ payload: answer?.payload ?? null }, answer?.buffers);
@@ -545,6 +545,7 @@ export class Widget<State extends object, Events extends object = object> implem
       const code = error instanceof RequestError ? error.code : error instanceof Error ? error.name : "Error";
       respond({ error: { code, message: error instanceof Error ? error.message : String(error) } });
     } finally {
+      release();
       if (this.running.get(id) === controller) this.running.delete(id);
     }
   }

@@ -1,18 +1,14 @@
 import { existsSync } from "node:fs";
 import Module, { createRequire } from "node:module";
-import { dirname, extname, join } from "node:path";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Script } from "node:vm";
-import type { CompletionInfo } from "tslab/dist/converter";
+import type { CellState, Completion } from "./cell-compiler";
+import { IMPORT_META } from "./cell-names";
 import { CellSources, CellTypeError } from "./errors";
+import { importMeta, LocalModules } from "./local-modules";
 import type { Completeness, Inspection } from "./typescript-thread";
-import type { TypescriptService } from "./typescript-service";
-
-/** Node's own pieces of its CommonJS loader that a module made from text needs. */
-interface ModuleInternals {
-  new (id: string, parent?: Module): Module & { _compile(code: string, filename: string): void };
-  _nodeModulePaths(from: string): string[];
-}
+import { NO_CELLS, type TypescriptService } from "./typescript-service";
 
 export interface CellsOptions {
   readonly cwd: string;
@@ -30,15 +26,12 @@ export interface CellsOptions {
  * cells live, and `require`, which resolves from the notebook's folder.
  */
 export class Cells {
-  private declarations = "";
+  private state: CellState = NO_CELLS;
   /** Names that got a value since the newest cell began. */
   private readonly assigned = new Set<string | symbol>();
   private readonly variables: Record<string, unknown>;
   private readonly exports: Record<string, unknown>;
-  /** JavaScript of local TypeScript files and of `@module` cells, by path. */
-  private readonly localOutputs = new Map<string, string>();
-  private readonly localModules = new Map<string, Module>();
-  private readonly require: NodeJS.Require;
+  private readonly local: LocalModules;
   private readonly rootRequire: NodeJS.Require;
   /** ES modules with top-level await, which `require` refuses, once they were imported. */
   private readonly imported = new Map<string, unknown>();
@@ -59,7 +52,11 @@ export class Cells {
       },
     });
     this.rootRequire = createRequire(join(options.cwd, "cell.js"));
-    this.require = this.wrapRequire(this.rootRequire, options.cwd);
+    this.local = new LocalModules({
+      requireOther: (require, id) => this.requireOther(require, id),
+      find: (name, from) => options.typescript.askAsleep("find", { state: this.state, name, from }),
+      onSource: (frameName, path, map) => options.sources.addFile(frameName, path, map),
+    });
   }
 
   /**
@@ -72,50 +69,50 @@ export class Cells {
   async run(code: string, name: string, interrupt: Promise<never>, keep = true): Promise<unknown> {
     const { typescript, sources } = this.options;
     sources.add({ name, code });
-    const converted = await Promise.race([typescript.ask("convert", { declarations: this.declarations, code }), interrupt]);
-    for (const { path, data } of converted.sideOutputs ?? []) {
-      this.localOutputs.set(path, data);
-      this.localModules.delete(path);
-    }
+    const asked = typescript.ask("convert", { state: this.state, code }).then((answer) => {
+      // Also of a cell that was given up meanwhile: what was sent once is not sent again.
+      this.local.update(answer.modules);
+      return answer;
+    });
+    const converted = await Promise.race([asked, interrupt]);
     if (converted.diagnostics.length > 0) throw new CellTypeError(converted.diagnostics);
-    if (converted.moduleName !== undefined) return undefined;
     const { output, lastExpressionVar } = converted;
     if (output !== undefined && output !== "") {
-      sources.add({ name, code, ...(converted.maps === undefined ? {} : { maps: converted.maps }) });
-      await this.importAsyncModules(output);
+      sources.add({ name, code, ...(converted.map === undefined ? {} : { map: converted.map }) });
+      await this.importAsyncModules([output, ...converted.modules.map(({ code: text }) => text ?? "")]);
+      await Promise.race([this.local.prepare(converted.modules), interrupt]);
       // The compiler begins with `exports.a = exports.b = void 0`, which would take the old values away before there are new ones.
-      const hoisted = HOISTED.exec(output);
-      const names = [...(hoisted?.[0] ?? "").matchAll(/exports\.([^\s=]+) =/g)].map(([, one]) => one as string);
+      const names = [...output.matchAll(HOISTED)].flatMap(([line]) => [...line.matchAll(/exports\.([^\s=]+) =/g)].map(([, one]) => one as string));
       // The wrapper's line is before the first one, so that lines are those of the output.
-      const script = new Script(`(async function (exports, require) {\n${output.replace(HOISTED, ";")}\n})`, { filename: `${name}.js`, lineOffset: -1 });
-      const run = script.runInThisContext() as (exports: unknown, require: unknown) => Promise<unknown>;
+      const script = new Script(`(async function (exports, require, ${IMPORT_META}) {\n${output.replace(HOISTED, ";")}\n})`, { filename: `${name}.js`, lineOffset: -1 });
+      const run = script.runInThisContext() as (exports: unknown, require: unknown, meta: unknown) => Promise<unknown>;
+      const require = this.local.requireFor(join(this.options.cwd, "cell.js"), converted.imports);
+      const meta = importMeta(join(this.options.cwd, name), require);
       this.assigned.clear();
       try {
-        const result = interruptible(() => run(this.exports, this.require));
+        const result = interruptible(() => run(this.exports, require, meta));
         // Given up by an interrupt, it may still reject later; that is then nobody's concern.
         result.catch(() => {});
         await Promise.race([result, interrupt]);
       } catch (error) {
         // What failed after its last declaration leaves its variables, as in any other kernel: a model that took minutes to load, say.
-        if (keep && names.every((one) => one === lastExpressionVar || this.assigned.has(one))) this.declarations = converted.declOutput ?? "";
+        if (keep && names.every((one) => this.assigned.has(one))) this.state = converted.state;
         throw error;
       }
     }
-    if (keep) this.declarations = converted.declOutput ?? "";
+    if (keep) this.state = converted.state;
     if (lastExpressionVar === undefined) return undefined;
     const value = this.variables[lastExpressionVar];
     delete this.variables[lastExpressionVar];
-    // An anonymous function got the variable's name, which is none of the cell's.
-    if (typeof value === "function" && value.name === lastExpressionVar) Object.defineProperty(value, "name", { value: "", configurable: true });
     return await Promise.race([value, interrupt]);
   }
 
-  complete(code: string, position: number): Promise<CompletionInfo> {
-    return this.options.typescript.ask("complete", { declarations: this.declarations, code, position });
+  complete(code: string, position: number): Promise<Completion> {
+    return this.options.typescript.ask("complete", { state: this.state, code, position });
   }
 
   inspect(code: string, position: number): Promise<Inspection | null> {
-    return this.options.typescript.ask("inspect", { declarations: this.declarations, code, position });
+    return this.options.typescript.ask("inspect", { state: this.state, code, position });
   }
 
   isComplete(code: string): Promise<Completeness> {
@@ -137,46 +134,15 @@ export class Cells {
     return id === this.options.packageName || id.startsWith(`${this.options.packageName}/`);
   }
 
-  private wrapRequire(require: NodeJS.Require, folder: string): NodeJS.Require {
-    const load = (id: string): unknown => {
-      if (id === "tslab") return this.options.loadTslab();
-      const local = this.localModule(id, folder);
-      if (local !== undefined) return local.exports;
-      const imported = this.imported.get(id);
-      if (imported !== undefined) return imported;
-      if (this.isOwn(id)) return require(this.resolve(require, id));
-      return require(id);
-    };
-    return Object.assign(load, { resolve: require.resolve, main: require.main, extensions: require.extensions, cache: require.cache }) as NodeJS.Require;
-  }
-
-  private localModule(id: string, folder: string): Module | undefined {
-    let path = join(folder, id).replaceAll("\\", "/");
-    if (extname(path) !== ".js") path = path.replace(/\.tsx?$/, "") + ".js";
-    const loaded = this.localModules.get(path);
-    if (loaded !== undefined) return loaded;
-    const code = this.localOutputs.get(path);
-    if (code === undefined) return undefined;
-    const internals = Module as unknown as ModuleInternals;
-    const made = new internals(path);
-    made.filename = path;
-    made.paths = internals._nodeModulePaths(dirname(path));
-    const inner = this.wrapRequire(createRequire(path), dirname(path));
-    (made as { require: unknown }).require = inner;
-    // Before it runs: modules may import each other in a circle.
-    this.localModules.set(path, made);
-    try {
-      made._compile(code, path);
-    } catch (error) {
-      this.localModules.delete(path);
-      throw error;
-    }
-    return made;
+  private requireOther(require: NodeJS.Require, id: string): unknown {
+    if (id === "tslab") return this.options.loadTslab();
+    if (this.imported.has(id)) return this.imported.get(id);
+    return this.isOwn(id) ? require(this.resolve(require, id)) : require(id);
   }
 
   /** `require` loads ES modules, except those that await at their top: these are imported before the cell runs. */
-  private async importAsyncModules(output: string): Promise<void> {
-    for (const [, id] of output.matchAll(/\brequire\("([^"\n]+)"\)/g)) {
+  private async importAsyncModules(outputs: readonly string[]): Promise<void> {
+    for (const [, id] of outputs.flatMap((output) => [...output.matchAll(/\brequire\("([^"\n]+)"\)/g)])) {
       if (id === undefined || id.startsWith(".") || id === "tslab" || this.imported.has(id) || Module.isBuiltin(id)) continue;
       let path: string;
       try {
@@ -195,8 +161,8 @@ export class Cells {
   }
 }
 
-/** The compiler's first line in a module that exports something. */
-const HOISTED = /^(?:exports\.[^\s=]+ = )+void 0;$/m;
+/** The compiler's first lines in a module that exports something. */
+const HOISTED = /^(?:exports\.[^\s=]+ = )+void 0;$/gm;
 
 /** Calls `fn` so that SIGINT ends even a loop in it that never awaits. */
 function interruptible<T>(fn: () => T): T {

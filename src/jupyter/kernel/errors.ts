@@ -1,7 +1,6 @@
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { inspect, stripVTControlCharacters, types } from "node:util";
-import type { Diagnostic } from "tslab/dist/converter";
-import type { SourceMaps } from "./typescript-thread";
+import type { Diagnostic } from "./cell-compiler";
 
 /** What Jupyter shows of an error. `traceback` lines may carry ANSI colours. */
 export interface ErrorReport {
@@ -15,7 +14,8 @@ export interface CellSource {
   /** As stack frames name it: `cell [3]`. */
   readonly name: string;
   readonly code: string;
-  readonly maps?: SourceMaps;
+  /** Source map, as JSON, of the JavaScript that runs. */
+  readonly map?: string;
 }
 
 /** A line of a stack; with a cell, line and column in it (from 1). */
@@ -62,7 +62,9 @@ function place(diagnostic: Diagnostic): string {
 /** Cells that ran, by the name their stack frames carry; turns errors into reports that point into them. */
 export class CellSources {
   private readonly cells = new Map<string, CellSource>();
-  private readonly decoded = new WeakMap<CellSource, [SourceMap, SourceMap] | null>();
+  /** Local files that were run, by the name that stack frames give them. */
+  private readonly files = new Map<string, { readonly path: string; readonly map: string | undefined }>();
+  private readonly decoded = new WeakMap<object, SourceMap | null>();
 
   /** From now on stacks name places in cells, wherever they are shown, and leave out how the kernel came to run them. */
   install(): void {
@@ -78,8 +80,13 @@ export class CellSources {
     this.cells.set(cell.name, cell);
   }
 
+  addFile(frameName: string, path: string, map: string | undefined): void {
+    this.files.set(frameName, { path, map });
+  }
+
   clear(): void {
     this.cells.clear();
+    this.files.clear();
   }
 
   /** Never throws, whatever was thrown in the cell: that may be an object whose every property throws. */
@@ -145,26 +152,34 @@ export class CellSources {
     // With .js it is a place in what the cell was translated to, without it one in the cell.
     const at = /(cell \[[^\]]*\])(\.js)?:(\d+):(\d+)/.exec(text);
     const cell = at === null ? undefined : this.cells.get(at[1] as string);
-    if (at === null || cell === undefined) return text.includes(__dirname) || /\(node:vm:|sigintHandlersWrap/.test(text) ? undefined : { text, line: 0, column: 0 };
+    if (at === null || cell === undefined) {
+      if (text.includes(__dirname) || /\(node:vm:|sigintHandlersWrap/.test(text)) return undefined;
+      return { text: this.inFile(text), line: 0, column: 0 };
+    }
     const [line, column] = at[2] === undefined ? [Number(at[3]), Number(at[4])] : this.original(cell, Number(at[3]), Number(at[4]));
     if (line < 1) return undefined;
     // The object that holds the variables of all cells is a proxy.
     return { text: text.replace(at[0], `${cell.name}:${line}:${column}`).replace(/^(\s+at (?:async )?)Proxy\./, "$1"), cell, line, column };
   }
 
-  /** Line and column (from 1) in the cell for a place in the JavaScript that ran. */
-  private original(cell: CellSource, line: number, column: number): [number, number] {
-    let maps = this.decoded.get(cell);
-    if (maps === undefined) {
-      maps = cell.maps === undefined ? null : [decode(cell.maps[0]), decode(cell.maps[1])];
-      this.decoded.set(cell, maps);
+  /** A frame in what a local file was translated to names the place in the file. */
+  private inFile(text: string): string {
+    return text.replace(/(?<=\(|\bat (?:async )?)([^()]+?\.js):(\d+):(\d+)(?=\)?$)/, (whole, name: string, line: string, column: string) => {
+      const file = this.files.get(name);
+      return file === undefined ? whole : [file.path, ...this.original(file, Number(line), Number(column))].join(":");
+    });
+  }
+
+  /** Line and column (from 1) in the source for a place in the JavaScript that ran. */
+  private original(source: { readonly map?: string | undefined }, line: number, column: number): [number, number] {
+    let map = this.decoded.get(source);
+    if (map === undefined) {
+      map = source.map === undefined ? null : decode(source.map);
+      this.decoded.set(source, map);
     }
-    if (maps === null) return [line, column];
-    const [second, first] = maps;
-    const middle = lookUp(second, line - 1, column - 1);
-    const source = middle === undefined ? undefined : lookUp(first, middle[0], middle[1]);
-    // tslab puts one line before the cell, which makes it a module.
-    return source === undefined ? [0, 0] : [source[0], source[1] + 1];
+    if (map === null) return [line, column];
+    const [originalLine, originalColumn] = lookUp(map, line - 1, column - 1) ?? [-1, -1];
+    return [originalLine + 1, originalColumn + 1];
   }
 }
 

@@ -39,11 +39,40 @@ export class History {
   }
 }
 
-/** Patterns as IPython has them: `*`, `?` and `[abc]`, `[^abc]`. */
-function glob(pattern: string): RegExp {
-  const source = pattern.replace(/\[(\^?)([^\]]+)\]|[*?]|[.+^${}()|\\[\]]/g, (found, not?: string, set?: string) => {
-    if (set !== undefined) return `[${String(not)}${set.replace(/[\\^\]]/g, "\\$&")}]`;
-    return found === "*" ? "[^]*" : found === "?" ? "[^]" : `\\${found}`;
-  });
-  return new RegExp(`^${source}$`);
+/** Patterns as IPython has them: `*`, `?` and `[abc]`, `[^abc]`. Between two stars the first place that fits is the right one: nothing is tried twice. */
+function glob(pattern: string): { test(text: string): boolean } {
+  try {
+    return parsedGlob(pattern);
+  } catch {
+    // A set that runs backwards, as [b-a], holds nothing.
+    return { test: () => false };
+  }
+}
+
+function parsedGlob(pattern: string): { test(text: string): boolean } {
+  const pieces = [""];
+  for (const [found, not, set] of pattern.matchAll(/\[(\^?)([^\]]+)\]|[^]/g)) {
+    if (found === "*") pieces.push("");
+    else pieces[pieces.length - 1] += set !== undefined ? `[${String(not)}${set.replace(/[\\^\]]/g, "\\$&")}]` : found === "?" ? "[^]" : found.replace(/[.+^${}()|\\[\]]/g, "\\$&");
+  }
+  if (pieces.length === 1) {
+    const whole = new RegExp(`^${pieces[0]}$`);
+    return { test: (text) => whole.test(text) };
+  }
+  const first = new RegExp(`^${pieces[0]}`);
+  const last = new RegExp(`${pieces[pieces.length - 1]}$`);
+  const between = pieces.slice(1, -1).filter((piece) => piece !== "").map((piece) => new RegExp(piece, "g"));
+  return {
+    test(text) {
+      let at = first.exec(text)?.[0].length ?? -1;
+      for (const piece of between) {
+        if (at < 0) return false;
+        piece.lastIndex = at;
+        const match = piece.exec(text);
+        at = match ? match.index + match[0].length : -1;
+      }
+      // The rest is as long as the last piece at least, which then ends it.
+      return at >= 0 && last.test(text.slice(at));
+    },
+  };
 }

@@ -8,6 +8,7 @@ import { Router, XPublisher } from "zeromq";
 import { mimeBundle, ownerOf } from "../ipywidgets/mime";
 import { flushWidgets, serveWidgetControl } from "../ipywidgets/registry";
 import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonObject, type MimeBundle } from "../comm-host";
+import { INTERRUPT_CHECK } from "./cell-names";
 import { Cells } from "./cells";
 import { captureChildren } from "./child-output";
 import { cellOf, deletedCells } from "./shown";
@@ -17,7 +18,7 @@ import { CellSources, ExitError, InterruptedError } from "./errors";
 import { History } from "./history";
 import { Outputs, type RequestContext } from "./outputs";
 import { TypescriptService } from "./typescript-service";
-import { INTERRUPT_CHECK } from "./typescript-thread";
+
 import { newHeader, PROTOCOL_VERSION, Wire, WireError, type Header, type Message } from "./wire";
 
 /** What a Jupyter connection file holds. */
@@ -679,7 +680,7 @@ function kernelInfo(): JsonObject {
     }
   };
   const own = JSON.parse(readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8")) as { name: string; version: string };
-  const typescript = version("@tslab/typescript-for-tslab", require.resolve("tslab/package.json"));
+  const typescript = version("typescript");
   return {
     status: "ok",
     protocol_version: PROTOCOL_VERSION,

@@ -1,6 +1,13 @@
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
+import type { CellState } from "./cell-compiler";
 import type { TypescriptAnswer, TypescriptRequests, TypescriptThreadData } from "./typescript-thread";
+
+/** What a kernel begins with. */
+export const NO_CELLS: CellState = { declarations: "", kept: {}, modules: {} };
+
+/** How long to sleep for an answer: the thread may have a long check before it. */
+const PATIENCE_MS = 30_000;
 
 interface Pending {
   resolve(answer: never): void;
@@ -18,7 +25,7 @@ export class TypescriptService {
 
   /** Starts the thread and has it load everything that the first cell needs. */
   warmUp(): void {
-    this.ask("convert", { declarations: "", code: "1;" }).catch(() => {});
+    this.ask("convert", { state: NO_CELLS, code: "1;" }).catch(() => {});
   }
 
   ask<K extends keyof TypescriptRequests>(kind: K, request: TypescriptRequests[K]["request"]): Promise<TypescriptRequests[K]["answer"]> {
@@ -29,6 +36,28 @@ export class TypescriptService {
       this.pending.set(id, { resolve, reject });
       worker.postMessage({ id, kind, ...request });
     });
+  }
+
+  /** Asks and sleeps until the answer is there: for code that cannot wait. Throws where there is none within half a minute. */
+  askAsleep<K extends keyof TypescriptRequests>(kind: K, request: TypescriptRequests[K]["request"]): TypescriptRequests[K]["answer"] {
+    if (this.closed) throw new Error("The kernel is shutting down.");
+    const worker = (this.worker ??= this.start());
+    const { port1, port2 } = new MessageChannel();
+    const flag = new Int32Array(new SharedArrayBuffer(4));
+    try {
+      worker.postMessage({ id: ++this.nextId, kind, ...request, sleeper: { port: port2, flag } }, [port2]);
+      Atomics.wait(flag, 0, 0, PATIENCE_MS);
+      const received = receiveMessageOnPort(port1) as { message: TypescriptAnswer } | undefined;
+      if (received === undefined) {
+        // What it says later nobody would hear.
+        void worker.terminate();
+        throw new Error("The TypeScript service does not answer. It starts again with the next cell.");
+      }
+      if ("error" in received.message) throw new Error(`The TypeScript service failed: ${received.message.error}`);
+      return received.message.answer as TypescriptRequests[K]["answer"];
+    } finally {
+      port1.close();
+    }
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 /** BLOOM: ALiBi, a norm of the embedding. */
 import { ModelFileError } from "../errors";
 import type { Family } from "./family";
-import { BARE_TRANSFORMER, alibiSlopes, decoder, fusedAttention, headDim, plainFfn } from "./shared";
+import { BARE_TRANSFORMER, alibiSlopes, checkShape, decoder, fusedAttention, headDim, plainFfn } from "./shared";
 
 export const bloom: Family = {
   name: "bloom",
@@ -15,7 +15,7 @@ export const bloom: Family = {
   describe(config, weights) {
     const dModel = config.count("hidden_size", config.has("n_embed") ? config.count("n_embed") : undefined);
     const nHeads = config.count("n_head", config.has("num_attention_heads") ? config.count("num_attention_heads") : undefined);
-    const shape = {
+    const shape = checkShape(config, weights, {
       nLayers: config.count("n_layer", config.has("num_hidden_layers") ? config.count("num_hidden_layers") : undefined),
       nHeads,
       nKeyValueHeads: nHeads,
@@ -24,7 +24,7 @@ export const bloom: Family = {
       dFfn: 4 * dModel,
       dVocab: config.count("vocab_size"),
       maxPositions: config.count("seq_length", 2048),
-    };
+    });
     const epsilon = config.number("layer_norm_epsilon", 1e-5);
     const norm = (stem: string) => weights.layerNorm(stem, dModel, epsilon);
     const slopes = alibiSlopes(nHeads);

@@ -9,7 +9,7 @@ export const cohere: Family = {
   modelTypes: ["cohere"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 8192 });
+    const shape = shapeOf(config, weights, { maxPositions: 8192 });
     const epsilon = config.number("layer_norm_eps", 1e-5);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, theta: 500000, pairing: "interleaved" });
     const bias = config.flag("attention_bias", false);

@@ -1,15 +1,16 @@
 /** Falcon (7B, 40B, 180B, 11B, RW): fused matrices grouped by key/value head, parallel blocks, rotary or ALiBi. */
 import type { Config } from "../config";
 import { rotary } from "../rope";
+import type { WeightMap } from "../weight-map";
 import type { Family } from "./family";
 import { BARE_TRANSFORMER, alibiSlopes, checkShape, decoder, fusedAttention, ggufConfig, headDim, plainFfn } from "./shared";
 
-function shape(config: Config) {
+function shape(config: Config, weights: WeightMap) {
   const dModel = config.count("hidden_size", config.has("n_embed") ? config.count("n_embed") : undefined);
   const nHeads = config.count("num_attention_heads", config.has("n_head") ? config.count("n_head") : undefined);
   const grouped = config.flag("new_decoder_architecture", false);
   const single = !grouped && config.flag("multi_query", true);
-  return checkShape(config, {
+  return checkShape(config, weights, {
     nLayers: config.count("num_hidden_layers", config.has("n_layer") ? config.count("n_layer") : undefined),
     nHeads,
     nKeyValueHeads: grouped ? config.count("num_kv_heads", nHeads) : single ? 1 : nHeads,
@@ -27,7 +28,7 @@ export const falcon: Family = {
   activationKeys: ["activation"],
   prefixes: BARE_TRANSFORMER,
   describe(config, weights) {
-    const sizes = shape(config);
+    const sizes = shape(config, weights);
     const epsilon = config.number("layer_norm_epsilon", 1e-5);
     const bias = config.flag("bias", false);
     const grouped = config.flag("new_decoder_architecture", false);

@@ -8,7 +8,7 @@ export const gemma: Family = {
   modelTypes: ["gemma"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 8192, keyValueHeads: 16, headDim: 256 });
+    const shape = shapeOf(config, weights, { maxPositions: 8192, keyValueHeads: 16, headDim: 256 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions });
     const bias = config.flag("attention_bias", false);

@@ -13,7 +13,7 @@ const cap = (config: Config, key: string, fallback?: number): number | undefined
 /** Gemma 2, or Gemma 3, which is Gemma 2 with norms of query and key, other windows and two bases of rotary embedding. */
 export function describeGemma(family: "gemma2" | "gemma3", config: Config, weights: WeightMap): Architecture {
   const third = family === "gemma3";
-  const shape = shapeOf(config, {
+  const shape = shapeOf(config, weights, {
     maxPositions: third ? 131072 : 8192, keyValueHeads: 4, headDim: 256,
     // Configs of the models with vision leave these out of their text part.
     ...(third && { heads: 8, vocabulary: 262208 }),

@@ -9,7 +9,7 @@ export const gptNeox: Family = {
   // transformers 5 calls the output matrix lm_head inside; files of either name are found.
   prefixes: [["gpt_neox.", ""], ["embed_out.", "lm_head."]],
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 2048 });
+    const shape = shapeOf(config, weights, { maxPositions: 2048 });
     const epsilon = config.number("layer_norm_eps", 1e-5);
     const rope = rotary(config, {
       headDim: shape.dHead, maxPositions: shape.maxPositions,

@@ -2,14 +2,15 @@
 import { Config } from "../config";
 import { ModelFileError } from "../errors";
 import type { GgufMetadata } from "../gguf-metadata";
+import type { WeightMap } from "../weight-map";
 import type { Family } from "./family";
-import { BARE_TRANSFORMER, type Shape, decoder, fusedAttention, headDim, plainFfn } from "./shared";
+import { BARE_TRANSFORMER, type Shape, checkShape, decoder, fusedAttention, headDim, plainFfn } from "./shared";
 
 /** The shape under the keys of GPT-2's generation of configs (n_embd, n_head, …). */
-export function gpt2Shape(config: Config, defaults: { readonly maxPositions: number }): Shape {
+export function gpt2Shape(config: Config, weights: WeightMap, defaults: { readonly maxPositions: number }): Shape {
   const dModel = config.count("n_embd");
   const nHeads = config.count("n_head");
-  return {
+  return checkShape(config, weights, {
     nLayers: config.count("n_layer"),
     nHeads,
     nKeyValueHeads: nHeads,
@@ -18,7 +19,7 @@ export function gpt2Shape(config: Config, defaults: { readonly maxPositions: num
     dFfn: config.count("n_inner", 4 * dModel),
     dVocab: config.count("vocab_size"),
     maxPositions: config.count("n_positions", config.count("n_ctx", defaults.maxPositions)),
-  };
+  });
 }
 
 export const gpt2: Family = {
@@ -29,7 +30,7 @@ export const gpt2: Family = {
     if (config.flag("add_cross_attention", false)) throw new ModelFileError(`${config.origin}: GPT-2 with cross-attention (add_cross_attention) is not supported; decoder-only models are.`);
   },
   describe(config, weights) {
-    const shape = gpt2Shape(config, { maxPositions: 1024 });
+    const shape = gpt2Shape(config, weights, { maxPositions: 1024 });
     const epsilon = config.number("layer_norm_epsilon", 1e-5);
     const scale = config.flag("scale_attn_weights", true) ? 1 / Math.sqrt(shape.dHead) : 1;
     const byLayer = config.flag("scale_attn_by_inverse_layer_idx", false);

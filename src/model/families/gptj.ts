@@ -10,7 +10,7 @@ export const gptj: Family = {
   modelTypes: ["gptj"],
   prefixes: BARE_TRANSFORMER,
   describe(config, weights) {
-    const shape = gpt2Shape(config, { maxPositions: 2048 });
+    const shape = gpt2Shape(config, weights, { maxPositions: 2048 });
     const epsilon = config.number("layer_norm_epsilon", 1e-5);
     const rope = rotary(new Config(config.origin, {}), {
       headDim: shape.dHead, maxPositions: shape.maxPositions, pairing: "interleaved", partial: config.count("rotary_dim", 64) / shape.dHead,

@@ -8,7 +8,7 @@ export const llama: Family = {
   modelTypes: ["llama"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 2048 });
+    const shape = shapeOf(config, weights, { maxPositions: 2048 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, divisors: ropeDivisors(weights) });
     const bias = config.flag("attention_bias", false);

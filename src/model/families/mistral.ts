@@ -8,7 +8,7 @@ export const mistral: Family = {
   modelTypes: ["mistral"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 131072, keyValueHeads: 8 });
+    const shape = shapeOf(config, weights, { maxPositions: 131072, keyValueHeads: 8 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions });
     const window = slidingWindow(config, 4096);

@@ -15,7 +15,7 @@ export const olmo: Family = {
     if (config.has("clip_qkv")) throw new ModelFileError(`${config.origin}: OLMo with clip_qkv is not supported; OLMo 1B (which has none) and OLMo 2 are.`);
   },
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 2048 });
+    const shape = shapeOf(config, weights, { maxPositions: 2048 });
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions });
     const bias = config.flag("attention_bias", false);
     return decoder(weights, shape, {

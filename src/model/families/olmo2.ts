@@ -15,7 +15,7 @@ export const olmo2: Family = {
   modelTypes: ["olmo2"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 2048 });
+    const shape = shapeOf(config, weights, { maxPositions: 2048 });
     const epsilon = config.number("rms_norm_eps", 1e-5);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions });
     const bias = config.flag("attention_bias", false);

@@ -2,7 +2,7 @@
 import type { Norm } from "../architecture";
 import { ModelFileError } from "../errors";
 import type { Family } from "./family";
-import { attention, decoder, headDim, plainFfn } from "./shared";
+import { attention, checkShape, decoder, headDim, plainFfn } from "./shared";
 
 /** Rows before the first position in the table of learned positions. */
 const POSITION_OFFSET = 2;
@@ -20,7 +20,7 @@ export const opt: Family = {
   describe(config, weights) {
     const dModel = config.count("hidden_size");
     const nHeads = config.count("num_attention_heads");
-    const shape = {
+    const shape = checkShape(config, weights, {
       nLayers: config.count("num_hidden_layers"),
       nHeads,
       nKeyValueHeads: nHeads,
@@ -29,7 +29,7 @@ export const opt: Family = {
       dFfn: config.count("ffn_dim"),
       dVocab: config.count("vocab_size"),
       maxPositions: config.count("max_position_embeddings", 2048),
-    };
+    });
     const bias = config.flag("enable_bias", true);
     const learned = config.flag("layer_norm_elementwise_affine", true);
     const norm = (stem: string): Norm => (learned ? weights.layerNorm(stem, dModel, 1e-5) : { kind: "layernorm", epsilon: 1e-5 });

@@ -26,7 +26,7 @@ export const phi: Family = {
   modelTypes: ["phi"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 2048 });
+    const shape = shapeOf(config, weights, { maxPositions: 2048 });
     const epsilon = config.number("layer_norm_eps", 1e-5);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, partial: 0.5 });
     const normed = config.flag("qk_layernorm", false);

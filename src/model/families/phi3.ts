@@ -14,7 +14,7 @@ export const phi3: Family = {
   prefixes: BARE_MODEL,
   ropeAliases: ALIASES,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 4096 });
+    const shape = shapeOf(config, weights, { maxPositions: 4096 });
     const epsilon = config.number("rms_norm_eps", 1e-5);
     const longrope = weights.gguf && weights.has("rope_factors_long.weight")
       ? { short: weights.values("rope_factors_short.weight"), long: weights.values("rope_factors_long.weight") }

@@ -17,7 +17,7 @@ export const qwen2: Family = {
   modelTypes: ["qwen2"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 32768, keyValueHeads: 32 });
+    const shape = shapeOf(config, weights, { maxPositions: 32768, keyValueHeads: 32 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, divisors: ropeDivisors(weights) });
     const window = qwenWindows(config, shape.nLayers);

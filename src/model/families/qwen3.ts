@@ -9,7 +9,7 @@ export const qwen3: Family = {
   modelTypes: ["qwen3"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 32768, keyValueHeads: 32, headDim: 128 });
+    const shape = shapeOf(config, weights, { maxPositions: 32768, keyValueHeads: 32, headDim: 128 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, divisors: ropeDivisors(weights) });
     const bias = config.flag("attention_bias", false);

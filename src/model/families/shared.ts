@@ -30,10 +30,10 @@ export interface ShapeDefaults {
 }
 
 /** The shape under the keys that most configs share (hidden_size, num_attention_heads, …). */
-export function shapeOf(config: Config, defaults: ShapeDefaults): Shape {
+export function shapeOf(config: Config, weights: WeightMap, defaults: ShapeDefaults): Shape {
   const dModel = config.count("hidden_size");
   const nHeads = config.count("num_attention_heads", defaults.heads);
-  return checkShape(config, {
+  return checkShape(config, weights, {
     nLayers: config.count("num_hidden_layers"),
     nHeads,
     nKeyValueHeads: config.count("num_key_value_heads", config.given("num_key_value_heads") ? nHeads : (defaults.keyValueHeads ?? nHeads)),
@@ -51,7 +51,9 @@ export function headDim(config: Config, dModel: number, nHeads: number): number 
   return dModel / nHeads;
 }
 
-export function checkShape(config: Config, shape: Shape): Shape {
+/** Every shape goes through here, before anything of its size is made. */
+export function checkShape(config: Config, weights: WeightMap, shape: Shape): Shape {
+  weights.checkSizes(config.origin, shape);
   if (shape.nHeads % shape.nKeyValueHeads !== 0) {
     throw new ModelFileError(`${config.origin}: ${shape.nHeads} attention heads cannot share ${shape.nKeyValueHeads} key/value heads.`);
   }

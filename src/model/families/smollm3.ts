@@ -8,7 +8,7 @@ export const smollm3: Family = {
   modelTypes: ["smollm3"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 32768, keyValueHeads: 4 });
+    const shape = shapeOf(config, weights, { maxPositions: 32768, keyValueHeads: 4 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, theta: 2000000, divisors: ropeDivisors(weights) });
     const bias = config.flag("attention_bias", false);

@@ -15,7 +15,7 @@ export const stablelm: Family = {
   modelTypes: ["stablelm"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 4096, keyValueHeads: 32 });
+    const shape = shapeOf(config, weights, { maxPositions: 4096, keyValueHeads: 32 });
     const epsilon = config.number("layer_norm_eps", 1e-5);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, partial: config.number("rope_pct", 0.25) });
     const parallel = config.flag("use_parallel_residual", false);

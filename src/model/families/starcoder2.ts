@@ -8,7 +8,7 @@ export const starcoder2: Family = {
   modelTypes: ["starcoder2"],
   prefixes: BARE_MODEL,
   describe(config, weights) {
-    const shape = shapeOf(config, { maxPositions: 4096, keyValueHeads: 2 });
+    const shape = shapeOf(config, weights, { maxPositions: 4096, keyValueHeads: 2 });
     const epsilon = config.number("norm_epsilon", 1e-5);
     const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions });
     const bias = config.flag("use_bias", true);

@@ -1,8 +1,8 @@
 import { interpolateLab } from "d3-interpolate";
 import type { ZoomTransform } from "d3-zoom";
-import type { FlowLayout, ModelFacts } from "../../src/protocol";
-import { parseNode, stateKinds } from "../../src/protocol";
-import type { DrawnEdge, DrawnRoutes } from "../core/routes";
+import type { FlowLayout, ModelFacts } from "../../../src/protocol";
+import { parseNode, stateKinds } from "../../../src/protocol";
+import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
 
 /** Colours as the theme resolves them. */
 export interface Palette {

@@ -1,0 +1,408 @@
+import { html, nothing } from "lit";
+import type { PropertyValues, TemplateResult } from "lit";
+import type { NodeName, NodePlace, WireToken } from "../../../src/protocol";
+import { nodeName, routesQuestion, visibleText } from "../../../src/protocol";
+import { Ask } from "../../core/ask";
+import { define, LmtElement } from "../../core/element";
+import type { ShownPicture } from "../../core/export";
+import type { DrawnRoutes } from "../../core/routes";
+import { comparedRoutes, drawnRoutes } from "../../core/routes";
+import { sentenceOf } from "../../core/source";
+import { ZoomController } from "../../core/zoom";
+import type { MenuItem } from "../menu";
+import "../trace-bar";
+import { CanvasLayer } from "./canvas";
+import { saveEdges, saveGraph } from "./export";
+import type { Highlight, Scene } from "./figure";
+import { drawContent, drawHighlights, placeFigure, prepareFigure } from "./figure";
+import type { Place, Plot } from "./geometry";
+import { GraphGeometry, idleLayers, pointOf } from "./geometry";
+import { Hover } from "./hover";
+import type { Coloring } from "./ink";
+import { edgeColor } from "./ink";
+import type { GraphKeys } from "./keyboard";
+import { cursorPlace, movedCursor, nextEdge, pressed } from "./keyboard";
+import { comparisonLegend, routesLegend } from "./legend";
+import type { Mark } from "./marks";
+import { focusMark, markFocus, placeName } from "./marks";
+import { markAt, markOnCanvas, startAt } from "./pick";
+import { Announcer, describedMark } from "./speech";
+import { graphStyles } from "./styles";
+import { graphToolbar } from "./toolbar";
+import { firstView, pannable, towards, wholeView, zoomLimits } from "./views";
+
+/** Above this many states, or edges, the grid is drawn on a canvas: a browser moves about as many SVG marks within a frame. */
+const CANVAS_STATES = 2500;
+const CANVAS_EDGES = 2500;
+const MAX_HEIGHT = 780;
+const LENS_TOP = 30;
+
+/**
+ * The information flow routes of one token: a grid of states, one column a token and one band a layer, with the edges
+ * that passed the threshold. Writes `start`, `focus`, `threshold` and `renormalize` of the shared selection.
+ *
+ * Attributes for tests and styles: `data-node`, `data-edge` (`source>target:kind`), `data-ffn` (`layer_position`), `data-start`.
+ * Parts: `toolbar`, `figure`, `legend`.
+ */
+export class FlowGraphElement extends LmtElement {
+  static override styles = [LmtElement.styles, graphStyles];
+  static override parts = ["toolbar", "figure", "legend"];
+  static override properties = {
+    ...LmtElement.properties,
+    bare: { type: Boolean },
+    collapsed: { attribute: false },
+    compact: { type: Boolean },
+    colorBy: { attribute: "color-by" },
+    other: { attribute: false },
+    otherTokens: { attribute: false },
+    noTrace: { type: Boolean, attribute: "no-trace" },
+    maxHeight: { type: Number, attribute: "max-height" },
+  };
+
+  /** No toolbar and no legend: someone else has the controls. */
+  declare bare: boolean;
+  /** Layers that are drawn flat. */
+  declare collapsed: ReadonlySet<number>;
+  /** Draw layers flat through which nothing but the residual stream passes. */
+  declare compact: boolean;
+  /** What colours attention edges: their "contribution", the "head" that contributes most, or the "label" of that head: what it attends to. */
+  declare colorBy: string;
+  /** Routes of another run to compare with, drawn as a difference: what only one of the two has stands out. */
+  declare other: DrawnRoutes | undefined;
+  /** Tokens of the other run: where they differ, a label names both. */
+  declare otherTokens: readonly WireToken[] | undefined;
+  /** Do not show what the routes are of: a surrounding element does. */
+  declare noTrace: boolean;
+  /** Height of the figure in CSS pixels above which it pans. */
+  declare maxHeight: number;
+
+  readonly #routes = new Ask(this, () => routesQuestion(this.selected));
+  readonly #hovered = new Ask(this, () => {
+    const node = this.#hover.rested;
+    return node === undefined ? undefined : { kind: "lens" as const, node, normalize: this.selected.normalize, topK: LENS_TOP };
+  });
+  readonly #labels = new Ask(this, () => (this.colorBy === "label" ? { kind: "headLabels" as const } : undefined));
+
+  readonly #hover = new Hover(this);
+  readonly #geometry = new GraphGeometry();
+  readonly #announcer = new Announcer(this);
+  readonly #zoom: ZoomController<SVGSVGElement> = new ZoomController(this, { grabs: () => this.#pannable, moved: () => this.#place() });
+  readonly #canvas = new CanvasLayer(this, () => {
+    const [plot, scene, canvas] = [this.#plot, this.#scene, this.renderRoot.querySelector("canvas")];
+    return plot && scene && canvas ? { canvas, plot, scene, transform: this.#zoom.transform } : undefined;
+  });
+
+  #drawn: { readonly answer: unknown; readonly routes: DrawnRoutes | undefined; readonly error: string } | undefined;
+  #difference: { readonly own: DrawnRoutes; readonly other: DrawnRoutes; readonly routes: DrawnRoutes } | undefined;
+  /** As it was drawn last. */
+  #plot: Plot | undefined;
+  /** What the picture was made for; made again when any of it is another. */
+  #drawnFor: readonly unknown[] = [];
+  /** Sizes for which the view was chosen. */
+  #fitted = "";
+  /** Where the keyboard is. */
+  #cursor: Mark | undefined;
+
+  constructor() {
+    super();
+    this.bare = false;
+    this.collapsed = new Set();
+    this.compact = false;
+    this.colorBy = "contribution";
+    this.other = undefined;
+    this.otherTokens = undefined;
+    this.noTrace = false;
+    this.maxHeight = MAX_HEIGHT;
+  }
+
+  /** This run's own routes; undefined before the first answer. */
+  get routes(): DrawnRoutes | undefined {
+    return this.#drawn?.routes;
+  }
+
+  /** What is drawn: the routes, or their difference to others. */
+  get #shown(): DrawnRoutes | undefined {
+    const own = this.#drawn?.routes;
+    if (!own || !this.other) return own;
+    if (this.#difference?.own !== own || this.#difference.other !== this.other) {
+      this.#difference = { own, other: this.other, routes: comparedRoutes(own, this.other) };
+    }
+    return this.#difference.routes;
+  }
+
+  /** The node at which the routes begin. */
+  get #begin(): NodeName {
+    return this.selected.origin ?? nodeName("I", (this.source?.facts.model.nLayers ?? 1) - 1, this.selected.start);
+  }
+
+  get #onCanvas(): boolean {
+    const facts = this.source?.facts;
+    return facts !== undefined && (facts.tokens.length * (2 * facts.model.nLayers + 1) > CANVAS_STATES || (this.#shown?.edges.length ?? 0) > CANVAS_EDGES);
+  }
+
+  get #coloring(): Coloring {
+    return { by: this.colorBy, dark: this.dataset.theme === "dark", nHeads: this.source?.facts.model.nHeads ?? 0, labels: this.#labels.value };
+  }
+
+  get #scene(): Scene | undefined {
+    const facts = this.source?.facts;
+    const coloring = this.#coloring;
+    return facts && { facts, routes: this.#shown, begin: this.#begin, start: this.selected.start, onCanvas: this.#onCanvas, color: (edge) => edgeColor(coloring, edge) };
+  }
+
+  get #svg(): SVGSVGElement | null {
+    return this.renderRoot.querySelector<SVGSVGElement>("svg.plot");
+  }
+
+  get #pannable(): boolean {
+    return this.#plot !== undefined && pannable(this.#plot, this.#zoom.transform.k);
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    super.willUpdate(changed);
+    if (changed.has("source")) {
+      this.#cursor = undefined;
+      this.#hover.forget();
+    }
+    const answer = this.#routes.value;
+    const facts = this.source?.facts;
+    if (!facts || !answer) {
+      this.#drawn = undefined;
+    } else if (this.#drawn?.answer !== answer) {
+      try {
+        this.#drawn = { answer, routes: drawnRoutes(answer, facts.model, facts.tokens.length), error: "" };
+      } catch (error) {
+        this.#drawn = { answer, routes: undefined, error: sentenceOf(error) };
+      }
+    }
+    if (!facts) return;
+    this.#geometry.label(facts, this.otherTokens);
+    const routes = this.#shown;
+    const flat = this.compact && routes ? idleLayers(routes, facts.model.nLayers, this.collapsed) : this.collapsed;
+    this.#geometry.arrange(facts, this.width, this.maxHeight, flat);
+  }
+
+  protected override render(): TemplateResult {
+    const facts = this.source?.facts;
+    if (!facts) return html`<div class="note">No run to show yet.</div>`;
+    const error = this.#drawn?.error;
+    return html`
+      ${this.bare
+        ? nothing
+        : html`${this.#renderToolbar()}
+          ${this.noTrace ? nothing : html`<lmt-trace-bar .source=${this.source} .selection=${this.store} .answered=${this.#routes.value?.contrast}></lmt-trace-bar>`}`}
+      ${error ? html`<div class="error" role="alert">${error}</div>` : this.#routes.state === "error" ? this.#routes.renderStatus() : nothing} ${this.#labels.state === "error" ? this.#labels.renderStatus() : nothing}
+      <div class="figure" part="figure">
+        <div class="busy" ?data-on=${this.#routes.state === "loading" || this.#labels.state === "loading"}></div>
+        ${this.#onCanvas ? html`<canvas></canvas>` : nothing}
+        <svg
+          class="plot"
+          role="application"
+          tabindex="0"
+          aria-roledescription="information flow graph"
+          aria-label=${`Information flow of ${facts.tokens.length} tokens through ${facts.model.nLayers} layers, ending at ${this.selected.origin === null ? "" : `${this.selected.origin}, `}token ${this.selected.start}, ${visibleText(facts.tokens[this.selected.start]?.text ?? "")}`}
+          aria-describedby="keys"
+          @keydown=${this.#key}
+          @pointermove=${this.#pointerMove}
+          @pointerleave=${this.#pointerLeave}
+          @click=${this.#click}
+        ></svg>
+        ${this.#renderTip()}
+      </div>
+      <div class="visually-hidden" id="keys">
+        Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, T at this state, plus and minus zoom, Escape clears.
+      </div>
+      <div class="visually-hidden" role="status" aria-live="polite">${this.#announcer.text}</div>
+      ${this.bare ? nothing : this.other ? comparisonLegend(this.#shown) : routesLegend(this.#shown, this.#coloring)}
+    `;
+  }
+
+  #renderToolbar(): TemplateResult {
+    return graphToolbar({
+      selected: this.selected,
+      menu: this.#menu,
+      select: (change) => this.select(change),
+      zoom: (factor) => this.#zoom.by(factor),
+      showAll: () => this.#showAll(),
+    });
+  }
+
+  #renderTip(): TemplateResult | typeof nothing {
+    const { mark } = this.#hover;
+    const facts = this.source?.facts;
+    if (!mark || !facts) return nothing;
+    const best = mark.kind === "node" && this.#hovered.answered?.node === mark.node ? this.#hovered.value?.tokens[0] : undefined;
+    return html`<div class="tip" style=${this.#hover.tipStyle(this.width)} aria-hidden="true">${describedMark(mark, { facts, routes: this.#shown }, this.#coloring, best)}</div>`;
+  }
+
+  protected override updated(): void {
+    // What is hovered or under the cursor changes often, the rest seldom: only then is it drawn again.
+    const { layout, texts } = this.#geometry;
+    const inputs = [this.#svg, layout, texts, this.#shown, this.#begin, this.width, this.colorBy, this.#labels.value, this.dataset.theme, this.#onCanvas];
+    if (inputs.every((value, i) => value === this.#drawnFor[i])) return this.#drawHighlights();
+    this.#drawnFor = inputs;
+    this.#canvas.forget();
+    this.#draw();
+  }
+
+  #draw(): void {
+    const plot = this.#geometry.plot(this.width, this.maxHeight);
+    const scene = this.#scene;
+    const svg = this.#svg;
+    if (!plot || !scene || !svg || this.width === 0) return;
+    this.#plot = plot;
+    svg.setAttribute("width", String(plot.width));
+    svg.setAttribute("height", String(plot.height));
+    prepareFigure(svg);
+    this.#zoom.attach([svg]);
+    this.#zoom.limit(zoomLimits(plot));
+    const size = `${plot.inner.width}x${plot.inner.height}:${plot.layout.width}x${plot.layout.height}`;
+    if (this.#fitted !== size) {
+      this.#fitted = size;
+      this.#zoom.to(firstView(plot, scene.start));
+    }
+    drawContent(svg, plot, scene);
+    this.#drawHighlights();
+    this.#place();
+  }
+
+  /** What is hovered, under the keyboard's cursor, selected. */
+  #drawHighlights(): void {
+    const svg = this.#svg;
+    if (!svg || !this.#plot) return;
+    const cursor = this.shadowRoot?.activeElement === svg ? this.#cursor : undefined;
+    const marks = [
+      { mark: this.#hover.mark, role: "hover" as const },
+      { mark: cursor, role: "cursor" as const },
+      { mark: focusMark(this.selected.focus, this.#shown), role: "chosen" as const },
+    ];
+    drawHighlights(svg, this.#plot, marks.filter((highlight): highlight is Highlight => highlight.mark !== undefined));
+  }
+
+  /** Puts everything where the zoom says. */
+  #place(): void {
+    const [svg, plot, scene] = [this.#svg, this.#plot, this.#scene];
+    if (!svg || !plot || !scene) return;
+    placeFigure(svg, plot, scene, this.#zoom.transform);
+    if (scene.onCanvas) this.#canvas.paint();
+  }
+
+  #showAll(): void {
+    if (this.#plot) this.#zoom.to(wholeView(this.#plot));
+  }
+
+  /** Where a state, the middle of an edge, a square or a start triangle is drawn, in CSS pixels of the window; undefined before there is a picture. */
+  whereIs(what: Place): { readonly x: number; readonly y: number } | undefined {
+    const at = this.#plot && pointOf(this.#plot.layout, what);
+    const bounds = this.#svg?.getBoundingClientRect();
+    if (!this.#plot || !at || !bounds) return undefined;
+    const { margin } = this.#plot;
+    const { x, y, k } = this.#zoom.transform;
+    return { x: bounds.left + margin.left + x + k * at.x, y: what.kind === "start" ? bounds.top + 12 : bounds.top + margin.top + y + k * at.y };
+  }
+
+  /** Pans so that something is in view; it stays where it is if it is. */
+  reveal(what: Place): void {
+    const by = this.#plot && towards(this.#plot, this.#zoom.transform, what);
+    if (by) this.#zoom.move(...by);
+  }
+
+  /** What lies under the pointer, which is at a place of the figure. */
+  #markAt(event: MouseEvent, at: { readonly x: number; readonly y: number }): Mark | undefined {
+    const mark = markAt(event, this.#shown);
+    if (mark !== undefined) return mark ?? undefined;
+    return this.#onCanvas && this.#plot ? markOnCanvas(at, this.#plot, this.#zoom.transform, this.#shown) : undefined;
+  }
+
+  readonly #pointerMove = (event: PointerEvent): void => {
+    if (event.buttons !== 0) return;
+    const at = placeOf(event);
+    const mark = this.#markAt(event, at);
+    if ((!mark && !this.#hover.mark) || this.#hover.move(mark, at)) return;
+    const tip = this.renderRoot.querySelector<HTMLElement>(".tip");
+    if (tip) tip.style.cssText = this.#hover.tipStyle(this.width);
+  };
+
+  readonly #pointerLeave = (): void => this.#hover.leave();
+
+  readonly #click = (event: MouseEvent): void => {
+    const start = startAt(event);
+    if (start !== undefined) return this.select({ start });
+    const mark = this.#markAt(event, placeOf(event));
+    if (!mark) return;
+    this.#cursor = mark;
+    this.#choose(mark);
+  };
+
+  #choose(mark: Mark): void {
+    this.select({ focus: markFocus(mark), head: null, neuron: null });
+    this.dispatchEvent(new CustomEvent("lmt-select", { detail: markFocus(mark), bubbles: true, composed: true }));
+  }
+
+  readonly #key = (event: KeyboardEvent): void => {
+    const facts = this.source?.facts;
+    if (!facts) return;
+    const { start } = this.selected;
+    const place = (): NodePlace => cursorPlace(this.#cursor, facts, start);
+    const keys: GraphKeys = {
+      move: (arrow) => this.#point(movedCursor(this.#cursor, arrow, facts, start)),
+      edge: (step) => {
+        const next = nextEdge(this.#cursor, place(), step, this.#shown);
+        if (next) this.#point(next);
+        else this.#announcer.say(`No edge of the routes enters ${placeName(place())}.`);
+      },
+      block: () => {
+        const { layer, position } = place();
+        if (layer >= 0) this.#point({ kind: "ffn", layer, position });
+      },
+      start: () => this.select({ start: place().position }),
+      trace: () => this.select({ origin: placeName(place()) }),
+      choose: () => this.#choose(this.#cursor ?? { kind: "node", node: placeName(place()) }),
+      clear: () => this.select({ focus: null, head: null, neuron: null }),
+      zoom: (factor) => this.#zoom.by(factor),
+      showAll: () => this.#showAll(),
+    };
+    pressed(event, keys);
+  };
+
+  /** Moves the keyboard's cursor and says what is there. */
+  #point(mark: Mark): void {
+    this.#cursor = mark;
+    void this.#announcer.describe(mark, { facts: this.source?.facts, routes: this.#shown }, async (node) => {
+      const answer = await this.source?.ask({ kind: "lens", node, normalize: this.selected.normalize, topK: LENS_TOP });
+      return this.#cursor === mark ? answer?.tokens[0] : undefined;
+    });
+  }
+
+  get #menu(): readonly MenuItem[] {
+    return [
+      { label: "Flatten idle layers", checked: this.compact, run: () => (this.compact = !this.compact) },
+      { label: "Colour by head", checked: this.colorBy === "head", run: () => (this.colorBy = this.colorBy === "head" ? "contribution" : "head") },
+      { label: "Colour by what heads attend to", checked: this.colorBy === "label", run: () => (this.colorBy = this.colorBy === "label" ? "contribution" : "label") },
+      { label: "Save as SVG", run: () => void this.save("svg") },
+      { label: "Save as PNG", run: () => void this.save("png") },
+      { label: "Save edges as CSV", run: () => void this.save("csv") },
+    ];
+  }
+
+  /** What is drawn now; undefined before anything is. */
+  get picture(): ShownPicture | undefined {
+    const svg = this.#svg;
+    return svg ? { svg, beneath: [...this.renderRoot.querySelectorAll("canvas")] } : undefined;
+  }
+
+  /** Downloads the picture as it is shown, or its edges as a table. In an SVG, what is on canvas is an image beneath the labels. */
+  async save(format: "svg" | "png" | "csv"): Promise<void> {
+    if (format === "csv") return saveEdges(this.#shown, this.other !== undefined);
+    const { picture } = this;
+    if (picture) await saveGraph(picture, format);
+  }
+}
+
+/** Where an event is, in CSS pixels of the figure. */
+function placeOf(event: MouseEvent): { readonly x: number; readonly y: number } {
+  const bounds = (event.currentTarget as Element).getBoundingClientRect();
+  return { x: event.clientX - bounds.left, y: event.clientY - bounds.top };
+}
+
+define("lmt-flow-graph", FlowGraphElement);

@@ -1,0 +1,114 @@
+import type { FlowLayout, Focus, RunFacts, WireToken } from "../../../src/protocol";
+import { COLLAPSED, comfortableLayerHeight, flowLayout, parseNode, shortText } from "../../../src/protocol";
+import type { DrawnRoutes } from "../../core/routes";
+
+/** Labels of tokens rise to the right by so many degrees. */
+export const LABEL_ANGLE = 38;
+const MIN_COLUMN = 20;
+
+/** Space for labels around the grid. */
+interface Margin {
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+  readonly left: number;
+}
+
+/** Where everything is, at scale 1; lengths in CSS pixels. */
+export interface Plot {
+  readonly layout: FlowLayout;
+  readonly margin: Margin;
+  /** Labels of the tokens. */
+  readonly texts: readonly string[];
+  readonly width: number;
+  readonly height: number;
+  /** Without the margins: the part in which the grid is seen. */
+  readonly inner: { readonly width: number; readonly height: number };
+}
+
+/** Something in the graph, or a start triangle. */
+export type Place = Focus | { readonly kind: "start"; readonly position: number };
+
+/** Labels and layout of a graph, each made again only when it is for something else. */
+export class GraphGeometry {
+  #labelled: { readonly facts: RunFacts; readonly others: readonly WireToken[] | undefined; readonly texts: readonly string[]; readonly margin: Margin } | undefined;
+  #layout: FlowLayout | undefined;
+  #layoutFor: readonly unknown[] = [];
+
+  /** The layout; undefined before there is one. */
+  get layout(): FlowLayout | undefined {
+    return this.#layout;
+  }
+
+  get texts(): readonly string[] {
+    return this.#labelled?.texts ?? [];
+  }
+
+  /** @param others tokens of another run: where they differ, a label names both */
+  label(facts: RunFacts, others: readonly WireToken[] | undefined): void {
+    if (this.#labelled?.facts === facts && this.#labelled.others === others) return;
+    // Cut once: finding where letters end is slow, and labels are placed in every frame.
+    const texts = facts.tokens.map((token, position) => {
+      const other = others?.[position];
+      return other === undefined || other.id === token.id ? shortText(token.text, 14) : `${shortText(token.text, 8)} | ${shortText(other.text, 8)}`;
+    });
+    const longest = texts.reduce((most, label) => Math.max(most, [...label].length), 2);
+    const slope = (LABEL_ANGLE * Math.PI) / 180;
+    const margin = {
+      top: 24,
+      right: 14,
+      bottom: Math.ceil(longest * 7.3 * Math.sin(slope)) + 26,
+      left: Math.max(40, Math.ceil([...(texts[0] ?? "")].length * 7.3 * Math.cos(slope)) - 4),
+    };
+    this.#labelled = { facts, others, texts, margin };
+  }
+
+  /** @param flat layers that are drawn flat */
+  arrange(facts: RunFacts, width: number, maxHeight: number, flat: ReadonlySet<number>): void {
+    if (!this.#labelled) return;
+    const { left, right } = this.#labelled.margin;
+    const room = Math.max(80, width - left - right);
+    const wanted = [facts, room, [...flat].join(), maxHeight];
+    if (this.#layout && wanted.every((value, i) => value === this.#layoutFor[i])) return;
+    this.#layoutFor = wanted;
+    this.#layout = flowLayout({
+      nTokens: facts.tokens.length,
+      nLayers: facts.model.nLayers,
+      parallelBlocks: facts.model.parallelBlocks,
+      columnWidth: Math.max(MIN_COLUMN, Math.min(118, room / facts.tokens.length)),
+      layerHeight: comfortableLayerHeight(facts.model.nLayers - (1 - COLLAPSED) * flat.size),
+      collapsed: flat,
+    });
+  }
+
+  /** Undefined before the graph is labelled and arranged. */
+  plot(width: number, maxHeight: number): Plot | undefined {
+    const layout = this.#layout;
+    if (!layout || !this.#labelled) return undefined;
+    const { texts, margin } = this.#labelled;
+    const height = Math.min(maxHeight, layout.height + margin.top + margin.bottom);
+    return { layout, margin, texts, width, height, inner: { width: Math.max(1, width - margin.left - margin.right), height: height - margin.top - margin.bottom } };
+  }
+}
+
+/** Layers through which nothing but the residual stream passes, beside those that are drawn flat anyway. */
+export function idleLayers(routes: DrawnRoutes, nLayers: number, others: ReadonlySet<number>): ReadonlySet<number> {
+  const busy = new Set<number>();
+  for (const edge of routes.edges) if (edge.kind === "ffn-out" || (edge.kind === "attention" && edge.from.position !== edge.to.position)) busy.add(edge.to.layer);
+  const flat = new Set(others);
+  for (let layer = 0; layer < nLayers; layer++) if (!busy.has(layer)) flat.add(layer);
+  return flat;
+}
+
+/** A state, the middle of an edge, a square or a start triangle in the layout's own coordinates; undefined for names that are none. */
+export function pointOf(layout: FlowLayout, what: Place): { readonly x: number; readonly y: number } | undefined {
+  if (what.kind === "start") return { x: layout.x(what.position), y: 0 };
+  if (what.kind === "ffn") return layout.point({ kind: "M", layer: what.layer, position: what.position });
+  const place = parseNode(what.kind === "node" ? what.node : what.source);
+  if (!place) return undefined;
+  const target = what.kind === "edge" ? parseNode(what.target) : undefined;
+  if (!target) return layout.point(place);
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  line.setAttribute("d", layout.path(place, target, "attention"));
+  return line.getPointAtLength(line.getTotalLength() / 2);
+}

@@ -1,0 +1,44 @@
+import { html } from "lit";
+import type { TemplateResult } from "lit";
+import { weight } from "../../core/format";
+import type { DrawnRoutes } from "../../core/routes";
+import type { Coloring } from "./ink";
+import { edgeWidth, headColor, labelColor, strength } from "./ink";
+
+/** Legend of a comparison. */
+export function comparisonLegend(routes: DrawnRoutes | undefined): TemplateResult {
+  const largest = (routes?.edges ?? []).reduce((most, edge) => Math.max(most, Math.abs(edge.delta ?? 0)), 0);
+  return html`<div class="legend" part="legend">
+    <span><svg width="26" height="10" aria-hidden="true"><path class="edge more" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in A</span>
+    <span><svg width="26" height="10" aria-hidden="true"><path class="edge less" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in B</span>
+    <span>thicker and stronger: larger difference, up to ${weight(largest)}</span>
+  </div>`;
+}
+
+/** Four weights of one kind of edge. */
+function ramp(name: string): TemplateResult {
+  return html`<svg width="44" height="10" aria-hidden="true">
+    ${[0.1, 0.35, 0.65, 1].map((value, i) => {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      path.setAttribute("class", `edge ${name}`);
+      path.setAttribute("d", `M${2 + i * 11},5h8`);
+      path.setAttribute("style", `--w:${strength(value)};stroke-width:${edgeWidth(name, value)}`);
+      return path;
+    })}
+  </svg>`;
+}
+
+export function routesLegend(routes: DrawnRoutes | undefined, { by, dark, labels }: Coloring): TemplateResult {
+  const heads = by === "head" ? [...new Set((routes?.edges ?? []).flatMap((edge) => (edge.heads.length ? [edge.heads[0].head] : [])))].sort((a, b) => a - b) : [];
+  return html`<div class="legend" part="legend">
+    ${by === "label" && labels
+      ? html`${labels.patterns.map((name, label) => html`<span><span class="swatch"><i style="background:${labelColor(label, dark)}"></i></span>${name} heads</span>`)}<span>${ramp("attention")} other attention</span>`
+      : heads.length
+        ? html`<span>attention by head ${heads.slice(0, 32).map((head) => html`<span class="swatch"><i style="background:${headColor(head, dark)}"></i>${head}</span>`)}</span>`
+        : html`<span>${ramp("attention")} attention</span>`}
+    <span>${ramp("ffn-in")} feed-forward ■</span>
+    <span>${ramp("residual")} residual</span>
+    <span>thicker and stronger: larger contribution</span>
+    <span>▼ start token</span>
+  </div>`;
+}

@@ -1,0 +1,40 @@
+import { html } from "lit";
+import type { TemplateResult } from "lit";
+import type { Selection } from "../../../src/protocol";
+import type { MenuItem } from "../menu";
+import "../menu";
+
+export interface GraphToolbar {
+  readonly selected: Pick<Selection, "threshold" | "renormalize">;
+  readonly menu: readonly MenuItem[];
+  select(change: Partial<Selection>): void;
+  zoom(factor: number): void;
+  showAll(): void;
+}
+
+export function graphToolbar({ selected: { threshold, renormalize }, menu, select, zoom, showAll }: GraphToolbar): TemplateResult {
+  return html`<div class="toolbar" part="toolbar">
+    <label
+      >Threshold
+      <input
+        type="range"
+        min="0"
+        max=${Math.max(0.2, threshold)}
+        step="0.005"
+        .value=${String(threshold)}
+        aria-label="Contribution threshold"
+        @input=${(event: Event) => select({ threshold: Number((event.target as HTMLInputElement).value) })}
+      />
+      <output>${threshold.toFixed(3).replace(/0$/, "")}</output></label
+    >
+    <label title="Scale the contributions that passed the threshold so that they sum to 1"
+      ><input type="checkbox" .checked=${renormalize} @change=${(event: Event) => select({ renormalize: (event.target as HTMLInputElement).checked })} />Renormalise</label
+    >
+    <span class="end">
+      <button @click=${() => zoom(1 / 1.4)} aria-label="Zoom out" title="Zoom out (−)">−</button>
+      <button @click=${() => zoom(1.4)} aria-label="Zoom in" title="Zoom in (+, or Ctrl and wheel)">+</button>
+      <button @click=${() => showAll()} aria-label="Show all" title="Show all (0)">⤢</button>
+      <lmt-menu label="More" .items=${menu}></lmt-menu>
+    </span>
+  </div>`;
+}
