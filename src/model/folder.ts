@@ -2,12 +2,13 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { because, systemCode } from "../system/errors";
-import { readTextFile } from "../system/read";
+import { readFileBytes, readTextFile } from "../system/read";
 import { Config } from "./config";
 import { ModelFileError, list } from "./errors";
 import type { Tokenizer } from "./files";
 import { parseJson } from "./json";
 import { readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
+import { fileText } from "./text";
 import { createTokenizer, noTokenizer, pairTokenizer } from "./tokenizer";
 
 /** What a folder or repository holds, by the names of its files. */
@@ -154,10 +155,11 @@ async function readJson(path: string): Promise<unknown> {
 
 /** The text of a model's small file. Throws `ModelFileError`. */
 async function readText(path: string): Promise<string> {
-  return readTextFile(path, MAX_TEXT).catch((error: unknown) => {
+  const bytes = await readFileBytes(path, MAX_TEXT).catch((error: unknown) => {
     const { cause, message } = error as Error;
     throw new ModelFileError(systemCode(cause) === "ENOENT" ? `${path} is missing.` : message);
   });
+  return fileText(path, bytes);
 }
 
 /** Bytes of a config or tokenizer; the largest in use have 40 MB. */

@@ -39,13 +39,21 @@ export function openPlainFile(path: string): { readonly fd: number; readonly siz
  * @throws FileError, one sentence; its `cause` is the system's error
  */
 export async function readTextFile(path: string, most = 2 ** 29): Promise<string> {
+  return (await readFileBytes(path, most)).toString("utf8");
+}
+
+/**
+ * The bytes of a plain file of at most `most` bytes.
+ * @throws FileError, one sentence; its `cause` is the system's error
+ */
+export async function readFileBytes(path: string, most = 2 ** 29): Promise<Buffer> {
   try {
     const { fd, size } = openPlainFile(path);
     closeSync(fd);
     if (size > most) throw new FileError(`${path} cannot be read: it has ${size} bytes, and at most ${most} are expected.`);
     const handle = await open(path, "r");
     try {
-      return await handle.readFile("utf8");
+      return await handle.readFile();
     } finally {
       await handle.close();
     }

@@ -106,7 +106,7 @@ test("a text file gives its prompts one by one; a single text is no list of them
   expect((await aggregate(model, readPrompts(file, { limit: 2 }))).nPrompts).toBe(2);
   fs.writeFileSync(file, "{}");
   await expect(aggregate(model, readPrompts(file))).rejects.toThrow('prompts.jsonl, line 1: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}');
-  await expect(aggregate(model, readPrompts(path.join(folder, "none.txt")))).rejects.toThrow("ENOENT");
+  await expect(aggregate(model, readPrompts(path.join(folder, "none.txt")))).rejects.toThrow("none.txt cannot be read: there is no such file or folder.");
   await expect(aggregate(model, "a text" as unknown as string[])).rejects.toThrow('Prompts to aggregate are a list: give ["…", "…"], or readPrompts("FILE") for a text file.');
   await expect(aggregate(model, undefined as unknown as string[])).rejects.toThrow("Prompts to aggregate are a list");
   fs.rmSync(folder, { recursive: true });
