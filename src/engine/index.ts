@@ -11,7 +11,6 @@ import type { ProgressListener, Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
 import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
 import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./memory";
-import type { Dtype } from "../model/types";
 import { MemoryBudget, type Holding } from "../threads/budget";
 import { collectGarbage, Reclaimer } from "../threads/reclaim";
 import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";

@@ -136,7 +136,7 @@ test.each([false, true])("a graph that no model has is refused, with parallel bl
     [plus(attention), "is there twice"],
     [{ nodes: [...graph.nodes, graph.nodes[0]] }, `the node ${graph.nodes[0].name} is there twice`],
     [{ nodes: [...graph.nodes, { name: "I2_0" }] }, "there is a node I2_0, and the model has only 2 layers"],
-    [{ nodes: [...graph.nodes, { name: `I0_${"9".repeat(400)}` }] }, "there is a node I0_999"],
+    [{ nodes: [...graph.nodes, { name: `I0_${"9".repeat(400)}` }] }, "is no node's name"],
     [{ model: { ...graph.model, nLayers: 1e9 } }, "their model has 1000000000 layers, and only 1 to 1024 can be drawn"],
     [{ model: { ...graph.model, nLayers: 0 } }, "their model has 0 layers"],
     [{ model: { ...graph.model, nHeads: 1e9 } }, "their model has 1000000000 heads"],

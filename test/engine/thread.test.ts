@@ -88,9 +88,9 @@ describe("in this process", () => {
 
   test("places that do not exist are refused", async () => {
     const pass = await engine.forward(prompt(4));
-    await expect(pass.fetch(3, ["pattern"])).rejects.toThrow("Layer 3 does not exist: layers are 0 to 2.");
-    await expect(pass.logits(4)).rejects.toThrow("Position 4 does not exist: positions are 0 to 3.");
-    await expect(engine.neuronOutput(0, 80)).rejects.toThrow("Neuron 80 does not exist: neurons are 0 to 79.");
+    await expect(pass.fetch(3, ["pattern"])).rejects.toThrow("There is no layer 3: layers go from 0 to 2.");
+    await expect(pass.logits(4)).rejects.toThrow("There is no position 4: positions go from 0 to 3.");
+    await expect(engine.neuronOutput(0, 80)).rejects.toThrow("There is no neuron 80: neurons go from 0 to 79.");
     await expect(engine.unembed(new Float32Array(33))).rejects.toThrow("Vectors to unembed have 32 values each; 33 were given.");
     await pass.dispose();
     await expect(pass.logits()).rejects.toThrow("This run was disposed of.");

@@ -12,13 +12,15 @@ export interface Room {
 
 /** A room is a folder, or a file; of several that fit, the longest name counts. */
 export const ROOMS: Readonly<Record<string, Room>> = {
-  "src/model": { from: [], because: "it is the contract and the files that all others build on" },
+  "src/signals.ts": { from: [], because: "every room may need it" },
+  "src/system": { from: [], because: "it reads and writes files, whatever is in them" },
+  "src/model": { from: ["src/system", "src/signals.ts"], because: "it is the contract and the files that all others build on" },
   "src/threads": { from: [], because: "it knows worker threads and nothing of what they compute" },
   "src/engine": { from: ["src/model", "src/threads"], because: "it computes states and knows neither contributions nor pictures" },
   "src/attribution": { from: ["src/model", "src/threads"], because: "it is mathematics on arrays: it never sees ONNX, and browsers run its trace" },
   "src/lens": { from: ["src/model"], because: "it reads scores of a vocabulary, whoever made them" },
   "src/runtime": {
-    from: ["src/model", "src/threads", "src/engine", "src/attribution", "src/lens"],
+    from: ["src/system", "src/model", "src/threads", "src/engine", "src/attribution", "src/lens"],
     because: "it is the library for programs without a notebook",
   },
   "src/protocol": { from: ["src/model"], because: "it is what kernel and browser agree on: both load it, so it may load neither" },
@@ -26,15 +28,15 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     from: ["src/model", "src/attribution", "src/protocol"],
     because: "browsers read payloads: whatever it imports is loaded by every page",
   },
-  "src/jupyter": { from: [], because: "it knows no language models and could be published alone" },
-  "src/config": { from: ["src/model"], because: "it reads a file and starts nothing" },
-  "src/export": { from: ["src/payload", "src/protocol"], because: "it makes pages of stored outputs: no model and no kernel is there" },
+  "src/jupyter": { from: ["src/signals.ts"], because: "it knows no language models and could be published alone" },
+  "src/config": { from: ["src/system", "src/model"], because: "it reads a file and starts nothing" },
+  "src/export": { from: ["src/system", "src/payload", "src/protocol"], because: "it makes pages of stored outputs: no model and no kernel is there" },
   "src/notebook": {
-    from: ["src/model", "src/threads", "src/engine", "src/attribution", "src/lens", "src/runtime", "src/protocol", "src/payload", "src/jupyter", "src/config", "src/export"],
+    from: ["src/system", "src/signals.ts", "src/model", "src/threads", "src/engine", "src/attribution", "src/lens", "src/runtime", "src/protocol", "src/payload", "src/jupyter", "src/config", "src/export"],
     because: "what it needs comes from the rooms below it",
   },
   "src/cli": {
-    from: ["src/model", "src/attribution", "src/lens", "src/runtime", "src/export"],
+    from: ["src/system", "src/model", "src/attribution", "src/lens", "src/runtime", "src/export"],
     because: "commands run where there is no notebook",
   },
   "src/index.ts": {
@@ -51,7 +53,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
 
 export const roomOf = (file: string): string | undefined =>
   Object.keys(ROOMS)
-    .filter((room) => file === room || file === `${room}.ts` || file.startsWith(`${room}/`))
+    .filter((room) => file === room || `${file}.ts` === room || file.startsWith(`${room}/`))
     .sort((a, b) => b.length - a.length)[0];
 
 /** Relative imports, re-exports and dynamic imports of a source. */

@@ -6,7 +6,7 @@ import type { Device, Dtype, LogitAttribution, NodeName, RouteGraph, Run, Transp
 import { loadModel, nodeName, parseNode } from "../../src/index";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-const same = <A, B>(_: Same<A, B>): void => undefined;
+const same = <A, B>(_: Same<A, B>, ..._values: readonly unknown[]): void => undefined;
 
 export async function loading(): Promise<void> {
   await loadModel("org/name", { dtype: "float16", device: "cuda" });
@@ -51,16 +51,16 @@ export async function asking(model: TransparentModel, run: Run, layer: number, p
   await run.effect({ kind: "ffn", layer: 1, position: 0, head: 2 });
 
   const one = await model.run("text");
-  same<typeof one, Run>(true);
+  same<typeof one, Run>(true, one);
   const several = await model.run(["one", "two"]);
-  same<typeof several, Run[]>(true);
+  same<typeof several, Run[]>(true, several);
 }
 
 export function reading(routes: RouteGraph): void {
   for (const { source, kind, heads } of routes.edges) {
     same<typeof source, NodeName>(true);
-    same<typeof kind, "attention" | "residual" | "ffn-in" | "ffn-out">(true);
-    same<typeof heads, Readonly<Record<number, number>> | undefined>(true);
+    same<typeof kind, "attention" | "residual" | "ffn-in" | "ffn-out">(true, kind);
+    same<typeof heads, Readonly<Record<number, number>> | undefined>(true, heads);
     const place = parseNode(source);
     if (place) same<typeof place.kind, "X" | "A" | "M" | "I">(true);
   }
