@@ -32,12 +32,14 @@ test("heads, biases and blocks sum to the states", () =>
     const { dModel: d, nHeads } = info;
     for (const layer of all(info.nLayers)) {
       const [pre, post, attention, ffn] = await Promise.all([run.residual(layer, "pre"), run.residual(layer, "post"), run.attentionOut(layer), run.ffnOut(layer)]);
-      expect(maxDifference(add(pre.data, attention.data, ffn.data), post.data)).toBeLessThan(1e-5);
+      // float32 keeps seven digits: of states with values of hundreds, differences of single numbers lose the rest.
+      const bound = 1e-6 * [pre, post, attention, ffn].reduce((most, { data }) => data.reduce((a, x) => Math.max(a, Math.abs(x)), most), 10);
+      expect(maxDifference(add(pre.data, attention.data, ffn.data), post.data)).toBeLessThan(bound);
       if (layer > 0) expect(Array.from(pre.data)).toEqual(Array.from((await run.residual(layer - 1, "post")).data));
       if (!shape.biases) {
         for (const t of all(run.tokens.length)) {
           const heads = await run.headOut(layer, t);
-          expect(maxDifference(add(...all(nHeads).map(h => row(heads.data, h, d))), row(attention.data, t, d))).toBeLessThan(1e-5);
+          expect(maxDifference(add(...all(nHeads).map(h => row(heads.data, h, d))), row(attention.data, t, d))).toBeLessThan(bound);
         }
       }
     }
