@@ -382,6 +382,8 @@ export interface Run {
    * @example const [top] = await run.lens("I20_4", { topK: 5 });
    */
   lens(node: NodeName, options?: VocabularyOptions): Promise<readonly LensToken[]>;
+  /** The same for a name that only a run knows, such as an element of a list: it is checked when it is asked for. */
+  lens<N extends string>(node: string extends N ? N : never, options?: VocabularyOptions): Promise<readonly LensToken[]>;
   /**
    * What a block, head or neuron says in the vocabulary: the tokens that its update promotes and suppresses most.
    * @example await run.effect({ kind: "attention", layer: 23, head: 0, position: 14 });

@@ -343,7 +343,9 @@ export abstract class BaseRun implements Run {
     return { position, token, ...(versus ? { versus } : {}), logit: logits[token.id] - (versus ? logits[versus.id] : 0), parts };
   }
 
-  async lens(node: NodeName, options: VocabularyOptions = {}): Promise<readonly LensToken[]> {
+  lens(node: NodeName, options?: VocabularyOptions): Promise<readonly LensToken[]>;
+  lens<N extends string>(node: string extends N ? N : never, options?: VocabularyOptions): Promise<readonly LensToken[]>;
+  async lens(node: string, options: VocabularyOptions = {}): Promise<readonly LensToken[]> {
     this.check();
     const { normalize = true, topK = 30 } = options;
     checkTopK(topK);

@@ -183,7 +183,7 @@ describe("a hostile or odd notebook", () => {
 
   test("arguments", async () => {
     await expect(cli("export")).rejects.toThrow(/which notebook/);
-    await expect(cli("export", "missing.ipynb")).rejects.toThrow(/missing.ipynb cannot be read \(ENOENT\)/);
+    await expect(cli("export", "missing.ipynb")).rejects.toThrow(/missing.ipynb cannot be read: there is no such file or folder\./);
     await expect(cli("export", "a.ipynb", "b.ipynb")).rejects.toThrow(/one notebook at a time/);
     await expect(cli("export", "--nonsense", "a.ipynb")).rejects.toThrow(/--nonsense/);
     const html = await cli("export", "run.ipynb", "--output", "-");

@@ -27,6 +27,8 @@ export async function asking(model: TransparentModel, run: Run, layer: number, p
   // Put together where it is asked for, a name needs no more than its parts.
   await run.lens(`A${layer}_${position}`);
   await run.lens(nodeName("I", layer, position));
+  for (const node of ["I5_3", "I20_3"]) await run.lens(node);
+  await run.lens("I" + String(layer) + "_3");
   // @ts-expect-error no node
   await run.lens("banana");
   // @ts-expect-error only X0 has an embedding
