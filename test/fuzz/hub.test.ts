@@ -139,7 +139,8 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   } else if (faulty && kind === 5) {
     // Drips.
     let at = 0;
-    const timer = setInterval(() => (response.destroyed || at >= body.length ? clearInterval(timer) : response.write(body.subarray(at, ++at))), 10);
+    // It does end: an answer that is whole, but not over, would hold the next request on its connection.
+    const timer = setInterval(() => void (at >= body.length ? response.end() : response.write(body.subarray(at, ++at))), 10);
     response.on("close", () => clearInterval(timer));
   } else response.end(body);
 }
