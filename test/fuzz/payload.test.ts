@@ -6,7 +6,7 @@ import { answererOf, predictionsOf, runFacts } from "../../src/notebook/answers"
 import { PictureShare } from "../../src/notebook/share";
 import { initialSelection, ProtocolError, type Question } from "../../src/protocol";
 import { PAYLOAD_MIME, type Payload } from "../../src/payload/format";
-import { StoredAnswers } from "../../src/payload/store";
+import { StoredAnswers } from "../../src/payload/read";
 import { isAnswer } from "../../src/protocol/questions";
 import { StoredSource } from "../../widgets/core/stored-source";
 import { drawnRoutes } from "../../widgets/core/routes";

@@ -10,7 +10,7 @@ import { type Answer, changedSelection, initialSelection, mirroredSelection, typ
 import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
 import { type Payload, PAYLOAD_MIME } from "../../src/payload/format";
 import { routesAnswer } from "../../src/payload/routes";
-import { StoredAnswers } from "../../src/payload/store";
+import { StoredAnswers } from "../../src/payload/read";
 import { modelFolder } from "../support/fixtures";
 
 let model: TransparentModel;

@@ -4,7 +4,7 @@ import path from "node:path";
 import { inflateSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { type Payload, PAYLOAD_MIME, PAYLOAD_VERSION } from "../../src/payload/format";
-import { StoredAnswers } from "../../src/payload/store";
+import { StoredAnswers } from "../../src/payload/read";
 import { type Jupyter, type NotebookPage, startJupyter } from "../support/jupyter";
 import { expect_, jupyter, type Made, makeHeadless, walk } from "./support";
 

@@ -10,7 +10,7 @@ import { type LeftOut, notebookPage } from "../../src/export/notebook";
 import { ProtocolError, type RunFacts } from "../../src/protocol";
 import { PAYLOAD_MIME, PAYLOAD_VERSION, readPayload } from "../../src/payload/format";
 import { ColumnWriter } from "../../src/payload/columns";
-import { StoredAnswers } from "../../src/payload/store";
+import { StoredAnswers } from "../../src/payload/read";
 import { svgAddress } from "../../widgets/core/export";
 import { launchChromium, ROOT } from "../support/jupyter";
 

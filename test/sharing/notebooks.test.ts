@@ -3,7 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { inflateSync } from "node:zlib";
 import { type Payload, readPayload } from "../../src/payload/format";
-import { StoredAnswers } from "../../src/payload/store";
+import { StoredAnswers } from "../../src/payload/read";
 import { ROOT } from "../support/jupyter";
 import { program } from "./support";
 

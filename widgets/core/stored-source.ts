@@ -2,7 +2,7 @@ import type { Answer, Question, QuestionKind, RunFacts, Selection } from "../../
 import { partOfGrid, ProtocolError } from "../../src/protocol";
 import type { Payload } from "../../src/payload/format";
 import { MAX_INFLATED } from "../../src/payload/format";
-import { StoredAnswers } from "../../src/payload/store";
+import { StoredAnswers } from "../../src/payload/read";
 import type { FlowSource } from "./source";
 
 const damaged = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}. Run the cell again.`);
