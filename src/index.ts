@@ -7,6 +7,9 @@ export { aggregate, Aggregate, headPatterns, type AggregateOptions, type Aggrega
 export { HEAD_PATTERNS, type HeadPattern } from "./attribution/head-patterns";
 export { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "./attribution/route-formats";
 export { LocalRouteGraph } from "./attribution/route-graph";
+export { followToken, type FollowedToken, type FollowOptions } from "./lens/follow";
+export { searchTokens, type PredictedToken, type SearchOptions } from "./lens/search";
+export { lensTable, type LensTable, type LensTableOptions } from "./lens/table";
 export { importRoutes } from "./attribution/route-import";
 export { readPrompts } from "./runtime/prompt-file";
 // For models of your own: everything of the interface from a few primitives.

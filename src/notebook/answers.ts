@@ -1,10 +1,11 @@
 import { HEAD_PATTERNS } from "../attribution/head-patterns";
-import { probabilities } from "../lens/vocabulary";
+import { followToken } from "../lens/follow";
+import { searchTokens } from "../lens/search";
+import { isLensTableKnown, lensTable, type LensTable } from "../lens/table";
 import { headPatterns } from "../runtime/aggregate";
-import type { ModelInfo, NodeName, Run } from "../model/types";
+import type { ModelInfo, Run } from "../model/types";
 import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
-import { nodeName, parseNode, PROTOCOL_VERSION, ProtocolError, questionKey, stateKinds, tensor } from "../protocol";
-import { grid, gridPart, isComplete } from "./grid";
+import { nodeName, PROTOCOL_VERSION, ProtocolError, questionKey, tensor } from "../protocol";
 import { routesAnswer } from "../payload/routes";
 import { askedRoutes } from "./selection";
 
@@ -44,43 +45,10 @@ async function routes(run: Run, question: Question<"routes">, signal: AbortSigna
   return routesAnswer(await askedRoutes(run, question, signal));
 }
 
-/** Texts of a model's vocabulary, read once. */
-const vocabularies = new WeakMap<Run["model"], Promise<readonly string[]>>();
-/** Tokens that are read before other events get their turn. */
-const TEXTS = 8192;
-
-function vocabularyOf({ model }: Run): Promise<readonly string[]> {
-  let texts = vocabularies.get(model);
-  if (!texts) {
-    texts = (async () => {
-      const all: string[] = [];
-      for (let id = 0; id < model.info.dVocab; id++) {
-        all.push(model.token(id).text);
-        if (id % TEXTS === TEXTS - 1) await new Promise((resolve) => setImmediate(resolve));
-      }
-      return all;
-    })();
-    vocabularies.set(model, texts);
-    texts.catch(() => vocabularies.delete(model));
-  }
-  return texts;
-}
-
-/** The likeliest of those tokens that begin with what was typed, blanks before it and capitals aside; those that are just that are always among them. */
 async function targets(run: Run, { position, text, topK }: Question<"targets">): Promise<Answer<"targets">> {
   within("The position", position, run.tokens.length);
-  const { data } = await run.logits({ position });
-  const texts = text === "" ? [] : await vocabularyOf(run);
-  const typed = text.trim().toLowerCase();
-  const begins = (token: string): boolean => (typed === "" ? token.startsWith(text) : token.trim().toLowerCase().startsWith(typed));
-  const found: number[] = [];
-  for (let id = 0; id < data.length; id++) if (text === "" || (id < texts.length && begins(texts[id]))) found.push(id);
-  found.sort((a, b) => data[b] - data[a] || a - b);
-  const listed = found.slice(0, topK);
-  const whole = text === "" ? [] : found.slice(topK).filter((id) => texts[id] === text || texts[id].trim() === text.trim());
-  listed.splice(Math.max(0, topK - whole.length), whole.length, ...whole.slice(0, topK));
-  const shares = probabilities(data, listed);
-  return { tokens: listed.map((id, i) => ({ ...wireToken(run, id), logit: data[id], probability: shares[i] })) };
+  const tokens = await searchTokens(run, text, { position, topK });
+  return { tokens: tokens.map(({ id, text: own, logit, probability }) => ({ id, text: own, logit, probability })) };
 }
 
 function wireToken(run: Run, id: number): WireToken {
@@ -129,56 +97,33 @@ async function maps(run: Run, { layer, head }: Question<"maps">, signal: AbortSi
   return { pattern: tensor(pick(all.pattern), [T, T]), contributions: tensor(pick(all.contributions), [T, T]) };
 }
 
-/** The residual stream at a node, [d]. */
-async function stateAt(run: Run, node: NodeName): Promise<Float32Array> {
-  const place = parseNode(node);
-  if (!place) throw new ProtocolError("range", `${node} is not the name of a state.`);
-  const { data, dims } = place.kind === "X" ? await run.residual(0, "pre") : await run.residual(place.layer, place.kind === "A" ? "mid" : "post");
-  return Float32Array.from(data.subarray(place.position * dims[1], (place.position + 1) * dims[1]));
-}
-
-/** States that go through the vocabulary at once: a model may do them in one pass over its weights. */
-const VECTORS = 32;
-
-/** Logits of states, [V] each. */
-async function unembedded(run: Run, nodes: readonly NodeName[], normalize: boolean): Promise<Float32Array[]> {
-  const states = await Promise.all(nodes.map((node) => stateAt(run, node)));
-  return (await Promise.all(states.map((state) => run.model.unembed(state, { normalize })))).map(({ data }) => data);
-}
-
-/** How many logits are larger than one token's, and that token's probability: what a chart needs of a distribution. */
-function standing(logits: Float32Array, token: number): { readonly rank: number; readonly probability: number } {
-  const own = logits[token];
-  let rank = 0;
-  let most = own;
-  for (let i = 0; i < logits.length; i++) {
-    if (logits[i] <= own) continue;
-    rank++;
-    if (logits[i] > most) most = logits[i];
-  }
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - most);
-  return { rank, probability: Math.exp(own - most) / sum };
-}
-
 async function follow(run: Run, { position, token, normalize }: Question<"follow">, signal: AbortSignal): Promise<Answer<"follow">> {
-  const { nLayers, parallelBlocks, dVocab } = run.model.info;
   within("The position", position, run.tokens.length);
-  within("The token's id", token, dVocab);
-  const nodes = [nodeName("X", -1, position)];
-  for (let layer = 0; layer < nLayers; layer++) for (const kind of stateKinds(parallelBlocks)) nodes.push(nodeName(kind, layer, position));
-  const ranks = new Uint32Array(nodes.length);
-  const probabilities = new Float32Array(nodes.length);
-  for (let begin = 0; begin < nodes.length; begin += VECTORS) {
-    signal.throwIfAborted();
-    const all = await unembedded(run, nodes.slice(begin, begin + VECTORS), normalize);
-    all.forEach((logits, at) => {
-      const { rank, probability } = standing(logits, token);
-      ranks[begin + at] = rank;
-      probabilities[begin + at] = probability;
-    });
-  }
+  within("The token's id", token, run.model.info.dVocab);
+  const { nodes, ranks, probabilities } = await followToken(run, token, { position, normalize, signal });
   return { nodes, token: wireToken(run, token), ranks: tensor(ranks), probabilities: tensor(probabilities) };
+}
+
+/** A table of states as it crosses: each of its tokens once. */
+function gridAnswer(run: Run, { rows, columns, tops, probabilities, entropies }: LensTable): Answer<"grid"> {
+  const shape = [rows, columns];
+  const tokens: WireToken[] = [];
+  const places = new Map<number, number>();
+  const indices = tops.map((id) => {
+    const known = places.get(id);
+    if (known !== undefined) return known;
+    places.set(id, tokens.length);
+    return tokens.push(wireToken(run, id)) - 1;
+  });
+  return { tops: tensor(indices, shape), tokens, probabilities: tensor(probabilities, shape), entropies: tensor(entropies, shape) };
+}
+
+async function gridPart(run: Run, { row, first, count, normalize }: Question<"gridPart">, signal: AbortSignal): Promise<Answer<"gridPart">> {
+  const { nLayers } = run.model.info;
+  const T = run.tokens.length;
+  if (row > nLayers) throw new ProtocolError("range", `The row is ${row}, but has to be from 0 (the embedding) to ${nLayers} (the state after the last layer).`);
+  if (count < 1 || first + count > T) throw new ProtocolError("range", `The columns ${first} to ${first + count - 1} do not lie within the ${T} tokens.`);
+  return gridAnswer(run, await lensTable(run, { firstRow: row, rows: 1, first, count, normalize, signal }));
 }
 
 const labelled = new WeakMap<Run["model"], Promise<Answer<"headLabels">>>();
@@ -230,7 +175,7 @@ export async function answerQuestion(run: Run, question: Question, signal: Abort
       return { pattern: tensor(pattern, shape), contributions: tensor(contributions, shape) };
     }
     case "grid":
-      return grid(run, question, signal);
+      return gridAnswer(run, await lensTable(run, { normalize: question.normalize, signal }));
     case "gridPart":
       return gridPart(run, question, signal);
     case "headLabels":
@@ -264,7 +209,7 @@ export class Answerer {
     // Maps of all heads are large, and quickly made again from what the run keeps; so are parts of a grid.
     if (question.kind !== "layerMaps" && question.kind !== "gridPart") this.#answers.set(key, answer);
     // A grid that was seen in parts was seen.
-    if (question.kind === "gridPart" && isComplete(this.run, question.normalize)) await this.ask({ kind: "grid", normalize: question.normalize }, signal);
+    if (question.kind === "gridPart" && isLensTableKnown(this.run, question.normalize)) await this.ask({ kind: "grid", normalize: question.normalize }, signal);
     if (this.#answers.size > REMEMBERED) this.#answers.delete(this.#answers.keys().next().value!);
     return answer;
   }
