@@ -57,6 +57,8 @@ export class KernelClient {
   /** What the process itself wrote to its standard streams: not meant for cells. */
   log = "";
   private folder = "";
+  /** Ports of its channels on 127.0.0.1. */
+  ports!: { readonly shell: number; readonly iopub: number; readonly control: number; readonly stdin: number; readonly heartbeat: number };
   exited: Promise<number | null> = Promise.resolve(null);
 
   private static readonly open = new Set<KernelClient>();
@@ -78,6 +80,7 @@ export class KernelClient {
     this.folder = mkdtempSync(join(tmpdir(), "kernel-client-"));
     const file = join(this.folder, "connection.json");
     const [shell, iopub, control, stdin, heartbeat] = ports as [number, number, number, number, number];
+    this.ports = { shell, iopub, control, stdin, heartbeat };
     writeFileSync(
       file,
       JSON.stringify({ transport: "tcp", ip: "127.0.0.1", key: this.key, signature_scheme: "hmac-sha256", shell_port: shell, iopub_port: iopub, control_port: control, stdin_port: stdin, hb_port: heartbeat }),
@@ -150,6 +153,13 @@ export class KernelClient {
     const signature = createHmac("sha256", this.key);
     for (const part of parts) signature.update(part);
     return { id, frames: [Buffer.from("<IDS|MSG>"), Buffer.from(signature.digest("hex")), ...parts, ...(options.buffers ?? []).map((buffer) => Buffer.from(buffer))] };
+  }
+
+  /** The same frames with the signature that they should have. */
+  signed(frames: readonly Buffer[]): Buffer[] {
+    const signature = createHmac("sha256", this.key);
+    for (const part of frames.slice(2, 6)) signature.update(part);
+    return [frames[0], Buffer.from(signature.digest("hex")), ...frames.slice(2)];
   }
 
   /** Sends a message and gives its id. */

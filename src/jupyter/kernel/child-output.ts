@@ -37,10 +37,17 @@ function withEntries(stdio: Stdio, targets: readonly (1 | 2 | undefined)[], entr
 /**
  * What child processes write to streams they share with this process goes to `process.stdout` and `process.stderr` as its own output does, so it shows
  * below the cell; by themselves they would write to the server's log. Detached children, which may outlive the kernel, are left alone.
+ *
+ * @param running ids of the children that run beside the cells, 0 where there is none; shared with the control thread
  */
-export function captureChildren(): void {
+export function captureChildren(running: Int32Array): void {
   const prototype = ChildProcess.prototype as unknown as Spawning;
-  const { spawn } = prototype;
+  const { spawn: start } = prototype;
+  const spawn: Spawning["spawn"] = function (options) {
+    const result = start.call(this, options);
+    if (options.detached !== true) note(this, running);
+    return result;
+  };
   prototype.spawn = function (options) {
     const targets = inherited(options.stdio);
     if (options.detached === true || targets.every((target) => target === undefined)) return spawn.call(this, options);
@@ -59,6 +66,17 @@ export function captureChildren(): void {
   const own = childProcess as unknown as Record<string, AnyFunction>;
   for (const name of ["spawnSync", "execSync", "execFileSync"]) own[name] = throughFiles(own[name] as AnyFunction);
   syncBuiltinESMExports();
+}
+
+/** Writes a child's id into the table of those that run beside the cells, until it has ended. */
+function note(child: ChildProcess, running: Int32Array): void {
+  const { pid } = child;
+  if (pid === undefined) return;
+  for (let at = 0; at < running.length; at++) {
+    if (Atomics.compareExchange(running, at, 0, pid) !== 0) continue;
+    child.once("exit", () => Atomics.store(running, at, 0));
+    return;
+  }
 }
 
 /** A synchronous call blocks this process, which so can read no pipe: the child writes to files, which are read when it is done. */

@@ -3,8 +3,11 @@
  * busy. It passes control messages on; when the main thread does not take an interrupt or shutdown in time, because it is in
  * a loop without an await, it raises the flag that loops of cells look at, and the signal that ends a cell's first stretch.
  */
+import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import { Reply, Router } from "zeromq";
+import { Router } from "zeromq";
+import { ownDescendants, signal } from "./processes";
+import { receiveForEver } from "./receive";
 import { Wire, WireError } from "./wire";
 
 /** What the thread is started with. */
@@ -15,6 +18,8 @@ export interface ControlThreadData {
   readonly scheme: string;
   /** Two Int32: not 0 asks the loops of cells to end; how often this thread sent SIGINT. */
   readonly flag: SharedArrayBuffer;
+  /** Int32: ids of the children that run beside the cells, which an interrupt leaves alone. */
+  readonly children: SharedArrayBuffer;
   /** Watch this process and end the kernel when it is gone; 0: don't. */
   readonly parentPid: number;
 }
@@ -29,6 +34,13 @@ export type FromControlThread =
   | { readonly type: "failed"; readonly message: string }
   | { readonly type: "message"; readonly frames: readonly Uint8Array[] };
 
+/** Bytes of a frame: what is larger ends the connection that sends it, before it is in memory. */
+const MAX_CONTROL = 64 << 20;
+const MAX_BEAT = 1 << 20;
+
+/** How long a child may take to end by itself. */
+const GRACE_MS = 1000;
+
 /** How long the main thread may take to notice an interrupt before it is stopped. */
 const PATIENCE_MS = 250;
 
@@ -38,8 +50,9 @@ if (port !== null) void serve(workerData as ControlThreadData, port);
 async function serve(data: ControlThreadData, main: NonNullable<typeof parentPort>): Promise<void> {
   const post = (message: FromControlThread): void => main.postMessage(message);
   const wire = new Wire(data.key, data.scheme);
-  const control = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500 });
-  const heartbeat = new Reply({ linger: 0 });
+  const control = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500, maxMessageSize: MAX_CONTROL });
+  // Not a Reply, which is in a state between question and answer that garbage can leave it in.
+  const heartbeat = new Router({ linger: 0, sendTimeout: 0, maxMessageSize: MAX_BEAT });
   try {
     await Promise.all([control.bind(data.control), heartbeat.bind(data.heartbeat)]);
   } catch (error) {
@@ -65,36 +78,48 @@ async function serve(data: ControlThreadData, main: NonNullable<typeof parentPor
     }
   });
   post({ type: "bound" });
-  void beat(heartbeat);
-  for await (const frames of control) {
-    try {
-      const { msg_type: type } = wire.decode(frames).header;
+  // To the server's log: there is no cell that this belongs to.
+  const report = (error: unknown): void => void writeSync(2, `lm-transparency kernel: a control message could not be read: ${String(error)}\n`);
+  void receiveForEver(heartbeat, (frames) => heartbeat.send(frames).catch(() => undefined), report);
+  await receiveForEver(
+    control,
+    (frames) => {
+      let type: string;
+      try {
+        type = wire.decode(frames).header.msg_type;
+      } catch (error) {
+        if (error instanceof WireError) return;
+        throw error;
+      }
       if (type === "interrupt_request" || type === "shutdown_request") {
         clearTimeout(patience);
-        patience = setTimeout(() => stopMainThread(data.flag), PATIENCE_MS);
+        patience = setTimeout(() => stopMainThread(data), PATIENCE_MS);
       }
-    } catch (error) {
-      if (error instanceof WireError) continue;
-      throw error;
-    }
-    post({ type: "message", frames });
-  }
-}
-
-async function beat(heartbeat: Reply): Promise<void> {
-  for await (const frames of heartbeat) await heartbeat.send(frames);
+      post({ type: "message", frames });
+    },
+    report,
+  );
 }
 
 /**
  * Not `Runtime.terminateExecution` of the inspector, which would end any code: on Node 20 it leaves the bookkeeping of async contexts
  * unbalanced, and the process aborts.
  */
-function stopMainThread(flag: SharedArrayBuffer): void {
+function stopMainThread({ flag, children }: ControlThreadData): void {
   const flags = new Int32Array(flag);
   Atomics.store(flags, 0, 1);
   Atomics.add(flags, 1, 1);
   // On Windows this would end the process; there the flag alone must do.
   if (process.platform !== "win32") process.kill(process.pid, "SIGINT");
+  // What the main thread may be waiting for: `execSync` and the like return when their child has ended.
+  const waitedFor = ownDescendants(new Set(new Int32Array(children)));
+  signal(waitedFor, "SIGINT");
+  if (waitedFor.length > 0) {
+    setTimeout(() => {
+      const left = new Set(ownDescendants(new Set(new Int32Array(children))));
+      signal(waitedFor.filter((pid) => left.has(pid)), "SIGKILL");
+    }, GRACE_MS);
+  }
 }
 
 function endWithParent(pid: number): void {
@@ -102,6 +127,8 @@ function endWithParent(pid: number): void {
     process.kill(pid, 0);
   } catch (error) {
     // EPERM means that it lives under another user.
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") process.kill(process.pid, "SIGKILL");
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") return;
+    signal(ownDescendants(), "SIGKILL");
+    process.kill(process.pid, "SIGKILL");
   }
 }

@@ -11,6 +11,10 @@ import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonOb
 import { INTERRUPT_CHECK } from "./cell-names";
 import { Cells } from "./cells";
 import { captureChildren } from "./child-output";
+import { listenForGood } from "./own-listeners";
+import { ownDescendants, signal } from "./processes";
+import { receiveForEver } from "./receive";
+import { refuseStandardInput } from "./standard-input";
 import { cellOf, deletedCells } from "./shown";
 import { CommManager } from "./comms";
 import type { ControlThreadData, FromControlThread, ToControlThread } from "./control-thread";
@@ -62,6 +66,15 @@ const HELP = /^\s*(?:\?{1,2}\s*([\w$.]+)|([\w$.]+)\s*\?{1,2})\s*$/;
 /** Time for the last messages to leave the process. */
 const LINGER_MS = 100;
 
+/** Bytes of a frame: what is larger ends the connection that sends it, before it is in memory. Uploads come in frames of tens of megabytes. */
+const MAX_MESSAGE = 512 << 20;
+
+/** To the server's log: there is no cell that this belongs to. */
+const reportUnread = (error: unknown): void => void writeSync(2, `lm-transparency kernel: a message could not be read: ${String(error)}\n`);
+
+/** Child processes at once that are told from those that a cell sleeps for. */
+const MOST_CHILDREN = 1024;
+
 const PACKAGE_ROOT = join(__dirname, "../../..");
 
 /**
@@ -73,9 +86,9 @@ export class Kernel {
   /** Header of a cell's request → the cell's name in `Shown`: handlers show what they show there. */
   private readonly places = new WeakMap<object, string>();
   private readonly wire: Wire;
-  private readonly iopub = new XPublisher({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500, verbosity: "allSubs" });
-  private readonly shell = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500 });
-  private readonly stdin = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 0 });
+  private readonly iopub = new XPublisher({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500, verbosity: "allSubs", maxMessageSize: 1 << 20 });
+  private readonly shell = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500, maxMessageSize: MAX_MESSAGE });
+  private readonly stdin = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 0, maxMessageSize: MAX_MESSAGE });
   private control: Worker | undefined;
   private readonly typescript: TypescriptService;
   private readonly outputs: Outputs;
@@ -92,6 +105,10 @@ export class Kernel {
   private executionCount = 0;
   /** Aborted at each interrupt, for work that comm messages started. */
   private background = newController();
+  /** How often the user has interrupted; as long as never, loops need not look whose they are. */
+  private interruptions = 0;
+  /** Ids of child processes that run beside the cells. */
+  private readonly children = new Int32Array(new SharedArrayBuffer(4 * MOST_CHILDREN));
   private readonly exit = process.exit.bind(process);
   private ending = false;
   private closed = false;
@@ -138,15 +155,16 @@ export class Kernel {
     this.publish("status", { execution_state: "starting" }, {});
     this.installHost();
     this.outputs.captureProcess();
-    captureChildren();
+    captureChildren(this.children);
+    refuseStandardInput();
     this.guardExit();
-    process.on("SIGINT", () => {
+    listenForGood("SIGINT", () => {
       // The control thread's own comes with a message that interrupts; late, it would hit the next cell.
       if (!this.takeSignals()) this.interrupt();
     });
-    process.on("uncaughtException", (error) => this.showError(error));
-    process.on("unhandledRejection", (reason) => this.showError(reason));
-    process.on("exit", () => this.outputs.flush());
+    listenForGood("uncaughtException", (error: unknown) => this.showError(error));
+    listenForGood("unhandledRejection", (reason: unknown) => this.showError(reason));
+    listenForGood("exit", () => this.outputs.flush());
     void this.welcomeSubscribers();
     void this.readShell();
     void this.readStdin();
@@ -174,6 +192,7 @@ export class Kernel {
       key: connection.key ?? "",
       scheme: connection.signature_scheme || "hmac-sha256",
       flag: this.interruptFlag.buffer as SharedArrayBuffer,
+      children: this.children.buffer as SharedArrayBuffer,
       parentPid: Number(process.env["JPY_PARENT_PID"] ?? 0) || 0,
     };
     const worker = new Worker(join(__dirname, "control-thread.js"), { workerData: data });
@@ -189,25 +208,33 @@ export class Kernel {
 
   /** Tells each subscriber that from now on it gets everything (iopub_welcome of protocol 5.4). */
   private async welcomeSubscribers(): Promise<void> {
-    for await (const [frame] of this.iopub) {
-      if (frame === undefined || frame[0] !== 1) continue;
-      const topic = frame.subarray(1);
-      this.sendTo(this.iopub, { identities: [topic], header: newHeader("iopub_welcome", this.session), parent: {}, metadata: {}, content: { subscription: topic.toString() }, buffers: [] });
-    }
+    await receiveForEver(
+      this.iopub,
+      ([frame]) => {
+        if (frame === undefined || frame[0] !== 1) return;
+        const topic = Buffer.from(frame.subarray(1));
+        this.sendTo(this.iopub, { identities: [topic], header: newHeader("iopub_welcome", this.session), parent: {}, metadata: {}, content: { subscription: topic.toString() }, buffers: [] });
+      },
+      reportUnread,
+    );
   }
 
   private async readShell(): Promise<void> {
-    for await (const frames of this.shell) this.receive("shell", frames);
+    await receiveForEver(this.shell, (frames) => this.receive("shell", frames), reportUnread);
   }
 
   private async readStdin(): Promise<void> {
-    for await (const frames of this.stdin) {
-      const message = this.decode(frames);
-      if (message?.header.msg_type !== "input_reply") continue;
-      const { value } = message.content;
-      const question = this.questions.shift();
-      question?.resolve(typeof value === "string" ? value : "");
-    }
+    await receiveForEver(
+      this.stdin,
+      (frames) => {
+        const message = this.decode(frames);
+        if (message?.header.msg_type !== "input_reply") return;
+        const { value } = message.content;
+        const question = this.questions.shift();
+        question?.resolve(typeof value === "string" ? value : "");
+      },
+      reportUnread,
+    );
   }
 
   private decode(frames: readonly Uint8Array[]): Message | undefined {
@@ -483,6 +510,7 @@ export class Kernel {
 
   private interrupt(): void {
     const reason = new InterruptedError();
+    this.interruptions++;
     const { background, running } = this;
     Atomics.store(this.interruptFlag, 0, 0);
     this.background = newController();
@@ -593,6 +621,8 @@ export class Kernel {
     scope.input = (prompt = "", options) => host.input(String(prompt), options);
     const { interruptFlag } = this;
     (scope as Record<string, unknown>)[INTERRUPT_CHECK] = (): void => {
+      // A loop that waits in every turn is ended when it goes on: the work of a handler, or of a cell that was given up.
+      if (this.interruptions > 0 && outputs.contexts.getStore()?.cell.signal.aborted === true) throw new InterruptedError();
       if (Atomics.load(interruptFlag, 0) === 0) return;
       Atomics.store(interruptFlag, 0, 0);
       throw new InterruptedError();
@@ -622,6 +652,8 @@ export class Kernel {
     this.ending = true;
     const restart = message.content["restart"] === true;
     this.interrupt();
+    // Children end with the kernel, as they would with a terminal; detached ones may outlive it.
+    signal(ownDescendants(), "SIGTERM");
     const limit = new Promise((resolve) => setTimeout(resolve, SHUTDOWN_MS));
     await Promise.race([limit, Promise.allSettled([...this.shutdownListeners].map(async (listener) => listener()))]);
     this.reply(channel, message, "shutdown_reply", { status: "ok", restart });
@@ -638,6 +670,7 @@ export class Kernel {
     this.stdin.close();
     // A process that ends while its threads tear down native code may abort.
     await Promise.race([Promise.all([ended, this.typescript.close()]), new Promise((resolve) => setTimeout(resolve, 1000))]);
+    signal(ownDescendants(), "SIGKILL");
     this.exit(0);
   }
 }

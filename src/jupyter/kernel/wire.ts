@@ -23,6 +23,12 @@ export interface Header extends JsonObject {
 
 export const PROTOCOL_VERSION = "5.4";
 
+/** Messages that are known when they come again. */
+const REMEMBERED = 1 << 16;
+
+/** Lists and objects in each other: what is deeper would not be written again without end of the stack. */
+const MOST_DEPTH = 500;
+
 const DELIMITER = Buffer.from("<IDS|MSG>");
 
 /** A frame sequence that is no valid, correctly signed message. */
@@ -32,6 +38,9 @@ export class WireError extends Error {
 
 /** Signs and verifies messages with the key of the connection file; an empty key switches signing off. */
 export class Wire {
+  /** Signatures of messages that came, oldest first. */
+  private readonly seen = new Set<string>();
+
   constructor(private readonly key: string, private readonly scheme = "hmac-sha256") {
     if (scheme !== "hmac-sha256") throw new Error(`The connection file asks for the signature scheme "${scheme}"; only hmac-sha256 is supported.`);
   }
@@ -41,6 +50,15 @@ export class Wire {
     const hmac = createHmac("sha256", this.key);
     for (const part of parts) hmac.update(part);
     return hmac.digest("hex");
+  }
+
+  /** Who listened to the wire could send a message again; what it asks for is done once. As in jupyter_client, signatures are remembered for some time. */
+  private refuseReplay(signature: Uint8Array): void {
+    if (this.key === "") return;
+    const text = Buffer.from(signature).toString("latin1");
+    if (this.seen.has(text)) throw new WireError("The message came before.");
+    this.seen.add(text);
+    if (this.seen.size > REMEMBERED) this.seen.delete(this.seen.values().next().value as string);
   }
 
   /** Frames of a message: identities, delimiter, signature over the next four, header, parent, metadata, content, buffers. */
@@ -58,8 +76,12 @@ export class Wire {
     const parts = rest.slice(0, 4);
     const expected = Buffer.from(this.sign(parts));
     if (expected.length !== signature.length || !timingSafeEqual(expected, signature)) throw new WireError("The message has a wrong signature.");
+    this.refuseReplay(signature);
     const [header, parent, metadata, content] = parts.map(parseObject) as [JsonObject, JsonObject, JsonObject, JsonObject];
     if (typeof header["msg_type"] !== "string" || typeof header["msg_id"] !== "string") throw new WireError("The message's header has no msg_type or msg_id.");
+    for (const name of ["session", "username", "date", "version"]) {
+      if (header[name] !== undefined && typeof header[name] !== "string") throw new WireError(`The message's header has a ${name} that is no text.`);
+    }
     return { identities: frames.slice(0, at), header: header as Header, parent, metadata, content, buffers: rest.slice(4) };
   }
 }
@@ -74,6 +96,7 @@ export function bytesOf(buffer: OutgoingBuffer): Uint8Array {
 }
 
 function parseObject(frame: Uint8Array): JsonObject {
+  if (deeperThan(frame, MOST_DEPTH)) throw new WireError("A part of the message is nested too deeply.");
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength).toString("utf8"));
@@ -82,6 +105,23 @@ function parseObject(frame: Uint8Array): JsonObject {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw new WireError("A part of the message is not a JSON object.");
   return value as JsonObject;
+}
+
+/** Whether JSON has more brackets open at once than `most`. Brackets in texts count until their text ends. */
+function deeperThan(json: Uint8Array, most: number): boolean {
+  let depth = 0;
+  let text = false;
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i];
+    if (text) {
+      if (byte === 0x5c) i++;
+      else if (byte === 0x22) text = false;
+    } else if (byte === 0x22) text = true;
+    else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > most) return true;
+    } else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return false;
 }
 
 /** JSON without what JSON cannot say: a bigint becomes a number or, where that loses digits, text. */
