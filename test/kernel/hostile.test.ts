@@ -169,6 +169,45 @@ describe("cells that change the process", () => {
   });
 });
 
+describe("cells that replace what the kernel uses too", () => {
+  const broken = "() => { throw new Error('broken'); }";
+  const globals = ["JSON", "Date", "Buffer", "Promise", "setTimeout", "clearTimeout", "setImmediate", "performance", "Object", "Array", "Map", "Set", "Number", "AbortController", "queueMicrotask"];
+  const members = [
+    ..."JSON.stringify JSON.parse Date.now Buffer.from Buffer.alloc Buffer.concat Object.entries Object.keys Object.fromEntries Array.isArray Array.from Promise.race Promise.all process.nextTick performance.now crypto.randomUUID".split(" "),
+    ..."map filter push splice slice shift forEach join some every find findIndex findLast includes indexOf concat at keys entries values flatMap".split(" ").map((name) => `Array.prototype.${name}`),
+    ..."replace replaceAll split slice startsWith endsWith trim padStart match matchAll".split(" ").map((name) => `String.prototype.${name}`),
+    ..."get set has delete values keys entries".split(" ").map((name) => `Map.prototype.${name}`),
+    ..."add has delete values".split(" ").map((name) => `Set.prototype.${name}`),
+    ..."then catch finally".split(" ").map((name) => `Promise.prototype.${name}`),
+    "Function.prototype.call", "Function.prototype.apply", "Function.prototype.bind", "RegExp.prototype.exec", "RegExp.prototype.test", "Date.prototype.toISOString", "Uint8Array.prototype.subarray", "Buffer.prototype.toString", "Buffer.prototype.equals", "Object.prototype.hasOwnProperty", "Object.prototype.toString",
+  ];
+
+  let own: KernelClient | undefined;
+  // One at a time: what comes after has to run as ever.
+  test.each([
+    ...globals.map((name) => [`a global: ${name}`, `(globalThis as any).${name} = ${broken};`]),
+    ...members.map((name) => [name, `(${name.replace(/\.\w+$/, "")} as any).${name.split(".").at(-1)!} = ${broken};`]),
+    ["iterators of arrays", "(Array.prototype as any)[Symbol.iterator] = () => { throw new Error('broken'); };"],
+    ["every object is a promise", "(Object.prototype as any).then = () => undefined;"],
+    ["every object describes a property", "(Object.prototype as any).get = () => 7;"],
+    ["process.env", "(process as any).env = undefined;"],
+  ])("%s", async (_, code) => {
+    own ??= await KernelClient.start();
+    try {
+      await own.finished(own.submit(code), 20_000);
+      await own.finished(own.submit("console.log('text'); 1 + 1"), 20_000).then(({ result, stdout }) => expect([result, stdout]).toEqual([{ "text/plain": "2" }, "text\n"]));
+      await own.request("kernel_info_request", {}, "control", 10_000);
+      await own.request("comm_info_request", {}, "shell", 10_000);
+      await own.request("complete_request", { code: "consol", cursor_pos: 6 }, "shell", 10_000);
+    } catch (error) {
+      // The next one begins with a kernel that is whole.
+      await own.close();
+      own = undefined;
+      throw error;
+    }
+  });
+});
+
 describe("child processes", () => {
   const folder = mkdtempSync(join(tmpdir(), "lmt-children-"));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

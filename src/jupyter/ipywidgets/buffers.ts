@@ -1,4 +1,5 @@
 import type { JsonObject, OutgoingBuffer } from "../comm-host";
+import { JSON, Object, Array, Number } from "../natives";
 
 /** Where in a state a buffer belongs: keys of objects and indices of arrays, outermost first. */
 export type BufferPath = (string | number)[];

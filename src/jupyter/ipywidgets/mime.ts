@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import { commHost, DISPLAY_ID, DISPLAYED, isLasting, JUPYTER_DISPLAY, type DisplayOptions, type Displayable, type MimeBundle } from "../comm-host";
+import { Object, Buffer } from "../natives";
 
 function isDisplayable(value: unknown): value is Displayable {
   return (typeof value === "object" || typeof value === "function") && value !== null && typeof (value as Partial<Displayable>)[JUPYTER_DISPLAY] === "function";

@@ -4,6 +4,7 @@ import type { ControlInit } from "./control";
 import { mimeBundle, ownerOf } from "./mime";
 import { openWidgets } from "./registry";
 import { WIDGET_VIEW } from "./widget";
+import { Map, setTimeout, clearTimeout } from "../natives";
 
 /** Changes of the output are sent together, at most this often. */
 const INTERVAL_MS = 40;

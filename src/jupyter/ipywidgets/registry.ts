@@ -1,5 +1,6 @@
 import { commHost, type Comm, type CommHost, type CommMessage, type JsonObject } from "../comm-host";
 import { splitBuffers } from "./buffers";
+import { Map } from "../natives";
 
 /** What the registry needs to know of a widget. */
 export interface RegisteredWidget {

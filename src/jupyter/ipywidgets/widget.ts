@@ -13,6 +13,7 @@ import {
 import { isPlainObject, joinBuffers, splitBuffers } from "./buffers";
 import { openWidgets, type RegisteredWidget } from "./registry";
 import { follow } from "../../signals";
+import { JSON, Object, Array, Promise, Map, Set, AbortController, setTimeout, clearTimeout, performance } from "../natives";
 
 /** Version of the Jupyter widget messaging protocol that is spoken here. */
 export const WIDGET_PROTOCOL_VERSION = "2.1.0";

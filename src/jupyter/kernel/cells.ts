@@ -9,6 +9,8 @@ import { CellSources, CellTypeError } from "./errors";
 import { importMeta, LocalModules } from "./local-modules";
 import type { Completeness, Inspection } from "./typescript-thread";
 import { NO_CELLS, type TypescriptService } from "./typescript-service";
+import { Promise, Map, Set } from "../natives";
+import { handOver } from "./own-listeners";
 
 export interface CellsOptions {
   readonly cwd: string;
@@ -17,6 +19,8 @@ export interface CellsOptions {
   readonly packageRoot: string;
   readonly typescript: TypescriptService;
   readonly sources: CellSources;
+  /** Called when code of a cell has run: puts back what it has replaced and the kernel needs. */
+  readonly mend: () => void;
   /** Gives the module for `import … from "tslab"`. */
   readonly loadTslab: () => unknown;
 }
@@ -90,10 +94,11 @@ export class Cells {
       const meta = importMeta(join(this.options.cwd, name), require);
       this.assigned.clear();
       try {
-        const result = interruptible(() => run(this.exports, require, meta));
+        const result = interruptible(() => run(this.exports, require, meta), this.options.mend);
         // Given up by an interrupt, it may still reject later; that is then nobody's concern.
         result.catch(() => {});
         await Promise.race([result, interrupt]);
+        this.options.mend();
       } catch (error) {
         // What failed after its last declaration leaves its variables, as in any other kernel: a model that took minutes to load, say.
         if (keep && names.every((one) => this.assigned.has(one))) this.state = converted.state;
@@ -164,16 +169,19 @@ export class Cells {
 /** The compiler's first lines in a module that exports something. */
 const HOISTED = /^(?:exports\.[^\s=]+ = )+void 0;$/gm;
 
-/** Calls `fn` so that SIGINT ends even a loop in it that never awaits. */
-function interruptible<T>(fn: () => T): T {
+/** Calls `fn` so that SIGINT ends even a loop in it that never awaits. `mend` is called before anything else of ours runs. */
+function interruptible<T>(fn: () => T, mend: () => void): T {
   const holder = globalThis as { [CALL]?: () => T };
   holder[CALL] = fn;
-  try {
-    return CALLER.runInThisContext({ breakOnSigint: true }) as T;
-  } finally {
-    delete holder[CALL];
-    rearmSigint();
-  }
+  return handOver(() => {
+    try {
+      return CALLER.runInThisContext({ breakOnSigint: true }) as T;
+    } finally {
+      mend();
+      delete holder[CALL];
+      rearmSigint();
+    }
+  });
 }
 
 /**

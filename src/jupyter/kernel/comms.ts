@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Comm, CommMessage, JsonObject, ListenOptions, OpenOptions, SendOptions } from "../comm-host";
 import { bytesOf, type Message } from "./wire";
+import { Array, Map, Set } from "../natives";
 
 /** Publishes a message on iopub, with the request that the calling code answers as its parent. */
 export type CommPublish = (type: "comm_open" | "comm_msg" | "comm_close", content: JsonObject, metadata: JsonObject, buffers: readonly Uint8Array[]) => void;

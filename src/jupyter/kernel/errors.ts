@@ -1,6 +1,7 @@
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { inspect, stripVTControlCharacters, types } from "node:util";
 import type { Diagnostic } from "./cell-compiler";
+import { JSON, Array, Map, Set } from "../natives";
 
 /** What Jupyter shows of an error. `traceback` lines may carry ANSI colours. */
 export interface ErrorReport {

@@ -24,6 +24,7 @@ import { Outputs, type RequestContext } from "./outputs";
 import { TypescriptService } from "./typescript-service";
 
 import { newHeader, PROTOCOL_VERSION, Wire, WireError, type Header, type Message } from "./wire";
+import { JSON, Object, Buffer, Promise, Set, AbortController, restoreNatives, setTimeout, performance } from "../natives";
 
 /** What a Jupyter connection file holds. */
 export interface ConnectionInfo {
@@ -138,6 +139,7 @@ export class Kernel {
       packageRoot: PACKAGE_ROOT,
       typescript: this.typescript,
       sources: this.sources,
+      mend: () => this.mend(),
       loadTslab: () => this.loadTslab(),
     });
   }
@@ -248,6 +250,7 @@ export class Kernel {
 
   /** Takes one message; never throws. What is not a correctly signed message is dropped without an answer. */
   private receive(channel: Channel, frames: readonly Uint8Array[]): void {
+    this.mend();
     const message = this.decode(frames);
     if (message === undefined || this.ending) return;
     if (message.header.msg_type === "execute_request" && channel === "shell") {
@@ -399,6 +402,7 @@ export class Kernel {
     if (!silent) this.publish("execute_input", { code, execution_count: count }, header);
     const cell = this.enterCell(message, silent, silent ? undefined : count);
     const failed = await this.outputs.run(cell.context, () => this.runCell(message, code, count, cell, silent, store));
+    this.mend();
     this.running = undefined;
     if (failed && content["stop_on_error"] !== false) {
       // What the front end sent before it could know of the error may still be in the socket.
@@ -435,6 +439,14 @@ export class Kernel {
     this.running = running;
     if (!silent) this.outputs.setFallback(context);
     return running;
+  }
+
+  /** Puts back what a cell has replaced and the kernel needs, and says so below the cell. */
+  private mend(): void {
+    const names = restoreNatives();
+    if (names === undefined) return;
+    const shown = names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
+    this.outputs.stream("stderr", `${shown} had been replaced or removed, and ${names.length === 1 ? "was" : "were"} put back: the kernel, which shares the process with cells, needs ${names.length === 1 ? "it" : "them"}.\n`);
   }
 
   /** Runs a cell's code and prepares its reply. True when it failed. */

@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { Script } from "node:vm";
 import { IMPORT_META } from "./cell-names";
 import type { LocalModule } from "./local-files";
+import { JSON, Object, Map, Set } from "../natives";
 
 /** Node's own piece of its CommonJS loader that a module made from text needs. */
 interface ModuleInternals {

@@ -3,6 +3,7 @@ import { StringDecoder } from "node:string_decoder";
 import type { CellContext, CellOutput, JsonObject, MimeBundle, OutputSink } from "../comm-host";
 import { Shown } from "./shown";
 import type { Header } from "./wire";
+import { Buffer, setTimeout, clearTimeout } from "../natives";
 
 /** What code that runs belongs to; follows it through awaits, timers and callbacks. */
 export interface RequestContext {

@@ -1,6 +1,7 @@
 /** Processes that this one has started, and what they have started, found out from the system. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { Set } from "../natives";
 
 interface Found {
   readonly pid: number;

@@ -1,3 +1,4 @@
+import { Promise, setTimeout } from "../natives";
 /** A socket as far as it is read here. */
 interface Readable {
   readonly closed: boolean;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { openWidgets } from "../ipywidgets/registry";
 import { WIDGET_VIEW } from "../ipywidgets/widget";
 import { GONE, type JsonObject, type MimeBundle } from "../comm-host";
+import { Array, Map, Set } from "../natives";
 
 /**
  * What stands in the outputs of cells, and by that is kept alive: a widget in an output can be used, whether or not a variable holds it. When the

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { CellState } from "./cell-compiler";
 import type { TypescriptAnswer, TypescriptRequests, TypescriptThreadData } from "./typescript-thread";
+import { Promise, Map } from "../natives";
 
 /** What a kernel begins with. */
 export const NO_CELLS: CellState = { declarations: "", kept: {}, modules: {} };

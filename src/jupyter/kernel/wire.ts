@@ -1,5 +1,6 @@
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import type { JsonObject, OutgoingBuffer } from "../comm-host";
+import { JSON, Array, Number, Buffer, Date, Set } from "../natives";
 
 /** A Jupyter message (messaging protocol 5.4) without its transport. */
 export interface Message {
