@@ -174,15 +174,40 @@ describe("a picture's cell that runs again and again", () => {
     const cell = "const run = await model.run([1 + (round++ % 50), 2, 3, 4, 5, 6]);\nruns.push(new WeakRef(run));\nlm.flowGraph(run)";
     let first = 0;
     let widgets = 0;
+    let picture: string | undefined;
     for (let i = 0; i < 100; i++) {
-      const { messages } = await run("picture", cell);
-      expect(messages.some(({ header }) => header.msg_type === "display_data")).toBe(true);
+      const executed = await run("picture", cell);
+      [picture] = opened(executed, "PictureModel");
+      expect(executed.messages.some(({ header }) => header.msg_type === "display_data")).toBe(true);
       if (i === 9) [widgets, first] = [(await open()).size, await resident()];
     }
-    expect((await open()).size).toBeLessThanOrEqual(widgets);
+    const left = await open();
+    expect(left.size).toBeLessThanOrEqual(widgets);
+    // No variable holds the picture that is shown, and its bundle has no widget's view.
+    expect(left).toContain(picture);
     const alive = Number((await run("alive", "await collect();\nruns.filter((reference) => reference.deref() !== undefined).length")).result?.["text/plain"]);
     expect(alive).toBeLessThanOrEqual(2);
     expect((await resident()) - first).toBeLessThan(80e6);
+  });
+
+  test("pictures and controls are freed also where the run, or the session, that they share goes on", async () => {
+    await run("load", `const model = await lm.loadModel(${JSON.stringify(modelFolder("llama-tiny"))});\nconst run = await model.run([1, 2, 3, 4]);\nconst session = lm.promptBar(model);`);
+    let newest: string[] = [];
+    let first = 0;
+    for (let i = 0; i < 6; i++) {
+      newest = [
+        ...opened(await run("picture", `lm.flowGraph(run, { selection: { threshold: 0.0${i + 1} } })`), "PictureModel"),
+        ...opened(await run("controls", "lm.modelPanel(session)"), "ControlModel"),
+        ...opened(await run("heads", "lm.tokenMatrix(run)"), "PictureModel"),
+      ];
+      if (i === 1) first = (await open()).size;
+    }
+    const left = await open();
+    expect(left.size).toBe(first);
+    // They hear of what they share as long as their outputs are there.
+    expect([...left]).toEqual(expect.arrayContaining(newest));
+    const link = (await run("heard", "const seen: number[] = [];\nconst held = lm.flowGraph(run);\nheld.on(\"select\", ({ start }) => void seen.push(start));\nlm.tokenMatrix(run).select({ start: 2 });\nseen")).result;
+    expect(link?.["text/plain"]).toBe("[ 2 ]");
   });
 
   test("the default model with 40 tokens: memory stays within 300 MB of the first", async () => {

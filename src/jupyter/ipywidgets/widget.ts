@@ -574,6 +574,32 @@ export class Widget<State extends object, Events extends object = object> implem
   }
 }
 
+const deaf = new FinalizationRegistry<() => void>((off) => off());
+
+/**
+ * Has `owner` hear of something that may live longer, such as a selection that pictures share, without being held by it.
+ * @param listen begins to listen, and gives what ends it
+ * @param receive must not hold the owner: it would never be collected
+ * @returns what ends it before
+ */
+export function hear<O extends object, D>(owner: O, listen: (listener: (detail: D) => void) => () => void, receive: (owner: O, detail: D) => void): () => void {
+  const token = {};
+  const off = listen(weakListener(new WeakRef(owner), receive));
+  deaf.register(owner, off, token);
+  return () => {
+    deaf.unregister(token);
+    off();
+  };
+}
+
+/** Outside of `hear`, where a closure would hold the owner. */
+function weakListener<O extends object, D>(owner: WeakRef<O>, receive: (owner: O, detail: D) => void): (detail: D) => void {
+  return (detail) => {
+    const alive = owner.deref();
+    if (alive !== undefined) receive(alive, detail);
+  };
+}
+
 /** Who a comm belongs to. */
 interface CommEnd {
   receive(message: CommMessage): void;
