@@ -79,9 +79,9 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
     const { session } = this;
     // Weakly: controls that nobody sees any more may share their session with others.
     const ended = [
-      hear<SessionControl, TransparentModel>(this, (listener) => session.on("model", listener), TELL.model),
-      hear<SessionControl, Run>(this, (listener) => session.on("run", listener), TELL.run),
-      hear<SessionControl, { readonly new: Picture | null }>(this, (listener) => session.observe("picture", listener), TELL.picture),
+      hear<SessionControl, TransparentModel>(this, session, (listener) => session.on("model", listener), TELL.model),
+      hear<SessionControl, Run>(this, session, (listener) => session.on("run", listener), TELL.run),
+      hear<SessionControl, { readonly new: Picture | null }>(this, session, (listener) => session.observe("picture", listener), TELL.picture),
     ];
     this.on("close", () => {
       for (const end of ended) end();
@@ -91,7 +91,7 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
 
   #follow(picture: Picture | null): void {
     this.#following?.();
-    this.#following = picture === null ? undefined : hear<SessionControl, Selection>(this, (listener) => picture.on("select", listener), TELL.select);
+    this.#following = picture === null ? undefined : hear<SessionControl, Selection>(this, picture, (listener) => picture.on("select", listener), TELL.select);
   }
 
   /** What `TELL` passes on. */

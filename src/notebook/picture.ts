@@ -146,7 +146,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   #follow(link: SharedSelection): void {
     this.#following?.();
     // Weakly: a run has one selection for all its pictures, those too that nobody sees any more.
-    this.#following = hear<Picture, Selection>(this, (listener) => link.on("select", listener), Picture.#selected);
+    this.#following = hear<Picture, Selection>(this, link, (listener) => link.on("select", listener), Picture.#selected);
   }
 
   static #selected(picture: Picture, selection: Selection): void {

@@ -210,6 +210,17 @@ describe("a picture's cell that runs again and again", () => {
     expect(link?.["text/plain"]).toBe("[ 2 ]");
   });
 
+  test("a run that is kept does not keep the picture of the cell that made it", async () => {
+    await run("load", `const model = await lm.loadModel(${JSON.stringify(modelFolder("llama-tiny"))});\nconst kept: unknown[] = [];`);
+    const cell = "const run = await model.run([1, 2, 3, 4]);\nkept.push(run);\nawait run.routes();\nlm.flowGraph(run)";
+    const [picture] = opened(await run("picture", cell), "PictureModel");
+    // As a page does that shows it.
+    const asked = kernel.send("shell", "comm_msg", { comm_id: picture, data: { method: "custom", content: { request: "q", kind: "ask", payload: {} } } });
+    await kernel.until(() => (kernel.isIdle(asked) ? true : undefined));
+    await run("picture", cell);
+    expect(await open()).not.toContain(picture);
+  });
+
   test("the default model with 40 tokens: memory stays within 300 MB of the first", async () => {
     await run("load", `const model = await lm.loadModel(${JSON.stringify(await defaultModelFile())});\nlet round = 0;`);
     const cell = "const run = await model.run(Array.from({ length: 40 }, (_, i) => 1000 + 37 * i + round));\nround++;\nlm.flowGraph(run)";

@@ -574,18 +574,27 @@ export class Widget<State extends object, Events extends object = object> implem
   }
 }
 
-const deaf = new FinalizationRegistry<() => void>((off) => off());
+interface Hearing {
+  readonly source: WeakRef<object>;
+  /** From the source to what ends the hearing, which holds the source: alive only as long as that is. */
+  readonly ends: WeakMap<object, () => void>;
+}
+
+const deaf = new FinalizationRegistry<Hearing>(({ source, ends }) => {
+  const alive = source.deref();
+  if (alive !== undefined) ends.get(alive)?.();
+});
 
 /**
- * Has `owner` hear of something that may live longer, such as a selection that pictures share, without being held by it.
- * @param listen begins to listen, and gives what ends it
+ * Has `owner` hear of something that may live longer, such as a selection that pictures share. Neither holds the other by this.
+ * @param listen begins to listen to `source`, and gives what ends it
  * @param receive must not hold the owner: it would never be collected
  * @returns what ends it before
  */
-export function hear<O extends object, D>(owner: O, listen: (listener: (detail: D) => void) => () => void, receive: (owner: O, detail: D) => void): () => void {
+export function hear<O extends object, D>(owner: O, source: object, listen: (listener: (detail: D) => void) => () => void, receive: (owner: O, detail: D) => void): () => void {
   const token = {};
   const off = listen(weakListener(new WeakRef(owner), receive));
-  deaf.register(owner, off, token);
+  deaf.register(owner, { source: new WeakRef(source), ends: new WeakMap([[source, off]]) }, token);
   return () => {
     deaf.unregister(token);
     off();
