@@ -1,11 +1,49 @@
+import * as fs from "node:fs";
 import * as os from "node:os";
 import type { Architecture } from "../model/architecture";
 
+/** What is asked of the system. */
+export interface MemorySource {
+  readonly platform: NodeJS.Platform;
+  /** Bytes: of the machine; free there, with what caches would give back; left below a container's limit; that limit, or something absurd. */
+  readonly total: number;
+  readonly free: number;
+  readonly available: number;
+  readonly limit: number;
+  /** The container's account of its memory; undefined where there is none. */
+  readonly account: () => string | undefined;
+}
+
+const ACCOUNTS = ["/sys/fs/cgroup/memory.stat", "/sys/fs/cgroup/memory/memory.stat"];
+
+const here = (): MemorySource => ({
+  platform: process.platform,
+  total: os.totalmem(),
+  free: os.freemem(),
+  available: process.availableMemory(),
+  limit: process.constrainedMemory(),
+  account: () => {
+    for (const file of ACCOUNTS) {
+      try {
+        return fs.readFileSync(file, "utf8");
+      } catch {
+        // The other version of control groups, or none.
+      }
+    }
+    return undefined;
+  },
+});
+
 /** Bytes that this process can still take. */
-export function availableMemory(): number {
-  const free = process.availableMemory();
+export function availableMemory(source: MemorySource = here()): number {
+  const { platform, total, free, available, limit } = source;
   // Elsewhere than on Linux "free" leaves out what caches would give back.
-  return process.platform === "linux" ? free : Math.max(free, os.totalmem() / 2);
+  if (platform !== "linux") return Math.max(available, total / 2);
+  if (!(limit > 0 && limit < total)) return available;
+  // A container's limit counts files that were read, such as the model's own, though they go as soon as memory is needed; and the machine may have less than the limit.
+  const account = source.account() ?? "";
+  const files = Number((/^total_inactive_file (\d+)$/m.exec(account) ?? /^inactive_file (\d+)$/m.exec(account))?.[1] ?? 0);
+  return Math.min(free, available + files);
 }
 
 type Sizes = Pick<Architecture, "nLayers" | "nHeads" | "nKeyValueHeads" | "dModel" | "dHead" | "dFfn" | "layers">;

@@ -1,7 +1,7 @@
 import type { LastingDisplayable, MimeBundle } from "../jupyter/comm-host";
 import { DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyter/comm-host";
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
-import { Widget } from "../jupyter/ipywidgets/widget";
+import { hear, Widget } from "../jupyter/ipywidgets/widget";
 import type { ExplorerConfig, ExplorerSettings } from "../config";
 import { loadConfig, readConfig } from "../config";
 import type { Run, TransparentModel } from "../model/types";
@@ -9,7 +9,7 @@ import type { Choice, Selection } from "../protocol";
 import { visibleText, WIDGET_MODULE } from "../protocol";
 import type { Payload } from "../payload/format";
 import { PAYLOAD_MIME, PAYLOAD_VERSION } from "../payload/format";
-import type { SaveOptions } from "./picture";
+import type { Picture, SaveOptions } from "./picture";
 import { inVsCode, WIDGET_VIEW } from "./picture";
 import { ExploreSession } from "./explore-session";
 import { escapeXml } from "../export/xml";
@@ -53,6 +53,12 @@ function sessionOf(source: ExploreSource | undefined, options: ExploreOptions): 
   return new ExploreSession("maxPromptLength" in source ? (source as ExplorerSettings) : readConfig(source), { prompts });
 }
 
+const tell =
+  (what: "model" | "run" | "select" | "picture") =>
+  (control: SessionControl, detail: unknown): void => control.heard(what, detail as never);
+/** Made outside of the controls, which they must not hold. */
+const TELL = { model: tell("model"), run: tell("run"), select: tell("select"), picture: tell("picture") };
+
 /** A control of a session, shown alone. Several of one session follow each other. */
 export class SessionControl extends Widget<ControlState, ControlEvents> {
   #following: (() => void) | undefined;
@@ -70,21 +76,28 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
       },
       { session: sessionOf(source, options), part },
     );
-    const ended = new AbortController();
-    this.session.on("model", (model) => this.emit("model", model), { signal: ended.signal });
-    this.session.on("run", (run) => this.emit("run", run), { signal: ended.signal });
-    this.session.observe(
-      "picture",
-      ({ new: picture }) => {
-        this.#following?.();
-        this.#following = picture?.on("select", (selection) => this.emit("select", selection));
-      },
-      { signal: ended.signal },
-    );
+    const { session } = this;
+    // Weakly: controls that nobody sees any more may share their session with others.
+    const ended = [
+      hear<SessionControl, TransparentModel>(this, session, (listener) => session.on("model", listener), TELL.model),
+      hear<SessionControl, Run>(this, session, (listener) => session.on("run", listener), TELL.run),
+      hear<SessionControl, { readonly new: Picture | null }>(this, session, (listener) => session.observe("picture", listener), TELL.picture),
+    ];
     this.on("close", () => {
-      ended.abort();
+      for (const end of ended) end();
       this.#following?.();
     });
+  }
+
+  #follow(picture: Picture | null): void {
+    this.#following?.();
+    this.#following = picture === null ? undefined : hear<SessionControl, Selection>(this, picture, (listener) => picture.on("select", listener), TELL.select);
+  }
+
+  /** What `TELL` passes on. */
+  heard(what: "model" | "run" | "select" | "picture", detail: never): void {
+    if (what === "picture") this.#follow((detail as { readonly new: Picture | null }).new);
+    else this.emit(what, detail);
   }
 
   /** What the controls share. */

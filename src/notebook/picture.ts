@@ -4,7 +4,7 @@ import { commHost, DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyt
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import { savePicture } from "../export/page";
 import { writeFileAtomically } from "../system/write";
-import { RequestError, Widget } from "../jupyter/ipywidgets/widget";
+import { hear, RequestError, Widget } from "../jupyter/ipywidgets/widget";
 import { follow } from "../signals";
 import type { RouteGraph, Run } from "../model/types";
 import type { PictureName, PicturePart, RunFacts, Selection } from "../protocol";
@@ -145,10 +145,13 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
 
   #follow(link: SharedSelection): void {
     this.#following?.();
-    this.#following = link.on("select", (selection) => {
-      this.emit("select", selection);
-      this.#storeSoon();
-    });
+    // Weakly: a run has one selection for all its pictures, those too that nobody sees any more.
+    this.#following = hear<Picture, Selection>(this, link, (listener) => link.on("select", listener), Picture.#selected);
+  }
+
+  static #selected(picture: Picture, selection: Selection): void {
+    picture.emit("select", selection);
+    picture.#storeSoon();
   }
 
   /** What is selected; shared with the other pictures of the run. */

@@ -36,7 +36,7 @@ export class CommSource implements FlowSource {
     channel.onMessage((content, buffers) => this.#receive(content, buffers), signal);
     signal.addEventListener("abort", () => {
       for (const { reject } of [...this.#waiting.values()]) reject(new ProtocolError("cancelled", "The picture was closed."));
-    });
+    }, { once: true });
   }
 
   ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {

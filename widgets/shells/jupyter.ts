@@ -86,6 +86,14 @@ export class PictureModel extends ShownModel {
     return { kind: "picture", source, facts: source.facts, selection: link?.store(source.facts) ?? new SelectionStore(selectionFor(source.facts, {})) };
   }
 
+  override close(comm_closed?: boolean): Promise<void> {
+    const closed = super.close(comm_closed);
+    // Front ends may keep models that are closed: not with all their answers.
+    this.#source = undefined;
+    this.off("msg:custom");
+    return closed;
+  }
+
   /** The picture's source. Made anew when the facts are others: answers of another run are of no use. */
   source(): CachedSource {
     const key = JSON.stringify(this.get("facts"));
@@ -106,7 +114,7 @@ export class PictureModel extends ShownModel {
       send: (content) => this.send(content as Parameters<DOMWidgetModel["send"]>[0], {}),
       onMessage: (listener, signal) => {
         this.on("msg:custom", listener);
-        signal.addEventListener("abort", () => this.off("msg:custom", listener));
+        signal.addEventListener("abort", () => this.off("msg:custom", listener), { once: true });
       },
     };
   }

@@ -41,7 +41,7 @@ export function registerLive(id: string, model: LiveModel, signal: AbortSignal):
     if (models.get(id) !== model) return;
     models.delete(id);
     tell(id);
-  });
+  }, { once: true });
   tell(id);
   return () => tell(id);
 }
@@ -59,5 +59,5 @@ export function onLive(id: string, listener: () => void, signal: AbortSignal): v
   signal.addEventListener("abort", () => {
     own.delete(listener);
     if (own.size === 0) listeners.delete(id);
-  });
+  }, { once: true });
 }

@@ -40,14 +40,20 @@ function sameRun(a: RunFacts, b: RunFacts): boolean {
   return key(a) === key(b);
 }
 
-/** Selections of stored pictures that are linked, by the link's id and the run: other pictures of it on this page follow. */
-const links = new Map<string, SelectionStore>();
+/** Selections of stored pictures that are linked, by the link's id and the run: other pictures of it on this page follow. They live as long as one of these. */
+const links = new Map<string, WeakRef<SelectionStore>>();
+const unlinked = new FinalizationRegistry<string>((key) => {
+  if (links.get(key)?.deref() === undefined) links.delete(key);
+});
 
 function linkedStore(payload: Payload, source: StoredSource): SelectionStore {
   if (payload.link === undefined) return new SelectionStore(source.selection);
   const key = `${payload.link} ${source.facts.tokens.map(({ id }) => id).join(" ")}`;
-  let store = links.get(key);
-  if (!store) links.set(key, (store = new SelectionStore(source.selection)));
+  let store = links.get(key)?.deref();
+  if (!store) {
+    links.set(key, new WeakRef((store = new SelectionStore(source.selection))));
+    unlinked.register(store, key);
+  }
   return store;
 }
 

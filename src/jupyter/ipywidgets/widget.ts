@@ -575,6 +575,41 @@ export class Widget<State extends object, Events extends object = object> implem
   }
 }
 
+interface Hearing {
+  readonly source: WeakRef<object>;
+  /** From the source to what ends the hearing, which holds the source: alive only as long as that is. */
+  readonly ends: WeakMap<object, () => void>;
+}
+
+const deaf = new FinalizationRegistry<Hearing>(({ source, ends }) => {
+  const alive = source.deref();
+  if (alive !== undefined) ends.get(alive)?.();
+});
+
+/**
+ * Has `owner` hear of something that may live longer, such as a selection that pictures share. Neither holds the other by this.
+ * @param listen begins to listen to `source`, and gives what ends it
+ * @param receive must not hold the owner: it would never be collected
+ * @returns what ends it before
+ */
+export function hear<O extends object, D>(owner: O, source: object, listen: (listener: (detail: D) => void) => () => void, receive: (owner: O, detail: D) => void): () => void {
+  const token = {};
+  const off = listen(weakListener(new WeakRef(owner), receive));
+  deaf.register(owner, { source: new WeakRef(source), ends: new WeakMap([[source, off]]) }, token);
+  return () => {
+    deaf.unregister(token);
+    off();
+  };
+}
+
+/** Outside of `hear`, where a closure would hold the owner. */
+function weakListener<O extends object, D>(owner: WeakRef<O>, receive: (owner: O, detail: D) => void): (detail: D) => void {
+  return (detail) => {
+    const alive = owner.deref();
+    if (alive !== undefined) receive(alive, detail);
+  };
+}
+
 /** Who a comm belongs to. */
 interface CommEnd {
   receive(message: CommMessage): void;

@@ -404,6 +404,8 @@ export class Kernel {
     const failed = await this.outputs.run(cell.context, () => this.runCell(message, code, count, cell, silent, store));
     this.mend();
     this.running = undefined;
+    // Promises that raced against it hold what the cell gave; work that goes on, or a run that is kept, holds the cell.
+    cell.giveUp(new Error("The cell has ended."));
     if (failed && content["stop_on_error"] !== false) {
       // What the front end sent before it could know of the error may still be in the socket.
       await new Promise((resolve) => setTimeout(resolve, ABORT_WINDOW_MS));

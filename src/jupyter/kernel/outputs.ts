@@ -59,6 +59,7 @@ export class Outputs {
   stream(name: "stdout" | "stderr", text: string, context = this.current): void {
     if (text === "" || context === undefined || context.silent) return;
     if (context.sink !== undefined) return context.sink.output({ output_type: "stream", name, text });
+    if (context.place !== undefined) this.shown.outputs(context.place);
     const { held } = this;
     if (held !== undefined && (held.name !== name || held.header !== context.outputHeader)) this.flush();
     this.held ??= { header: context.outputHeader, name, pieces: [], length: 0 };
@@ -100,7 +101,7 @@ export class Outputs {
     if (context === undefined || context.silent) return;
     if (context.sink !== undefined) context.sink.clear(wait);
     else {
-      if (context.place !== undefined) this.shown.clear(context.place);
+      if (context.place !== undefined) this.shown.clear(context.place, wait);
       this.send("clear_output", { wait }, context);
     }
   }
@@ -109,6 +110,7 @@ export class Outputs {
     const context = this.current;
     if (context === undefined || context.silent) return;
     if (context.sink !== undefined) return context.sink.output({ output_type: "error", ...report });
+    if (context.place !== undefined) this.shown.outputs(context.place);
     this.send("error", { ...report }, context);
   }
 
