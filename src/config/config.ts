@@ -1,6 +1,6 @@
 import { closeSync, readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { FileError, because, systemCode } from "../system/errors";
+import { FileError, because, onLine, systemCode } from "../system/errors";
 import { openPlainFile } from "../system/read";
 import { jsonErrorIndex } from "./json-place";
 import type { Device, Dtype } from "../model/types";
@@ -15,7 +15,7 @@ export class ConfigError extends Error {
     readonly where: string,
     readonly problems: readonly string[],
   ) {
-    super(problems.map((problem) => `${where}: ${problem}`).join("\n"));
+    super(problems.map((problem) => onLine(`${where}: ${problem}`)).join("\n"));
   }
 }
 

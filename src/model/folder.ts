@@ -17,16 +17,17 @@ export type Layout =
   | { readonly kind: "sharded"; readonly index: string }
   | { readonly kind: "gguf"; readonly file: string };
 
-/** GGUF files that are no whole model: projectors of images, parts of a split one, matrices of importance, vocabularies alone, LoRA adapters. */
-const NO_MODEL = /mmproj|-\d{5}-of-\d{5}\.gguf$|imatrix|ggml-vocab|[-_.]lora([-_.]|$)|[-_.]adapter[-_.]/i;
+/** GGUF files that are no whole model: projectors of images, parts of a split one, vocabularies alone, LoRA adapters, matrices of importance (no model made with one). */
+const NO_MODEL = /mmproj|-\d{5}-of-(?!00001\.)\d{5}\.gguf$|ggml-vocab|[-_.]lora([-_.]|$)|[-_.]adapter[-_.]|^(?!.*[-_.](I?Q\d|F16|BF16|F32)).*imatrix/i;
 
 const INDEX = "model.safetensors.index.json";
 
 /**
  * Finds the weights among the names of a folder's (or repository's) files. Throws a `ModelFileError` that says what to do
- * where there are none that can be opened. `where` names the folder in messages.
+ * where there are none that can be opened. `where` names the folder in messages; `isModel` tells which GGUF files are whole models, by their names where
+ * nothing else is known of them.
  */
-export function layoutOf(where: string, names: Iterable<string>): Layout {
+export function layoutOf(where: string, names: Iterable<string>, isModel = (name: string): boolean => !NO_MODEL.test(name)): Layout {
   const all = new Set(names);
   const ending = (suffix: string): string[] => [...all].filter((name) => name.endsWith(suffix) && !name.includes("/")).sort();
   if (all.has("config.json")) {
@@ -39,7 +40,7 @@ export function layoutOf(where: string, names: Iterable<string>): Layout {
     }
   }
   const named = ending(".gguf");
-  const models = named.filter((name) => !NO_MODEL.test(name));
+  const models = named.filter(isModel);
   const ggufs = models.length > 0 ? models : named.slice(0, 1);
   if (ggufs.length === 1) return { kind: "gguf", file: ggufs[0] };
   if (ggufs.length > 1) throw new ModelFileError(`${where} has ${ggufs.length} GGUF files: name one of ${list(ggufs, "or")}, as "${where}/${ggufs[0]}".`);

@@ -2,19 +2,23 @@
  * The lengths and counts of a GGUF header against the file's size, before the parser makes anything of them: it takes a count at its word, and what it
  * reads behind the file's end are zeros. One pass over the header, which keeps no value but a few short ones.
  */
+import { GGMLQuantizationType } from "@huggingface/gguf";
 import { closeSync, readSync, realpathSync } from "node:fs";
 import { because, quoted, systemCode } from "../system/errors";
+import { STORED_TYPES } from "./dequantize";
 import { ModelFileError } from "./errors";
 import { openModelFile } from "./safetensors";
 import { type FileStamp, stampOf } from "./file-stamp";
+import type { WeightType } from "./weights";
 
 /** What can be told of a file without its vocabulary and tensors. */
 export interface GgufOutline {
   readonly size: number;
   readonly stamp: FileStamp;
-  readonly tensors: number;
   /** Where the header ends, padding left out. */
   readonly end: number;
+  /** There is an embedding, and every tensor is of a type that is read and lies in the file. */
+  readonly whole: boolean;
   /** Short texts and numbers of the metadata, by their keys. */
   readonly values: ReadonlyMap<string, string | number>;
 }
@@ -156,14 +160,25 @@ function walk(path: string, cursor: Cursor, stamp: FileStamp): GgufOutline {
       throw new ModelFileError(`${path} is damaged: ${what} has the unknown type ${type}.`);
     }
   }
+  let embedding = false;
+  let served = true;
+  let data = 0;
   for (let i = 0n; i < tensors; i++) {
     const name = text("the name of a tensor", MAX_KEY)!;
     const what = `tensor ${quoted(name)}`;
     const axes = cursor.take(4, what).readUInt32LE(0);
     if (axes > MAX_AXES) throw new ModelFileError(`${path} is damaged: ${what} has ${axes} axes; at most ${MAX_AXES} are allowed.`);
-    cursor.skip(axes * (wide ? 8 : 4) + 12, what);
+    let scalars = 1;
+    for (let axis = 0; axis < axes; axis++) scalars *= Number(count(what));
+    const type = STORED_TYPES.get(GGMLQuantizationType[cursor.take(4, what).readUInt32LE(0)] as WeightType);
+    const offset = Number(cursor.take(8, what).readBigUInt64LE(0));
+    if (name === "token_embd.weight") embedding = true;
+    if (type === undefined) served = false;
+    else data = Math.max(data, offset + (scalars / type.block) * type.bytes);
   }
-  return { size, stamp, tensors: Number(tensors), end: cursor.at, values };
+  const alignment = Math.max(1, Number(values.get("general.alignment") ?? 32)) || 1;
+  const whole = embedding && served && Math.ceil(cursor.at / alignment) * alignment + data <= size;
+  return { size, stamp, end: cursor.at, whole, values };
 }
 
 function checked(cursor: Cursor, length: bigint, what: string): bigint {

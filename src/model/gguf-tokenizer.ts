@@ -96,6 +96,11 @@ export function ggufTokenizer(metadata: GgufMetadata): Tokenizer {
   throw new ModelFileError(`${metadata.origin}: tokenizer model "${model}" is not supported; gpt2 (byte-level BPE) and llama (SentencePiece) are.`);
 }
 
+/** Whether a file whose metadata names this model and pre-tokenizer has a tokenizer that is read, or none. */
+export function knowsTokenizer(model: unknown = "none", pre: unknown = "default"): boolean {
+  return model === "gpt2" ? PRE_TOKENIZERS.some(({ names }) => names.some((name) => name === pre)) : model === "llama" || model === "none" || model === "no_vocab";
+}
+
 /** Turns a stretch of text without special tokens into ids. `afterSpecial`: nothing or a special token is before it. */
 type Encode = (text: string, afterSpecial: boolean, ids: number[]) => void;
 

@@ -41,6 +41,9 @@ function withMarks(json: string, mark: string): string | undefined {
       parts.push(json.slice(from, at), `"${mark}${name}"`);
       at += name.length - 1;
       from = at + 1;
+      // Before a colon it would become a name.
+      while (/\s/.test(json[at + 1] ?? "")) at++;
+      if (json[at + 1] === ":") return undefined;
     }
   }
   return parts.length === 0 ? undefined : [...parts, json.slice(from)].join("");

@@ -11,7 +11,7 @@ import type { ModelFiles, Tokenizer } from "./files";
 import { cachedModel, layoutOf, listWeights, namesIn, readConfig, readTokenizer, refuseCache } from "./folder";
 import { ggufName, readGguf } from "./gguf";
 import { outlineOfGguf } from "./gguf-limits";
-import { ggufTokenizer } from "./gguf-tokenizer";
+import { ggufTokenizer, knowsTokenizer } from "./gguf-tokenizer";
 import { endpoint, fetchFromHub, parseHubName } from "./hub";
 import { shown } from "./hub-names";
 import type { ProgressListener } from "./types";
@@ -83,7 +83,7 @@ export async function openGguf(path: string, name?: string): Promise<ModelFiles>
 export async function openFolder(folder: string, name = basename(folder)): Promise<ModelFiles> {
   const names = await namesIn(folder);
   refuseCache(folder, names);
-  const layout = layoutOf(folder, withoutOthers(folder, names));
+  const layout = layoutOf(folder, withoutOthers(folder, names), () => true);
   if (layout.kind === "gguf") return openGguf(join(folder, layout.file), name);
   const config = await readConfig(folder);
   const family = familyOf(config);
@@ -103,9 +103,9 @@ function withoutOthers(folder: string, names: readonly string[]): readonly strin
   if (ggufs.length < 2) return names;
   const models = ggufs.filter((name) => {
     try {
-      const { values, tensors } = outlineOfGguf(join(folder, name));
+      const { values, whole } = outlineOfGguf(join(folder, name));
       const [type, parts, architecture] = ["general.type", "split.count", "general.architecture"].map((key) => values.get(key));
-      return tensors > 0 && (type ?? "model") === "model" && Number(parts ?? 1) <= 1 && familyOfGguf(name, String(architecture)) !== undefined;
+      return whole && (type ?? "model") === "model" && Number(parts ?? 1) <= 1 && familyOfGguf(name, String(architecture)) !== undefined && knowsTokenizer(values.get("tokenizer.ggml.model"), values.get("tokenizer.ggml.pre"));
     } catch {
       return false;
     }

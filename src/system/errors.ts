@@ -35,9 +35,18 @@ export function because(error: unknown): string {
   return (code !== undefined && REASONS[code]) || code || (error instanceof Error ? error.message : String(error));
 }
 
+/** A text, of which names of files may be a part, on one line and without control characters. */
+export function onLine(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "\ufffd");
+}
+
 /** A file that cannot be read or written: which, and why, in one sentence. */
 export class FileError extends Error {
   override readonly name: string = "FileError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(onLine(message), options);
+  }
 }
 
 /** A text that others wrote, for a message: quoted, on one line, no longer than `most` characters. */

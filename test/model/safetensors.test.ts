@@ -100,6 +100,16 @@ test("a sharded model is read by its index, through symlinks", () => {
   expect(entries.map((entry) => [entry.name, entry.file.endsWith("blobs/one")])).toEqual([["a", true], ["b", false]]);
 });
 
+test("of two tensors of a name the one counts that lies where the index says", () => {
+  write("one.safetensors", { a: matrix, b: matrix });
+  write("two.safetensors", { a: { dtype: "F32", shape: [1], bytes: f32(7) } });
+  for (const [shard, dims] of [["one", [4, 3]], ["two", [1]]] as const) {
+    writeFileSync(join(folder, "index.json"), JSON.stringify({ weight_map: { b: "one.safetensors", a: `${shard}.safetensors`, c: "two.safetensors" } }));
+    const { entries } = readSafetensorsIndex(folder, "index.json", new Map());
+    expect(entries.filter((entry) => entry.name === "a").map((entry) => [entry.file.endsWith(`${shard}.safetensors`), entry.dims])).toEqual([[true, dims]]);
+  }
+});
+
 describe("an index that does not fit its shards", () => {
   const index = (map: unknown): void => writeFileSync(join(folder, "index.json"), JSON.stringify({ weight_map: map }));
   const open = (): unknown => readSafetensorsIndex(folder, "index.json");
