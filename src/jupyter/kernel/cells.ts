@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { Script } from "node:vm";
 import type { CellState, Completion } from "./cell-compiler";
 import { IMPORT_META } from "./cell-names";
-import { CellSources, CellTypeError } from "./errors";
+import { CellSources, CellTypeError, endedBySignal } from "./errors";
 import { importMeta, LocalModules } from "./local-modules";
 import type { Completeness, Inspection } from "./typescript-thread";
 import { NO_CELLS, type TypescriptService } from "./typescript-service";
@@ -21,6 +21,8 @@ export interface CellsOptions {
   readonly sources: CellSources;
   /** Called when code of a cell has run: puts back what it has replaced and the kernel needs. */
   readonly mend: () => void;
+  /** Hears that a SIGINT has ended a stretch of code, instead of coming to the listeners. */
+  readonly signalTaken: () => void;
   /** Gives the module for `import … from "tslab"`. */
   readonly loadTslab: () => unknown;
 }
@@ -94,7 +96,7 @@ export class Cells {
       const meta = importMeta(join(this.options.cwd, name), require);
       this.assigned.clear();
       try {
-        const result = interruptible(() => run(this.exports, require, meta), this.options.mend);
+        const result = interruptible(() => run(this.exports, require, meta), this.options);
         // Given up by an interrupt, it may still reject later; that is then nobody's concern.
         result.catch(() => {});
         await Promise.race([result, interrupt]);
@@ -170,12 +172,15 @@ export class Cells {
 const HOISTED = /^(?:exports\.[^\s=]+ = )+void 0;$/gm;
 
 /** Calls `fn` so that SIGINT ends even a loop in it that never awaits. `mend` is called before anything else of ours runs. */
-function interruptible<T>(fn: () => T, mend: () => void): T {
+function interruptible<T>(fn: () => T, { mend, signalTaken }: Pick<CellsOptions, "mend" | "signalTaken">): T {
   const holder = globalThis as { [CALL]?: () => T };
   holder[CALL] = fn;
   return handOver(() => {
     try {
       return CALLER.runInThisContext({ breakOnSigint: true }) as T;
+    } catch (error) {
+      if (endedBySignal(error)) signalTaken();
+      throw error;
     } finally {
       mend();
       delete holder[CALL];

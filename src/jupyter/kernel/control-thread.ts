@@ -16,7 +16,7 @@ export interface ControlThreadData {
   readonly heartbeat: string;
   readonly key: string;
   readonly scheme: string;
-  /** Two Int32: not 0 asks the loops of cells to end; how often this thread sent SIGINT. */
+  /** Two Int32: the number of the request for which the loops of cells shall end; how often this thread sent SIGINT. */
   readonly flag: SharedArrayBuffer;
   /** Int32: ids of the children that run beside the cells, which an interrupt leaves alone. */
   readonly children: SharedArrayBuffer;
@@ -32,7 +32,8 @@ export type ToControlThread =
 export type FromControlThread =
   | { readonly type: "bound" }
   | { readonly type: "failed"; readonly message: string }
-  | { readonly type: "message"; readonly frames: readonly Uint8Array[] };
+  /** `at`: when it came, by `process.hrtime.bigint`; `request`: which interrupt or shutdown this is, counted from 1. */
+  | { readonly type: "message"; readonly frames: readonly Uint8Array[]; readonly at: bigint; readonly request?: number };
 
 /** Bytes of a frame: what is larger ends the connection that sends it, before it is in memory. */
 const MAX_CONTROL = 64 << 20;
@@ -43,6 +44,12 @@ const GRACE_MS = 1000;
 
 /** How long the main thread may take to notice an interrupt before it is stopped. */
 const PATIENCE_MS = 250;
+
+/**
+ * How long after the signal the flag is raised, for loops that the signal does not end. Raised with it, the flag could end a loop a
+ * moment before the signal comes, which would then hit the process while Node changes its handlers.
+ */
+const FLAG_MS = 20;
 
 const port = parentPort;
 if (port !== null) void serve(workerData as ControlThreadData, port);
@@ -60,6 +67,7 @@ async function serve(data: ControlThreadData, main: NonNullable<typeof parentPor
     return;
   }
   let patience: NodeJS.Timeout | undefined;
+  let requests = 0;
   const watch = data.parentPid === 0 ? undefined : setInterval(() => endWithParent(data.parentPid), 1000);
   main.on("message", (message: ToControlThread) => {
     switch (message.type) {
@@ -91,11 +99,15 @@ async function serve(data: ControlThreadData, main: NonNullable<typeof parentPor
         if (error instanceof WireError) return;
         throw error;
       }
-      if (type === "interrupt_request" || type === "shutdown_request") {
-        clearTimeout(patience);
-        patience = setTimeout(() => stopMainThread(data), PATIENCE_MS);
-      }
-      post({ type: "message", frames });
+      const message = { type: "message", frames, at: process.hrtime.bigint() } as const;
+      if (type !== "interrupt_request" && type !== "shutdown_request") return post(message);
+      const request = ++requests;
+      clearTimeout(patience);
+      patience = setTimeout(() => {
+        sendSignals(data);
+        patience = setTimeout(() => Atomics.store(new Int32Array(data.flag), 0, request), FLAG_MS);
+      }, PATIENCE_MS);
+      post({ ...message, request });
     },
     report,
   );
@@ -105,10 +117,8 @@ async function serve(data: ControlThreadData, main: NonNullable<typeof parentPor
  * Not `Runtime.terminateExecution` of the inspector, which would end any code: on Node 20 it leaves the bookkeeping of async contexts
  * unbalanced, and the process aborts.
  */
-function stopMainThread({ flag, children }: ControlThreadData): void {
-  const flags = new Int32Array(flag);
-  Atomics.store(flags, 0, 1);
-  Atomics.add(flags, 1, 1);
+function sendSignals({ flag, children }: ControlThreadData): void {
+  Atomics.add(new Int32Array(flag), 1, 1);
   // On Windows this would end the process; there the flag alone must do.
   if (process.platform !== "win32") process.kill(process.pid, "SIGINT");
   // What the main thread may be waiting for: `execSync` and the like return when their child has ended.

@@ -27,6 +27,16 @@ interface Frame {
   readonly column: number;
 }
 
+/** Whether Node ended a stretch of code because SIGINT came. */
+export function endedBySignal(error: unknown): boolean {
+  try {
+    return error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED";
+  } catch {
+    // Whatever was thrown, a proxy for one, may throw when it is looked at.
+    return false;
+  }
+}
+
 /** Thrown in a cell that the user interrupts; also the reason of its AbortSignal. */
 export class InterruptedError extends Error {
   override readonly name = "InterruptedError";

@@ -18,7 +18,7 @@ import { refuseStandardInput } from "./standard-input";
 import { cellOf, deletedCells } from "./shown";
 import { CommManager } from "./comms";
 import type { ControlThreadData, FromControlThread, ToControlThread } from "./control-thread";
-import { CellSources, ExitError, InterruptedError } from "./errors";
+import { CellSources, endedBySignal, ExitError, InterruptedError } from "./errors";
 import { History } from "./history";
 import { Outputs, type RequestContext } from "./outputs";
 import { TypescriptService } from "./typescript-service";
@@ -42,17 +42,25 @@ export interface ConnectionInfo {
 /** Where a reply goes. */
 type Channel = "shell" | "control";
 
+/** When a message came, and its number among the interrupts and shutdowns. */
+type Origin = Pick<Extract<FromControlThread, { readonly type: "message" }>, "at" | "request">;
+
 /** An execute request that waits or runs. */
 interface QueuedCell {
   readonly message: Message;
 }
 
 interface RunningCell {
+  /** When it began, by the clock `now`: an interrupt that came before was meant for another. */
+  readonly since: bigint;
   readonly context: RequestContext;
   readonly abort: AbortController;
   /** Makes the cell's promise reject. */
   readonly giveUp: (reason: Error) => void;
 }
+
+/** Monotonic, in nanoseconds, the same in every thread; kept, because cells may replace what `process` has. */
+const now = process.hrtime.bigint.bind(process.hrtime) as () => bigint;
 
 /** After an error, requests that are already on their way are collected for this long and aborted. */
 const ABORT_WINDOW_MS = 20;
@@ -113,9 +121,11 @@ export class Kernel {
   private readonly exit = process.exit.bind(process);
   private ending = false;
   private closed = false;
-  /** Shared with the control thread: raised while this thread is in a loop; how often that thread sent SIGINT. */
+  /** Shared with the control thread: the request for which loops shall end; how often that thread sent SIGINT. */
   private readonly interruptFlag = new Int32Array(new SharedArrayBuffer(8));
-  /** Of these SIGINTs, how many have arrived. */
+  /** The last of these requests that has been dealt with: the flag may be raised a moment later. */
+  private requestTaken = 0;
+  /** How many of these SIGINTs have arrived. */
   private signalsTaken = 0;
 
   constructor(
@@ -140,6 +150,7 @@ export class Kernel {
       typescript: this.typescript,
       sources: this.sources,
       mend: () => this.mend(),
+      signalTaken: () => void this.takeSignal(),
       loadTslab: () => this.loadTslab(),
     });
   }
@@ -162,7 +173,7 @@ export class Kernel {
     this.guardExit();
     listenForGood("SIGINT", () => {
       // The control thread's own comes with a message that interrupts; late, it would hit the next cell.
-      if (!this.takeSignals()) this.interrupt();
+      if (!this.takeSignal()) this.interrupt(now());
     });
     listenForGood("uncaughtException", (error: unknown) => this.showError(error));
     listenForGood("unhandledRejection", (reason: unknown) => this.showError(reason));
@@ -202,7 +213,7 @@ export class Kernel {
       worker.on("message", (message: FromControlThread) => {
         if (message.type === "bound") resolve(worker);
         else if (message.type === "failed") reject(new Error(message.message));
-        else this.receive("control", message.frames);
+        else this.receive("control", message.frames, message);
       });
       worker.on("error", reject);
     });
@@ -249,7 +260,7 @@ export class Kernel {
   }
 
   /** Takes one message; never throws. What is not a correctly signed message is dropped without an answer. */
-  private receive(channel: Channel, frames: readonly Uint8Array[]): void {
+  private receive(channel: Channel, frames: readonly Uint8Array[], origin: Origin = { at: now() }): void {
     this.mend();
     const message = this.decode(frames);
     if (message === undefined || this.ending) return;
@@ -267,7 +278,7 @@ export class Kernel {
       this.idle(message.header);
     };
     try {
-      const work = this.handle(channel, message);
+      const work = this.handle(channel, message, origin);
       this.noteSpeed(message, performance.now() - begun);
       if (work instanceof Promise) work.catch((error: unknown) => this.fail(channel, message, error)).finally(finish);
       else finish();
@@ -290,7 +301,7 @@ export class Kernel {
     else this.showError(error);
   }
 
-  private handle(channel: Channel, message: Message): void | Promise<void> {
+  private handle(channel: Channel, message: Message, { at, request }: Origin): void | Promise<void> {
     const { content } = message;
     switch (message.header.msg_type) {
       case "kernel_info_request":
@@ -313,11 +324,11 @@ export class Kernel {
         return this.reply(channel, message, "history_reply", { status: "ok", history: this.history.query(content) });
       case "interrupt_request":
         this.tellControl({ type: "taken" });
-        this.interrupt();
+        this.interrupt(at, request);
         return this.reply(channel, message, "interrupt_reply", { status: "ok" });
       case "shutdown_request":
         this.tellControl({ type: "taken" });
-        return this.shutdown(channel, message);
+        return this.shutdown(channel, message, request);
       default:
         // As the protocol asks: no reply to what is not known.
         return;
@@ -437,7 +448,7 @@ export class Kernel {
       ...(silent ? {} : { place }),
       ...(allowInput ? { input: (prompt: string, password: boolean) => this.ask(message, prompt, password, abort.signal) } : {}),
     };
-    const running = { context, abort, giveUp, interrupted, reply: () => {} };
+    const running = { since: now(), context, abort, giveUp, interrupted, reply: () => {} };
     this.running = running;
     if (!silent) this.outputs.setFallback(context);
     return running;
@@ -490,7 +501,6 @@ export class Kernel {
       return false;
     } catch (error) {
       const interrupted = interruption(error);
-      if (interrupted !== undefined) this.takeSignals();
       const report = this.sources.report(interrupted ?? error, name);
       flushWidgets();
       this.outputs.error(report);
@@ -514,23 +524,26 @@ export class Kernel {
     return values;
   }
 
-  /** True when SIGINT has come from the control thread. */
-  private takeSignals(): boolean {
-    const sent = Atomics.load(this.interruptFlag, 1);
-    const own = sent !== this.signalsTaken;
-    this.signalsTaken = sent;
-    return own;
+  /** True when a SIGINT that has arrived is the control thread's. */
+  private takeSignal(): boolean {
+    if (this.signalsTaken === Atomics.load(this.interruptFlag, 1)) return false;
+    this.signalsTaken++;
+    return true;
   }
 
-  private interrupt(): void {
+  /**
+   * @param at When it was asked for, by the clock `now`.
+   * @param request Its number, where the control thread may have raised the flag for it.
+   */
+  private interrupt(at: bigint, request = 0): void {
     const reason = new InterruptedError();
     this.interruptions++;
     const { background, running } = this;
-    Atomics.store(this.interruptFlag, 0, 0);
+    this.requestTaken = Math.max(this.requestTaken, request);
     this.background = newController();
     background.abort(reason);
     for (const question of this.questions.splice(0)) question.reject(reason);
-    if (running !== undefined) {
+    if (running !== undefined && running.since <= at) {
       running.abort.abort(reason);
       running.giveUp(reason);
     }
@@ -637,8 +650,9 @@ export class Kernel {
     (scope as Record<string, unknown>)[INTERRUPT_CHECK] = (): void => {
       // A loop that waits in every turn is ended when it goes on: the work of a handler, or of a cell that was given up.
       if (this.interruptions > 0 && outputs.contexts.getStore()?.cell.signal.aborted === true) throw new InterruptedError();
-      if (Atomics.load(interruptFlag, 0) === 0) return;
-      Atomics.store(interruptFlag, 0, 0);
+      const request = Atomics.load(interruptFlag, 0);
+      if (request <= this.requestTaken) return;
+      this.requestTaken = request;
       throw new InterruptedError();
     };
     serveWidgetControl(host);
@@ -662,10 +676,10 @@ export class Kernel {
     return require("tslab");
   }
 
-  private async shutdown(channel: Channel, message: Message): Promise<void> {
+  private async shutdown(channel: Channel, message: Message, request?: number): Promise<void> {
     this.ending = true;
     const restart = message.content["restart"] === true;
-    this.interrupt();
+    this.interrupt(now(), request);
     // Children end with the kernel, as they would with a terminal; detached ones may outlive it.
     signal(ownDescendants(), "SIGTERM");
     const limit = new Promise((resolve) => setTimeout(resolve, SHUTDOWN_MS));
@@ -698,12 +712,7 @@ function newController(): AbortController {
 
 /** SIGINT in a loop without an await gives an error of Node's; in a cell it is an interrupt like any other. */
 function interruption(error: unknown): InterruptedError | undefined {
-  try {
-    return error instanceof Error && (error as NodeJS.ErrnoException).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED" ? new InterruptedError() : undefined;
-  } catch {
-    // Whatever was thrown, a proxy for one, may throw when it is looked at.
-    return undefined;
-  }
+  return endedBySignal(error) ? new InterruptedError() : undefined;
 }
 
 /** Code and cursor of a request; the protocol counts code points, TypeScript counts UTF-16 units. */
