@@ -1,8 +1,8 @@
 /**
- * Everything that runs in a browser: the prebuilt JupyterLab extension, the widgets as an AMD module for VS Code and the classic notebook,
- * the script of exported HTML files, and with `--env gallery` the test page of all elements.
- * Output: `share/jupyter/labextensions/lm-transparency` (static/*, package.json), `share/jupyter/nbextensions/lm-transparency`,
- * `dist/static` and `dist/gallery`.
+ * Everything that runs in a browser: the prebuilt JupyterLab extension, the widgets as an AMD module for VS Code and
+ * the classic notebook, the script of exported HTML files, and with `--env gallery` the test page of all elements.
+ * Output: `share/jupyter/labextensions/lm-transparency` (static/*, package.json),
+ * `share/jupyter/nbextensions/lm-transparency`, `dist/static` and `dist/gallery`.
  */
 const { createHash } = require("node:crypto");
 const fs = require("node:fs");
@@ -14,7 +14,10 @@ const NAME = pkg.name;
 const NBEXTENSION = path.resolve(__dirname, "share/jupyter/nbextensions", NAME);
 const LABEXTENSION = path.resolve(__dirname, "share/jupyter/labextensions", NAME);
 
-/** What all bundles have in common. Class fields are assigned, not defined, or they would hide Lit's reactive properties. */
+/**
+ * What all bundles have in common. Class fields are assigned, not defined, or they would hide Lit's reactive
+ * properties.
+ */
 const common = {
   mode: "production",
   devtool: false,
@@ -47,7 +50,11 @@ class LabextensionManifest {
         version: pkg.version,
         description: pkg.description,
         license: pkg.license,
-        jupyterlab: { extension: true, mimeExtension: true, _build: { load: `static/${entry}`, extension: "./extension", mimeExtension: "./mimeExtension" } },
+        jupyterlab: {
+          extension: true,
+          mimeExtension: true,
+          _build: { load: `static/${entry}`, extension: "./extension", mimeExtension: "./mimeExtension" },
+        },
       };
       fs.writeFileSync(path.join(LABEXTENSION, "package.json"), JSON.stringify(manifest, null, 2) + "\n");
     });
@@ -83,12 +90,15 @@ const labextension = {
 };
 
 /** The script of pages goes where no file with licences is beside it. */
-const NOTICE = "/* lm-transparency, Apache-2.0. Contains Lit, (c) Google LLC, BSD-3-Clause, and D3, (c) Mike Bostock, ISC. */";
+const NOTICE =
+  "/* lm-transparency, Apache-2.0. Contains Lit, (c) Google LLC, BSD-3-Clause, and D3, (c) Mike Bostock, ISC. */";
 
 /** One chunk: whoever loads it finds no others. */
 const single = () => new webpack.optimize.LimitChunkCountPlugin({ maxChunks: 1 });
 
-/** Where notebook front ends without federated modules look for a widget's module: `nbextensions/lm-transparency/index`. */
+/**
+ * Where notebook front ends without federated modules look for a widget's module: `nbextensions/lm-transparency/index`.
+ */
 class NbextensionEntry {
   apply(compiler) {
     compiler.hooks.afterEmit.tap("NbextensionEntry", () => {
@@ -113,7 +123,11 @@ const exported = {
   name: "static",
   entry: { picture: "./widgets/static/index.ts" },
   output: { path: path.resolve(__dirname, "dist/static"), filename: "[name].js", clean: true },
-  plugins: [version, single(), new webpack.BannerPlugin({ banner: NOTICE, raw: true, stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT })],
+  plugins: [
+    version,
+    single(),
+    new webpack.BannerPlugin({ banner: NOTICE, raw: true, stage: webpack.Compilation.PROCESS_ASSETS_STAGE_REPORT }),
+  ],
 };
 
 const gallery = {

@@ -1,6 +1,6 @@
 /**
- * Forward passes against plain Hugging Face forwards of the same weights, measured in turns in the same run, on a random
- * model of GPT-2 small's shape; and the memory of both.
+ * Forward passes against plain Hugging Face forwards of the same weights, measured in turns in the same run, on a
+ * random model of GPT-2 small's shape; and the memory of both.
  *
  *     npm run bench -- engine [rounds]
  */
@@ -21,7 +21,8 @@ const MEMORY_TOKENS = 128;
 /** A fresh process that loads the model and runs it once: its peak memory, in bytes. */
 async function memoryChild(folder) {
   const { readFileSync } = await import("node:fs");
-  const field = name => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
+  const field = (name) =>
+    Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
   const start = performance.now();
   const engine = await createEngine(await openModel(folder));
   const loaded = field("VmRSS");
@@ -37,8 +38,12 @@ async function main() {
   const folder = randomModel("gpt2");
   const yardstick = await startYardstick(folder);
   const engine = await createEngine(await openModel(folder), { keepBytes: 2 ** 30 });
-  console.log(`Node ${process.version}, torch ${yardstick.about.torch} with ${yardstick.about.threads} threads; medians of ${rounds} rounds in turns. "kept": every intermediate tensor of`);
-  console.log("every layer is fetched with the pass; \"on asking\": they are computed when asked for. Both with the last position's logits.\n");
+  console.log(
+    `Node ${process.version}, torch ${yardstick.about.torch} with ${yardstick.about.threads} threads; medians of ${rounds} rounds in turns. "kept": every intermediate tensor of`,
+  );
+  console.log(
+    'every layer is fetched with the pass; "on asking": they are computed when asked for. Both with the last position\'s logits.\n',
+  );
   const time = async (ids, keep) => {
     const start = performance.now();
     const pass = await engine.forward(ids, { keep });
@@ -72,14 +77,22 @@ async function main() {
   await engine.dispose();
   console.table(table);
   const ratio = median(ratios);
-  console.log(`median ratio, all intermediates kept: ${ratio.toFixed(2)} (must be ≤ 1.2): ${ratio <= 1.2 ? "ok" : "MISSED"}`);
+  console.log(
+    `median ratio, all intermediates kept: ${ratio.toFixed(2)} (must be ≤ 1.2): ${ratio <= 1.2 ? "ok" : "MISSED"}`,
+  );
 
   if (process.platform === "linux") {
-    const { stdout } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--memory", folder], { encoding: "utf8" });
+    const { stdout } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--memory", folder], {
+      encoding: "utf8",
+    });
     const { peak, loaded, loadMs, anonymous } = JSON.parse(stdout);
-    const gb = bytes => `${(bytes / 1e9).toFixed(2)} GB`;
-    console.log(`memory, load and a run of ${MEMORY_TOKENS} tokens with all intermediates kept, in a process of its own: peak ${gb(peak)} (must be ≤ 1.0 GB): ${peak <= 1e9 ? "ok" : "MISSED"};`);
-    console.log(`  of it ${gb(anonymous)} are not the weights' file; loaded in ${loadMs.toFixed(0)} ms to ${gb(loaded)}; transformers' peak: ${gb((yardstick.peakBytes ?? NaN))}`);
+    const gb = (bytes) => `${(bytes / 1e9).toFixed(2)} GB`;
+    console.log(
+      `memory, load and a run of ${MEMORY_TOKENS} tokens with all intermediates kept, in a process of its own: peak ${gb(peak)} (must be ≤ 1.0 GB): ${peak <= 1e9 ? "ok" : "MISSED"};`,
+    );
+    console.log(
+      `  of it ${gb(anonymous)} are not the weights' file; loaded in ${loadMs.toFixed(0)} ms to ${gb(loaded)}; transformers' peak: ${gb(yardstick.peakBytes ?? NaN)}`,
+    );
   }
   yardstick.stop();
 }

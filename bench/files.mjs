@@ -1,4 +1,7 @@
-/** Time to open the default model's file, to dequantise all of it, and to tokenise a long text; the processor time of each. */
+/**
+ * Time to open the default model's file, to dequantise all of it, and to tokenise a long text; the processor time of
+ * each.
+ */
 import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
@@ -19,7 +22,9 @@ async function measure(name, task, note = () => "") {
     wall.push(performance.now() - start);
     cpu.push((user + system) / 1000);
   }
-  console.log(`${name.padEnd(28)} ${median(wall).toFixed(0).padStart(6)} ms (processor ${median(cpu).toFixed(0)} ms) ${note(median(wall), value)}`);
+  console.log(
+    `${name.padEnd(28)} ${median(wall).toFixed(0).padStart(6)} ms (processor ${median(cpu).toFixed(0)} ms) ${note(median(wall), value)}`,
+  );
   return value;
 }
 
@@ -34,5 +39,9 @@ await measure(
   (ms) => `${(files.nParams / ms / 1000).toFixed(0)} million values a second`,
 );
 const text = "The war lasted from the year 1732 to the year 17, and nobody knows why. ".repeat(1000);
-await measure("tokenise 71 000 characters", () => files.tokenizer.encode(text), (ms, ids) => `${ids.length} tokens`);
+await measure(
+  "tokenise 71 000 characters",
+  () => files.tokenizer.encode(text),
+  (ms, ids) => `${ids.length} tokens`,
+);
 files.weights.close();

@@ -1,11 +1,21 @@
 /**
- * A model of Llama 7B's shape with random weights, in bfloat16 and in 4-bit blocks: what loading and a forward of 32 tokens
- * take. The files (13.5 and 4.3 GB) are made in the temporary folder, or in LM_TRANSPARENCY_BENCH, once.
+ * A model of Llama 7B's shape with random weights, in bfloat16 and in 4-bit blocks: what loading and a forward of 32
+ * tokens take. The files (13.5 and 4.3 GB) are made in the temporary folder, or in LM_TRANSPARENCY_BENCH, once.
  *
  *     npm run bench -- large [bfloat16 | q4] [layers] [GB that weights and runs may take]
  */
 import { spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,11 +26,19 @@ const [D, H, F, V] = [4096, 32, 11008, 32000];
 const N_TOKENS = 32;
 
 function tensors(nLayers) {
-  const names = [["model.embed_tokens.weight", [V, D]], ["lm_head.weight", [V, D]], ["model.norm.weight", [D]]];
+  const names = [
+    ["model.embed_tokens.weight", [V, D]],
+    ["lm_head.weight", [V, D]],
+    ["model.norm.weight", [D]],
+  ];
   for (let layer = 0; layer < nLayers; layer++) {
     const stem = `model.layers.${layer}`;
     for (const name of ["q", "k", "v", "o"]) names.push([`${stem}.self_attn.${name}_proj.weight`, [D, D]]);
-    names.push([`${stem}.mlp.gate_proj.weight`, [F, D]], [`${stem}.mlp.up_proj.weight`, [F, D]], [`${stem}.mlp.down_proj.weight`, [D, F]]);
+    names.push(
+      [`${stem}.mlp.gate_proj.weight`, [F, D]],
+      [`${stem}.mlp.up_proj.weight`, [F, D]],
+      [`${stem}.mlp.down_proj.weight`, [D, F]],
+    );
     names.push([`${stem}.input_layernorm.weight`, [D]], [`${stem}.post_attention_layernorm.weight`, [D]]);
   }
   return names;
@@ -34,7 +52,8 @@ function pattern(kind) {
   if (kind === "bfloat16") {
     // Small numbers of both signs: exponents around 2^-6.
     const view = new Uint16Array(bytes.buffer);
-    for (let i = 0; i < view.length; i++) view[i] = ((random() >>> 16) & 0x807f) | (0x3c80 - 0x80 * ((random() >>> 24) & 3));
+    for (let i = 0; i < view.length; i++)
+      view[i] = ((random() >>> 16) & 0x807f) | (0x3c80 - 0x80 * ((random() >>> 24) & 3));
   } else {
     for (let i = 0; i < bytes.length; i++) bytes[i] = random() >>> 24;
     // The scale of each block of 18 bytes: 0.003 in float16.
@@ -44,7 +63,7 @@ function pattern(kind) {
 }
 
 function writeBytes(file, length, bytes) {
-  for (let done = 0; done < length; ) done += writeSync(file, bytes, 0, Math.min(bytes.length, length - done));
+  for (let done = 0; done < length;) done += writeSync(file, bytes, 0, Math.min(bytes.length, length - done));
 }
 
 /** Writes the weights; gives each tensor's place. */
@@ -59,7 +78,14 @@ function make(folder, kind, nLayers) {
     places.push({ name, dims, type: blocks ? "Q4_0" : "BF16", offset: size, byteLength });
     size += byteLength;
   }
-  const header = JSON.stringify(Object.fromEntries(places.map(({ name, dims, offset, byteLength }) => [name, { dtype: "BF16", shape: dims, data_offsets: [offset, offset + byteLength] }])));
+  const header = JSON.stringify(
+    Object.fromEntries(
+      places.map(({ name, dims, offset, byteLength }) => [
+        name,
+        { dtype: "BF16", shape: dims, data_offsets: [offset, offset + byteLength] },
+      ]),
+    ),
+  );
   const start = kind === "bfloat16" ? 8 + Buffer.byteLength(header) : 0;
   if (!existsSync(path) || statSync(path).size !== start + size) {
     const file = openSync(`${path}.part`, "w");
@@ -82,13 +108,32 @@ function field(name) {
 }
 
 async function measure(kind, nLayers, gigabytes) {
-  const folder = join(process.env.LM_TRANSPARENCY_BENCH ?? join(tmpdir(), "lm-transparency-bench"), `llama-7b-${nLayers}-layers`);
+  const folder = join(
+    process.env.LM_TRANSPARENCY_BENCH ?? join(tmpdir(), "lm-transparency-bench"),
+    `llama-7b-${nLayers}-layers`,
+  );
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "config.json"), JSON.stringify({
-    model_type: "llama", hidden_size: D, intermediate_size: F, num_attention_heads: H, num_key_value_heads: H, num_hidden_layers: nLayers, vocab_size: V,
-    max_position_embeddings: 4096, rms_norm_eps: 1e-5, hidden_act: "silu", tie_word_embeddings: false, torch_dtype: "bfloat16",
-  }));
-  writeFileSync(join(folder, "tokenizer.json"), readFileSync(fileURLToPath(new URL("support/tokenizer.json", import.meta.url))));
+  writeFileSync(
+    join(folder, "config.json"),
+    JSON.stringify({
+      model_type: "llama",
+      hidden_size: D,
+      intermediate_size: F,
+      num_attention_heads: H,
+      num_key_value_heads: H,
+      num_hidden_layers: nLayers,
+      vocab_size: V,
+      max_position_embeddings: 4096,
+      rms_norm_eps: 1e-5,
+      hidden_act: "silu",
+      tie_word_embeddings: false,
+      torch_dtype: "bfloat16",
+    }),
+  );
+  writeFileSync(
+    join(folder, "tokenizer.json"),
+    readFileSync(fileURLToPath(new URL("support/tokenizer.json", import.meta.url))),
+  );
   make(folder, "bfloat16", nLayers);
   const entries = kind === "q4" ? make(folder, "q4", nLayers) : undefined;
   const { createEngine } = require("../dist/engine/index.js");
@@ -97,7 +142,10 @@ async function measure(kind, nLayers, gigabytes) {
   const before = field("VmRSS");
   let start = performance.now();
   const files = await openModel(folder);
-  const engine = await createEngine(entries ? { ...files, weights: createWeightSource(entries), storedType: "q4_0" } : files, { memoryBytes: gigabytes && gigabytes * 1e9 });
+  const engine = await createEngine(
+    entries ? { ...files, weights: createWeightSource(entries), storedType: "q4_0" } : files,
+    { memoryBytes: gigabytes && gigabytes * 1e9 },
+  );
   const loadSeconds = (performance.now() - start) / 1000;
   const loaded = field("VmRSS");
   const seconds = [];
@@ -111,16 +159,35 @@ async function measure(kind, nLayers, gigabytes) {
   }
   clearInterval(watch);
   const controller = new AbortController();
-  const cancelled = engine.forward([1, 2, 3], { signal: controller.signal, onProgress: () => controller.abort() }).catch(error => error.name);
+  const cancelled = engine
+    .forward([1, 2, 3], { signal: controller.signal, onProgress: () => controller.abort() })
+    .catch((error) => error.name);
   await cancelled;
   start = performance.now();
   await engine.dispose();
-  console.log(JSON.stringify({ kind, dtype: engine.dtype, "load, s": loadSeconds.toFixed(1), "loaded, GB": ((loaded - before) / 1e9).toFixed(2), "first forward, s": seconds[0].toFixed(1), "second, s": seconds[1].toFixed(1), "peak, GB": (field("VmHWM") / 1e9).toFixed(2), "of it not mapped, GB": (anonymous / 1e9).toFixed(2), "leaving after cancel, s": ((performance.now() - start) / 1000).toFixed(2) }));
+  console.log(
+    JSON.stringify({
+      kind,
+      dtype: engine.dtype,
+      "load, s": loadSeconds.toFixed(1),
+      "loaded, GB": ((loaded - before) / 1e9).toFixed(2),
+      "first forward, s": seconds[0].toFixed(1),
+      "second, s": seconds[1].toFixed(1),
+      "peak, GB": (field("VmHWM") / 1e9).toFixed(2),
+      "of it not mapped, GB": (anonymous / 1e9).toFixed(2),
+      "leaving after cancel, s": ((performance.now() - start) / 1000).toFixed(2),
+    }),
+  );
 }
 
-const [kind, layers = "32", gigabytes] = process.argv.slice(2).filter(argument => argument !== "--child");
+const [kind, layers = "32", gigabytes] = process.argv.slice(2).filter((argument) => argument !== "--child");
 if (process.argv.includes("--child")) await measure(kind, Number(layers), gigabytes && Number(gigabytes));
-else for (const each of kind ? [kind] : ["bfloat16", "q4"]) {
-  const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--child", each, layers, ...(gigabytes ? [gigabytes] : [])], { stdio: "inherit" });
-  if (status !== 0) process.exit(status ?? 1);
-}
+else
+  for (const each of kind ? [kind] : ["bfloat16", "q4"]) {
+    const { status } = spawnSync(
+      process.execPath,
+      [fileURLToPath(import.meta.url), "--child", each, layers, ...(gigabytes ? [gigabytes] : [])],
+      { stdio: "inherit" },
+    );
+    if (status !== 0) process.exit(status ?? 1);
+  }

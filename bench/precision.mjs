@@ -13,7 +13,8 @@ const require = createRequire(import.meta.url);
 const { createEngine } = require("../dist/engine/index.js");
 const { openModel } = require("../dist/model/open.js");
 
-const TEXT = "The capital of France is Paris, and the capital of Germany is Berlin. When Mary and John went to the store, John gave a drink to";
+const TEXT =
+  "The capital of France is Paris, and the capital of Germany is Berlin. When Mary and John went to the store, John gave a drink to";
 const DTYPES = ["auto", "float16", "bfloat16", "q8", "q4"];
 
 async function logitsOf(files, ids, dtype) {
@@ -25,22 +26,36 @@ async function logitsOf(files, ids, dtype) {
 
 function softmax(logits) {
   const largest = logits.reduce((most, value) => Math.max(most, value), -Infinity);
-  const powers = Float64Array.from(logits, value => Math.exp(value - largest));
+  const powers = Float64Array.from(logits, (value) => Math.exp(value - largest));
   const sum = powers.reduce((total, value) => total + value, 0);
-  return powers.map(value => value / sum);
+  return powers.map((value) => value / sum);
 }
 
 function divergence(exact, rounded, nVocabulary) {
   let sum = 0;
   for (let from = 0; from < exact.length; from += nVocabulary) {
-    const [p, q] = [exact, rounded].map(logits => softmax(logits.subarray(from, from + nVocabulary)));
-    p.forEach((probability, id) => (sum += probability > 0 ? probability * Math.log(probability / Math.max(q[id], 1e-300)) : 0));
+    const [p, q] = [exact, rounded].map((logits) => softmax(logits.subarray(from, from + nVocabulary)));
+    p.forEach(
+      (probability, id) => (sum += probability > 0 ? probability * Math.log(probability / Math.max(q[id], 1e-300)) : 0),
+    );
   }
   return (sum * nVocabulary) / exact.length;
 }
 
-const fixtures = ["../test/fixtures/models", "../../shared/fixtures/models"].map(place => fileURLToPath(new URL(place, import.meta.url))).find(existsSync);
-const models = process.argv.length > 2 ? process.argv.slice(2) : [...(fixtures ? readdirSync(fixtures).sort().map(name => join(fixtures, name)) : []), "default"];
+const fixtures = ["../test/fixtures/models", "../../shared/fixtures/models"]
+  .map((place) => fileURLToPath(new URL(place, import.meta.url)))
+  .find(existsSync);
+const models =
+  process.argv.length > 2
+    ? process.argv.slice(2)
+    : [
+        ...(fixtures
+          ? readdirSync(fixtures)
+              .sort()
+              .map((name) => join(fixtures, name))
+          : []),
+        "default",
+      ];
 const rows = [];
 for (const model of models) {
   const files = await openModel(model);

@@ -27,7 +27,9 @@ interface NotebookPanel {
 }
 
 interface Context {
-  readonly sessionContext: { readonly iopubMessage: { connect(listener: Listener): boolean; disconnect(listener: Listener): boolean } };
+  readonly sessionContext: {
+    readonly iopubMessage: { connect(listener: Listener): boolean; disconnect(listener: Listener): boolean };
+  };
 }
 
 interface Payload {
@@ -35,7 +37,8 @@ interface Payload {
   readonly data?: unknown;
 }
 
-const payloadOf = (data: Readonly<Record<string, unknown>> | undefined): Payload => (data?.[MIME_TYPE] ?? {}) as Payload;
+const payloadOf = (data: Readonly<Record<string, unknown>> | undefined): Payload =>
+  (data?.[MIME_TYPE] ?? {}) as Payload;
 
 /** Puts an update into the outputs of the widget that it is for, wherever it has not arrived. */
 function keep(panel: NotebookPanel, data: Readonly<Record<string, unknown>>): void {
@@ -51,8 +54,9 @@ function keep(panel: NotebookPanel, data: Readonly<Record<string, unknown>>): vo
 }
 
 /**
- * JupyterLab knows which output a display id belongs to only until the page is reloaded. The kernel goes on telling what a picture has to
- * keep after clicks; here it reaches the outputs that were made before the reload, by the widget's id that is stored in them.
+ * JupyterLab knows which output a display id belongs to only until the page is reloaded. The kernel goes on telling
+ * what a picture has to keep after clicks; here it reaches the outputs that were made before the reload, by the
+ * widget's id that is stored in them.
  */
 export const keptClicks: JupyterFrontEndPlugin<void> = {
   id: "lm-transparency:kept-clicks",
@@ -67,7 +71,8 @@ export const keptClicks: JupyterFrontEndPlugin<void> = {
         const listener: Listener = (_, { header, content }) => {
           const { data } = content;
           // JupyterLab, which knows more of the outputs it saw being made, comes first.
-          if (header.msg_type === "update_display_data" && data?.[MIME_TYPE]) setTimeout(() => isDisposed || keep(panel, data));
+          if (header.msg_type === "update_display_data" && data?.[MIME_TYPE])
+            setTimeout(() => isDisposed || keep(panel, data));
         };
         iopubMessage.connect(listener);
         return {

@@ -14,13 +14,20 @@ interface NotebookPanel {
     readonly ready: Promise<void>;
     readonly sessionContext: { readonly ready: Promise<void>; readonly session: { readonly kernel: unknown } | null };
   };
-  readonly content?: { readonly widgets?: readonly { readonly model: { readonly type: string; readonly executionCount?: number | null } }[] };
+  readonly content?: {
+    readonly widgets?: readonly {
+      readonly model: { readonly type: string; readonly executionCount?: number | null };
+    }[];
+  };
 }
 
 /** A value of the page's configuration, which the server alone writes. */
 function pageOption(name: string): string {
   try {
-    const config = JSON.parse(document.getElementById("jupyter-config-data")?.textContent ?? "{}") as Record<string, unknown>;
+    const config = JSON.parse(document.getElementById("jupyter-config-data")?.textContent ?? "{}") as Record<
+      string,
+      unknown
+    >;
     return typeof config[name] === "string" ? config[name] : "";
   } catch {
     return "";
@@ -32,7 +39,11 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 async function runWhenOpen(app: JupyterFrontEnd, path: string): Promise<void> {
   const end = Date.now() + PATIENCE_MS;
   let panel: NotebookPanel | undefined;
-  while (!(panel = [...app.shell.widgets("main")].map((widget) => widget as unknown as NotebookPanel).find((widget) => widget.context?.path === path && widget.content?.widgets))) {
+  while (
+    !(panel = [...app.shell.widgets("main")]
+      .map((widget) => widget as unknown as NotebookPanel)
+      .find((widget) => widget.context?.path === path && widget.content?.widgets))
+  ) {
     if (Date.now() > end) return;
     await pause(INTERVAL_MS);
   }
@@ -50,8 +61,8 @@ async function runWhenOpen(app: JupyterFrontEnd, path: string): Promise<void> {
 }
 
 /**
- * Runs the one notebook that the server's own configuration names (`npm start -- --config`), once, when it is open. Neither a link nor
- * anything in a notebook can ask for it: opening a notebook of someone else runs nothing.
+ * Runs the one notebook that the server's own configuration names (`npm start -- --config`), once, when it is open.
+ * Neither a link nor anything in a notebook can ask for it: opening a notebook of someone else runs nothing.
  */
 export const runOnStart: JupyterFrontEndPlugin<void> = {
   id: "lm-transparency:run-on-start",

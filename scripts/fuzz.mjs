@@ -1,4 +1,7 @@
-/** `npm run fuzz -- TARGET N [SEED]`: N random inputs for one target (test/fuzz/TARGET.test.ts), or for all of them; prints the figures. */
+/**
+ * `npm run fuzz -- TARGET N [SEED]`: N random inputs for one target (test/fuzz/TARGET.test.ts), or for all of them;
+ * prints the figures.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,14 +9,21 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const targets = readdirSync(join(root, "test/fuzz")).filter((name) => name.endsWith(".test.ts")).map((name) => name.slice(0, -".test.ts".length)).sort();
+const targets = readdirSync(join(root, "test/fuzz"))
+  .filter((name) => name.endsWith(".test.ts"))
+  .map((name) => name.slice(0, -".test.ts".length))
+  .sort();
 const [target, runs = "1000", seed = "1"] = process.argv.slice(2);
 if (!targets.includes(target) && target !== "all") {
-  console.error(`${target === undefined ? "Which target" : `There is no target "${target}"`}: npm run fuzz -- ${targets.join(" | ")} | all N [SEED]`);
+  console.error(
+    `${target === undefined ? "Which target" : `There is no target "${target}"`}: npm run fuzz -- ${targets.join(" | ")} | all N [SEED]`,
+  );
   process.exit(2);
 }
 if (!/^[1-9]\d*$/.test(runs) || !/^\d+$/.test(seed)) {
-  console.error(`npm run fuzz -- ${target} N [SEED]: N must be a whole number from 1, SEED one from 0, not ${JSON.stringify(`${runs} ${seed}`)}.`);
+  console.error(
+    `npm run fuzz -- ${target} N [SEED]: N must be a whole number from 1, SEED one from 0, not ${JSON.stringify(`${runs} ${seed}`)}.`,
+  );
   process.exit(2);
 }
 if (!existsSync(join(root, "dist/index.js"))) {
@@ -34,7 +44,18 @@ try {
       LM_TRANSPARENCY_FUZZ_FIGURES: figures,
       LM_TRANSPARENCY_FUZZ_LIMIT_MS: String(24 * 3600_000),
     };
-    const { status } = spawnSync(process.execPath, [join(root, "node_modules/jest/bin/jest.js"), "--runTestsByPath", `test/fuzz/${name}.test.ts`, "--runInBand", "--forceExit", "--silent"], { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] });
+    const { status } = spawnSync(
+      process.execPath,
+      [
+        join(root, "node_modules/jest/bin/jest.js"),
+        "--runTestsByPath",
+        `test/fuzz/${name}.test.ts`,
+        "--runInBand",
+        "--forceExit",
+        "--silent",
+      ],
+      { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] },
+    );
     if (existsSync(figures)) process.stdout.write(readFileSync(figures, "utf8"));
     if (status !== 0) failed = true;
   }

@@ -6,7 +6,9 @@ import { fileURLToPath } from "node:url";
 
 const require = createRequire(import.meta.url);
 const version = require("@jupyter-widgets/schema/package.json").version;
-const models = JSON.parse(readFileSync(require.resolve("@jupyter-widgets/schema/jupyterwidgetmodels.latest.json"), "utf8"));
+const models = JSON.parse(
+  readFileSync(require.resolve("@jupyter-widgets/schema/jupyterwidgetmodels.latest.json"), "utf8"),
+);
 
 /** Abstract in Python: no widget of its own. */
 const ABSTRACT = new Set(["DOMWidgetModel"]);
@@ -16,32 +18,71 @@ const NAMES = { DatetimeModel: "DatetimePicker", NaiveDatetimeModel: "NaiveDatet
 
 /** Chosen from options: `value` and `options` live in the kernel, only labels and indices cross. */
 const SELECTIONS = {
-  DropdownModel: "one", RadioButtonsModel: "one", SelectModel: "one", SelectionSliderModel: "one", ToggleButtonsModel: "one",
-  SelectMultipleModel: "many", SelectionRangeSliderModel: "range",
+  DropdownModel: "one",
+  RadioButtonsModel: "one",
+  SelectModel: "one",
+  SelectionSliderModel: "one",
+  ToggleButtonsModel: "one",
+  SelectMultipleModel: "many",
+  SelectionRangeSliderModel: "range",
 };
 
 /** What the schema says only as "array". */
 const ARRAYS = {
-  "ColorsInputModel.allowed_tags": "strings", "ColorsInputModel.value": "strings",
-  "TagsInputModel.allowed_tags": "strings", "TagsInputModel.value": "strings",
-  "FloatsInputModel.allowed_tags": "floats", "FloatsInputModel.value": "floats",
-  "IntsInputModel.allowed_tags": "ints", "IntsInputModel.value": "ints",
-  "FloatRangeSliderModel.value": "floatRange", "IntRangeSliderModel.value": "intRange", "SelectionRangeSliderModel.index": "intRange",
-  "LinkModel.source": "end", "LinkModel.target": "end", "DirectionalLinkModel.source": "end", "DirectionalLinkModel.target": "end",
-  "FileUploadModel.value": "files", "OutputModel.outputs": "outputs",
+  "ColorsInputModel.allowed_tags": "strings",
+  "ColorsInputModel.value": "strings",
+  "TagsInputModel.allowed_tags": "strings",
+  "TagsInputModel.value": "strings",
+  "FloatsInputModel.allowed_tags": "floats",
+  "FloatsInputModel.value": "floats",
+  "IntsInputModel.allowed_tags": "ints",
+  "IntsInputModel.value": "ints",
+  "FloatRangeSliderModel.value": "floatRange",
+  "IntRangeSliderModel.value": "intRange",
+  "SelectionRangeSliderModel.index": "intRange",
+  "LinkModel.source": "end",
+  "LinkModel.target": "end",
+  "DirectionalLinkModel.source": "end",
+  "DirectionalLinkModel.target": "end",
+  "FileUploadModel.value": "files",
+  "OutputModel.outputs": "outputs",
 };
 
 /** Defaults that Python computes when a widget is made, which the schema cannot say. */
-const COMPUTED = { "FileUploadModel.description": "Upload", "FloatRangeSliderModel.value": [25, 75], "IntRangeSliderModel.value": [25, 75] };
+const COMPUTED = {
+  "FileUploadModel.description": "Upload",
+  "FloatRangeSliderModel.value": [25, 75],
+  "IntRangeSliderModel.value": [25, 75],
+};
 
 /** Custom messages that a front end sends, as events. */
-const EVENTS = { ButtonModel: "ClickEvents", TextModel: "SubmitEvents", PasswordModel: "SubmitEvents", ComboboxModel: "SubmitEvents" };
+const EVENTS = {
+  ButtonModel: "ClickEvents",
+  TextModel: "SubmitEvents",
+  PasswordModel: "SubmitEvents",
+  ComboboxModel: "SubmitEvents",
+};
 
 const TYPES = {
-  string: "string", bool: "boolean", int: "number", float: "number", strings: "readonly string[]", ints: "readonly number[]", floats: "readonly number[]",
-  intRange: "readonly [number, number]", floatRange: "readonly [number, number]", widgets: "readonly RegisteredWidget[]", end: "LinkEnd",
-  files: "readonly UploadedFile[]", outputs: "readonly CellOutput[]", bytes: "Uint8Array", Date: "Date", Datetime: "Date", Time: "TimeOfDay",
-  intOrAny: 'number | "any"', floatOrAny: 'number | "any"',
+  string: "string",
+  bool: "boolean",
+  int: "number",
+  float: "number",
+  strings: "readonly string[]",
+  ints: "readonly number[]",
+  floats: "readonly number[]",
+  intRange: "readonly [number, number]",
+  floatRange: "readonly [number, number]",
+  widgets: "readonly RegisteredWidget[]",
+  end: "LinkEnd",
+  files: "readonly UploadedFile[]",
+  outputs: "readonly CellOutput[]",
+  bytes: "Uint8Array",
+  Date: "Date",
+  Datetime: "Date",
+  Time: "TimeOfDay",
+  intOrAny: 'number | "any"',
+  floatOrAny: 'number | "any"',
 };
 
 const className = (model) => NAMES[model] ?? model.replace(/Model$/, "");
@@ -64,8 +105,10 @@ function kindOf(model, attribute) {
 
 function typeOf(attribute, kind) {
   if (kind === "widget") return attribute.widget;
-  if (kind === "widgets" && ["Axis", "Button"].includes(attribute.items.widget)) return `readonly Controller${attribute.items.widget}[]`;
-  const type = attribute.enum === undefined ? TYPES[kind] : attribute.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (kind === "widgets" && ["Axis", "Button"].includes(attribute.items.widget))
+    return `readonly Controller${attribute.items.widget}[]`;
+  const type =
+    attribute.enum === undefined ? TYPES[kind] : attribute.enum.map((value) => JSON.stringify(value)).join(" | ");
   return attribute.allow_none ? `${type} | null` : type;
 }
 
@@ -96,7 +139,10 @@ function generate() {
     }
     out.push("  /** How many views show it; null: not counted. */", "  _view_count: number | null;", "}", "");
 
-    const type = selection === undefined ? "defineControl" : `define${{ one: "Selection", many: "MultipleSelection", range: "RangeSelection" }[selection]}`;
+    const type =
+      selection === undefined
+        ? "defineControl"
+        : `define${{ one: "Selection", many: "MultipleSelection", range: "RangeSelection" }[selection]}`;
     const generics = `${name}State${EVENTS[model.name] === undefined ? "" : `, ${EVENTS[model.name]}`}`;
     out.push(
       `export const ${name} = ${type}<${generics}>({`,
@@ -113,7 +159,11 @@ function generate() {
     }
     out.push('    _view_count: { kind: "int", default: null, nullable: true },', "  },", "});");
     if (selection === undefined) out.push(`export type ${name} = Control<${generics}>;`, "");
-    else out.push(`export type ${name}<V = string> = ${{ one: "Selection", many: "MultipleSelection", range: "RangeSelection" }[selection]}<${name}State, V>;`, "");
+    else
+      out.push(
+        `export type ${name}<V = string> = ${{ one: "Selection", many: "MultipleSelection", range: "RangeSelection" }[selection]}<${name}State, V>;`,
+        "",
+      );
   }
   const text = out.join("\n");
   const uses = (name) => new RegExp(`\\b${name}\\b`).test(text);
@@ -127,7 +177,14 @@ function generate() {
     ...from("./codecs", ["type TimeOfDay", "type UploadedFile"]),
     ...from("./control", ["defineControl", "type ClickEvents", "type Control", "type LinkEnd", "type SubmitEvents"]),
     ...from("./registry", ["type RegisteredWidget"]),
-    ...from("./selection", ["defineMultipleSelection", "defineRangeSelection", "defineSelection", "type MultipleSelection", "type RangeSelection", "type Selection"]),
+    ...from("./selection", [
+      "defineMultipleSelection",
+      "defineRangeSelection",
+      "defineSelection",
+      "type MultipleSelection",
+      "type RangeSelection",
+      "type Selection",
+    ]),
     "",
     text,
   ].join("\n");
@@ -137,7 +194,9 @@ const target = fileURLToPath(new URL("../src/jupyter/ipywidgets/generated.ts", i
 const text = generate();
 if (process.argv.includes("--check")) {
   if (readFileSync(target, "utf8") !== text) {
-    process.stderr.write("src/jupyter/ipywidgets/generated.ts is not what the schema gives; run node scripts/generate-controls.mjs\n");
+    process.stderr.write(
+      "src/jupyter/ipywidgets/generated.ts is not what the schema gives; run node scripts/generate-controls.mjs\n",
+    );
     process.exit(1);
   }
 } else {

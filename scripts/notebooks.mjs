@@ -1,6 +1,7 @@
 /**
- * `npm run notebooks`: runs the example notebooks without a front end and stores them with what came out, in a form that diffs well: no ids that
- * are random, no times, no widget state (pictures carry their own data). Names of notebooks as arguments: only those.
+ * `npm run notebooks`: runs the example notebooks without a front end and stores them with what came out, in a form
+ * that diffs well: no ids that are random, no times, no widget state (pictures carry their own data). Names of
+ * notebooks as arguments: only those.
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -19,9 +20,14 @@ export function normalised(notebook) {
   const links = new Map();
   for (const cell of copy.cells) {
     delete cell.metadata.execution;
-    // Controls and progress bars are nothing without their kernel, and how long something took is another time on every day.
-    const isWidget = ({ data }) => data?.[WIDGET_VIEW] && Object.keys(data).every((type) => [WIDGET_VIEW, "text/plain"].includes(type));
-    const isProgress = ({ output_type, data }) => output_type === "display_data" && Object.keys(data).join() === "text/plain" && /, [\d.]+ s$/.test([data["text/plain"]].flat().join("").trim());
+    // Controls and progress bars are nothing without their kernel, and how long something took is another time on every
+    // day.
+    const isWidget = ({ data }) =>
+      data?.[WIDGET_VIEW] && Object.keys(data).every((type) => [WIDGET_VIEW, "text/plain"].includes(type));
+    const isProgress = ({ output_type, data }) =>
+      output_type === "display_data" &&
+      Object.keys(data).join() === "text/plain" &&
+      /, [\d.]+ s$/.test([data["text/plain"]].flat().join("").trim());
     if (cell.outputs) cell.outputs = cell.outputs.filter((output) => !isWidget(output) && !isProgress(output));
     for (const output of cell.outputs ?? []) {
       const payload = output.data?.[PAYLOAD];
@@ -39,20 +45,35 @@ export function normalised(notebook) {
 /** As nbformat writes it: one space, keys in order. */
 export function written(notebook) {
   const sorted = (value) =>
-    Array.isArray(value) ? value.map(sorted) : typeof value === "object" && value !== null ? Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])])) : value;
+    Array.isArray(value)
+      ? value.map(sorted)
+      : typeof value === "object" && value !== null
+        ? Object.fromEntries(
+            Object.keys(value)
+              .sort()
+              .map((key) => [key, sorted(value[key])]),
+          )
+        : value;
   return `${JSON.stringify(sorted(notebook), null, 1)}\n`;
 }
 
 function run(file) {
   const arguments_ = ["-m", "jupyter", "execute", path.basename(file), "--inplace"];
-  const child = spawnSync(VENV_PYTHON, arguments_, { cwd: path.dirname(file), encoding: "utf8", env: jupyterEnvironment() });
+  const child = spawnSync(VENV_PYTHON, arguments_, {
+    cwd: path.dirname(file),
+    encoding: "utf8",
+    env: jupyterEnvironment(),
+  });
   if (child.status !== 0) throw new Error(`${path.basename(file)} does not run:\n${child.stdout}${child.stderr}`);
   fs.writeFileSync(file, written(normalised(JSON.parse(fs.readFileSync(file, "utf8")))));
 }
 
 if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const folder = path.join(ROOT, "notebooks");
-  const all = fs.readdirSync(folder).filter((name) => name.endsWith(".ipynb")).sort();
+  const all = fs
+    .readdirSync(folder)
+    .filter((name) => name.endsWith(".ipynb"))
+    .sort();
   const wanted = process.argv.slice(2);
   const wrong = wanted.find((name) => !all.includes(name));
   if (wrong !== undefined) {
@@ -62,6 +83,8 @@ if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import
   for (const name of wanted.length > 0 ? wanted : all) {
     const start = performance.now();
     run(path.join(folder, name));
-    console.log(`${name}: ${Math.round(fs.statSync(path.join(folder, name)).size / 1000)} KB in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+    console.log(
+      `${name}: ${Math.round(fs.statSync(path.join(folder, name)).size / 1000)} KB in ${((performance.now() - start) / 1000).toFixed(1)} s`,
+    );
   }
 }

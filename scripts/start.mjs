@@ -4,7 +4,13 @@
  */
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
-  console.error("\nnpm start: Node.js 20.19 or newer is needed, this is " + process.versions.node + " (" + process.execPath + "): install a newer one from nodejs.org and call npm start again.");
+  console.error(
+    "\nnpm start: Node.js 20.19 or newer is needed, this is " +
+      process.versions.node +
+      " (" +
+      process.execPath +
+      "): install a newer one from nodejs.org and call npm start again.",
+  );
   process.exit(1);
 }
 const { main } = await import("./lib/start-main.mjs");

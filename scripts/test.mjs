@@ -6,7 +6,13 @@
  */
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
-  console.error("npm test: Node.js 20.19 or newer is needed, this is " + process.versions.node + " (" + process.execPath + "): install a newer one from nodejs.org and call npm test again.");
+  console.error(
+    "npm test: Node.js 20.19 or newer is needed, this is " +
+      process.versions.node +
+      " (" +
+      process.execPath +
+      "): install a newer one from nodejs.org and call npm test again.",
+  );
   process.exit(1);
 }
 const { main } = await import("./lib/test-main.mjs");

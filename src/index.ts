@@ -3,7 +3,15 @@ export type * from "./model/types";
 export { loadModel } from "./notebook/load";
 export { ModelFileError } from "./model/errors";
 export { isNodeName, nodeName, parseNode, type NodeKind, type NodePlace } from "./model/names";
-export { aggregate, Aggregate, headPatterns, type AggregateOptions, type AggregateRow, type AggregateState, type HeadLabel } from "./runtime/aggregate";
+export {
+  aggregate,
+  Aggregate,
+  headPatterns,
+  type AggregateOptions,
+  type AggregateRow,
+  type AggregateState,
+  type HeadLabel,
+} from "./runtime/aggregate";
 export { HEAD_PATTERNS, type HeadPattern } from "./attribution/head-patterns";
 export { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "./attribution/route-formats";
 export { LocalRouteGraph } from "./attribution/route-graph";
@@ -16,7 +24,16 @@ export { readPrompts } from "./runtime/prompt-file";
 export { BaseModel } from "./runtime/base-model";
 export { BaseRun, type AttentionConstants } from "./runtime/base-run";
 export * from "./notebook";
-export { Explore, explore, ModelPanel, modelPanel, PromptBar, promptBar, type ExploreOptions, type ExploreSource } from "./notebook/explore";
+export {
+  Explore,
+  explore,
+  ModelPanel,
+  modelPanel,
+  PromptBar,
+  promptBar,
+  type ExploreOptions,
+  type ExploreSource,
+} from "./notebook/explore";
 export { ExploreSession } from "./notebook/explore-session";
 export { LensGrid, lensGrid } from "./notebook/lens-grid";
 export { ConfigError, loadConfig, readConfig, type ExplorerConfig, type ExplorerSettings } from "./config";

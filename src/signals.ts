@@ -1,6 +1,6 @@
 /**
- * One signal out of several, without `AbortSignal.any`: on Node 20 that holds its sources weakly, so that a timeout which nothing
- * else holds is collected and never comes, and each call leaves an entry at a source that lives long.
+ * One signal out of several, without `AbortSignal.any`: on Node 20 that holds its sources weakly, so that a timeout
+ * which nothing else holds is collected and never comes, and each call leaves an entry at a source that lives long.
  */
 export interface Followed {
   /** Aborts with the reason of the first source that does. */

@@ -1,6 +1,7 @@
 /**
- * A Chromium for measuring, spoken to over DevTools' pipe and nothing more. Test drivers (Playwright, Puppeteer) have DevTools log the network, and then
- * the page's own thread turns each WebSocket frame into base64 text for them: with 1 MB that is as long as its whole way from the kernel.
+ * A Chromium for measuring, spoken to over DevTools' pipe and nothing more. Test drivers (Playwright, Puppeteer) have
+ * DevTools log the network, and then the page's own thread turns each WebSocket frame into base64 text for them: with 1
+ * MB that is as long as its whole way from the kernel.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,8 +11,23 @@ import { join } from "node:path";
 /** Starts Chromium headless, opens `url`, and gives `{ evaluate(code), send(method, params), close() }`. */
 export async function openPage(executablePath, url) {
   const profile = mkdtempSync(join(tmpdir(), "lmt-chromium-"));
-  const flags = ["--headless=new", "--remote-debugging-pipe", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1400,1000"];
-  const child = spawn(executablePath, [...flags, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), `--user-data-dir=${profile}`, "about:blank"], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+  const flags = [
+    "--headless=new",
+    "--remote-debugging-pipe",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,1000",
+  ];
+  const child = spawn(
+    executablePath,
+    [...flags, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), `--user-data-dir=${profile}`, "about:blank"],
+    { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] },
+  );
   const exited = new Promise((resolve) => child.once("exit", resolve));
   const waiting = new Map();
   let text = "";
@@ -37,7 +53,11 @@ export async function openPage(executablePath, url) {
   return {
     send: (method, params) => call(method, params, sessionId),
     async evaluate(code) {
-      const { result, exceptionDetails } = await call("Runtime.evaluate", { expression: code, awaitPromise: true, returnByValue: true }, sessionId);
+      const { result, exceptionDetails } = await call(
+        "Runtime.evaluate",
+        { expression: code, awaitPromise: true, returnByValue: true },
+        sessionId,
+      );
       if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
       return result.value;
     },

@@ -1,6 +1,6 @@
 /**
- * Clicks in the Explorer of a real JupyterLab, each on something that was not clicked before: milliseconds from the pointer's event to the frame
- * that shows everything that follows from it.
+ * Clicks in the Explorer of a real JupyterLab, each on something that was not clicked before: milliseconds from the
+ * pointer's event to the frame that shows everything that follows from it.
  */
 import { startLab } from "./lab.mjs";
 
@@ -11,16 +11,30 @@ const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1]
 function install() {
   const deep = (root, selector) => {
     const found = [...root.querySelectorAll(selector)];
-    for (const element of root.querySelectorAll("*")) if (element.shadowRoot) found.push(...deep(element.shadowRoot, selector));
+    for (const element of root.querySelectorAll("*"))
+      if (element.shadowRoot) found.push(...deep(element.shadowRoot, selector));
     return found;
   };
   // Found once: looking through the whole page in every frame would be part of what is measured.
   let found;
   const explorer = () => (found?.isConnected ? found : (found = deep(document, "lmt-explorer").at(-1)));
   const part = (name) => explorer()?.shadowRoot.querySelector(name)?.shadowRoot;
-  const PARTS = ["flow-graph", "token-table", "effect-table", "head-bars", "neuron-bars", "token-matrix", "follow-chart"].map((name) => `lmt-${name}`).join();
+  const PARTS = [
+    "flow-graph",
+    "token-table",
+    "effect-table",
+    "head-bars",
+    "neuron-bars",
+    "token-matrix",
+    "follow-chart",
+  ]
+    .map((name) => `lmt-${name}`)
+    .join();
   const busy = () => {
-    const roots = [explorer().shadowRoot, ...[...explorer().shadowRoot.querySelectorAll(PARTS)].map((element) => element.shadowRoot)];
+    const roots = [
+      explorer().shadowRoot,
+      ...[...explorer().shadowRoot.querySelectorAll(PARTS)].map((element) => element.shadowRoot),
+    ];
     for (const root of roots) {
       const error = root.querySelector(".error");
       if (error) throw new Error(`The Explorer says: ${error.textContent}`);
@@ -37,10 +51,22 @@ function install() {
       port2.postMessage(0);
     });
   const shows = {
-    node: ({ node }) => text("lmt-token-table", "h3 span") === node && part("lmt-token-table").querySelector("tbody tr") && (node[0] === "X" || part("lmt-effect-table").querySelector("tbody tr")),
-    edge: () => part("lmt-head-bars")?.querySelector("[data-head='0']") && part("lmt-token-matrix")?.querySelector("canvas.map") && part("lmt-effect-table").querySelector("tbody tr"),
-    head: ({ head }) => text("lmt-token-matrix", "h3").startsWith(`Head ${head} `) && part("lmt-token-matrix").querySelector("canvas.map") && text("lmt-effect-table", "h3").includes(`head ${head} `),
-    ffn: ({ layer }) => text("lmt-neuron-bars", "h3").startsWith(`Neurons of layer ${layer} `) && part("lmt-neuron-bars").querySelector("[data-neuron]") && part("lmt-effect-table").querySelector("tbody tr"),
+    node: ({ node }) =>
+      text("lmt-token-table", "h3 span") === node &&
+      part("lmt-token-table").querySelector("tbody tr") &&
+      (node[0] === "X" || part("lmt-effect-table").querySelector("tbody tr")),
+    edge: () =>
+      part("lmt-head-bars")?.querySelector("[data-head='0']") &&
+      part("lmt-token-matrix")?.querySelector("canvas.map") &&
+      part("lmt-effect-table").querySelector("tbody tr"),
+    head: ({ head }) =>
+      text("lmt-token-matrix", "h3").startsWith(`Head ${head} `) &&
+      part("lmt-token-matrix").querySelector("canvas.map") &&
+      text("lmt-effect-table", "h3").includes(`head ${head} `),
+    ffn: ({ layer }) =>
+      text("lmt-neuron-bars", "h3").startsWith(`Neurons of layer ${layer} `) &&
+      part("lmt-neuron-bars").querySelector("[data-neuron]") &&
+      part("lmt-effect-table").querySelector("tbody tr"),
     neuron: ({ neuron }) => text("lmt-effect-table", "h3").includes(`neuron ${neuron} `),
     token: ({ token }) => explorer().selected.token === token && part("lmt-follow-chart")?.querySelector("path.rank"),
     routes: ({ before }) => explorer().shadowRoot.querySelector("lmt-flow-graph").routes !== before,
@@ -53,7 +79,7 @@ function install() {
     shown,
     idle: async () => {
       const begun = performance.now();
-      for (let quiet = 0; quiet < 3; ) {
+      for (let quiet = 0; quiet < 3;) {
         if (performance.now() - begun > 20_000) throw new Error("Something stays busy.");
         await frame();
         quiet = busy() ? 0 : quiet + 1;
@@ -75,7 +101,8 @@ function install() {
             } catch (error) {
               return reject(error);
             }
-            if (performance.now() - begun > 10_000) return reject(new Error(`No answer to a click on ${kind} ${JSON.stringify(what)}.`));
+            if (performance.now() - begun > 10_000)
+              return reject(new Error(`No answer to a click on ${kind} ${JSON.stringify(what)}.`));
           }
           resolve((await shown()) - begun);
         };
@@ -85,7 +112,10 @@ function install() {
   };
 }
 
-/** Which model: a folder, how its rows are called. Returns rows of { what, median, worst, n }, and how long the first picture took. */
+/**
+ * Which model: a folder, how its rows are called. Returns rows of { what, median, worst, n }, and how long the first
+ * picture took.
+ */
 export async function clickLatencies({ folder, tokens, clicks = 12, expression = "run.explorer()" }) {
   const ids = Array.from({ length: tokens }, (_, i) => (i * 7919) % 49_000);
   const lab = await startLab([
@@ -102,11 +132,13 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
     await lab.ended(1);
     await page.evaluate(install);
     const begun = await lab.run(2);
-    const first = (await page.evaluate(async () => {
-      while (!window.bench.explorer()?.shadowRoot?.querySelector("lmt-flow-graph")?.routes) await window.bench.frame();
-      await window.bench.frame();
-      return window.bench.shown();
-    })) - begun;
+    const first =
+      (await page.evaluate(async () => {
+        while (!window.bench.explorer()?.shadowRoot?.querySelector("lmt-flow-graph")?.routes)
+          await window.bench.frame();
+        await window.bench.frame();
+        return window.bench.shown();
+      })) - begun;
     const cell = (await lab.ended(2)) - begun;
     await page.evaluate(() => window.bench.explorer().scrollIntoView());
     const rows = [];
@@ -116,7 +148,10 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
         const target = await next(i);
         if (target === undefined) continue;
         await page.evaluate(() => window.bench.idle());
-        await page.evaluate(([event, name, expected]) => window.bench.arm(event, name, expected), [type, kind, target.expected]);
+        await page.evaluate(
+          ([event, name, expected]) => window.bench.arm(event, name, expected),
+          [type, kind, target.expected],
+        );
         await target.act();
         const took = await page.evaluate(() => window.timed.catch((error) => error.message));
         if (typeof took === "string") {
@@ -127,7 +162,14 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
         // As people do: a moment passes between clicks.
         await page.waitForTimeout(target.pause ?? 150);
       }
-      if (times.length) rows.push({ what, median: round(median(times)), worst: round(Math.max(...times)), n: times.length, times: times.map(round) });
+      if (times.length)
+        rows.push({
+          what,
+          median: round(median(times)),
+          worst: round(Math.max(...times)),
+          n: times.length,
+          times: times.map(round),
+        });
     };
     /** Clicks a state, edge or square by its place on the screen. */
     const inGraph = async (mark) => {
@@ -142,17 +184,24 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
     const facts = await page.evaluate(() => {
       const graph = window.bench.explorer().shadowRoot.querySelector("lmt-flow-graph");
       const { model } = graph.source.facts;
-      return { layers: model.nLayers, heads: model.nHeads, edges: graph.routes.edges.map(({ source, target, kind }) => ({ source, target, kind })), start: graph.selected.start };
+      return {
+        layers: model.nLayers,
+        heads: model.nHeads,
+        edges: graph.routes.edges.map(({ source, target, kind }) => ({ source, target, kind })),
+        start: graph.selected.start,
+      };
     });
-    const attention = facts.edges.filter(({ kind, source, target }) => kind === "attention" && source.split("_")[1] !== target.split("_")[1]);
+    const attention = facts.edges.filter(
+      ({ kind, source, target }) => kind === "attention" && source.split("_")[1] !== target.split("_")[1],
+    );
     const blocks = facts.edges.filter(({ kind }) => kind === "ffn-out").map(({ source }) => source);
-    const spread = (list, i) => list[Math.floor(((i * 7 + 3) % 31) * list.length / 31) % list.length];
+    const spread = (list, i) => list[Math.floor((((i * 7 + 3) % 31) * list.length) / 31) % list.length];
     const used = new Set();
     const fresh = (list, i) => {
       for (let n = 0; n < 31; n++) {
         const item = spread(list, i + n);
         const key = JSON.stringify(item);
-        if (item && !used.has(key)) return used.add(key), item;
+        if (item && !used.has(key)) return (used.add(key), item);
       }
       return undefined;
     };
@@ -176,19 +225,39 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
       return { expected: { layer }, act: await inGraph({ kind: "ffn", layer, position }) };
     });
     await measure("neuron → what it promotes", "neuron", clicks, async (i) => {
-      const neuron = await page.evaluate((n) => Number(window.bench.part("lmt-neuron-bars").querySelectorAll("[data-neuron]")[n]?.dataset.neuron), i);
-      return Number.isNaN(neuron) ? undefined : { expected: { neuron }, act: () => page.locator(`lmt-explorer lmt-neuron-bars [data-neuron='${neuron}']`).click() };
+      const neuron = await page.evaluate(
+        (n) => Number(window.bench.part("lmt-neuron-bars").querySelectorAll("[data-neuron]")[n]?.dataset.neuron),
+        i,
+      );
+      return Number.isNaN(neuron)
+        ? undefined
+        : {
+            expected: { neuron },
+            act: () => page.locator(`lmt-explorer lmt-neuron-bars [data-neuron='${neuron}']`).click(),
+          };
     });
     await measure("token → followed through all layers", "token", clicks, async (i) => {
-      const token = await page.evaluate((n) => Number(window.bench.part("lmt-token-table").querySelectorAll("tbody tr")[n]?.dataset.tokenId), i);
-      return { expected: { token }, act: () => page.locator(`lmt-explorer lmt-token-table tr[data-token-id='${token}'] button`).click() };
+      const token = await page.evaluate(
+        (n) => Number(window.bench.part("lmt-token-table").querySelectorAll("tbody tr")[n]?.dataset.tokenId),
+        i,
+      );
+      return {
+        expected: { token },
+        act: () => page.locator(`lmt-explorer lmt-token-table tr[data-token-id='${token}'] button`).click(),
+      };
     });
     await measure("triangle → routes of another token", "routes", clicks, async (i) => {
       const position = (facts.start - 3 - i * 2 + 2 * tokens) % tokens;
       return { expected: {}, act: await inGraph({ kind: "start", position }) };
     });
     await page.locator("lmt-explorer lmt-flow-graph input[type=range]").focus();
-    await measure("threshold → routes again", "routes", clicks, () => Promise.resolve({ expected: {}, act: () => page.keyboard.press("ArrowRight") }), { type: "keydown" });
+    await measure(
+      "threshold → routes again",
+      "routes",
+      clicks,
+      () => Promise.resolve({ expected: {}, act: () => page.keyboard.press("ArrowRight") }),
+      { type: "keydown" },
+    );
     return { rows, first, cell, edges: facts.edges.length, attention: attention.length };
   } catch (error) {
     // What was on the screen says more than the sentence.

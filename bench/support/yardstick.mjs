@@ -22,14 +22,16 @@ export function randomModel(shape) {
 }
 
 function needed(stderr) {
-  return new Error(`The yardstick needs a Python with torch and transformers; name it in LM_TRANSPARENCY_PYTHON (tried ${python}).\n${stderr}`);
+  return new Error(
+    `The yardstick needs a Python with torch and transformers; name it in LM_TRANSPARENCY_PYTHON (tried ${python}).\n${stderr}`,
+  );
 }
 
 /** A process that measures forwards of the model in `folder`. */
 export async function startYardstick(folder) {
   const child = spawn(python, [script, "serve", folder], { stdio: ["pipe", "pipe", "pipe"] });
   let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", text => (stderr = (stderr + text).slice(-2000)));
+  child.stderr.setEncoding("utf8").on("data", (text) => (stderr = (stderr + text).slice(-2000)));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => {
     const { value, done } = await lines.next();
@@ -52,6 +54,6 @@ export async function startYardstick(folder) {
   };
 }
 
-export const median = values => [...values].sort((a, b) => a - b)[values.length >> 1];
+export const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 /** The token ids that the yardstick uses too. */
-export const tokenIds = n => Array.from({ length: n }, (_, i) => (i * 7919) % 50000);
+export const tokenIds = (n) => Array.from({ length: n }, (_, i) => (i * 7919) % 50000);

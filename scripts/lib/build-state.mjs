@@ -9,7 +9,8 @@ export function filesUnder(root, entries, accept = () => true) {
   const visit = (relative) => {
     const stat = fs.statSync(path.join(root, relative), { throwIfNoEntry: false });
     if (stat === undefined) return;
-    if (stat.isDirectory()) for (const name of fs.readdirSync(path.join(root, relative))) visit(path.posix.join(relative, name));
+    if (stat.isDirectory())
+      for (const name of fs.readdirSync(path.join(root, relative))) visit(path.posix.join(relative, name));
     else if (accept(relative)) found.push(relative);
   };
   for (const entry of entries) visit(entry);
@@ -17,13 +18,19 @@ export function filesUnder(root, entries, accept = () => true) {
 }
 
 /**
- * Hash over names and contents: a touched file is no change, a renamed one is. `known` keeps what was read: asked again with
- * it, a file that changed meanwhile still counts as it was.
+ * Hash over names and contents: a touched file is no change, a renamed one is. `known` keeps what was read: asked again
+ * with it, a file that changed meanwhile still counts as it was.
  */
 export function hashFiles(root, files, known = new Map()) {
   const hash = createHash("sha256");
   for (const file of files) {
-    if (!known.has(file)) known.set(file, createHash("sha256").update(fs.readFileSync(path.join(root, file))).digest());
+    if (!known.has(file))
+      known.set(
+        file,
+        createHash("sha256")
+          .update(fs.readFileSync(path.join(root, file)))
+          .digest(),
+      );
     hash.update(`${file}\0`).update(known.get(file));
   }
   return hash.digest("hex");

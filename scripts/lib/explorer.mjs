@@ -1,4 +1,7 @@
-/** `npm start -- --config my.json`: a notebook of one cell that shows the Explorer, and the server's word that it may be run. */
+/**
+ * `npm start -- --config my.json`: a notebook of one cell that shows the Explorer, and the server's word that it may be
+ * run.
+ */
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -13,10 +16,15 @@ export function checkConfig(root, file, cwd) {
     loadConfig(file, { cwd });
   } catch (error) {
     if (error.name !== "ConfigError") throw error;
-    throw new StepError(error.problems.length === 1 ? `${error.where}: ${error.problems[0]}` : `${error.where} has ${error.problems.length} problems, which are below.`, {
-      detail: error.problems.length === 1 ? undefined : error.problems.map((problem) => `  ${problem}`).join("\n"),
-      exitCode: 2,
-    });
+    throw new StepError(
+      error.problems.length === 1
+        ? `${error.where}: ${error.problems[0]}`
+        : `${error.where} has ${error.problems.length} problems, which are below.`,
+      {
+        detail: error.problems.length === 1 ? undefined : error.problems.map((problem) => `  ${problem}`).join("\n"),
+        exitCode: 2,
+      },
+    );
   }
 }
 
@@ -30,14 +38,26 @@ function isOurs(file) {
   }
 }
 
-/** Writes the notebook into `root/explorer` and returns its path relative to `root`. A notebook that was worked on is left alone. */
+/**
+ * Writes the notebook into `root/explorer` and returns its path relative to `root`. A notebook that was worked on is
+ * left alone.
+ */
 export function writeExplorerNotebook(root, file, cwd) {
-  const source = ['import { explore, loadConfig } from "lm-transparency";', "", `explore(loadConfig(${JSON.stringify(file)}, { cwd: ${JSON.stringify(cwd)} }))`].join("\n");
+  const source = [
+    'import { explore, loadConfig } from "lm-transparency";',
+    "",
+    `explore(loadConfig(${JSON.stringify(file)}, { cwd: ${JSON.stringify(cwd)} }))`,
+  ].join("\n");
   const folder = path.join(root, "explorer");
   fs.mkdirSync(folder, { recursive: true });
-  const stem = path.basename(file, ".json").replace(/[^\p{L}\p{N}._ -]/gu, "_").replace(/^\.+/, "") || "explorer";
+  const stem =
+    path
+      .basename(file, ".json")
+      .replace(/[^\p{L}\p{N}._ -]/gu, "_")
+      .replace(/^\.+/, "") || "explorer";
   let name = `${stem}.ipynb`;
-  for (let i = 2; fs.existsSync(path.join(folder, name)) && !isOurs(path.join(folder, name)); i++) name = `${stem}-${i}.ipynb`;
+  for (let i = 2; fs.existsSync(path.join(folder, name)) && !isOurs(path.join(folder, name)); i++)
+    name = `${stem}-${i}.ipynb`;
   const notebook = {
     nbformat: 4,
     nbformat_minor: 5,
@@ -46,16 +66,31 @@ export function writeExplorerNotebook(root, file, cwd) {
       [GENERATED]: source,
     },
     // The picture is what is looked at; the code is one click away.
-    cells: [{ cell_type: "code", id: "explorer", metadata: { jupyter: { source_hidden: true } }, execution_count: null, outputs: [], source }],
+    cells: [
+      {
+        cell_type: "code",
+        id: "explorer",
+        metadata: { jupyter: { source_hidden: true } },
+        execution_count: null,
+        outputs: [],
+        source,
+      },
+    ],
   };
   fs.writeFileSync(path.join(folder, name), `${JSON.stringify(notebook, null, 1)}\n`);
   return path.join("explorer", name);
 }
 
-/** A configuration folder for one server (JUPYTER_CONFIG_PATH) whose page tells our extension to run `notebook` when it is open. */
+/**
+ * A configuration folder for one server (JUPYTER_CONFIG_PATH) whose page tells our extension to run `notebook` when it
+ * is open.
+ */
 export function runOnOpen(folder, notebook) {
   const labconfig = path.join(folder, "labconfig");
   fs.mkdirSync(labconfig, { recursive: true });
-  fs.writeFileSync(path.join(labconfig, "page_config.json"), JSON.stringify({ lmTransparencyRun: notebook.split(path.sep).join("/") }));
+  fs.writeFileSync(
+    path.join(labconfig, "page_config.json"),
+    JSON.stringify({ lmTransparencyRun: notebook.split(path.sep).join("/") }),
+  );
   return folder;
 }

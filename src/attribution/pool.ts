@@ -10,8 +10,8 @@ interface Pending {
 }
 
 /**
- * Threads that compute contributions. They start with the first job and are kept; they keep the process alive only while a
- * job is under way. A thread that dies takes its jobs with it (they reject) and is replaced with the next job.
+ * Threads that compute contributions. They start with the first job and are kept; they keep the process alive only
+ * while a job is under way. A thread that dies takes its jobs with it (they reject) and is replaced with the next job.
  */
 export class AttributionPool {
   private workers: Worker[] = [];
@@ -35,8 +35,14 @@ export class AttributionPool {
       };
       const done = (): void => signal?.removeEventListener("abort", abort);
       this.pending.set(id, {
-        resolve: () => { done(); resolve(); },
-        reject: error => { done(); reject(error); },
+        resolve: () => {
+          done();
+          resolve();
+        },
+        reject: (error) => {
+          done();
+          reject(error);
+        },
       });
       signal?.addEventListener("abort", abort, { once: true });
       for (const worker of this.workers) {
@@ -56,9 +62,13 @@ export class AttributionPool {
         if (answer.error === undefined) pending?.resolve();
         else pending?.reject(new Error(`Contributions could not be computed: ${answer.error}`));
       });
-      const lost = (why: string): void => this.fail(worker, new Error(`A thread that computes contributions ended: ${why}. Asking again starts new ones.`));
-      worker.on("error", error => lost(error.message));
-      worker.on("exit", code => lost(`exit code ${code}`));
+      const lost = (why: string): void =>
+        this.fail(
+          worker,
+          new Error(`A thread that computes contributions ended: ${why}. Asking again starts new ones.`),
+        );
+      worker.on("error", (error) => lost(error.message));
+      worker.on("exit", (code) => lost(`exit code ${code}`));
       // After the listeners: listening to messages keeps the process alive again.
       worker.unref();
       this.workers.push(worker);
@@ -75,7 +85,7 @@ export class AttributionPool {
   private fail(worker: Worker, error: Error): void {
     if (!this.workers.includes(worker)) return;
     // The dead thread may have held a chunk that no other takes: all jobs under way are lost.
-    const others = this.workers.filter(other => other !== worker);
+    const others = this.workers.filter((other) => other !== worker);
     this.workers = [];
     for (const other of others) void other.terminate();
     const lost = [...this.pending.values()];

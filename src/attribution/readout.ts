@@ -27,7 +27,14 @@ export interface ReadoutNorm {
  * @param row [d]: the token's row of the unembedding
  * @param cap a soft cap `cap · tanh(logit / cap)` is taken as the factor that it is at this logit
  */
-export function readoutOf(state: Float32Array, row: Float32Array, bias: number, norm: ReadoutNorm | undefined, scale = 1, cap?: number): Readout {
+export function readoutOf(
+  state: Float32Array,
+  row: Float32Array,
+  bias: number,
+  norm: ReadoutNorm | undefined,
+  scale = 1,
+  cap?: number,
+): Readout {
   const d = state.length;
   const direction = Float64Array.from(row, (w, i) => w * (norm?.weight?.[i] ?? 1) * scale);
   let constant = bias * scale;
@@ -78,19 +85,25 @@ function along(part: number, whole: number): number {
 const SLICE_STEPS = 1 << 20;
 
 /** Contributions at one query, all parts measured along a direction instead of by their l1 norm. */
-export async function attentionRowAlong(direction: Float64Array, block: AttentionBlock, position: number): Promise<AttentionRow> {
+export async function attentionRowAlong(
+  direction: Float64Array,
+  block: AttentionBlock,
+  position: number,
+): Promise<AttentionRow> {
   const { nTokens, nHeads, dModel, pattern, valueOut, valueBiasOut, termScale } = block;
   const at = position * dModel;
   const whole = dot(direction, block.whole, at);
   const scale = termScale ? termScale[position] : 1;
   const terms = new Float64Array((position + 1) * nHeads);
-  const biases = Array.from({ length: nHeads }, (_, head) => (valueBiasOut ? dot(direction, valueBiasOut, head * dModel) : 0));
+  const biases = Array.from({ length: nHeads }, (_, head) =>
+    valueBiasOut ? dot(direction, valueBiasOut, head * dModel) : 0,
+  );
   let sum = 0;
   let steps = 0;
   for (let j = 0; j < terms.length; j++) {
     if ((steps += dModel) > SLICE_STEPS) {
       steps = 0;
-      await new Promise(resolve => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
     }
     const key = Math.floor(j / nHeads);
     const head = j - key * nHeads;
@@ -101,11 +114,23 @@ export async function attentionRowAlong(direction: Float64Array, block: Attentio
   const bias = block.bias ? along(dot(direction, block.bias, 0) * scale, whole) : 0;
   const ffn = block.ffn ? along(dot(direction, block.ffn, at), whole) : 0;
   sum += residual + bias + ffn;
-  return { position, terms: Float32Array.from(terms, c => c / sum), residual: residual / sum, bias: bias / sum, ffn: ffn / sum };
+  return {
+    position,
+    terms: Float32Array.from(terms, (c) => c / sum),
+    residual: residual / sum,
+    bias: bias / sum,
+    ffn: ffn / sum,
+  };
 }
 
 /** The same for a block with two parts, each [T, d]. */
-export function pairAlong(direction: Float64Array, first: Float32Array, second: Float32Array, whole: Float32Array, position: number): readonly [number, number] {
+export function pairAlong(
+  direction: Float64Array,
+  first: Float32Array,
+  second: Float32Array,
+  whole: Float32Array,
+  position: number,
+): readonly [number, number] {
   const at = position * direction.length;
   const y = dot(direction, whole, at);
   const a = along(dot(direction, first, at), y);

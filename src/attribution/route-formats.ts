@@ -2,8 +2,9 @@ import type { RouteEdge, RouteGraph, RouteNode } from "../model/types";
 import { ROUTE_GRAPH_SCHEMA, type RouteGraphJson } from "./route-schema";
 
 /**
- * Route graphs as text that graph tools read; `route-import.ts` reads it back. Each format holds nodes and edges in its own terms and, in one place
- * that tools leave alone, the rest (model, tokens, start, threshold) as JSON, so that reading gives the same graph.
+ * Route graphs as text that graph tools read; `route-import.ts` reads it back. Each format holds nodes and edges in its
+ * own terms and, in one place that tools leave alone, the rest (model, tokens, start, threshold) as JSON, so that
+ * reading gives the same graph.
  */
 export const ROUTE_FORMATS = ["json", "graphml", "dot", "csv"] as const;
 export type RouteFormat = (typeof ROUTE_FORMATS)[number];
@@ -13,44 +14,74 @@ export type Rest = Omit<RouteGraphJson, "nodes" | "edges">;
 
 function restOf(graph: RouteGraph): Rest {
   const { model, tokens, from, threshold, renormalize, joinSelf, contrast } = graph;
-  return { schema: ROUTE_GRAPH_SCHEMA, model, tokens, from, threshold, renormalize, ...(joinSelf ? { joinSelf } : {}), ...(contrast ? { contrast } : {}) };
+  return {
+    schema: ROUTE_GRAPH_SCHEMA,
+    model,
+    tokens,
+    from,
+    threshold,
+    renormalize,
+    ...(joinSelf ? { joinSelf } : {}),
+    ...(contrast ? { contrast } : {}),
+  };
 }
 
 /** A name of one line for pictures: the node and its token, blanks made visible, control characters as code points. */
 function label(graph: RouteGraph, node: RouteNode): string {
   const text = graph.tokens[node.position]?.text ?? "";
-  const visible = text.replace(/ /g, "·").replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff\ufffe\uffff]/gu, c => `U+${(c.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, "0")}`);
+  const visible = text
+    .replace(/ /g, "·")
+    .replace(
+      /[\u0000-\u001f\u007f-\u009f\ud800-\udfff\ufffe\uffff]/gu,
+      (c) => `U+${(c.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, "0")}`,
+    );
   return `${node.name} ${visible}`;
 }
 
 /** Heads of an edge as `head:weight` with blanks between them. */
 function headsText(edge: RouteEdge): string {
-  return Object.entries(edge.heads ?? {}).map(([head, weight]) => `${head}:${weight}`).join(" ");
+  return Object.entries(edge.heads ?? {})
+    .map(([head, weight]) => `${head}:${weight}`)
+    .join(" ");
 }
 
 // GraphML
 
 const XML_ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-const escapeXml = (text: string): string => text.replace(/[&<>"]/g, c => XML_ESCAPES[c]);
+const escapeXml = (text: string): string => text.replace(/[&<>"]/g, (c) => XML_ESCAPES[c]);
 /** JSON with everything escaped that XML cannot hold, escaped or not. */
 function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(/[^\x20-\x7e]/g, c => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return JSON.stringify(value).replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function toGraphml(graph: RouteGraph): string {
   const keys = [
-    ["rest", "graph", "routes", "string"], ["label", "node", "label", "string"], ["kind", "node", "kind", "string"], ["layer", "node", "layer", "int"], ["position", "node", "position", "int"],
-    ["edgeKind", "edge", "kind", "string"], ["weight", "edge", "weight", "double"], ["heads", "edge", "heads", "string"],
+    ["rest", "graph", "routes", "string"],
+    ["label", "node", "label", "string"],
+    ["kind", "node", "kind", "string"],
+    ["layer", "node", "layer", "int"],
+    ["position", "node", "position", "int"],
+    ["edgeKind", "edge", "kind", "string"],
+    ["weight", "edge", "weight", "double"],
+    ["heads", "edge", "heads", "string"],
   ];
   const data = (key: string, value: string | number): string => `<data key="${key}">${escapeXml(String(value))}</data>`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">',
-    ...keys.map(([id, scope, name, type]) => `  <key id="${id}" for="${scope}" attr.name="${name}" attr.type="${type}"/>`),
+    ...keys.map(
+      ([id, scope, name, type]) => `  <key id="${id}" for="${scope}" attr.name="${name}" attr.type="${type}"/>`,
+    ),
     '  <graph id="routes" edgedefault="directed">',
     `    ${data("rest", asciiJson(restOf(graph)))}`,
-    ...graph.nodes.map(node => `    <node id="${node.name}">${data("label", label(graph, node))}${data("kind", node.kind)}${data("layer", node.layer)}${data("position", node.position)}</node>`),
-    ...graph.edges.map((edge, i) => `    <edge id="e${i}" source="${edge.source}" target="${edge.target}">${data("edgeKind", edge.kind)}${data("weight", edge.weight)}${edge.heads ? data("heads", headsText(edge)) : ""}</edge>`),
+    ...graph.nodes.map(
+      (node) =>
+        `    <node id="${node.name}">${data("label", label(graph, node))}${data("kind", node.kind)}${data("layer", node.layer)}${data("position", node.position)}</node>`,
+    ),
+    ...graph.edges.map(
+      (edge, i) =>
+        `    <edge id="e${i}" source="${edge.source}" target="${edge.target}">${data("edgeKind", edge.kind)}${data("weight", edge.weight)}${edge.heads ? data("heads", headsText(edge)) : ""}</edge>`,
+    ),
     "  </graph>",
     "</graphml>",
     "",
@@ -59,14 +90,23 @@ function toGraphml(graph: RouteGraph): string {
 
 // DOT
 
-/** A quoted string of DOT (in labels, Graphviz reads character entities too): only the quote is escaped there, and a backslash stays one unless it ends the string. */
+/**
+ * A quoted string of DOT (in labels, Graphviz reads character entities too): only the quote is escaped there, and a
+ * backslash stays one unless it ends the string.
+ */
 const quoteDot = (text: string): string => `"${text.replace(/\\/g, "\\\\").replace(/"/g, '\\"')}"`;
 function toDot(graph: RouteGraph): string {
   return [
     "digraph routes {",
     `  graph [rankdir=BT, routes=${quoteDot(asciiJson(restOf(graph)))}];`,
-    ...graph.nodes.map(node => `  ${quoteDot(node.name)} [label=${quoteDot(label(graph, node).replace(/&/g, "&amp;"))}, shape=${node.kind === "M" ? "box" : "ellipse"}];`),
-    ...graph.edges.map(edge => `  ${quoteDot(edge.source)} -> ${quoteDot(edge.target)} [kind=${quoteDot(edge.kind)}, weight=${quoteDot(String(edge.weight))}, heads=${quoteDot(headsText(edge))}, penwidth=${(0.5 + 4 * edge.weight).toFixed(2)}];`),
+    ...graph.nodes.map(
+      (node) =>
+        `  ${quoteDot(node.name)} [label=${quoteDot(label(graph, node).replace(/&/g, "&amp;"))}, shape=${node.kind === "M" ? "box" : "ellipse"}];`,
+    ),
+    ...graph.edges.map(
+      (edge) =>
+        `  ${quoteDot(edge.source)} -> ${quoteDot(edge.target)} [kind=${quoteDot(edge.kind)}, weight=${quoteDot(String(edge.weight))}, heads=${quoteDot(headsText(edge))}, penwidth=${(0.5 + 4 * edge.weight).toFixed(2)}];`,
+    ),
     "}",
     "",
   ].join("\n");
@@ -76,14 +116,26 @@ function toDot(graph: RouteGraph): string {
 
 export const CSV_HEADER = "source,target,kind,weight,heads";
 
-/** An edge list. What is no edge stands in comment lines before it (`comment="#"` in pandas and R); their number tells a file that was cut off. */
+/**
+ * An edge list. What is no edge stands in comment lines before it (`comment="#"` in pandas and R); their number tells a
+ * file that was cut off.
+ */
 function toCsv(graph: RouteGraph): string {
-  const lines = graph.edges.map(edge => [edge.source, edge.target, edge.kind, edge.weight, headsText(edge)].join(","));
-  return [`# routes ${asciiJson(restOf(graph))}`, `# nodes ${graph.nodes.map(({ name }) => name).join(" ")}`, `# edges ${graph.edges.length}`, CSV_HEADER, ...lines, ""].join("\n");
+  const lines = graph.edges.map((edge) =>
+    [edge.source, edge.target, edge.kind, edge.weight, headsText(edge)].join(","),
+  );
+  return [
+    `# routes ${asciiJson(restOf(graph))}`,
+    `# nodes ${graph.nodes.map(({ name }) => name).join(" ")}`,
+    `# edges ${graph.edges.length}`,
+    CSV_HEADER,
+    ...lines,
+    "",
+  ].join("\n");
 }
 
 const WRITERS: Readonly<Record<RouteFormat, (graph: RouteGraph) => string>> = {
-  json: graph => `${JSON.stringify(graph.toJSON())}\n`,
+  json: (graph) => `${JSON.stringify(graph.toJSON())}\n`,
   graphml: toGraphml,
   dot: toDot,
   csv: toCsv,
@@ -91,7 +143,8 @@ const WRITERS: Readonly<Record<RouteFormat, (graph: RouteGraph) => string>> = {
 
 /** @throws RangeError that lists the formats */
 export function checkFormat(format: RouteFormat): void {
-  if (!ROUTE_FORMATS.includes(format)) throw new RangeError(`There is no format ${JSON.stringify(format)}: use ${ROUTE_FORMATS.join(", ")}.`);
+  if (!ROUTE_FORMATS.includes(format))
+    throw new RangeError(`There is no format ${JSON.stringify(format)}: use ${ROUTE_FORMATS.join(", ")}.`);
 }
 
 /** A route graph as text. */

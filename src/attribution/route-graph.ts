@@ -14,7 +14,17 @@ export class LocalRouteGraph implements RouteGraph {
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
 
-  constructor({ model, tokens, from, threshold, renormalize, joinSelf, contrast, nodes, edges }: Omit<RouteGraphJson, "schema">) {
+  constructor({
+    model,
+    tokens,
+    from,
+    threshold,
+    renormalize,
+    joinSelf,
+    contrast,
+    nodes,
+    edges,
+  }: Omit<RouteGraphJson, "schema">) {
     this.model = model;
     this.tokens = tokens;
     this.from = from;

@@ -24,11 +24,13 @@ const HEAD = /^(?:0|[1-9]\d{0,8})$/;
 
 function readHeads(text: string): Record<number, number> | undefined {
   if (text === "") return undefined;
-  return Object.fromEntries(text.split(" ").map(part => {
-    const [head, weight] = part.split(":");
-    if (!HEAD.test(head)) throw unreadable(`a head is ${show(head)}, which is no head's number`);
-    return [Number(head), number(weight, "a head's weight")];
-  }));
+  return Object.fromEntries(
+    text.split(" ").map((part) => {
+      const [head, weight] = part.split(":");
+      if (!HEAD.test(head)) throw unreadable(`a head is ${show(head)}, which is no head's number`);
+      return [Number(head), number(weight, "a head's weight")];
+    }),
+  );
 }
 
 function number(text: string | undefined, what: string): number {
@@ -39,11 +41,17 @@ function number(text: string | undefined, what: string): number {
 
 function readEdge(source: string, target: string, kind: string, weight: string, heads: string): RouteEdge {
   const byHead = readHeads(heads);
-  return { source: readNode(source).name, target: readNode(target).name, kind: edgeKind(kind), weight: number(weight, "an edge's weight"), ...(byHead ? { heads: byHead } : {}) };
+  return {
+    source: readNode(source).name,
+    target: readNode(target).name,
+    kind: edgeKind(kind),
+    weight: number(weight, "an edge's weight"),
+    ...(byHead ? { heads: byHead } : {}),
+  };
 }
 
 function edgeKind(kind: unknown): EdgeKind {
-  const known = KINDS.find(name => name === kind);
+  const known = KINDS.find((name) => name === kind);
   if (!known) throw unreadable(`an edge is of kind ${show(kind)}; kinds are ${KINDS.join(", ")}`);
   return known;
 }
@@ -54,28 +62,39 @@ function readNode(name: unknown): RouteNode {
   return { name: name as NodeName, ...place };
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Data of one level: what is nested in it nobody reads, and it may be nested deeper than can be written again. */
-const isFlat = (value: Readonly<Record<string, unknown>>): boolean => Object.values(value).every(entry => typeof entry !== "object" || entry === null);
+const isFlat = (value: Readonly<Record<string, unknown>>): boolean =>
+  Object.values(value).every((entry) => typeof entry !== "object" || entry === null);
 
-const isToken = (value: unknown): value is Token => isObject(value) && Number.isSafeInteger(value.id) && typeof value.text === "string" && isFlat(value);
+const isToken = (value: unknown): value is Token =>
+  isObject(value) && Number.isSafeInteger(value.id) && typeof value.text === "string" && isFlat(value);
 
 /** Larger models cannot be drawn, and their files would only claim to be of one. */
 const MAX_LAYERS = 1024;
 const MAX_HEADS = 1024;
 
 function readModel(model: unknown): ModelInfo {
-  const damaged = !isObject(model) || typeof model.name !== "string" || !isFlat(model) || typeof model.parallelBlocks !== "boolean";
+  const damaged =
+    !isObject(model) || typeof model.name !== "string" || !isFlat(model) || typeof model.parallelBlocks !== "boolean";
   if (damaged) throw unreadable('"model" is missing or damaged');
-  for (const [field, unit, most] of [["nLayers", "layers", MAX_LAYERS], ["nHeads", "heads", MAX_HEADS]] as const) {
+  for (const [field, unit, most] of [
+    ["nLayers", "layers", MAX_LAYERS],
+    ["nHeads", "heads", MAX_HEADS],
+  ] as const) {
     const count = model[field];
-    if (!Number.isSafeInteger(count) || (count as number) < 1 || (count as number) > most) throw unreadable(`their model has ${show(count ?? null)} ${unit}, and only 1 to ${most} can be drawn`);
+    if (!Number.isSafeInteger(count) || (count as number) < 1 || (count as number) > most)
+      throw unreadable(`their model has ${show(count ?? null)} ${unit}, and only 1 to ${most} can be drawn`);
   }
   return model as unknown as ModelInfo;
 }
 
-/** Whether a model's computation has such an edge: up by one step, from the same token or, with attention, from an earlier one. */
+/**
+ * Whether a model's computation has such an edge: up by one step, from the same token or, with attention, from an
+ * earlier one.
+ */
 function fits(kind: EdgeKind, source: RouteNode, target: RouteNode, parallel: boolean): boolean {
   // The state that a block of the target's layer reads.
   const below = source.kind === (target.layer === 0 ? "X" : "I") && source.layer === target.layer - 1;
@@ -83,10 +102,14 @@ function fits(kind: EdgeKind, source: RouteNode, target: RouteNode, parallel: bo
   const same = source.position === target.position;
   const mixed = target.kind === (parallel ? "I" : "A");
   switch (kind) {
-    case "attention": return mixed && below && source.position <= target.position;
-    case "residual": return same && ((mixed && below) || (!parallel && target.kind === "I" && source.kind === "A" && within));
-    case "ffn-in": return same && target.kind === "M" && (parallel ? below : source.kind === "A" && within);
-    case "ffn-out": return same && target.kind === "I" && source.kind === "M" && within;
+    case "attention":
+      return mixed && below && source.position <= target.position;
+    case "residual":
+      return same && ((mixed && below) || (!parallel && target.kind === "I" && source.kind === "A" && within));
+    case "ffn-in":
+      return same && target.kind === "M" && (parallel ? below : source.kind === "A" && within);
+    case "ffn-out":
+      return same && target.kind === "I" && source.kind === "M" && within;
   }
 }
 
@@ -94,45 +117,86 @@ function fits(kind: EdgeKind, source: RouteNode, target: RouteNode, parallel: bo
 function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly RouteEdge[]): RouteGraph {
   const { schema, ...fields } = rest as Rest;
   if (schema !== ROUTE_GRAPH_SCHEMA) throw unreadable(`their schema is ${show(schema)}, not ${ROUTE_GRAPH_SCHEMA}`);
-  const { model: given, tokens, from, threshold, renormalize, joinSelf, contrast } = fields as Readonly<Record<string, unknown>>;
+  const {
+    model: given,
+    tokens,
+    from,
+    threshold,
+    renormalize,
+    joinSelf,
+    contrast,
+  } = fields as Readonly<Record<string, unknown>>;
   const model = readModel(given);
-  const damaged = !Array.isArray(tokens) || !tokens.every(isToken) ? "tokens" :
-    !Array.isArray(from) || from.length === 0 ? "from" :
-    typeof threshold !== "number" || !Number.isFinite(threshold) ? "threshold" :
-    typeof renormalize !== "boolean" ? "renormalize" :
-    joinSelf !== undefined && typeof joinSelf !== "boolean" ? "joinSelf" :
-    contrast !== undefined && !(isObject(contrast) && isToken(contrast.token) && (contrast.versus === undefined || isToken(contrast.versus))) ? "contrast" : undefined;
+  const damaged =
+    !Array.isArray(tokens) || !tokens.every(isToken)
+      ? "tokens"
+      : !Array.isArray(from) || from.length === 0
+        ? "from"
+        : typeof threshold !== "number" || !Number.isFinite(threshold)
+          ? "threshold"
+          : typeof renormalize !== "boolean"
+            ? "renormalize"
+            : joinSelf !== undefined && typeof joinSelf !== "boolean"
+              ? "joinSelf"
+              : contrast !== undefined &&
+                  !(
+                    isObject(contrast) &&
+                    isToken(contrast.token) &&
+                    (contrast.versus === undefined || isToken(contrast.versus))
+                  )
+                ? "contrast"
+                : undefined;
   if (damaged) throw unreadable(`${show(damaged)} is missing or damaged`);
   const byName = new Map<string, RouteNode>();
   for (const node of nodes) {
     const { name, kind, layer, position } = node;
-    if (position >= fields.tokens.length) throw unreadable(`there is a node ${short(name)}, and only ${fields.tokens.length} tokens`);
-    if (layer >= model.nLayers) throw unreadable(`there is a node ${short(name)}, and the model has only ${model.nLayers} layers`);
-    if (kind === "A" && model.parallelBlocks) throw unreadable(`there is a node ${name}, and a model with parallel blocks has no state after attention`);
+    if (position >= fields.tokens.length)
+      throw unreadable(`there is a node ${short(name)}, and only ${fields.tokens.length} tokens`);
+    if (layer >= model.nLayers)
+      throw unreadable(`there is a node ${short(name)}, and the model has only ${model.nLayers} layers`);
+    if (kind === "A" && model.parallelBlocks)
+      throw unreadable(`there is a node ${name}, and a model with parallel blocks has no state after attention`);
     if (byName.has(name)) throw unreadable(`the node ${name} is there twice`);
     byName.set(name, node);
   }
-  for (const name of fields.from) if (!byName.has(readNode(name).name)) throw unreadable(`they start at ${short(name)}, which is none of their nodes`);
+  for (const name of fields.from)
+    if (!byName.has(readNode(name).name))
+      throw unreadable(`they start at ${short(name)}, which is none of their nodes`);
   const known = new Set<string>();
   for (const { source, target, kind, weight, heads } of edges) {
-    const [from, to] = [source, target].map(name => {
+    const [from, to] = [source, target].map((name) => {
       const node = byName.get(readNode(name).name);
       if (!node) throw unreadable(`an edge is at ${short(name)}, which is none of the nodes`);
       return node;
     });
     const edge = `the ${kind} edge from ${source} to ${target}`;
-    if (!fits(kind, from, to, model.parallelBlocks)) throw unreadable(`${edge} is none that a model${model.parallelBlocks ? " with parallel blocks" : ""} has`);
+    if (!fits(kind, from, to, model.parallelBlocks))
+      throw unreadable(`${edge} is none that a model${model.parallelBlocks ? " with parallel blocks" : ""} has`);
     const key = `${source} ${target} ${kind}`;
     if (known.has(key)) throw unreadable(`${edge} is there twice`);
     known.add(key);
     if (!(weight >= 0 && weight < Infinity)) throw unreadable(`${edge} has the weight ${weight}, which is no share`);
     for (const [head, share] of Object.entries(heads ?? {})) {
       if (kind !== "attention") throw unreadable(`${edge} has heads, and only attention has them`);
-      if (Number(head) >= model.nHeads) throw unreadable(`${edge} names head ${head}, and the model has only ${model.nHeads}`);
-      if (!(share >= 0 && share < Infinity)) throw unreadable(`${edge} has the weight ${share} at head ${head}, which is no share`);
+      if (Number(head) >= model.nHeads)
+        throw unreadable(`${edge} names head ${head}, and the model has only ${model.nHeads}`);
+      if (!(share >= 0 && share < Infinity))
+        throw unreadable(`${edge} has the weight ${share} at head ${head}, which is no share`);
     }
   }
-  return routeGraph({ ...fields, ...(fields.contrast ? { contrast: { token: fields.contrast.token, ...(fields.contrast.versus ? { versus: fields.contrast.versus } : {}) } } : {}), nodes, edges });
+  return routeGraph({
+    ...fields,
+    ...(fields.contrast
+      ? {
+          contrast: {
+            token: fields.contrast.token,
+            ...(fields.contrast.versus ? { versus: fields.contrast.versus } : {}),
+          },
+        }
+      : {}),
+    nodes,
+    edges,
+  });
 }
 
 function parseJson(text: string, format: string): Readonly<Record<string, unknown>> {
@@ -147,16 +211,20 @@ function parseJson(text: string, format: string): Readonly<Record<string, unknow
 
 const CUT_OFF = "the file was cut off";
 
-const unescapeXml = (text: string): string => text.replace(/&(amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);/g, (_, name: string) => {
-  if (name.startsWith("#")) {
-    const code = name.startsWith("#x") ? parseInt(name.slice(2), 16) : Number(name.slice(1));
-    if (code > 0x10ffff) throw unreadable(`&${short(name)}; is no character`);
-    return String.fromCodePoint(code);
-  }
-  return { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" }[name] as string;
-});
+const unescapeXml = (text: string): string =>
+  text.replace(/&(amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);/g, (_, name: string) => {
+    if (name.startsWith("#")) {
+      const code = name.startsWith("#x") ? parseInt(name.slice(2), 16) : Number(name.slice(1));
+      if (code > 0x10ffff) throw unreadable(`&${short(name)}; is no character`);
+      return String.fromCodePoint(code);
+    }
+    return { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" }[name] as string;
+  });
 
-/** Where the tag ends that begins at `at`: at the first ">" that stands in no attribute. Each character is looked at once. */
+/**
+ * Where the tag ends that begins at `at`: at the first ">" that stands in no attribute. Each character is looked at
+ * once.
+ */
 function endOfTag(text: string, at: number): number {
   for (let i = at + 1; i < text.length; i++) {
     const c = text[i];
@@ -173,7 +241,8 @@ function endOfTag(text: string, at: number): number {
 function attributesOf(tag: string): ReadonlyMap<string, string> {
   const attributes = new Map<string, string>();
   const attribute = /\s+([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/y;
-  for (let match = attribute.exec(tag); match; match = attribute.exec(tag)) attributes.set(match[1], unescapeXml(match[2] ?? match[3]));
+  for (let match = attribute.exec(tag); match; match = attribute.exec(tag))
+    attributes.set(match[1], unescapeXml(match[2] ?? match[3]));
   return attributes;
 }
 
@@ -196,7 +265,8 @@ function fromGraphml(text: string): RouteGraph {
     const end = endOfTag(text, at);
     const [, closing, name] = /^<(\/?)([\w:.-]*)/.exec(text.slice(at, Math.min(end, at + 64))) ?? [];
     const empty = text[end - 1] === "/";
-    const attributes = (): ReadonlyMap<string, string> => attributesOf(text.slice(at + 1 + name.length, empty ? end - 1 : end));
+    const attributes = (): ReadonlyMap<string, string> =>
+      attributesOf(text.slice(at + 1 + name.length, empty ? end - 1 : end));
     if (name === "node" || name === "edge") {
       if (closing) inside = graph;
       else {
@@ -215,7 +285,13 @@ function fromGraphml(text: string): RouteGraph {
   if (!/<\/graphml\s*>$/.test(text.slice(-1000).trimEnd())) throw unreadable(CUT_OFF);
   const nodes = found.node.map(({ attributes }) => readNode(attributes.get("id") ?? ""));
   const edges = found.edge.map(({ attributes, data }) =>
-    readEdge(attributes.get("source") ?? "", attributes.get("target") ?? "", data.get("edgeKind") ?? "", data.get("weight") ?? "", data.get("heads") ?? ""),
+    readEdge(
+      attributes.get("source") ?? "",
+      attributes.get("target") ?? "",
+      data.get("edgeKind") ?? "",
+      data.get("weight") ?? "",
+      data.get("heads") ?? "",
+    ),
   );
   return assemble(rest, nodes, edges);
 }
@@ -232,7 +308,10 @@ function quotedDot(line: string, at: number): { readonly text: string; readonly 
   return undefined;
 }
 
-/** The attributes in brackets from `at` on, as they are written here: `name="text"` or `name=word`, with commas between them. */
+/**
+ * The attributes in brackets from `at` on, as they are written here: `name="text"` or `name=word`, with commas between
+ * them.
+ */
 function attributesOfDot(line: string, at: number): ReadonlyMap<string, string> {
   const attributes = new Map<string, string>();
   const attribute = /[\s,]*(\w+)=/y;
@@ -260,9 +339,12 @@ function fromDot(text: string): RouteGraph {
     if (first && second) {
       if (!line.startsWith(" [", second.end) || !line.endsWith("];")) throw unreadable(CUT_OFF);
       const given = attributesOfDot(line, second.end + 2);
-      edges.push(readEdge(first.text, second.text, given.get("kind") ?? "", given.get("weight") ?? "", given.get("heads") ?? ""));
+      edges.push(
+        readEdge(first.text, second.text, given.get("kind") ?? "", given.get("weight") ?? "", given.get("heads") ?? ""),
+      );
     } else if (first && line.startsWith(" [", first.end)) nodes.push(readNode(first.text));
-    else if (line.startsWith("graph [")) rest = parseJson(attributesOfDot(line, "graph [".length).get("routes") ?? "", "DOT");
+    else if (line.startsWith("graph ["))
+      rest = parseJson(attributesOfDot(line, "graph [".length).get("routes") ?? "", "DOT");
   }
   if (rest === undefined) throw unreadable("this is no DOT that was written here");
   if (!text.trimEnd().endsWith("}")) throw unreadable(CUT_OFF);
@@ -271,33 +353,52 @@ function fromDot(text: string): RouteGraph {
 
 function fromCsv(text: string): RouteGraph {
   const lines = text.split(/\r?\n/);
-  const comment = (name: string): string => lines.find(line => line.startsWith(`# ${name} `))?.slice(name.length + 3) ?? "";
+  const comment = (name: string): string =>
+    lines.find((line) => line.startsWith(`# ${name} `))?.slice(name.length + 3) ?? "";
   const rest = parseJson(comment("routes"), "CSV");
-  const rows = lines.filter(line => line !== "" && !line.startsWith("#"));
+  const rows = lines.filter((line) => line !== "" && !line.startsWith("#"));
   if (rows[0] !== CSV_HEADER) throw unreadable(`the columns are ${show(rows[0] ?? "")}, not ${CSV_HEADER}`);
   if (!text.endsWith("\n")) throw unreadable(CUT_OFF);
   const count = comment("edges");
-  if (count !== "" && Number(count) !== rows.length - 1) throw unreadable(`there are ${rows.length - 1} edges, and the line "# edges" says ${show(count)}: the file was cut off, or edited (remove that line if it was)`);
-  const nodes = comment("nodes").split(" ").filter(name => name !== "").map(readNode);
-  return assemble(rest, nodes, rows.slice(1).map(row => {
-    const [source, target, kind, weight, heads = ""] = row.split(",");
-    return readEdge(source, target, kind, weight, heads);
-  }));
+  if (count !== "" && Number(count) !== rows.length - 1)
+    throw unreadable(
+      `there are ${rows.length - 1} edges, and the line "# edges" says ${show(count)}: the file was cut off, or edited (remove that line if it was)`,
+    );
+  const nodes = comment("nodes")
+    .split(" ")
+    .filter((name) => name !== "")
+    .map(readNode);
+  return assemble(
+    rest,
+    nodes,
+    rows.slice(1).map((row) => {
+      const [source, target, kind, weight, heads = ""] = row.split(",");
+      return readEdge(source, target, kind, weight, heads);
+    }),
+  );
 }
 
 function fromJson(text: string): RouteGraph {
   const { nodes, edges, ...rest } = parseJson(text, "JSON");
   if (!Array.isArray(nodes) || !Array.isArray(edges)) throw unreadable("this is no JSON that was written here");
-  return assemble(rest, nodes.map((node: unknown) => readNode(isObject(node) ? node.name : node)), edges.map((edge: unknown) => {
-    if (!isObject(edge)) throw unreadable(`${show(edge)} is no edge`);
-    const { source, target, kind, weight, heads } = edge;
-    const ends = { source: readNode(source).name, target: readNode(target).name, kind: edgeKind(kind) };
-    if (typeof weight !== "number") throw unreadable(`an edge's weight is ${show(weight)}, which is no number`);
-    if (heads === undefined) return { ...ends, weight };
-    if (!isObject(heads) || !Object.entries(heads).every(([head, share]) => HEAD.test(head) && typeof share === "number")) throw unreadable(`an edge's heads are ${show(heads)}`);
-    if (Object.keys(heads).length === 0) return { ...ends, weight };
-    return { ...ends, weight, heads: heads as Readonly<Record<number, number>> };
-  }));
+  return assemble(
+    rest,
+    nodes.map((node: unknown) => readNode(isObject(node) ? node.name : node)),
+    edges.map((edge: unknown) => {
+      if (!isObject(edge)) throw unreadable(`${show(edge)} is no edge`);
+      const { source, target, kind, weight, heads } = edge;
+      const ends = { source: readNode(source).name, target: readNode(target).name, kind: edgeKind(kind) };
+      if (typeof weight !== "number") throw unreadable(`an edge's weight is ${show(weight)}, which is no number`);
+      if (heads === undefined) return { ...ends, weight };
+      if (
+        !isObject(heads) ||
+        !Object.entries(heads).every(([head, share]) => HEAD.test(head) && typeof share === "number")
+      )
+        throw unreadable(`an edge's heads are ${show(heads)}`);
+      if (Object.keys(heads).length === 0) return { ...ends, weight };
+      return { ...ends, weight, heads: heads as Readonly<Record<number, number>> };
+    }),
+  );
 }
 
 const READERS: Readonly<Record<RouteFormat, (text: string) => RouteGraph>> = {
@@ -313,7 +414,10 @@ const READERS: Readonly<Record<RouteFormat, (text: string) => RouteGraph>> = {
  * @throws RangeError where the text is something else
  */
 export function importRoutes(text: string, format?: RouteFormat): RouteGraph {
-  if (typeof text !== "string") throw new TypeError(`Routes are read from a text, not from ${text === null ? "null" : `a value of type ${typeof text}`}.`);
+  if (typeof text !== "string")
+    throw new TypeError(
+      `Routes are read from a text, not from ${text === null ? "null" : `a value of type ${typeof text}`}.`,
+    );
   const plain = text.replace(/^\ufeff/, "");
   const chosen = format ?? detect(plain);
   checkFormat(chosen);

@@ -40,17 +40,21 @@ const SLICE_MS = 8;
 /** Lets other events run. Browsers, where stored contributions are traced, have no `setImmediate`. */
 function nextTurn(): Promise<void> {
   const { setImmediate = setTimeout } = globalThis as { setImmediate?: (callback: () => void) => unknown };
-  return new Promise(resolve => void setImmediate(resolve));
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 /**
  * Walks down from the start nodes over the edges that pass the threshold.
  *
- * With renormalisation, the parts of each whole with c ≤ threshold are dropped (attention: by single (key, head) term) and the
- * rest is scaled to sum 1; where nothing passes, the largest part stays. Without, edges with weight ≤ threshold are
- * dropped after summing over heads. Nodes come bottom layer first (A, M, I, each by position); edges by target, then source.
+ * With renormalisation, the parts of each whole with c ≤ threshold are dropped (attention: by single (key, head) term)
+ * and the rest is scaled to sum 1; where nothing passes, the largest part stays. Without, edges with weight ≤ threshold
+ * are dropped after summing over heads. Nodes come bottom layer first (A, M, I, each by position); edges by target,
+ * then source.
  */
-export async function trace(source: ContributionSource, options: TraceOptions): Promise<{ nodes: RouteNode[]; edges: RouteEdge[] }> {
+export async function trace(
+  source: ContributionSource,
+  options: TraceOptions,
+): Promise<{ nodes: RouteNode[]; edges: RouteEdge[] }> {
   const { nLayers, parallelBlocks } = source;
   // Reached positions by layer; `inputs[l]` are states after layer l - 1, so `inputs[0]` are the embedded tokens.
   const inputs = positionSets(nLayers + 1);
@@ -59,7 +63,8 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
   const blocks = Array.from({ length: nLayers }, () => new Map<number, number>());
   for (const { kind, layer, position } of options.from) {
     if (kind === "A") middles[layer].add(position);
-    else if (kind === "M") blocks[layer].set(position, 1); // a start of its own: it has one input
+    else if (kind === "M")
+      blocks[layer].set(position, 1); // a start of its own: it has one input
     else inputs[layer + 1].add(position);
   }
   /** A block is reached; one that is also a start keeps the weight of its one input. */
@@ -126,7 +131,8 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
           inputs[layer].add(key);
           edges.push({ source: below(key), target, kind: "attention", weight, heads });
         }
-        if (options.limit !== undefined && count + edges.length > options.limit) throw new RangeError(`These routes have more than ${options.limit} edges: choose a higher threshold.`);
+        if (options.limit !== undefined && count + edges.length > options.limit)
+          throw new RangeError(`These routes have more than ${options.limit} edges: choose a higher threshold.`);
         if (ffn > 0) {
           reachBlock(layer, position, ffn);
           edges.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", weight: ffn });
@@ -137,7 +143,12 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
     for (const position of ascending(blocks[layer].keys())) {
       const weight = blocks[layer].get(position) as number;
       if (parallelBlocks) inputs[layer].add(position);
-      intoBlocks.push({ source: parallelBlocks ? below(position) : nodeName("A", layer, position), target: nodeName("M", layer, position), kind: "ffn-in", weight });
+      intoBlocks.push({
+        source: parallelBlocks ? below(position) : nodeName("A", layer, position),
+        target: nodeName("M", layer, position),
+        kind: "ffn-in",
+        weight,
+      });
     }
     layers.push(intoMiddles.concat(intoBlocks, intoStates));
     count += layers[layers.length - 1].length;
@@ -146,7 +157,8 @@ export async function trace(source: ContributionSource, options: TraceOptions): 
 
   const nodes: RouteNode[] = [];
   const list = (kind: RouteNode["kind"], layer: number, positions: Iterable<number>): void => {
-    for (const position of ascending(positions)) nodes.push({ name: nodeName(kind, layer, position), kind, layer, position });
+    for (const position of ascending(positions))
+      nodes.push({ name: nodeName(kind, layer, position), kind, layer, position });
   };
   list("X", -1, inputs[0]);
   for (let layer = 0; layer < nLayers; layer++) {
@@ -188,21 +200,41 @@ interface WholeEdges {
 }
 
 /** For each position, what of its whole passes the threshold; worked out when called. */
-async function wholes(source: ContributionSource, layer: number, positions: readonly number[], options: TraceOptions): Promise<(() => WholeEdges)[]> {
+async function wholes(
+  source: ContributionSource,
+  layer: number,
+  positions: readonly number[],
+  options: TraceOptions,
+): Promise<(() => WholeEdges)[]> {
   const { nHeads } = source;
   const { threshold, renormalize } = options;
   if (source.notable && (source.sparse || threshold >= FLOOR)) {
     const rows = await source.notable(layer, positions);
-    return rows.map(row => () => (renormalize ? renormalizedEdges(row, nHeads, threshold) : summedEdges(row, row.notable.keys, nHeads, options)));
+    return rows.map(
+      (row) => () =>
+        renormalize ? renormalizedEdges(row, nHeads, threshold) : summedEdges(row, row.notable.keys, nHeads, options),
+    );
   }
   const rows = await source.attention(layer, positions);
-  return rows.map(row => () => (renormalize
-    ? renormalizedEdges({ ...row, notable: notableTerms(row.terms, nHeads, Math.min(threshold, FLOOR)) }, nHeads, threshold)
-    : summedEdges(row, notableKeys(row.terms, nHeads, threshold), nHeads, options)));
+  return rows.map(
+    (row) => () =>
+      renormalize
+        ? renormalizedEdges(
+            { ...row, notable: notableTerms(row.terms, nHeads, Math.min(threshold, FLOOR)) },
+            nHeads,
+            threshold,
+          )
+        : summedEdges(row, notableKeys(row.terms, nHeads, threshold), nHeads, options),
+  );
 }
 
 /** Without renormalisation: edges whose sum over heads passes. */
-function summedEdges(row: Omit<AttentionRow, "terms">, { keys: known, terms }: NotableKeys, nHeads: number, { threshold, joinSelf }: TraceOptions): WholeEdges {
+function summedEdges(
+  row: Omit<AttentionRow, "terms">,
+  { keys: known, terms }: NotableKeys,
+  nHeads: number,
+  { threshold, joinSelf }: TraceOptions,
+): WholeEdges {
   const keys: KeyEdge[] = [];
   let residual = row.residual > threshold ? row.residual : 0;
   for (let i = 0; i < known.length; i++) {
@@ -230,7 +262,7 @@ function renormalizedEdges(row: NotableRow, nHeads: number, threshold: number): 
       sum += values[i];
     }
   }
-  const rest = [row.residual, row.bias, row.ffn].map(c => (c > threshold ? c : 0));
+  const rest = [row.residual, row.bias, row.ffn].map((c) => (c > threshold ? c : 0));
   sum += rest[0] + rest[1] + rest[2];
   if (sum === 0) {
     const largest = Math.max(row.residual, row.bias, row.ffn);
@@ -243,7 +275,7 @@ function renormalizedEdges(row: NotableRow, nHeads: number, threshold: number): 
       sum = largest;
     }
   }
-  for (let i = 0; i < passing.length; ) {
+  for (let i = 0; i < passing.length;) {
     const key = Math.floor(passing[i].j / nHeads);
     const heads: Record<number, number> = {};
     let weight = 0;

@@ -12,11 +12,20 @@ interface KernelExports {
   proximity1(v: number, s: number, whole: number, d4: number, nTerms: number, out: number): void;
 }
 
-/** The part of the platform's WebAssembly that is used here (its types come with the browser's, which this library is not compiled with). */
+/**
+ * The part of the platform's WebAssembly that is used here (its types come with the browser's, which this library is
+ * not compiled with).
+ */
 declare const WebAssembly: {
-  readonly Memory: new (limits: { readonly initial: number }) => { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  readonly Memory: new (limits: { readonly initial: number }) => {
+    readonly buffer: ArrayBuffer;
+    grow(pages: number): number;
+  };
   readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: Record<string, Record<string, unknown>>) => { readonly exports: unknown };
+  readonly Instance: new (
+    module: object,
+    imports: Record<string, Record<string, unknown>>,
+  ) => { readonly exports: unknown };
 };
 
 const PAGE = 65536;
@@ -56,7 +65,15 @@ function copyValues(job: AttentionJob, d4: number, address: number, begin: numbe
 }
 
 /** Factors of terms begin..end at one query into every `step`-th slot; 0 for keys after the query. */
-function copyFactors(job: AttentionJob, position: number, begin: number, end: number, target: Float32Array, lane: number, step: number): void {
+function copyFactors(
+  job: AttentionJob,
+  position: number,
+  begin: number,
+  end: number,
+  target: Float32Array,
+  lane: number,
+  step: number,
+): void {
   const { nTokens, nHeads, pattern, termScale } = job;
   const scale = termScale ? termScale[position] : 1;
   const past = Math.min(end, (position + 1) * nHeads);
@@ -90,7 +107,9 @@ function finish(job: AttentionJob): void {
   positions.forEach((position, row) => {
     const at = position * dModel;
     const residual = Math.max(proximity(job.residual, at, job.whole, at, dModel), EPSILON);
-    const bias = job.bias ? Math.max(proximity(job.bias, 0, job.whole, at, dModel, termScale ? termScale[position] : 1), EPSILON) : 0;
+    const bias = job.bias
+      ? Math.max(proximity(job.bias, 0, job.whole, at, dModel, termScale ? termScale[position] : 1), EPSILON)
+      : 0;
     const ffn = job.ffn ? Math.max(proximity(job.ffn, at, job.whole, at, dModel), EPSILON) : 0;
     const begin = offsets[row];
     const end = begin + (position + 1) * nHeads;
@@ -145,7 +164,8 @@ function work(job: AttentionJob): boolean {
         const reach = Math.min(stop, (positions[block * 4 + rows - 1] + 1) * nHeads);
         if (reach <= begin) continue;
         if (rows < 4) factors.fill(0, 0, (reach - begin) * 4);
-        for (let lane = 0; lane < rows; lane++) copyFactors(job, positions[block * 4 + lane], begin, reach, factors, lane, 4);
+        for (let lane = 0; lane < rows; lane++)
+          copyFactors(job, positions[block * 4 + lane], begin, reach, factors, lane, 4);
         kernel.proximity4(valuesAt, factorsAt, wholesAt + block * d4 * 32, d4, reach - begin, resultsAt);
         for (let lane = 0; lane < rows; lane++) {
           const row = block * 4 + lane;

@@ -4,7 +4,17 @@ import { promptLines } from "../runtime/prompt-file";
 import { systemCode } from "../system/errors";
 import { readTextFile } from "../system/read";
 import { writeFileAtomically } from "../system/write";
-import { choiceOption, loadOptions, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
+import {
+  choiceOption,
+  loadOptions,
+  MODEL_OPTIONS,
+  MODEL_USAGE,
+  numberOption,
+  parseOptions,
+  UsageError,
+  type Command,
+  type Context,
+} from "./command";
 import { checkWritable, reading } from "./output";
 
 const usage = `lm-transparency aggregate --model M --prompts FILE [options]
@@ -63,7 +73,8 @@ export const aggregate: Command = {
       json: { type: "string", default: "-" },
       csv: { type: "string" },
     });
-    if (values.model === undefined) throw new UsageError("--model is missing: name a hub id, a folder, a .gguf file, or default");
+    if (values.model === undefined)
+      throw new UsageError("--model is missing: name a hub id, a folder, a .gguf file, or default");
     const file = values.prompts;
     if (file === undefined) throw new UsageError("--prompts is missing: name a file with one prompt a line");
     const limit = values.limit === undefined ? Infinity : numberOption("limit", values.limit, 1, Infinity, true);
@@ -76,7 +87,7 @@ export const aggregate: Command = {
     const resume = await readState(values.state);
     const total = await reading(file, count(promptLines(file, limit)));
     const { signal } = context;
-        const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
+    const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
     let last: (() => AggregateState) | undefined;
     // The first prompt's is written at once: an unwritable file is found early.
     let saved = -Infinity;
@@ -94,8 +105,12 @@ export const aggregate: Command = {
         }
       };
       const result = await aggregatePrompts(model, prompts(), {
-        ...options, resume, total, signal, onProgress: context.progress,
-        onState: async state => {
+        ...options,
+        resume,
+        total,
+        signal,
+        onProgress: context.progress,
+        onState: async (state) => {
           last = state;
           if (performance.now() - saved > SAVE_MS) await save();
         },

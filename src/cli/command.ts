@@ -9,7 +9,10 @@ export interface Command {
   readonly summary: string;
   /** What `--help` prints. */
   readonly usage: string;
-  /** A signal may end it anywhere: it holds nothing that would be lost or left behind. Others are told by `Context.signal`. */
+  /**
+   * A signal may end it anywhere: it holds nothing that would be lost or left behind. Others are told by
+   * `Context.signal`.
+   */
   readonly endsAtOnce?: boolean;
   /** Resolves when done; throws `UsageError` where the arguments are wrong. */
   run(args: readonly string[], context: Context): Promise<void>;
@@ -30,16 +33,22 @@ export interface Context {
 export class UsageError extends Error {}
 
 /** An option of a command: `--name VALUE`, or `--name` alone. */
-export type OptionTypes = Readonly<Record<string, { readonly type: "string"; readonly default?: string } | { readonly type: "boolean" }>>;
+export type OptionTypes = Readonly<
+  Record<string, { readonly type: "string"; readonly default?: string } | { readonly type: "boolean" }>
+>;
 
 /** Values by option; one without a default may be missing. */
 export type OptionValues<T extends OptionTypes> = {
-  -readonly [K in keyof T]: T[K] extends { readonly type: "boolean" } ? boolean | undefined : T[K] extends { readonly default: string } ? string : string | undefined;
+  -readonly [K in keyof T]: T[K] extends { readonly type: "boolean" }
+    ? boolean | undefined
+    : T[K] extends { readonly default: string }
+      ? string
+      : string | undefined;
 };
 
 /**
- * The same arguments with every option's value tied to it (`--name=value`), so that a value may begin with a dash: a prompt, or a
- * number that is then refused for what it is. What is an option itself is no value.
+ * The same arguments with every option's value tied to it (`--name=value`), so that a value may begin with a dash: a
+ * prompt, or a number that is then refused for what it is. What is an option itself is no value.
  */
 function tieValues(args: readonly string[], options: OptionTypes): string[] {
   const tied: string[] = [];
@@ -50,7 +59,9 @@ function tieValues(args: readonly string[], options: OptionTypes): string[] {
     if (type !== "string" || next === undefined) {
       tied.push(args[i]);
     } else if (next.startsWith("--") && Object.hasOwn(options, next.slice(2).split("=")[0])) {
-      throw new UsageError(`${args[i]} has no value: ${next} comes after it (write ${args[i]}=${next} if that is the value)`);
+      throw new UsageError(
+        `${args[i]} has no value: ${next} comes after it (write ${args[i]}=${next} if that is the value)`,
+      );
     } else {
       tied.push(`${args[i]}=${next}`);
       i++;
@@ -60,9 +71,17 @@ function tieValues(args: readonly string[], options: OptionTypes): string[] {
 }
 
 /** Parses arguments strictly; every problem is a `UsageError` of one sentence. */
-export function parseOptionsAndFiles<const T extends OptionTypes>(args: readonly string[], options: T): { readonly values: OptionValues<T>; readonly files: readonly string[] } {
+export function parseOptionsAndFiles<const T extends OptionTypes>(
+  args: readonly string[],
+  options: T,
+): { readonly values: OptionValues<T>; readonly files: readonly string[] } {
   try {
-    const { values, positionals } = parseArgs({ args: tieValues(args, options), options, strict: true, allowPositionals: true });
+    const { values, positionals } = parseArgs({
+      args: tieValues(args, options),
+      options,
+      strict: true,
+      allowPositionals: true,
+    });
     // Strict parsing gives exactly this; the library's own type of it cannot be named.
     return { values: values as unknown as OptionValues<T>, files: positionals };
   } catch (error) {
@@ -84,15 +103,18 @@ export function numberOption(name: string, text: string, min: number, max: numbe
   const value = text.trim() === "" ? NaN : Number(text);
   if (!(value >= min && value <= max) || (integer && !Number.isInteger(value))) {
     const range = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
-    throw new UsageError(`--${name} is ${JSON.stringify(text)}: it must be ${integer ? "an integer" : "a number"} ${range}`);
+    throw new UsageError(
+      `--${name} is ${JSON.stringify(text)}: it must be ${integer ? "an integer" : "a number"} ${range}`,
+    );
   }
   return value;
 }
 
 /** An option with few values. */
 export function choiceOption<T extends string>(name: string, text: string, choices: readonly T[]): T {
-  const found = choices.find(choice => choice === text);
-  if (found === undefined) throw new UsageError(`--${name} is ${JSON.stringify(text)}: it must be ${choices.join(" or ")}`);
+  const found = choices.find((choice) => choice === text);
+  if (found === undefined)
+    throw new UsageError(`--${name} is ${JSON.stringify(text)}: it must be ${choices.join(" or ")}`);
   return found;
 }
 
@@ -106,7 +128,12 @@ export const MODEL_OPTIONS = {
 } as const;
 
 /** The options of `loadModel` that these say. */
-export function loadOptions({ revision, "cache-dir": cacheDir, device, dtype }: OptionValues<typeof MODEL_OPTIONS>): LoadOptions {
+export function loadOptions({
+  revision,
+  "cache-dir": cacheDir,
+  device,
+  dtype,
+}: OptionValues<typeof MODEL_OPTIONS>): LoadOptions {
   return { revision, cacheDir, device, dtype: dtype === undefined ? undefined : choiceOption("dtype", dtype, DTYPES) };
 }
 

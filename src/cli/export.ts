@@ -19,14 +19,22 @@ export const exportCommand: Command = {
   endsAtOnce: true,
   async run(args, context) {
     const { values, files } = parseOptionsAndFiles(args, { output: { type: "string" } });
-    if (files.length !== 1) throw new UsageError(files.length === 0 ? "which notebook? Give the path of an .ipynb file" : `one notebook at a time, not ${files.length}`);
+    if (files.length !== 1)
+      throw new UsageError(
+        files.length === 0
+          ? "which notebook? Give the path of an .ipynb file"
+          : `one notebook at a time, not ${files.length}`,
+      );
     const [file] = files;
     const source = withoutMark(
       await readTextFile(file).catch((error: unknown) => {
         throw new NotebookError((error as Error).message);
       }),
     );
-    const html = await notebookPage(source, file, { signal: context.signal, onLeftOut: ({ what, why }) => context.warn(`left out of the page: ${what}: ${why}.`) });
+    const html = await notebookPage(source, file, {
+      signal: context.signal,
+      onLeftOut: ({ what, why }) => context.warn(`left out of the page: ${what}: ${why}.`),
+    });
     if (values.output === "-") return context.write(html);
     const target = values.output ?? file.replace(/(\.ipynb)?$/i, ".html");
     await writeFileAtomically(target, html).catch((error: unknown) => {

@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** The command line. Errors are one line on standard error; exit code 2 where the arguments are wrong, 130 after an interrupt. */
+/**
+ * The command line. Errors are one line on standard error; exit code 2 where the arguments are wrong, 130 after an
+ * interrupt.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Progress } from "../model/types";
@@ -18,14 +21,16 @@ ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(11)}${summary}`).join("\n
 `;
 
 function version(): string {
-  const { version: text } = JSON.parse(readFileSync(join(__dirname, "../../package.json"), "utf8")) as { readonly version: string };
+  const { version: text } = JSON.parse(readFileSync(join(__dirname, "../../package.json"), "utf8")) as {
+    readonly version: string;
+  };
   return text;
 }
 
 function write(text: string): Promise<void> {
   clearProgress();
   written = true;
-  return new Promise((resolve, reject) => process.stdout.write(text, error => (error ? reject(error) : resolve())));
+  return new Promise((resolve, reject) => process.stdout.write(text, (error) => (error ? reject(error) : resolve())));
 }
 
 let shown = false;
@@ -34,14 +39,20 @@ let written = false;
 function progress({ stage, done, total, unit }: Progress): void {
   // On a terminal that shows the result too, progress would stand in the middle of it.
   if (!process.stderr.isTTY || (written && process.stdout.isTTY)) return;
-  const amount = unit === "bytes" ? `${(done / 1e6).toFixed(1)}${total ? ` of ${(total / 1e6).toFixed(1)}` : ""} MB` : `${done}${total ? ` of ${total}` : ""} ${unit}`;
+  const amount =
+    unit === "bytes"
+      ? `${(done / 1e6).toFixed(1)}${total ? ` of ${(total / 1e6).toFixed(1)}` : ""} MB`
+      : `${done}${total ? ` of ${total}` : ""} ${unit}`;
   process.stderr.write(`\r\x1b[K${stage}: ${amount}`);
   shown = true;
 }
 
 /** One line on standard error, in which nothing of a file's text can steer the terminal. */
 function say(sentence: string): void {
-  const line = sentence.split("\n").map(part => part.trim()).join(" ");
+  const line = sentence
+    .split("\n")
+    .map((part) => part.trim())
+    .join(" ");
   process.stderr.write(`lm-transparency: ${line.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd")}\n`);
 }
 
@@ -68,15 +79,19 @@ async function main(args: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
   const onInterrupt = (): void => interrupt.abort(new Error("interrupted"));
   try {
-    const command = COMMANDS.find(candidate => candidate.name === name);
+    const command = COMMANDS.find((candidate) => candidate.name === name);
     // Without a listener a signal ends the process at once, whatever it is at.
     if (!command?.endsAtOnce) {
       process.once("SIGINT", onInterrupt);
       process.once("SIGTERM", onInterrupt);
     }
     if (!command) {
-      const known = COMMANDS.map(candidate => candidate.name).join(", ");
-      throw new UsageError(name === undefined ? `which command? There are ${known}` : `there is no command ${JSON.stringify(name)}: there are ${known}`);
+      const known = COMMANDS.map((candidate) => candidate.name).join(", ");
+      throw new UsageError(
+        name === undefined
+          ? `which command? There are ${known}`
+          : `there is no command ${JSON.stringify(name)}: there are ${known}`,
+      );
     }
     if (rest.includes("--help") || rest[0] === "-h") {
       await write(`${command.usage}\n`);
@@ -101,6 +116,6 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 process.stdout.on("error", () => undefined);
-void main(process.argv.slice(2)).then(code => {
+void main(process.argv.slice(2)).then((code) => {
   process.exitCode = code;
 });

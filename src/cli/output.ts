@@ -14,7 +14,8 @@ export async function reading<T>(file: string, work: Promise<T>): Promise<T> {
 }
 
 /**
- * Refuses files that cannot be written, before anything is computed for them. Nothing is created; "-" and undefined are standard output or nothing.
+ * Refuses files that cannot be written, before anything is computed for them. Nothing is created; "-" and undefined are
+ * standard output or nothing.
  * @throws FileError
  */
 export async function checkWritable(...files: readonly (string | undefined)[]): Promise<void> {
@@ -33,7 +34,10 @@ export async function checkWritable(...files: readonly (string | undefined)[]): 
   }
 }
 
-/** Writes text piece by piece to a file, or to standard output ("-"): a whole result may be longer than one string can be. */
+/**
+ * Writes text piece by piece to a file, or to standard output ("-"): a whole result may be longer than one string can
+ * be.
+ */
 export async function writePieces(file: string, pieces: AsyncIterable<string>, context: Context): Promise<void> {
   if (file === "-") {
     for await (const piece of pieces) await context.write(piece);

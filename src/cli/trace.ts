@@ -4,7 +4,17 @@ import { topIds, probabilities } from "../lens/vocabulary";
 import type { ModelInfo, NodeName, RouteEdge, RouteOptions, Run, Token, TransparentModel } from "../model/types";
 import { loadModel } from "../runtime/load";
 import { writeFileAtomically } from "../system/write";
-import { choiceOption, loadOptions, MODEL_OPTIONS, MODEL_USAGE, numberOption, parseOptions, UsageError, type Command, type Context } from "./command";
+import {
+  choiceOption,
+  loadOptions,
+  MODEL_OPTIONS,
+  MODEL_USAGE,
+  numberOption,
+  parseOptions,
+  UsageError,
+  type Command,
+  type Context,
+} from "./command";
 import { checkWritable, writePieces } from "./output";
 
 /** What `trace` prints. */
@@ -14,7 +24,11 @@ export interface TraceOutput {
   readonly tokens: readonly Token[];
   /** Best predictions of the last token first. */
   readonly predictions: readonly (Token & { readonly logit: number; readonly probability: number })[];
-  readonly routes: readonly { readonly from: number; readonly nodes: readonly NodeName[]; readonly edges: readonly RouteEdge[] }[];
+  readonly routes: readonly {
+    readonly from: number;
+    readonly nodes: readonly NodeName[];
+    readonly edges: readonly RouteEdge[];
+  }[];
 }
 
 const usage = `lm-transparency trace --model M (--text T | --token-ids 1,2,3) [options]
@@ -43,22 +57,29 @@ interface TraceArguments {
 
 /** Token ids out of `1,2,3`. */
 export function parseTokenIds(text: string): number[] {
-  return text.split(",").map(part => {
-    if (!/^\s*\d+\s*$/.test(part)) throw new UsageError(`--token-ids is ${JSON.stringify(text)}: it must be integers with commas between them, such as 1,2,3`);
+  return text.split(",").map((part) => {
+    if (!/^\s*\d+\s*$/.test(part))
+      throw new UsageError(
+        `--token-ids is ${JSON.stringify(text)}: it must be integers with commas between them, such as 1,2,3`,
+      );
     return Number(part);
   });
 }
 
 /** The format of a file of routes by its ending. */
 function graphFormat(file: string): RouteFormat {
-  const format = ROUTE_FORMATS.find(name => name === extname(file).slice(1).toLowerCase());
-  if (!format) throw new UsageError(`--graph is ${JSON.stringify(file)}: its ending must be ${ROUTE_FORMATS.map(name => `.${name}`).join(" or ")}`);
+  const format = ROUTE_FORMATS.find((name) => name === extname(file).slice(1).toLowerCase());
+  if (!format)
+    throw new UsageError(
+      `--graph is ${JSON.stringify(file)}: its ending must be ${ROUTE_FORMATS.map((name) => `.${name}`).join(" or ")}`,
+    );
   return format;
 }
 
 function readFrom(text: string): "last" | "all" | number {
   if (text === "last" || text === "all") return text;
-  if (!/^\d+$/.test(text)) throw new UsageError(`--from is ${JSON.stringify(text)}: it must be last, all, or the number of a token`);
+  if (!/^\d+$/.test(text))
+    throw new UsageError(`--from is ${JSON.stringify(text)}: it must be last, all, or the number of a token`);
   return Number(text);
 }
 
@@ -69,9 +90,23 @@ async function predictions(run: Run, model: TransparentModel, topK: number): Pro
   return ids.map((id, i) => ({ ...model.token(id), logit: data[id], probability: p[i] }));
 }
 
-/** A `TraceOutput` as JSON, each start's routes traced when those before are written: routes of all tokens of a long prompt are gigabytes. */
-async function* json(run: Run, model: TransparentModel, starts: readonly number[], options: RouteOptions, topK: number): AsyncGenerator<string> {
-  const head: Omit<TraceOutput, "routes"> = { schema: "lm-transparency/trace@1", model: model.info, tokens: run.tokens, predictions: await predictions(run, model, topK) };
+/**
+ * A `TraceOutput` as JSON, each start's routes traced when those before are written: routes of all tokens of a long
+ * prompt are gigabytes.
+ */
+async function* json(
+  run: Run,
+  model: TransparentModel,
+  starts: readonly number[],
+  options: RouteOptions,
+  topK: number,
+): AsyncGenerator<string> {
+  const head: Omit<TraceOutput, "routes"> = {
+    schema: "lm-transparency/trace@1",
+    model: model.info,
+    tokens: run.tokens,
+    predictions: await predictions(run, model, topK),
+  };
   yield `${JSON.stringify(head).slice(0, -1)},"routes":[`;
   // Of many starts it is their number that says how far it is.
   const { onProgress } = options;
@@ -105,8 +140,10 @@ export const trace: Command = {
       json: { type: "string", default: "-" },
       graph: { type: "string" },
     });
-    if (values.model === undefined) throw new UsageError("--model is missing: name a hub id, a folder, a .gguf file, or default");
-    if ((values.text === undefined) === (values["token-ids"] === undefined)) throw new UsageError("give the prompt either by --text or by --token-ids");
+    if (values.model === undefined)
+      throw new UsageError("--model is missing: name a hub id, a folder, a .gguf file, or default");
+    if ((values.text === undefined) === (values["token-ids"] === undefined))
+      throw new UsageError("give the prompt either by --text or by --token-ids");
     const parsed: TraceArguments = {
       prompt: values.text ?? parseTokenIds(values["token-ids"] as string),
       from: readFrom(values.from),
@@ -125,14 +162,23 @@ export const trace: Command = {
     };
     await checkWritable(values.json, values.graph);
     const { signal } = context;
-        const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
+    const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
     try {
       const runOptions = { signal, onProgress: context.progress, addSpecialTokens: !values["no-special-tokens"] };
-      const run = typeof parsed.prompt === "string" ? await model.run(parsed.prompt, runOptions) : await model.run(parsed.prompt, runOptions);
+      const run =
+        typeof parsed.prompt === "string"
+          ? await model.run(parsed.prompt, runOptions)
+          : await model.run(parsed.prompt, runOptions);
       const last = run.tokens.length - 1;
-      if (typeof parsed.from === "number" && parsed.from > last) throw new UsageError(`--from is ${parsed.from}: the tokens of this prompt are numbered 0 to ${last}`);
-      const starts = parsed.from === "all" ? run.tokens.map((_, t) => t) : [parsed.from === "last" ? last : parsed.from];
-      if (values.graph !== undefined && format) await writeFileAtomically(values.graph, exportRoutes(await run.routes({ ...routeOptions, from: starts }), format));
+      if (typeof parsed.from === "number" && parsed.from > last)
+        throw new UsageError(`--from is ${parsed.from}: the tokens of this prompt are numbered 0 to ${last}`);
+      const starts =
+        parsed.from === "all" ? run.tokens.map((_, t) => t) : [parsed.from === "last" ? last : parsed.from];
+      if (values.graph !== undefined && format)
+        await writeFileAtomically(
+          values.graph,
+          exportRoutes(await run.routes({ ...routeOptions, from: starts }), format),
+        );
       await writePieces(values.json, json(run, model, starts, routeOptions, parsed.topK), context);
     } finally {
       await model.dispose();

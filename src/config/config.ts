@@ -95,12 +95,14 @@ function find(path: string, folders: readonly string[], kind: "file" | "any"): s
 }
 
 /**
- * A model's value that is no path, but an identifier on the hub, as the published tool allows: the name itself, or `owner/model`, unless a folder
- * of the owner's name is here, in which the model was then to be found. Undefined for anything else.
+ * A model's value that is no path, but an identifier on the hub, as the published tool allows: the name itself, or
+ * `owner/model`, unless a folder of the owner's name is here, in which the model was then to be found. Undefined for
+ * anything else.
  */
 function hubId(name: string, value: string, folders: readonly string[]): string | undefined {
   const [, owner] = /^([\w-][\w.-]*)\/[\w-][\w.-]*$/.exec(value) ?? [];
-  if (owner !== undefined && !/\.gguf$/i.test(value)) return find(owner, folders, "any") === undefined ? value : undefined;
+  if (owner !== undefined && !/\.gguf$/i.test(value))
+    return find(owner, folders, "any") === undefined ? value : undefined;
   return value === name && /^[\w-][\w.-]*$/.test(value) && !/\.gguf$/i.test(value) ? value : undefined;
 }
 
@@ -114,7 +116,9 @@ function readPlainFile(file: string, most: number): Buffer {
     if (size > most) throw new FileError(`${file} has more than ${most / 2 ** 20} MB.`);
     return readFileSync(fd);
   } catch (error) {
-    throw systemCode(error) === undefined ? error : new FileError(`${file} cannot be read: ${because(error)}.`, { cause: error });
+    throw systemCode(error) === undefined
+      ? error
+      : new FileError(`${file} cannot be read: ${because(error)}.`, { cause: error });
   } finally {
     closeSync(fd);
   }
@@ -124,15 +128,20 @@ function readPlainFile(file: string, most: number): Buffer {
  * Reads a file of prompts: UTF-8, one a line, empty lines left out, everything else of a line kept.
  * Throws an `Error` whose message is one sentence where there is no such file, or it is no text.
  */
-export function readPrompts(path: string, folders: readonly string[]): { readonly path: string; readonly prompts: readonly string[] } {
+export function readPrompts(
+  path: string,
+  folders: readonly string[],
+): { readonly path: string; readonly prompts: readonly string[] } {
   const file = find(path, folders, "file");
   if (file === undefined) throw new Error(`There is no file ${quoted(path)} in ${[...new Set(folders)].join(" or ")}.`);
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_DATASET_BYTES) throw new Error(`${file} has more than ${MAX_DATASET_BYTES / 2 ** 20} MB, too many prompts for a menu.`);
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_DATASET_BYTES)
+    throw new Error(`${file} has more than ${MAX_DATASET_BYTES / 2 ** 20} MB, too many prompts for a menu.`);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(readPlainFile(file, MAX_DATASET_BYTES));
   } catch (error) {
-    if (systemCode(error) === "ERR_ENCODING_INVALID_ENCODED_DATA") throw new Error(`${file} is not a text file in UTF-8.`);
+    if (systemCode(error) === "ERR_ENCODING_INVALID_ENCODED_DATA")
+      throw new Error(`${file} is not a text file in UTF-8.`);
     throw error;
   }
   const prompts = text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== "");
@@ -146,13 +155,16 @@ function nearest(wrong: string, known: readonly string[]): string | undefined {
     let row = Array.from({ length: b.length + 1 }, (_, j) => j);
     for (let i = 1; i <= a.length; i++) {
       const next = [i];
-      for (let j = 1; j <= b.length; j++) next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      for (let j = 1; j <= b.length; j++)
+        next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
       row = next;
     }
     return row[b.length];
   };
   const plain = (key: string): string => key.toLowerCase().replace(/[^a-z]/g, "");
-  const [best] = known.map((key) => ({ key, away: distance(plain(wrong.slice(0, 256)).slice(0, 64), plain(key)) })).sort((a, b) => a.away - b.away);
+  const [best] = known
+    .map((key) => ({ key, away: distance(plain(wrong.slice(0, 256)).slice(0, 64), plain(key)) }))
+    .sort((a, b) => a.away - b.away);
   return best && best.away <= Math.max(2, best.key.length / 3) ? best.key : undefined;
 }
 
@@ -163,7 +175,9 @@ function nearest(wrong: string, known: readonly string[]): string | undefined {
 export function readConfig(value: unknown, options: ConfigOptions = {}): ExplorerSettings {
   const { where = "The configuration", folders = [process.cwd()] } = options;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new ConfigError(where, [`a configuration is a JSON object such as {"models": {"gpt2": null}}, not ${quoted(value)}.`]);
+    throw new ConfigError(where, [
+      `a configuration is a JSON object such as {"models": {"gpt2": null}}, not ${quoted(value)}.`,
+    ]);
   }
   const problems: string[] = [];
   const known = Object.keys(CHECKS).filter((key) => key !== "$schema");
@@ -176,7 +190,9 @@ export function readConfig(value: unknown, options: ConfigOptions = {}): Explore
     }
     if (!Object.hasOwn(CHECKS, key)) {
       const meant = nearest(key, known);
-      problems.push(`${quoted(key)} is not a key of a configuration${meant ? `; did you mean ${quoted(meant)}?` : `; the keys are ${known.join(", ")}.`}`);
+      problems.push(
+        `${quoted(key)} is not a key of a configuration${meant ? `; did you mean ${quoted(meant)}?` : `; the keys are ${known.join(", ")}.`}`,
+      );
       continue;
     }
     const allowed = CHECKS[key as keyof ExplorerConfig](given);
@@ -194,20 +210,27 @@ export function readConfig(value: unknown, options: ConfigOptions = {}): Explore
     }
     // The published tool lists "" for "none chosen"; that choice is always there.
     if (name === "") {
-      if (path !== null) problems.push(`models[""] is ${quoted(path)}, but has to be null: a model needs a name to be chosen by.`);
+      if (path !== null)
+        problems.push(`models[""] is ${quoted(path)}, but has to be null: a model needs a name to be chosen by.`);
       continue;
     }
     const source = path === null ? name : (find(path, folders, "any") ?? hubId(name, path, folders));
-    if (source === undefined) problems.push(`models[${quoted(name)}] is ${quoted(path)}, but there is no such folder or file in ${[...new Set(folders)].join(" or ")}.`);
+    if (source === undefined)
+      problems.push(
+        `models[${quoted(name)}] is ${quoted(path)}, but there is no such folder or file in ${[...new Set(folders)].join(" or ")}.`,
+      );
     else models.push({ name, source });
   }
   const names = Object.keys(checked.models ?? { default: null }).filter((name) => name !== "");
   const defaultModel = checked.default_model ?? (checked.models === undefined ? "default" : "");
   if (defaultModel !== "" && !names.includes(defaultModel)) {
-    problems.push(`default_model is ${quoted(defaultModel)}, but has to be ${names.length > 0 ? `one of models (${names.slice(0, 12).map(quoted).join(", ")}${names.length > 12 ? ", …" : ""}) or ""` : '"", as models has none'}.`);
+    problems.push(
+      `default_model is ${quoted(defaultModel)}, but has to be ${names.length > 0 ? `one of models (${names.slice(0, 12).map(quoted).join(", ")}${names.length > 12 ? ", …" : ""}) or ""` : '"", as models has none'}.`,
+    );
   }
   const demo = checked.demo_mode ?? false;
-  if (demo && checked.models !== undefined && names.length === 0) problems.push("demo_mode is true, so models has to name at least one model: no other could be chosen.");
+  if (demo && checked.models !== undefined && names.length === 0)
+    problems.push("demo_mode is true, so models has to name at least one model: no other could be chosen.");
 
   let prompts: readonly string[] = EXAMPLES;
   let dataset = "";
@@ -253,19 +276,39 @@ export function loadConfig(file: string, options: { readonly cwd?: string } = {}
   const path = resolve(cwd, file);
   let text: string;
   try {
-    text = readPlainFile(path, MAX_CONFIG_BYTES).toString("utf8").replace(/^\ufeff/, "");
+    text = readPlainFile(path, MAX_CONFIG_BYTES)
+      .toString("utf8")
+      .replace(/^\ufeff/, "");
   } catch (error) {
     const code = systemCode((error as Error).cause);
     const isFolder = code === undefined && statSync(path, { throwIfNoEntry: false })?.isDirectory();
-    throw new ConfigError(path, [code === "ENOENT" ? "there is no such file." : isFolder ? "this is a folder, not a JSON file." : code !== undefined ? `the file cannot be read: ${because((error as Error).cause)}.` : "this is no plain file of some MB at most."]);
+    throw new ConfigError(path, [
+      code === "ENOENT"
+        ? "there is no such file."
+        : isFolder
+          ? "this is a folder, not a JSON file."
+          : code !== undefined
+            ? `the file cannot be read: ${because((error as Error).cause)}.`
+            : "this is no plain file of some MB at most.",
+    ]);
   }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     const index = jsonErrorIndex(text) ?? text.length;
-    const found = text.trim() === "" ? "it is empty" : index >= text.length ? "it ends too early" : `${quoted([...text.slice(index, index + 2)][0])} in ${placeOf(text, index)} cannot stand there`;
-    const hint = text.startsWith("//", index) || text.startsWith("/*", index) ? ": JSON has no comments" : /,\s*$/.test(text.slice(0, index)) && /[}\]]/.test(text[index] ?? "") ? ": JSON has no comma after the last item" : "";
+    const found =
+      text.trim() === ""
+        ? "it is empty"
+        : index >= text.length
+          ? "it ends too early"
+          : `${quoted([...text.slice(index, index + 2)][0])} in ${placeOf(text, index)} cannot stand there`;
+    const hint =
+      text.startsWith("//", index) || text.startsWith("/*", index)
+        ? ": JSON has no comments"
+        : /,\s*$/.test(text.slice(0, index)) && /[}\]]/.test(text[index] ?? "")
+          ? ": JSON has no comma after the last item"
+          : "";
     throw new ConfigError(path, [`this is not JSON: ${found}${hint}.`]);
   }
   return readConfig(value, { where: path, folders: [...new Set([dirname(path), cwd])] });

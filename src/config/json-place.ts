@@ -1,6 +1,7 @@
 /**
  * Where a text stops being JSON: JavaScript engines say that in different words, and often not at all.
- * Index of the first character that cannot stand there (`text.length`: something is missing at the end), or undefined where it is JSON.
+ * Index of the first character that cannot stand there (`text.length`: something is missing at the end), or undefined
+ * where it is JSON.
  */
 export function jsonErrorIndex(text: string): number | undefined {
   let at = 0;

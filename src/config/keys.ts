@@ -1,4 +1,7 @@
-/** The keys of a configuration: what each has to be. The JSON schema for editors says the same and is tested against this. */
+/**
+ * The keys of a configuration: what each has to be. The JSON schema for editors says the same and is tested against
+ * this.
+ */
 
 import { DTYPES } from "../model/check";
 import type { Device, Dtype } from "../model/types";
@@ -6,7 +9,10 @@ import type { Device, Dtype } from "../model/types";
 export const SHARE_LEVELS = ["seen", "routes", "all", "none"] as const;
 export type ShareLevel = (typeof SHARE_LEVELS)[number];
 
-/** A configuration as its JSON file holds it: the published tool's keys by their names there, and ours. All are optional. */
+/**
+ * A configuration as its JSON file holds it: the published tool's keys by their names there, and ours. All are
+ * optional.
+ */
 export interface ExplorerConfig {
   /** For editors. */
   readonly $schema?: string;
@@ -46,20 +52,27 @@ const oneOf =
   (names: readonly string[]): Check =>
   (value) =>
     names.includes(value as string) ? undefined : `one of ${names.map((name) => JSON.stringify(name)).join(", ")}`;
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Checks that need nothing but the value itself, by key. */
 export const CHECKS: { readonly [K in keyof Required<ExplorerConfig>]: Check } = {
   $schema: (value) => (typeof value === "string" ? undefined : "the address of a JSON schema"),
   max_user_string_length: (value) =>
-    value === null || (Number.isSafeInteger(value) && (value as number) >= 0) ? undefined : "a whole number of characters from 0 on, or null for no limit",
-  preloaded_dataset_filename: (value) => (value === null || (typeof value === "string" && value !== "") ? undefined : "the path of a text file with one prompt a line, or null"),
+    value === null || (Number.isSafeInteger(value) && (value as number) >= 0)
+      ? undefined
+      : "a whole number of characters from 0 on, or null for no limit",
+  preloaded_dataset_filename: (value) =>
+    value === null || (typeof value === "string" && value !== "")
+      ? undefined
+      : "the path of a text file with one prompt a line, or null",
   allow_loading_dataset_files: flag,
   models: (value) => (isObject(value) ? undefined : "an object of names with null or a local path each"),
   default_model: (value) => (typeof value === "string" ? undefined : 'a name in models, or "" for none'),
   demo_mode: flag,
   debug: flag,
-  device: (value) => (typeof value === "string" && value !== "" ? undefined : '"auto", "cpu", "gpu" or the name of an execution provider'),
+  device: (value) =>
+    typeof value === "string" && value !== "" ? undefined : '"auto", "cpu", "gpu" or the name of an execution provider',
   dtype: oneOf(DTYPES),
   threshold: (value) => (typeof value === "number" && value >= 0 && value <= 1 ? undefined : "a number from 0 to 1"),
   renormalize: flag,
@@ -69,4 +82,6 @@ export const CHECKS: { readonly [K in keyof Required<ExplorerConfig>]: Check } =
 
 /** The same for the values in `models`. */
 export const checkModelPath: Check = (value) =>
-  value === null || (typeof value === "string" && value !== "") ? undefined : "null (the name is a hub id), the path of a folder or .gguf file, or a hub id";
+  value === null || (typeof value === "string" && value !== "")
+    ? undefined
+    : "null (the name is a hub id), the path of a folder or .gguf file, or a hub id";

@@ -1,7 +1,15 @@
 import type { Linear, Norm } from "../model/architecture";
 import type { Tensor } from "../model/types";
 import { type ComputeWeights, matricesOf, type Residence } from "./compute-weights";
-import { buildLayerGraph, buildLogitCapGraph, buildNormGraph, buildUnembeddingGraph, buildValueOutGraph, valueOutKind, valuePlaces } from "./layer-graph";
+import {
+  buildLayerGraph,
+  buildLogitCapGraph,
+  buildNormGraph,
+  buildUnembeddingGraph,
+  buildValueOutGraph,
+  valueOutKind,
+  valuePlaces,
+} from "./layer-graph";
 import type { ParameterSource } from "./graph-builder";
 import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
 import type { Array32, Session, Sessions } from "./sessions";
@@ -35,16 +43,24 @@ export class Computer {
   private inputsOf?: { readonly nTokens: number; readonly inputs: Map<string, Array32> };
 
   /**
-   * `memoryBytes`: what the weights may take, pages of mapped files included. Where float32 is too much, matrices are held
-   * as small as they are stored; where that is too much too, the last layers are loaded anew in every run.
+   * `memoryBytes`: what the weights may take, pages of mapped files included. Where float32 is too much, matrices are
+   * held as small as they are stored; where that is too much too, the last layers are loaded anew in every run.
    */
-  constructor(private readonly architecture: PlainArchitecture, private readonly weights: ComputeWeights, private readonly sessions: Sessions, private readonly reclaimer: Reclaimer, memoryBytes: number) {
+  constructor(
+    private readonly architecture: PlainArchitecture,
+    private readonly weights: ComputeWeights,
+    private readonly sessions: Sessions,
+    private readonly reclaimer: Reclaimer,
+    memoryBytes: number,
+  ) {
     const { layers, nLayers, unembedding, dModel, dVocab } = architecture;
     this.layers = new Array<undefined>(nLayers).fill(undefined);
     const vocabulary = (residence: Residence) => weights.size(unembedding, dModel, dVocab, "vocabulary", residence);
     const sizes = () => [
       vocabulary(weights.residence.vocabulary),
-      ...layers.map(layer => add(matricesOf(architecture, layer).map(matrix => weights.size(...matrix, "layer", weights.residence.layer)))),
+      ...layers.map((layer) =>
+        add(matricesOf(architecture, layer).map((matrix) => weights.size(...matrix, "layer", weights.residence.layer))),
+      ),
     ];
     const whole = (parts: readonly Size[]) => add(parts).memory + add(parts).file;
     let each = sizes();
@@ -60,7 +76,11 @@ export class Computer {
       const largest = Math.max(...each.slice(1).map(({ memory, file }) => 2 * memory + file));
       while (this.nHeld > 0 && whole(each.slice(0, 1 + this.nHeld)) > memoryBytes - largest) this.nHeld--;
     }
-    this.plan = { heldBytes: add(each.slice(0, 1 + this.nHeld)).memory, residence: weights.residence.layer, nStreamed: nLayers - this.nHeld };
+    this.plan = {
+      heldBytes: add(each.slice(0, 1 + this.nHeld)).memory,
+      residence: weights.residence.layer,
+      nStreamed: nLayers - this.nHeld,
+    };
   }
 
   /** Loads the layers that are held. */
@@ -80,12 +100,17 @@ export class Computer {
     const size = nTokens * dModel;
     const states = this.shared((nLayers + 1) * size);
     states.set(this.embed(tokenIds));
-    const state = (index: number): Tensor => ({ data: states.subarray(index * size, (index + 1) * size), dims: [nTokens, dModel] });
+    const state = (index: number): Tensor => ({
+      data: states.subarray(index * size, (index + 1) * size),
+      dims: [nTokens, dModel],
+    });
     const check = (index: number, where: string) => {
       const bad = firstNotFinite(state(index).data);
       if (bad < 0) return;
       const position = Math.floor(bad / dModel);
-      throw new Error(`The state ${where} is not finite at position ${position} (token id ${tokenIds[position]}): ${index === 0 ? "the embedding holds" : "the layer's weights hold"} NaN or infinity, or values too large for float32. Check the model's files.`);
+      throw new Error(
+        `The state ${where} is not finite at position ${position} (token id ${tokenIds[position]}): ${index === 0 ? "the embedding holds" : "the layer's weights hold"} NaN or infinity, or values too large for float32. Check the model's files.`,
+      );
     };
     check(0, "before the first layer");
     const kept: LayerTensors[] = [];
@@ -107,16 +132,23 @@ export class Computer {
   async layer({ layer, state, names, ...positions }: Question<"layer">): Promise<Answer<"layer">> {
     const residPre: Tensor = { data: state, dims: [positions.nTokens, this.architecture.dModel] };
     return this.inTurn(async () => {
-      const tensors = this.shareTensors(await this.runLayer(layer, positions, state, names), names, { resid_pre: residPre });
+      const tensors = this.shareTensors(await this.runLayer(layer, positions, state, names), names, {
+        resid_pre: residPre,
+      });
       this.trim();
       return { tensors };
     });
   }
 
   /** `Σ_i (|y_i| − |y_i − z_i|)` of each neuron's update z to the whole y at one position. */
-  async neuronProximities({ layer, whole, activations, scale }: Question<"neuronProximities">): Promise<Answer<"neuronProximities">> {
+  async neuronProximities({
+    layer,
+    whole,
+    activations,
+    scale,
+  }: Question<"neuronProximities">): Promise<Answer<"neuronProximities">> {
     const { dModel, dFfn } = this.architecture;
-    const factors = Float64Array.from(activations, activation => activation * scale);
+    const factors = Float64Array.from(activations, (activation) => activation * scale);
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
     const matrix = this.writing(ffn.output, dFfn, postFfnNorm);
     // Sums in double precision, in the order in which the matrix lies.
@@ -154,7 +186,7 @@ export class Computer {
       valueBias = vector(qkv.value, nKeyValueHeads * dHead);
     } else {
       const bias = vector(qkv.linear, (nHeads + 2 * nKeyValueHeads) * dHead);
-      valueBias = bias && Float32Array.from(valuePlaces(qkv.order, architecture), place => bias[place]);
+      valueBias = bias && Float32Array.from(valuePlaces(qkv.order, architecture), (place) => bias[place]);
     }
     let valueBiasOut: Float32Array | undefined;
     if (valueBias) {
@@ -167,7 +199,8 @@ export class Computer {
         for (let j = 0; j < dHead; j++) {
           const bias = valueBias[Math.floor(head / group) * dHead + j];
           const input = head * dHead + j;
-          for (let i = 0; i < dModel; i++) sums[head * dModel + i] += bias * matrix[outIn ? i * nInputs + input : input * dModel + i];
+          for (let i = 0; i < dModel; i++)
+            sums[head * dModel + i] += bias * matrix[outIn ? i * nInputs + input : input * dModel + i];
         }
       }
       valueBiasOut = this.share(Float32Array.from(sums));
@@ -185,7 +218,11 @@ export class Computer {
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
     const matrix = this.writing(ffn.output, dFfn, postFfnNorm);
     const inOut = ffn.output.layout === "in-out";
-    return { row: this.share(Float32Array.from({ length: dModel }, (_, i) => matrix[inOut ? neuron * dModel + i : i * dFfn + neuron])) };
+    return {
+      row: this.share(
+        Float32Array.from({ length: dModel }, (_, i) => matrix[inOut ? neuron * dModel + i : i * dFfn + neuron]),
+      ),
+    };
   }
 
   async unembed({ vectors, normalize }: Question<"unembed">, step: Step): Promise<Answer<"unembed">> {
@@ -209,7 +246,9 @@ export class Computer {
     const n = vectors.length / dModel;
     let x = this.scratch.copy("x", vectors, [n, dModel]);
     if (normalize && finalNorm) {
-      this.finalNorm ??= this.sessions.create("the final norm", "vocabulary", parameters => buildNormGraph(this.architecture, finalNorm, parameters));
+      this.finalNorm ??= this.sessions.create("the final norm", "vocabulary", (parameters) =>
+        buildNormGraph(this.architecture, finalNorm, parameters),
+      );
       const normed = this.scratch.take("normed", [n, dModel]);
       await (await this.finalNorm).run({ x }, { normed });
       x = normed;
@@ -217,14 +256,23 @@ export class Computer {
     const logits = this.scratch.take("logits", [n, dVocab]);
     await (await this.unembeddingSession()).run({ x }, { logits });
     if (!normalize || (logitScale === undefined && logitSoftcap === undefined)) return logits.data;
-    this.logitCap ??= this.sessions.create("the logits' scale", "vocabulary", parameters => buildLogitCapGraph(this.architecture, this.architecture, parameters));
+    this.logitCap ??= this.sessions.create("the logits' scale", "vocabulary", (parameters) =>
+      buildLogitCapGraph(this.architecture, this.architecture, parameters),
+    );
     const capped = this.scratch.take("capped", [n, dVocab]);
     await (await this.logitCap).run({ x: logits }, { capped });
     return capped.data;
   }
 
   async close(): Promise<void> {
-    const all = [...this.layers, ...this.heads, ...this.fedHeads.values(), this.finalNorm, this.unembedding, this.logitCap];
+    const all = [
+      ...this.layers,
+      ...this.heads,
+      ...this.fedHeads.values(),
+      this.finalNorm,
+      this.unembedding,
+      this.logitCap,
+    ];
     for (const session of all) await (await session)?.release();
     this.weights.source.close();
   }
@@ -249,11 +297,15 @@ export class Computer {
     }
     if (embedding.position) {
       const { weight, offset } = embedding.position;
-      const positions = this.weights.rows(weight, tokenIds.map((_, position) => position + offset));
+      const positions = this.weights.rows(
+        weight,
+        tokenIds.map((_, position) => position + offset),
+      );
       for (let i = 0; i < states.length; i++) states[i] += positions[i];
     }
     if (embedding.norm) {
-      for (let t = 0; t < tokenIds.length; t++) this.normalize(states.subarray(t * dModel, (t + 1) * dModel), embedding.norm);
+      for (let t = 0; t < tokenIds.length; t++)
+        this.normalize(states.subarray(t * dModel, (t + 1) * dModel), embedding.norm);
     }
     return states;
   }
@@ -273,12 +325,20 @@ export class Computer {
 
   private layerSession(layer: number): Promise<Session> {
     const { architecture } = this;
-    const create = (once: boolean) => this.sessions.create(`layer ${layer}`, "layer", parameters => buildLayerGraph(`layer_${layer}`, architecture, architecture.layers[layer], parameters), once);
+    const create = (once: boolean) =>
+      this.sessions.create(
+        `layer ${layer}`,
+        "layer",
+        (parameters) => buildLayerGraph(`layer_${layer}`, architecture, architecture.layers[layer], parameters),
+        once,
+      );
     return layer < this.nHeld ? (this.layers[layer] ??= create(false)) : create(true);
   }
 
   private unembeddingSession(): Promise<Session> {
-    return (this.unembedding ??= this.sessions.create("the unembedding", "vocabulary", parameters => buildUnembeddingGraph(this.architecture, this.architecture.unembedding, parameters)));
+    return (this.unembedding ??= this.sessions.create("the unembedding", "vocabulary", (parameters) =>
+      buildUnembeddingGraph(this.architecture, this.architecture.unembedding, parameters),
+    ));
   }
 
   private shared(length: number): Float32Array {
@@ -303,14 +363,25 @@ export class Computer {
   }
 
   /** The tensors `names` of one layer, in scratch memory: the next run overwrites them. `resid_pre` is left out. */
-  private async runLayer(index: number, positions: Positions, state: Float32Array, names: readonly LayerTensorName[]): Promise<Tensors> {
+  private async runLayer(
+    index: number,
+    positions: Positions,
+    state: Float32Array,
+    names: readonly LayerTensorName[],
+  ): Promise<Tensors> {
     const { nTokens } = positions;
     const { dModel } = this.architecture;
     const layer = this.architecture.layers[index];
     const outputs: Record<string, Array32> = {};
     for (const name of names) {
-      if (name === "resid_mid" && layer.block === "parallel") throw new RangeError("Parallel blocks have no state between attention and FFN: there is no resid_mid.");
-      const computed = name === "term_scale" ? layer.postAttentionNorm : name === "ffn_scale" ? layer.postFfnNorm : name !== "resid_pre";
+      if (name === "resid_mid" && layer.block === "parallel")
+        throw new RangeError("Parallel blocks have no state between attention and FFN: there is no resid_mid.");
+      const computed =
+        name === "term_scale"
+          ? layer.postAttentionNorm
+          : name === "ffn_scale"
+            ? layer.postFfnNorm
+            : name !== "resid_pre";
       if (!computed) continue;
       const output = name === "value_out" ? "value" : name;
       outputs[output] = this.scratch.take(output, this.dims(output, nTokens));
@@ -365,10 +436,12 @@ export class Computer {
     const layer = architecture.layers[index];
     const { output } = layer.attention;
     const nInputs = nHeads * dHead;
-    const build = (fed: boolean) => (parameters: ParameterSource) => buildValueOutGraph(`heads_${index}`, architecture, layer, parameters, fed);
+    const build = (fed: boolean) => (parameters: ParameterSource) =>
+      buildValueOutGraph(`heads_${index}`, architecture, layer, parameters, fed);
     if (weights.inPlace(output, nInputs, dModel)) {
       const streamed = index >= this.nHeld;
-      const session = this.heads[index] ?? this.sessions.create(`the heads of layer ${index}`, "layer", build(false), streamed);
+      const session =
+        this.heads[index] ?? this.sessions.create(`the heads of layer ${index}`, "layer", build(false), streamed);
       if (!streamed) this.heads[index] = session;
       try {
         await (await session).run({ value }, { value_out: valueOut });
@@ -389,7 +462,10 @@ export class Computer {
     await (await session).run({ value, weight, ...(scale && { scale }) }, { value_out: valueOut });
   }
 
-  /** The matrix of a block's output as it lies in the file, every written vector taken through the norm behind the block. */
+  /**
+   * The matrix of a block's output as it lies in the file, every written vector taken through the norm behind the
+   * block.
+   */
   private writing(linear: Linear, nInputs: number, norm?: Norm): Float32Array {
     const { dModel } = this.architecture;
     // The last one is kept: the neurons of one layer are looked at again and again.
@@ -422,8 +498,10 @@ export class Computer {
   }
 
   private normScale(norm: Norm): Float32Array {
-    const weight = norm.weight ? this.weights.vector(norm.weight, this.architecture.dModel) : new Float32Array(this.architecture.dModel).fill(1);
-    return norm.weight && norm.unitOffset ? weight.map(value => value + 1) : weight;
+    const weight = norm.weight
+      ? this.weights.vector(norm.weight, this.architecture.dModel)
+      : new Float32Array(this.architecture.dModel).fill(1);
+    return norm.weight && norm.unitOffset ? weight.map((value) => value + 1) : weight;
   }
 
   /** Lets go of what a long prompt needed. */
@@ -447,10 +525,15 @@ export class Computer {
     const { window, alibiSlopes, alibiRounded, scale, rotary } = layer.attention;
     const roundedScale = alibiRounded ? scale : undefined;
     const maskKey = `mask ${window} ${alibiSlopes?.join()} ${roundedScale}`;
-    const result: Record<string, Array32> = { mask: remember(maskKey, () => mask(nTokens, window, alibiSlopes, roundedScale)) };
+    const result: Record<string, Array32> = {
+      mask: remember(maskKey, () => mask(nTokens, window, alibiSlopes, roundedScale)),
+    };
     if (rotary && layer.rotaryIndex !== undefined) {
       const index = layer.rotaryIndex;
-      const table = (of: "cos" | "sin") => remember(`${of} ${index} ${rotary.scale}`, () => rotaryTable(of, frequencies[index], rotary.scale ?? 1, nTokens));
+      const table = (of: "cos" | "sin") =>
+        remember(`${of} ${index} ${rotary.scale}`, () =>
+          rotaryTable(of, frequencies[index], rotary.scale ?? 1, nTokens),
+        );
       result.cos = table("cos");
       result.sin = table("sin");
     }
@@ -464,7 +547,10 @@ interface Size {
 }
 
 function add(sizes: readonly Size[]): Size {
-  return sizes.reduce((sum, { memory, file }) => ({ memory: sum.memory + memory, file: sum.file + file }), { memory: 0, file: 0 });
+  return sizes.reduce((sum, { memory, file }) => ({ memory: sum.memory + memory, file: sum.file + file }), {
+    memory: 0,
+    file: 0,
+  });
 }
 
 /** Logits that are computed at once. */
@@ -477,25 +563,35 @@ function firstNotFinite(values: Float32Array): number {
   let sum = 0;
   // A product with 0 is 0 for every finite number, NaN for all others.
   for (let i = 0; i < values.length; i++) sum += values[i] * 0;
-  return sum === 0 ? -1 : values.findIndex(value => !Number.isFinite(value));
+  return sum === 0 ? -1 : values.findIndex((value) => !Number.isFinite(value));
 }
 
 /** Added to the scores: −∞ where a query may not look, else ALiBi's slope times the distance, or 0. */
 function mask(nTokens: number, window = Infinity, slopes?: Float64Array, roundedScale?: number): Array32 {
   const heads = slopes ?? Float64Array.of(0);
   // [head, position]: what is added to the scores of a key there, up to a constant that softmax does not see.
-  let bias = Float64Array.from({ length: heads.length * nTokens }, (_, i) => heads[Math.floor(i / nTokens)] * (i % nTokens));
+  let bias = Float64Array.from(
+    { length: heads.length * nTokens },
+    (_, i) => heads[Math.floor(i / nTokens)] * (i % nTokens),
+  );
   if (roundedScale !== undefined) {
-    const positions = roundToHalf(Float32Array.from({ length: nTokens }, (_, position) => position), "bfloat16");
+    const positions = roundToHalf(
+      Float32Array.from({ length: nTokens }, (_, position) => position),
+      "bfloat16",
+    );
     const rounded = roundToHalf(Float32Array.from(heads), "bfloat16");
-    const products = roundToHalf(Float32Array.from(bias, (_, i) => rounded[Math.floor(i / nTokens)] * positions[i % nTokens]), "bfloat16");
-    bias = Float64Array.from(products, product => product * roundedScale);
+    const products = roundToHalf(
+      Float32Array.from(bias, (_, i) => rounded[Math.floor(i / nTokens)] * positions[i % nTokens]),
+      "bfloat16",
+    );
+    bias = Float64Array.from(products, (product) => product * roundedScale);
   }
   const data = new Float32Array(heads.length * nTokens * nTokens).fill(-Infinity);
   for (let head = 0; head < heads.length; head++) {
     for (let query = 0; query < nTokens; query++) {
       const row = (head * nTokens + query) * nTokens;
-      for (let key = Math.max(0, query - window + 1); key <= query; key++) data[row + key] = bias[head * nTokens + key] - bias[head * nTokens + query];
+      for (let key = Math.max(0, query - window + 1); key <= query; key++)
+        data[row + key] = bias[head * nTokens + key] - bias[head * nTokens + query];
     }
   }
   return { data, dims: slopes ? [heads.length, nTokens, nTokens] : [nTokens, nTokens] };

@@ -30,7 +30,10 @@ function half({ halves }: Target, raw: Uint8Array, at: number): number {
   return halves[raw[at] | (raw[at + 1] << 8)];
 }
 
-/** 32 codes of 4 bits: the file has the first 16 in the low halves of 16 bytes and the last 16 in the high ones; here neighbours share a byte. */
+/**
+ * 32 codes of 4 bits: the file has the first 16 in the low halves of 16 bytes and the last 16 in the high ones; here
+ * neighbours share a byte.
+ */
 function interleave(codes: Uint8Array, to: number, raw: Uint8Array, from: number): void {
   for (let i = 0; i < 8; i++) {
     const first = raw[from + 2 * i];
@@ -51,14 +54,22 @@ function sixBitMinimum(raw: Uint8Array, at: number, j: number): number {
 
 const repackings = {
   Q4_0: {
-    bits: 4, size: 32, values: 32, bytes: 18, shifts: false,
+    bits: 4,
+    size: 32,
+    values: 32,
+    bytes: 18,
+    shifts: false,
     unpack: (target, raw, from, block) => {
       target.scales[block] = half(target, raw, from);
       interleave(target.codes, block * 16, raw, from + 2);
     },
   },
   Q4_1: {
-    bits: 4, size: 32, values: 32, bytes: 20, shifts: true,
+    bits: 4,
+    size: 32,
+    values: 32,
+    bytes: 20,
+    shifts: true,
     unpack: (target, raw, from, block) => {
       const scale = (target.scales[block] = half(target, raw, from));
       // Codes count from 0 there, from the middle here.
@@ -67,14 +78,22 @@ const repackings = {
     },
   },
   Q8_0: {
-    bits: 8, size: 32, values: 32, bytes: 34, shifts: false,
+    bits: 8,
+    size: 32,
+    values: 32,
+    bytes: 34,
+    shifts: false,
     unpack: (target, raw, from, block) => {
       target.scales[block] = half(target, raw, from);
       for (let i = 0; i < 32; i++) target.codes[block * 32 + i] = raw[from + 2 + i] ^ 0x80;
     },
   },
   Q4_K: {
-    bits: 4, size: 32, values: 256, bytes: 144, shifts: true,
+    bits: 4,
+    size: 32,
+    values: 256,
+    bytes: 144,
+    shifts: true,
     unpack: (target, raw, from, block) => {
       const scale = half(target, raw, from);
       const minimum = half(target, raw, from + 2);
@@ -85,12 +104,17 @@ const repackings = {
         const data = from + 16 + (j >> 1) * 32;
         const move = j & 1 ? 4 : 0;
         const to = (block + j) * 16;
-        for (let i = 0; i < 16; i++) target.codes[to + i] = ((raw[data + 2 * i] >> move) & 0x0f) | (((raw[data + 2 * i + 1] >> move) & 0x0f) << 4);
+        for (let i = 0; i < 16; i++)
+          target.codes[to + i] = ((raw[data + 2 * i] >> move) & 0x0f) | (((raw[data + 2 * i + 1] >> move) & 0x0f) << 4);
       }
     },
   },
   Q5_K: {
-    bits: 8, size: 32, values: 256, bytes: 176, shifts: true,
+    bits: 8,
+    size: 32,
+    values: 256,
+    bytes: 176,
+    shifts: true,
     unpack: (target, raw, from, block) => {
       const scale = half(target, raw, from);
       const minimum = half(target, raw, from + 2);
@@ -100,12 +124,17 @@ const repackings = {
         const data = from + 48 + (j >> 1) * 32;
         const move = j & 1 ? 4 : 0;
         const to = (block + j) * 32;
-        for (let i = 0; i < 32; i++) target.codes[to + i] = 128 + (((raw[data + i] >> move) & 0x0f) | (((raw[from + 16 + i] >> j) & 1) << 4));
+        for (let i = 0; i < 32; i++)
+          target.codes[to + i] = 128 + (((raw[data + i] >> move) & 0x0f) | (((raw[from + 16 + i] >> j) & 1) << 4));
       }
     },
   },
   Q6_K: {
-    bits: 8, size: 16, values: 256, bytes: 210, shifts: false,
+    bits: 8,
+    size: 16,
+    values: 256,
+    bytes: 210,
+    shifts: false,
     unpack: (target, raw, from, block) => {
       const scale = half(target, raw, from + 208);
       for (let j = 0; j < 16; j++) target.scales[block + j] = scale * ((raw[from + 192 + j] << 24) >> 24);
@@ -142,7 +171,12 @@ export function fromGgufBlocks(raw: Uint8Array, type: GgufBlockType): Blocks {
   halves ??= Float32Array.from({ length: 1 << 16 }, (_, pattern) => fromFloat16Bits(pattern));
   const groups = raw.length / bytes;
   const blocks = groups * (values / size);
-  const target: Target = { codes: new Uint8Array((blocks * size * bits) / 8), scales: new Float32Array(blocks), shifts: new Float32Array(shifts ? blocks : 0), halves };
+  const target: Target = {
+    codes: new Uint8Array((blocks * size * bits) / 8),
+    scales: new Float32Array(blocks),
+    shifts: new Float32Array(shifts ? blocks : 0),
+    halves,
+  };
   for (let group = 0; group < groups; group++) unpack(target, raw, group * bytes, group * (values / size));
   return { bits, size, codes: target.codes, scales: target.scales, shifts: shifts ? target.shifts : undefined };
 }

@@ -45,7 +45,10 @@ export class GraphBuilder {
   private readonly shared = new Map<string, string>();
   private count = 0;
 
-  constructor(private readonly name: string, private readonly parameters: ParameterSource) {}
+  constructor(
+    private readonly name: string,
+    private readonly parameters: ParameterSource,
+  ) {}
 
   input(name: string, dims: readonly (number | string)[], type: ElementType = "float32"): string {
     this.inputs.push({ name, type, dims });
@@ -66,7 +69,13 @@ export class GraphBuilder {
   }
 
   /** A node with one output; `name` where it has to be known outside. */
-  node(operator: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}, name?: string, domain?: string): string {
+  node(
+    operator: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, AttributeValue>> = {},
+    name?: string,
+    domain?: string,
+  ): string {
     const output = name ?? this.fresh(operator);
     this.nodes.push({ operator, inputs, outputs: [output], attributes, domain });
     return output;
@@ -110,7 +119,9 @@ export class GraphBuilder {
     const matrix = this.parameters.matrix(linear, inputs, outputs);
     if (matrix.kind === "dense") {
       const weight = this.dense(matrix, linear, inputs, outputs);
-      return this.node("Gemm", values ? [x, weight, this.floats(values)] : [x, weight], { transB: linear.layout === "out-in" ? 1 : 0 });
+      return this.node("Gemm", values ? [x, weight, this.floats(values)] : [x, weight], {
+        transB: linear.layout === "out-in" ? 1 : 0,
+      });
     }
     const product = this.blocks(x, matrix, inputs, outputs);
     return values ? this.node("Add", [product, this.floats(values)]) : product;
@@ -118,19 +129,39 @@ export class GraphBuilder {
 
   private dense({ type, content }: DenseContent, { layout }: Linear, inputs: number, outputs: number): string {
     const stored = this.fresh("weight");
-    this.initializers.push({ name: stored, type, dims: layout === "out-in" ? [outputs, inputs] : [inputs, outputs], content });
+    this.initializers.push({
+      name: stored,
+      type,
+      dims: layout === "out-in" ? [outputs, inputs] : [inputs, outputs],
+      content,
+    });
     return type === "float32" ? stored : this.node("Cast", [stored], { to: 1 });
   }
 
-  private blocks(x: string, { bits, size, codes, scales, shifts }: BlockContent, inputs: number, outputs: number): string {
+  private blocks(
+    x: string,
+    { bits, size, codes, scales, shifts }: BlockContent,
+    inputs: number,
+    outputs: number,
+  ): string {
     const count = Math.ceil(inputs / size);
     const held = (stem: string, type: ElementType, dims: readonly number[], content: Initializer["content"]) => {
       const name = this.fresh(stem);
       this.initializers.push({ name, type, dims, content });
       return name;
     };
-    const operands = [x, held("codes", "uint8", [outputs, count, (size * bits) / 8], codes), held("scales", "float32", [outputs * count], scales)];
-    const product = this.node("MatMulNBits", operands, { K: inputs, N: outputs, bits, block_size: size, accuracy_level: FLOAT32_ACCURACY }, undefined, CONTRIBUTED);
+    const operands = [
+      x,
+      held("codes", "uint8", [outputs, count, (size * bits) / 8], codes),
+      held("scales", "float32", [outputs * count], scales),
+    ];
+    const product = this.node(
+      "MatMulNBits",
+      operands,
+      { K: inputs, N: outputs, bits, block_size: size, accuracy_level: FLOAT32_ACCURACY },
+      undefined,
+      CONTRIBUTED,
+    );
     if (!shifts) return product;
     // A block's shift is added to each of its weights: it multiplies the sum of the block's inputs.
     const sums = this.node("ReduceSum", [this.reshape(x, [0, count, size]), this.integers([-1])], { keepdims: 0 });
@@ -146,7 +177,7 @@ export class GraphBuilder {
   /** The scale a norm multiplies with, undefined without one. */
   scale(norm: Norm, length: number): Float32Array | undefined {
     const values = norm.weight && this.parameters.vector(norm.weight, length);
-    return values && norm.unitOffset ? values.map(value => value + 1) : values;
+    return values && norm.unitOffset ? values.map((value) => value + 1) : values;
   }
 
   /**
@@ -159,7 +190,10 @@ export class GraphBuilder {
     const bias = norm.bias && this.parameters.vector(norm.bias, length);
     if (norm.kind === "layernorm" && dims.length === 1) {
       const weight = this.floats(scale ?? new Float32Array(length).fill(1));
-      return this.node("LayerNormalization", bias ? [x, weight, this.floats(bias)] : [x, weight], { axis: -1, epsilon: { float: norm.epsilon } });
+      return this.node("LayerNormalization", bias ? [x, weight, this.floats(bias)] : [x, weight], {
+        axis: -1,
+        epsilon: { float: norm.epsilon },
+      });
     }
     const { value, inverse } = this.statistic(x, norm);
     let result = this.node("Mul", [value, inverse]);
@@ -167,7 +201,10 @@ export class GraphBuilder {
     return bias ? this.node("Add", [result, this.floats(bias, dims)]) : result;
   }
 
-  /** What a norm multiplies: x (LayerNorm: less its mean), and the number it multiplies with, 1 / sqrt(mean square + epsilon), [..., 1]. */
+  /**
+   * What a norm multiplies: x (LayerNorm: less its mean), and the number it multiplies with, 1 / sqrt(mean square +
+   * epsilon), [..., 1].
+   */
   statistic(x: string, norm: Norm): { readonly value: string; readonly inverse: string } {
     const axes = this.integers([-1]);
     const value = norm.kind === "layernorm" ? this.node("Sub", [x, this.node("ReduceMean", [x, axes])]) : x;
@@ -182,8 +219,14 @@ export class GraphBuilder {
   }
 
   finish(): { readonly graph: Graph; readonly operatorSets: OperatorSets } {
-    const graph = { name: this.name, nodes: this.nodes, initializers: this.initializers, inputs: this.inputs, outputs: this.outputs };
-    const contributed = this.nodes.some(node => node.domain === CONTRIBUTED);
+    const graph = {
+      name: this.name,
+      nodes: this.nodes,
+      initializers: this.initializers,
+      inputs: this.inputs,
+      outputs: this.outputs,
+    };
+    const contributed = this.nodes.some((node) => node.domain === CONTRIBUTED);
     return { graph, operatorSets: contributed ? { other: { [CONTRIBUTED]: 1 } } : {} };
   }
 
@@ -191,7 +234,12 @@ export class GraphBuilder {
     return `${stem}.${this.count++}`;
   }
 
-  private constant(key: string, type: ElementType, dims: readonly number[], values: Float32Array | BigInt64Array): string {
+  private constant(
+    key: string,
+    type: ElementType,
+    dims: readonly number[],
+    values: Float32Array | BigInt64Array,
+  ): string {
     const known = this.shared.get(key);
     if (known) return known;
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

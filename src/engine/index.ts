@@ -9,7 +9,19 @@ import { checkDtype, checkIndex } from "../model/check";
 import { ModelFileError } from "../model/errors";
 import type { ProgressListener, Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
-import { type Answer, type ComputeSettings, controlFields, type FromWorker, type LayerTensors, type PlainArchitecture, type Positions, type Question, type RequestKind, type ToWorker, type WorkerData } from "./messages";
+import {
+  type Answer,
+  type ComputeSettings,
+  controlFields,
+  type FromWorker,
+  type LayerTensors,
+  type PlainArchitecture,
+  type Positions,
+  type Question,
+  type RequestKind,
+  type ToWorker,
+  type WorkerData,
+} from "./messages";
 import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./memory";
 import { MemoryBudget, type Holding } from "../threads/budget";
 import { collectGarbage, Reclaimer } from "../threads/reclaim";
@@ -22,9 +34,15 @@ export interface EngineOptions {
   readonly device?: string;
   /** "auto" (what the file has), "float32", "float16", "bfloat16", "q8" or "q4". Default "auto". */
   readonly dtype?: string;
-  /** Threads of one operator. Default: one a physical core, less where a model of many layers would have more than a thousand. */
+  /**
+   * Threads of one operator. Default: one a physical core, less where a model of many layers would have more than a
+   * thousand.
+   */
   readonly threads?: number;
-  /** Most bytes of layer tensors that a pass keeps for `keep`; beyond it they are computed again on asking. Default 128 MiB. */
+  /**
+   * Most bytes of layer tensors that a pass keeps for `keep`; beyond it they are computed again on asking. Default 128
+   * MiB.
+   */
   readonly keepBytes?: number;
   /** Bytes that weights and runs may take. Default: most of what is free when it is asked. */
   readonly memoryBytes?: number;
@@ -56,15 +74,26 @@ export async function createEngine(files: EngineFiles, options: EngineOptions = 
     // The rest is for runs, attribution and the reader's own program.
     memoryBytes: 0.7 * (options.memoryBytes ?? availableMemory()),
   };
-  // A model that was loaded before and that nobody holds any more goes first: its threads and weights are as large as the new one's.
+  // A model that was loaded before and that nobody holds any more goes first: its threads and weights are as large as
+  // the new one's.
   if (threads.size > 0) await collectGarbage();
   const thread = new Thread({ architecture: plain, entries: [...files.weights.entries.values()], settings });
   try {
     const onProgress = options.onProgress && progressOf("load", options.onProgress);
     const { device, plan } = await thread.ask("open", {}, { signal: options.signal, onProgress });
     const computed = dtype === "auto" ? (files.storedType ?? "float32") : dtype;
-    const freeBytes = () => (options.memoryBytes === undefined ? 0.8 * availableMemory() : options.memoryBytes - plan.heldBytes);
-    return new WorkerEngine(files.architecture, rotaries, thread, device, computed, plan, options.keepBytes ?? 128 << 20, freeBytes);
+    const freeBytes = () =>
+      options.memoryBytes === undefined ? 0.8 * availableMemory() : options.memoryBytes - plan.heldBytes;
+    return new WorkerEngine(
+      files.architecture,
+      rotaries,
+      thread,
+      device,
+      computed,
+      plan,
+      options.keepBytes ?? 128 << 20,
+      freeBytes,
+    );
   } catch (error) {
     await thread.leave();
     throw error;
@@ -82,20 +111,28 @@ function progressOf(stage: string, listener: ProgressListener): (done: number, t
 }
 
 function checkArchitecture({ nHeads, nKeyValueHeads, nLayers, layers }: Architecture): void {
-  if (nHeads % nKeyValueHeads !== 0) throw new Error(`${nHeads} query heads cannot share ${nKeyValueHeads} key/value heads evenly.`);
-  if (layers.length !== nLayers) throw new Error(`The model has ${nLayers} layers, but ${layers.length} are described.`);
+  if (nHeads % nKeyValueHeads !== 0)
+    throw new Error(`${nHeads} query heads cannot share ${nKeyValueHeads} key/value heads evenly.`);
+  if (layers.length !== nLayers)
+    throw new Error(`The model has ${nLayers} layers, but ${layers.length} are described.`);
   layers.forEach((layer, index) => {
     for (const norm of [layer.postAttentionNorm, layer.postFfnNorm]) {
       // Its bias would be a part of the sum that no term of the block carries.
-      if (norm?.bias) throw new Error(`Layer ${index} has a norm with a bias behind a block; only norms without one are supported there.`);
+      if (norm?.bias)
+        throw new Error(
+          `Layer ${index} has a norm with a bias behind a block; only norms without one are supported there.`,
+        );
     }
   });
 }
 
 /** The architecture without functions, and the rotary embeddings whose functions were taken out. */
-function withoutFunctions(architecture: Architecture): { readonly plain: PlainArchitecture; readonly rotaries: readonly Rotary[] } {
+function withoutFunctions(architecture: Architecture): {
+  readonly plain: PlainArchitecture;
+  readonly rotaries: readonly Rotary[];
+} {
   const rotaries: Rotary[] = [];
-  const layers = architecture.layers.map(layer => {
+  const layers = architecture.layers.map((layer) => {
     const { rotary, ...attention } = layer.attention;
     if (!rotary) return { ...layer, attention };
     let rotaryIndex = rotaries.indexOf(rotary);
@@ -123,7 +160,8 @@ const threads = new Set<Int32Array>();
 function waitForThreads(): void {
   for (const control of threads) Atomics.store(control, controlFields.stop, 1);
   for (const control of threads) {
-    for (let busy; (busy = Atomics.load(control, controlFields.busy)) !== 0; ) Atomics.wait(control, controlFields.busy, busy);
+    for (let busy; (busy = Atomics.load(control, controlFields.busy)) !== 0;)
+      Atomics.wait(control, controlFields.busy, busy);
   }
 }
 
@@ -145,9 +183,15 @@ class Thread {
     if (threads.size === 0) process.on("exit", waitForThreads);
     threads.add(this.control);
     this.worker.on("message", (message: FromWorker) => this.receive(message));
-    this.worker.on("error", error => this.end(new Error(`The engine's thread failed: ${error instanceof Error ? error.message : String(error)}. Load the model again.`)));
-    this.left = new Promise(resolve => {
-      this.worker.on("exit", code => {
+    this.worker.on("error", (error) =>
+      this.end(
+        new Error(
+          `The engine's thread failed: ${error instanceof Error ? error.message : String(error)}. Load the model again.`,
+        ),
+      ),
+    );
+    this.left = new Promise((resolve) => {
+      this.worker.on("exit", (code) => {
         this.end(new Error(`The engine's thread ended${code ? ` with code ${code}` : ""}. Load the model again.`));
         threads.delete(this.control);
         if (threads.size === 0) process.off("exit", waitForThreads);
@@ -156,7 +200,11 @@ class Thread {
     });
   }
 
-  ask<K extends RequestKind>(kind: K, question: Question<K>, { signal, onProgress }: AskOptions = {}): Promise<Answer<K>> {
+  ask<K extends RequestKind>(
+    kind: K,
+    question: Question<K>,
+    { signal, onProgress }: AskOptions = {},
+  ): Promise<Answer<K>> {
     if (this.ended) return Promise.reject(this.ended);
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const id = this.nextId++;
@@ -173,8 +221,8 @@ class Thread {
       };
       signal?.addEventListener("abort", abort);
       this.pending.set(id, {
-        resolve: answer => settle(() => resolve(answer as Answer<K>)),
-        reject: error => settle(() => reject(error)),
+        resolve: (answer) => settle(() => resolve(answer as Answer<K>)),
+        reject: (error) => settle(() => reject(error)),
         onProgress,
       });
       this.worker.ref();
@@ -199,7 +247,14 @@ class Thread {
     if (!pending) return;
     if (message.type === "progress") pending.onProgress?.(message.done, message.total);
     else if (message.type === "answer") pending.resolve(message.answer);
-    else pending.reject(message.name === "RangeError" ? new RangeError(message.message) : message.name === "ModelFileError" ? new ModelFileError(message.message) : new Error(message.message));
+    else
+      pending.reject(
+        message.name === "RangeError"
+          ? new RangeError(message.message)
+          : message.name === "ModelFileError"
+            ? new ModelFileError(message.message)
+            : new Error(message.message),
+      );
   }
 
   private forget(id: number): void {
@@ -221,7 +276,7 @@ function sharedBytes(value: unknown): number {
 }
 
 /** Ends the thread of an engine that nobody holds. */
-const unreachable = new FinalizationRegistry<Thread>(thread => void thread.leave());
+const unreachable = new FinalizationRegistry<Thread>((thread) => void thread.leave());
 
 class WorkerEngine implements Engine {
   private readonly constantsOf = new Map<number, Promise<LayerConstants>>();
@@ -243,9 +298,11 @@ class WorkerEngine implements Engine {
     const { dVocab, maxPositions, nLayers } = this.architecture;
     const nTokens = tokenIds.length;
     if (nTokens === 0) throw new RangeError("The prompt is empty: a run needs at least one token.");
-    if (nTokens > maxPositions) throw new RangeError(`The prompt has ${nTokens} tokens; this model takes at most ${maxPositions}.`);
+    if (nTokens > maxPositions)
+      throw new RangeError(`The prompt has ${nTokens} tokens; this model takes at most ${maxPositions}.`);
     tokenIds.forEach((id, position) => {
-      if (!Number.isInteger(id) || id < 0 || id >= dVocab) throw new RangeError(`Token id ${id} at position ${position} does not exist: ids are 0 to ${dVocab - 1}.`);
+      if (!Number.isInteger(id) || id < 0 || id >= dVocab)
+        throw new RangeError(`Token id ${id} at position ${position} does not exist: ids are 0 to ${dVocab - 1}.`);
     });
     let free = this.freeBytes();
     if (forwardBytes(this.architecture, nTokens) > free) {
@@ -253,7 +310,9 @@ class WorkerEngine implements Engine {
       free = this.freeBytes();
     }
     if (forwardBytes(this.architecture, nTokens) > free) {
-      throw new RangeError(`The prompt has ${nTokens} tokens; the free memory (${formatBytes(free)}) is enough for ${longestPrompt(this.architecture, free)}.`);
+      throw new RangeError(
+        `The prompt has ${nTokens} tokens; the free memory (${formatBytes(free)}) is enough for ${longestPrompt(this.architecture, free)}.`,
+      );
     }
     const positions = this.positions(nTokens);
     const keep: LayerTensorName[] = [];
@@ -265,20 +324,26 @@ class WorkerEngine implements Engine {
       keep.push(name);
     }
     const onProgress = options.onProgress && progressOf("forward", options.onProgress);
-    const { states, kept } = await this.thread.ask("forward", { ...positions, tokenIds: [...tokenIds], keep }, { signal: options.signal, onProgress });
+    const { states, kept } = await this.thread.ask(
+      "forward",
+      { ...positions, tokenIds: [...tokenIds], keep },
+      { signal: options.signal, onProgress },
+    );
     return new LocalPass(this, this.architecture, this.thread, positions, [...tokenIds], states, kept);
   }
 
   constants(layer: number): Promise<LayerConstants> {
     checkIndex("layer", layer, this.architecture.nLayers);
-    const known = this.constantsOf.get(layer) ?? this.thread.ask("constants", { layer }).then(answer => answer.constants);
+    const known =
+      this.constantsOf.get(layer) ?? this.thread.ask("constants", { layer }).then((answer) => answer.constants);
     this.constantsOf.set(layer, known);
     return known;
   }
 
   async unembed(vectors: Float32Array, { normalize = true }: { readonly normalize?: boolean } = {}): Promise<Tensor> {
     const { dModel, dVocab } = this.architecture;
-    if (vectors.length === 0 || vectors.length % dModel !== 0) throw new RangeError(`Vectors to unembed have ${dModel} values each; ${vectors.length} were given.`);
+    if (vectors.length === 0 || vectors.length % dModel !== 0)
+      throw new RangeError(`Vectors to unembed have ${dModel} values each; ${vectors.length} were given.`);
     const { logits } = await this.thread.ask("unembed", { vectors, normalize });
     return { data: logits, dims: [vectors.length / dModel, dVocab] };
   }
@@ -295,7 +360,7 @@ class WorkerEngine implements Engine {
   }
 
   private positions(nTokens: number): Positions {
-    return { nTokens, frequencies: this.rotaries.map(rotary => rotary.frequencies(nTokens)) };
+    return { nTokens, frequencies: this.rotaries.map((rotary) => rotary.frequencies(nTokens)) };
   }
 
   private tensorBytes(name: LayerTensorName, nTokens: number): number {
@@ -317,7 +382,10 @@ class WorkerEngine implements Engine {
   }
 }
 
-/** Bytes of states and layer tensors that all passes of this process hold together; what had to go is computed again on asking. */
+/**
+ * Bytes of states and layer tensors that all passes of this process hold together; what had to go is computed again on
+ * asking.
+ */
 const PASS_BYTES = 256 << 20;
 
 /** The budget of all passes. */
@@ -357,19 +425,27 @@ class LocalPass implements Pass {
     return this.positions.nTokens;
   }
 
-  async fetch<N extends LayerTensorName>(layer: number, names: readonly N[], options: { readonly signal?: AbortSignal } = {}): Promise<Record<N, Tensor>> {
+  async fetch<N extends LayerTensorName>(
+    layer: number,
+    names: readonly N[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Record<N, Tensor>> {
     this.check(layer);
     options.signal?.throwIfAborted();
     if (this.kept.length > 0) passBudget.touch(this.keptHolding);
     const kept = this.kept[layer];
     const states = await this.allStates();
-    const known: LayerTensors = { ...kept, resid_pre: this.state(states, layer), resid_post: this.state(states, layer + 1) };
-    const missing = names.filter(name => known[name] === undefined);
+    const known: LayerTensors = {
+      ...kept,
+      resid_pre: this.state(states, layer),
+      resid_post: this.state(states, layer + 1),
+    };
+    const missing = names.filter((name) => known[name] === undefined);
     if (missing.length > 0) {
       const question = { ...this.positions, layer, state: this.state(states, layer).data, names: missing };
       Object.assign(known, (await this.thread.ask("layer", question, options)).tensors);
     }
-    return Object.fromEntries(names.map(name => [name, known[name]])) as Record<N, Tensor>;
+    return Object.fromEntries(names.map((name) => [name, known[name]])) as Record<N, Tensor>;
   }
 
   async logits(position?: number): Promise<Tensor> {
@@ -389,7 +465,8 @@ class LocalPass implements Pass {
     const { ffn_post, ffn_scale, resid_post } = await this.fetch(layer, ["ffn_post", "ffn_scale", "resid_post"]);
     const whole = resid_post.data.subarray(position * dModel, (position + 1) * dModel);
     const activations = ffn_post.data.subarray(position * dFfn, (position + 1) * dFfn);
-    return (await this.thread.ask("neuronProximities", { layer, whole, activations, scale: ffn_scale.data[position] })).proximities;
+    return (await this.thread.ask("neuronProximities", { layer, whole, activations, scale: ffn_scale.data[position] }))
+      .proximities;
   }
 
   async dispose(): Promise<void> {

@@ -1,4 +1,13 @@
-import type { Activation, Architecture, Attention, FeedForward, Layer, Linear, Norm, Rotary } from "../model/architecture";
+import type {
+  Activation,
+  Architecture,
+  Attention,
+  FeedForward,
+  Layer,
+  Linear,
+  Norm,
+  Rotary,
+} from "../model/architecture";
 import { GraphBuilder, type ParameterSource } from "./graph-builder";
 import type { Graph, OperatorSets } from "./onnx";
 import type { LayerTensorName } from "./types";
@@ -14,7 +23,10 @@ export interface GraphLayer extends Omit<Layer, "attention"> {
   readonly attention: Omit<Attention, "rotary"> & { readonly rotary?: GraphRotary };
 }
 
-/** Outputs of a layer's graph: the tensors of the engine's interface that are computed here, and `value`, [T, K * dHead]. */
+/**
+ * Outputs of a layer's graph: the tensors of the engine's interface that are computed here, and `value`, [T, K *
+ * dHead].
+ */
 export type LayerOutput = Exclude<LayerTensorName, "resid_pre" | "value_out"> | "value";
 
 export interface BuiltGraph {
@@ -24,10 +36,15 @@ export interface BuiltGraph {
 
 /**
  * The graph of one layer. Inputs: `x` [T, d]; `mask` [T, T] or, with ALiBi, [H, T, T], added to the scores (−∞ where a
- * query may not look); with rotary embedding `cos` and `sin` [T, dims / 2]. Outputs: the names of `LayerOutput` that the
- * layer has (`resid_mid` only in sequential blocks, the scales only where a norm follows a block).
+ * query may not look); with rotary embedding `cos` and `sin` [T, dims / 2]. Outputs: the names of `LayerOutput` that
+ * the layer has (`resid_mid` only in sequential blocks, the scales only where a norm follows a block).
  */
-export function buildLayerGraph(name: string, sizes: Sizes, layer: GraphLayer, parameters: ParameterSource): BuiltGraph {
+export function buildLayerGraph(
+  name: string,
+  sizes: Sizes,
+  layer: GraphLayer,
+  parameters: ParameterSource,
+): BuiltGraph {
   const { dModel } = sizes;
   const b = new GraphBuilder(name, parameters);
   const x = b.input("x", ["T", dModel]);
@@ -51,7 +68,14 @@ export function buildLayerGraph(name: string, sizes: Sizes, layer: GraphLayer, p
 }
 
 /** Names a block's output, after the norm behind it where there is one. */
-function blockOutput(b: GraphBuilder, raw: string, name: string, scaleName: string, dModel: number, norm?: Norm): string {
+function blockOutput(
+  b: GraphBuilder,
+  raw: string,
+  name: string,
+  scaleName: string,
+  dModel: number,
+  norm?: Norm,
+): string {
   if (!norm) return b.output(name, raw, ["T", dModel]);
   const { value, inverse } = b.statistic(raw, norm);
   b.output(scaleName, inverse, ["T", 1]);
@@ -96,7 +120,8 @@ function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAtt
   b.declare(pattern, [nHeads, "T", "T"]);
 
   const values = b.transpose(b.reshape(value, [0, nKeyValueHeads, dHead]), [1, 0, 2]);
-  const stackedPattern = group === 1 ? pattern : b.node("Reshape", [pattern, shapeOfGroups(b, x, nKeyValueHeads, group)]);
+  const stackedPattern =
+    group === 1 ? pattern : b.node("Reshape", [pattern, shapeOfGroups(b, x, nKeyValueHeads, group)]);
   const mixed = b.reshape(b.node("MatMul", [stackedPattern, values]), [nHeads, -1, dHead]);
   const joined = b.reshape(b.transpose(mixed, [1, 0, 2]), [0, nHeads * dHead]);
   return b.linear(joined, attention.output, nHeads * dHead, dModel);
@@ -141,7 +166,7 @@ function project(b: GraphBuilder, x: string, sizes: Sizes, { qkv }: GraphAttenti
   const total = nQuery + 2 * nKey;
   const places = valuePlaces(qkv.order, sizes);
   const bias = b.bias(qkv.linear, total);
-  const valueBias = bias && Float32Array.from(places, place => bias[place]);
+  const valueBias = bias && Float32Array.from(places, (place) => bias[place]);
   const rest = bias && Float32Array.from(bias);
   if (rest) for (const place of places) rest[place] = 0;
   const fused = b.linear(x, qkv.linear, dModel, total, rest ?? null);
@@ -168,7 +193,15 @@ export function valuePlaces(order: "concat" | "per-head" | "per-group", sizes: S
 }
 
 /** Rotates the first `rotary.dims` of each head's vector; x is [n, T, dHead]. */
-function rotate(b: GraphBuilder, x: string, n: number, dHead: number, rotary: GraphRotary, cos: string, sin: string): string {
+function rotate(
+  b: GraphBuilder,
+  x: string,
+  n: number,
+  dHead: number,
+  rotary: GraphRotary,
+  cos: string,
+  sin: string,
+): string {
   const { dims, pairing } = rotary;
   const half = dims / 2;
   const [turned, kept] = dims < dHead ? b.split(x, [dims, dHead - dims], -1) : [x, undefined];
@@ -181,8 +214,10 @@ function rotate(b: GraphBuilder, x: string, n: number, dHead: number, rotary: Gr
     const [first, second] = b.split(turned, [half, half], -1);
     result = b.node("Concat", turn(first, second), { axis: -1 });
   } else {
-    const pairs = b.split(b.reshape(turned, [n, -1, half, 2]), [1, 1], -1).map(part => b.reshape(part, [n, -1, half]));
-    const parts = turn(pairs[0], pairs[1]).map(part => b.reshape(part, [n, -1, half, 1]));
+    const pairs = b
+      .split(b.reshape(turned, [n, -1, half, 2]), [1, 1], -1)
+      .map((part) => b.reshape(part, [n, -1, half]));
+    const parts = turn(pairs[0], pairs[1]).map((part) => b.reshape(part, [n, -1, half, 1]));
     result = b.reshape(b.node("Concat", parts, { axis: -1 }), [n, -1, dims]);
   }
   return kept ? b.node("Concat", [result, kept], { axis: -1 }) : result;
@@ -233,12 +268,19 @@ export function buildNormGraph(sizes: Sizes, norm: Norm, parameters: ParameterSo
 /** Input `x` [n, d], output `logits` [n, V], without scale and soft-cap. */
 export function buildUnembeddingGraph(sizes: Sizes, unembedding: Linear, parameters: ParameterSource): BuiltGraph {
   const b = new GraphBuilder("unembedding", parameters);
-  b.output("logits", b.linear(b.input("x", ["n", sizes.dModel]), unembedding, sizes.dModel, sizes.dVocab), ["n", sizes.dVocab]);
+  b.output("logits", b.linear(b.input("x", ["n", sizes.dModel]), unembedding, sizes.dModel, sizes.dVocab), [
+    "n",
+    sizes.dVocab,
+  ]);
   return b.finish();
 }
 
 /** Scale and soft-cap of the logits: input `x` and output `capped`, both [n, V]. */
-export function buildLogitCapGraph(sizes: Sizes, cap: Pick<Architecture, "logitScale" | "logitSoftcap">, parameters: ParameterSource): BuiltGraph {
+export function buildLogitCapGraph(
+  sizes: Sizes,
+  cap: Pick<Architecture, "logitScale" | "logitSoftcap">,
+  parameters: ParameterSource,
+): BuiltGraph {
   const b = new GraphBuilder("logit_cap", parameters);
   let logits = b.input("x", ["n", sizes.dVocab]);
   if (cap.logitScale !== undefined) logits = b.node("Mul", [logits, b.scalar(cap.logitScale)]);
@@ -248,29 +290,40 @@ export function buildLogitCapGraph(sizes: Sizes, cap: Pick<Architecture, "logitS
 }
 
 /**
- * What each head writes per unit of attention: input `value` [T, K * dHead], output `value_out` [T, H, d]. A graph of its
- * own, because onnxruntime computes all of a graph whatever is asked of it. With `fed` the matrix W_O is the input
+ * What each head writes per unit of attention: input `value` [T, K * dHead], output `value_out` [T, H, d]. A graph of
+ * its own, because onnxruntime computes all of a graph whatever is asked of it. With `fed` the matrix W_O is the input
  * `weight` and the scale of the norm behind the block, where there is one, the input `scale` [d]: then the graph serves
  * all layers of its kind.
  */
-export function buildValueOutGraph(name: string, sizes: Sizes, layer: GraphLayer, parameters: ParameterSource, fed: boolean): BuiltGraph {
+export function buildValueOutGraph(
+  name: string,
+  sizes: Sizes,
+  layer: GraphLayer,
+  parameters: ParameterSource,
+  fed: boolean,
+): BuiltGraph {
   const { nHeads, nKeyValueHeads, dHead, dModel } = sizes;
   const { output } = layer.attention;
   const outIn = output.layout === "out-in";
   const nInputs = nHeads * dHead;
   const b = new GraphBuilder(name, parameters);
   const value = b.input("value", ["T", nKeyValueHeads * dHead]);
-  const weight = fed ? b.input("weight", outIn ? [dModel, nInputs] : [nInputs, dModel]) : b.weight(output, nInputs, dModel);
+  const weight = fed
+    ? b.input("weight", outIn ? [dModel, nInputs] : [nInputs, dModel])
+    : b.weight(output, nInputs, dModel);
   const each = (n: number) => new Array<number>(n).fill(dHead);
   const values = nKeyValueHeads === 1 ? [value] : b.split(value, each(nKeyValueHeads), 1);
   // Split and Concat copy whole rows; a batched MatMul would need both of its results transposed.
   const weights = nHeads === 1 ? [weight] : b.split(weight, each(nHeads), outIn ? 1 : 0);
   const group = nHeads / nKeyValueHeads;
-  const written = weights.map((part, head) => b.node("Gemm", [values[Math.floor(head / group)], part], { transB: outIn ? 1 : 0 }));
+  const written = weights.map((part, head) =>
+    b.node("Gemm", [values[Math.floor(head / group)], part], { transB: outIn ? 1 : 0 }),
+  );
   let result = b.reshape(nHeads === 1 ? written[0] : b.node("Concat", written, { axis: 1 }), [0, nHeads, dModel]);
   const norm = layer.postAttentionNorm;
   if (norm?.kind === "layernorm") result = b.node("Sub", [result, b.node("ReduceMean", [result, b.integers([-1])])]);
-  if (norm?.weight) result = b.node("Mul", [result, fed ? b.input("scale", [dModel]) : b.floats(b.scale(norm, dModel)!)]);
+  if (norm?.weight)
+    result = b.node("Mul", [result, fed ? b.input("scale", [dModel]) : b.floats(b.scale(norm, dModel)!)]);
   b.output("value_out", result, ["T", nHeads, dModel]);
   return b.finish();
 }

@@ -5,7 +5,10 @@ import type { Architecture } from "../model/architecture";
 /** What is asked of the system. */
 export interface MemorySource {
   readonly platform: NodeJS.Platform;
-  /** Bytes: of the machine; free there, with what caches would give back; left below a container's limit; that limit, or something absurd. */
+  /**
+   * Bytes: of the machine; free there, with what caches would give back; left below a container's limit; that limit, or
+   * something absurd.
+   */
   readonly total: number;
   readonly free: number;
   readonly available: number;
@@ -40,9 +43,12 @@ export function availableMemory(source: MemorySource = here()): number {
   // Elsewhere than on Linux "free" leaves out what caches would give back.
   if (platform !== "linux") return Math.max(available, total / 2);
   if (!(limit > 0 && limit < total)) return available;
-  // A container's limit counts files that were read, such as the model's own, though they go as soon as memory is needed; and the machine may have less than the limit.
+  // A container's limit counts files that were read, such as the model's own, though they go as soon as memory is
+  // needed; and the machine may have less than the limit.
   const account = source.account() ?? "";
-  const files = Number((/^total_inactive_file (\d+)$/m.exec(account) ?? /^inactive_file (\d+)$/m.exec(account))?.[1] ?? 0);
+  const files = Number(
+    (/^total_inactive_file (\d+)$/m.exec(account) ?? /^inactive_file (\d+)$/m.exec(account))?.[1] ?? 0,
+  );
   return Math.min(free, available + files);
 }
 

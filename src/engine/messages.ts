@@ -6,7 +6,10 @@ import type { GraphLayer } from "./layer-graph";
 import type { Dtype } from "../model/types";
 import type { LayerConstants, LayerTensorName, MemoryPlan } from "./types";
 
-/** An architecture without its functions: a layer's rotary embedding is `rotaryIndex` in a list that the main thread keeps. */
+/**
+ * An architecture without its functions: a layer's rotary embedding is `rotaryIndex` in a list that the main thread
+ * keeps.
+ */
 export interface PlainArchitecture extends Omit<Architecture, "layers"> {
   readonly layers: readonly (GraphLayer & { readonly rotaryIndex?: number })[];
 }
@@ -31,7 +34,10 @@ export interface ComputeSettings {
   readonly threads?: number;
 }
 
-/** Fields of the control array: the main thread sets `stop`, the worker counts in `busy` the native calls that are under way or about to be. */
+/**
+ * Fields of the control array: the main thread sets `stop`, the worker counts in `busy` the native calls that are under
+ * way or about to be.
+ */
 export const controlFields = { stop: 0, busy: 1 } as const;
 
 /** A prompt as layers see it: number of tokens, and the frequencies of every rotary embedding, in the list's order. */
@@ -53,18 +59,36 @@ export interface Requests {
     readonly answer: { readonly states: Float32Array; readonly kept: readonly LayerTensors[] };
   };
   readonly layer: {
-    readonly question: Positions & { readonly layer: number; readonly state: Float32Array; readonly names: readonly LayerTensorName[] };
+    readonly question: Positions & {
+      readonly layer: number;
+      readonly state: Float32Array;
+      readonly names: readonly LayerTensorName[];
+    };
     readonly answer: { readonly tensors: LayerTensors };
   };
   /** Of one position: `whole` [d] is `resid_post`, `activations` [f] are `ffn_post`, `scale` is `ffn_scale`. */
   readonly neuronProximities: {
-    readonly question: { readonly layer: number; readonly whole: Float32Array; readonly activations: Float32Array; readonly scale: number };
+    readonly question: {
+      readonly layer: number;
+      readonly whole: Float32Array;
+      readonly activations: Float32Array;
+      readonly scale: number;
+    };
     readonly answer: { readonly proximities: Float32Array };
   };
-  readonly constants: { readonly question: { readonly layer: number }; readonly answer: { readonly constants: LayerConstants } };
-  readonly neuronOutput: { readonly question: { readonly layer: number; readonly neuron: number }; readonly answer: { readonly row: Float32Array } };
+  readonly constants: {
+    readonly question: { readonly layer: number };
+    readonly answer: { readonly constants: LayerConstants };
+  };
+  readonly neuronOutput: {
+    readonly question: { readonly layer: number; readonly neuron: number };
+    readonly answer: { readonly row: Float32Array };
+  };
   /** `vectors` [n, d] → [n, V]; `normalize`: as the model itself does it, with final norm, scale and soft-cap. */
-  readonly unembed: { readonly question: { readonly vectors: Float32Array; readonly normalize: boolean }; readonly answer: { readonly logits: Float32Array } };
+  readonly unembed: {
+    readonly question: { readonly vectors: Float32Array; readonly normalize: boolean };
+    readonly answer: { readonly logits: Float32Array };
+  };
 }
 
 export type RequestKind = keyof Requests;
@@ -74,7 +98,13 @@ export type Answer<K extends RequestKind> = Requests[K]["answer"];
 export type LayerTensors = Partial<Record<LayerTensorName, Tensor>>;
 
 export type ToWorker =
-  | { readonly type: "request"; readonly id: number; readonly kind: RequestKind; readonly question: Question<RequestKind>; /** [0] is set to 1 to cancel. */ readonly cancel: Int32Array }
+  | {
+      readonly type: "request";
+      readonly id: number;
+      readonly kind: RequestKind;
+      readonly question: Question<RequestKind>;
+      /** [0] is set to 1 to cancel. */ readonly cancel: Int32Array;
+    }
   | { readonly type: "leave" };
 
 export type FromWorker =

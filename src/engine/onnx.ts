@@ -8,7 +8,13 @@ export const elementTypes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloa
 export type ElementType = keyof typeof elementTypes;
 
 /** Bytes of one element. */
-export const elementBytes: Readonly<Record<ElementType, number>> = { float32: 4, uint8: 1, int64: 8, float16: 2, bfloat16: 2 };
+export const elementBytes: Readonly<Record<ElementType, number>> = {
+  float32: 4,
+  uint8: 1,
+  int64: 8,
+  float16: 2,
+  bfloat16: 2,
+};
 
 /** A constant of the graph: its bytes here, or where they lie in a file (`location` as onnxruntime resolves it). */
 export interface Initializer {
@@ -153,7 +159,9 @@ function initializer(value: Initializer): Message {
   const { content } = value;
   const given = content.kind === "inline" ? content.bytes.length : content.byteLength;
   if (given !== size) {
-    throw new RangeError(`Constant ${value.name} of ${value.type} [${value.dims.join(", ")}] has ${size} bytes, but ${given} were given.`);
+    throw new RangeError(
+      `Constant ${value.name} of ${value.type} [${value.dims.join(", ")}] has ${size} bytes, but ${given} were given.`,
+    );
   }
   if (content.kind === "inline") return message.bytes(9, content.bytes);
   const entry = (key: string, item: string) => new Message().string(1, key).string(2, item);
@@ -194,6 +202,7 @@ export function encodeModel(graph: Graph, operatorSets: OperatorSets = {}): Uint
   for (const item of graph.outputs) body.message(12, value(item));
   const model = new Message().integer(1, 10).string(2, "lm-transparency").message(7, body);
   const sets = { "": operatorSets.standard ?? 21, ...operatorSets.other };
-  for (const [domain, version] of Object.entries(sets)) model.message(8, new Message().string(1, domain).integer(2, version));
+  for (const [domain, version] of Object.entries(sets))
+    model.message(8, new Message().string(1, domain).integer(2, version));
   return model.finish();
 }

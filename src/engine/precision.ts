@@ -60,7 +60,10 @@ export function toHalfBits(values: Float32Array, type: "float16" | "bfloat16"): 
   return result;
 }
 
-/** A matrix [outputs, inputs] in blocks of `size` inputs: `scale * (code - 2^(bits - 1))`, with `shift` added where it is there. */
+/**
+ * A matrix [outputs, inputs] in blocks of `size` inputs: `scale * (code - 2^(bits - 1))`, with `shift` added where it
+ * is there.
+ */
 export interface Blocks {
   readonly bits: 4 | 8;
   readonly size: 16 | 32;
@@ -81,7 +84,9 @@ export interface Strides {
 }
 
 export function strides(layout: "out-in" | "in-out", inputs: number, outputs: number): Strides {
-  return layout === "out-in" ? { outputs, inputs, outputStride: inputs, inputStride: 1 } : { outputs, inputs, outputStride: 1, inputStride: outputs };
+  return layout === "out-in"
+    ? { outputs, inputs, outputStride: inputs, inputStride: 1 }
+    : { outputs, inputs, outputStride: 1, inputStride: outputs };
 }
 
 /**
@@ -142,7 +147,8 @@ export function dequantize(blocked: Blocks, values: Float32Array, places: Stride
       const scale = scales[at];
       const shift = shifts ? shifts[at] : 0;
       for (let i = 0; i < length; i++) {
-        const code = bitsPerCode === 8 ? codes[at * codeBytes + i] : (codes[at * codeBytes + (i >> 1)] >> (i & 1 ? 4 : 0)) & 0x0f;
+        const code =
+          bitsPerCode === 8 ? codes[at * codeBytes + i] : (codes[at * codeBytes + (i >> 1)] >> (i & 1 ? 4 : 0)) & 0x0f;
         values[to + i * inputStride] = scale * (code - zero) + shift;
       }
     }

@@ -1,6 +1,8 @@
 import type { Array32 } from "./sessions";
 
-/** Buffers for what one run writes and the next overwrites: fresh ones for every run would be garbage by the gigabyte. */
+/**
+ * Buffers for what one run writes and the next overwrites: fresh ones for every run would be garbage by the gigabyte.
+ */
 export class Scratch {
   private readonly buffers = new Map<string, Float32Array>();
 

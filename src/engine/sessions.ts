@@ -20,20 +20,34 @@ class GraphParameters implements ParameterSource {
   hasBlocks = false;
   heldBytes = 0;
 
-  constructor(private readonly weights: ComputeWeights, private readonly role: Role) {}
+  constructor(
+    private readonly weights: ComputeWeights,
+    private readonly role: Role,
+  ) {}
 
   matrix(linear: Linear, inputs: number, outputs: number): DenseContent | BlockContent {
     const stored = this.weights.matrix(linear, inputs, outputs, this.role);
     if (stored.kind !== "blocks") return this.place(stored);
     this.hasBlocks = true;
     const { bits, size, codes, scales, shifts } = stored.blocks;
-    return { kind: "blocks", bits, size, codes: this.hold(codes), scales: this.hold(scales), shifts: shifts && this.hold(shifts) };
+    return {
+      kind: "blocks",
+      bits,
+      size,
+      codes: this.hold(codes),
+      scales: this.hold(scales),
+      shifts: shifts && this.hold(shifts),
+    };
   }
 
   dense(linear: Linear, inputs: number, outputs: number): DenseContent {
     const stored = this.weights.matrix(linear, inputs, outputs, this.role);
     if (stored.kind !== "blocks") return this.place(stored);
-    return { kind: "dense", type: "float32", content: this.hold(this.weights.values(linear, inputs, outputs, this.role)) };
+    return {
+      kind: "dense",
+      type: "float32",
+      content: this.hold(this.weights.values(linear, inputs, outputs, this.role)),
+    };
   }
 
   vector(ref: WeightRef, length: number): Float32Array {
@@ -49,7 +63,11 @@ class GraphParameters implements ParameterSource {
     if (stored.kind === "read") return { kind: "dense", type, content: this.hold(stored.bytes) };
     // Only in this folder are weights used in place.
     this.files.add(path.join(this.weights.folder ?? "", stored.file));
-    return { kind: "dense", type, content: { kind: "external", location: stored.file, offset: stored.offset, byteLength: stored.byteLength } };
+    return {
+      kind: "dense",
+      type,
+      content: { kind: "external", location: stored.file, offset: stored.offset, byteLength: stored.byteLength },
+    };
   }
 
   private hold(values: Uint8Array | Float32Array): Initializer["content"] {
@@ -62,13 +80,19 @@ class GraphParameters implements ParameterSource {
  * Large constants beside the model's bytes instead of inside: one copy less, and no limit of 2 GB. Only where the graph
  * uses no file: onnxruntime takes external data from files or from memory, not from both.
  */
-function outside(graph: Graph): { readonly graph: Graph; readonly externalData: { readonly path: string; readonly data: Uint8Array }[] } {
+function outside(graph: Graph): {
+  readonly graph: Graph;
+  readonly externalData: { readonly path: string; readonly data: Uint8Array }[];
+} {
   const externalData: { path: string; data: Uint8Array }[] = [];
-  const initializers = graph.initializers.map(initializer => {
+  const initializers = graph.initializers.map((initializer) => {
     const { content, name } = initializer;
     if (content.kind === "external" || content.bytes.length < LARGE) return initializer;
     externalData.push({ path: name, data: content.bytes });
-    return { ...initializer, content: { kind: "external" as const, location: name, offset: 0, byteLength: content.bytes.length } };
+    return {
+      ...initializer,
+      content: { kind: "external" as const, location: name, offset: 0, byteLength: content.bytes.length },
+    };
   });
   return { graph: { ...graph, initializers }, externalData };
 }
@@ -110,13 +134,29 @@ export class Sessions {
   /** Throws where the provider cannot be started. */
   async probe(): Promise<void> {
     const value = (name: string) => ({ name, type: "float32" as const, dims: [1] });
-    const graph: Graph = { name: "probe", nodes: [{ operator: "Relu", inputs: ["x"], outputs: ["y"] }], initializers: [], inputs: [value("x")], outputs: [value("y")] };
-    const native = await this.native(`start ${this.provider}`, () => this.runtime.InferenceSession.create(encodeModel(graph), { executionProviders: [this.provider], logSeverityLevel: 4 }));
+    const graph: Graph = {
+      name: "probe",
+      nodes: [{ operator: "Relu", inputs: ["x"], outputs: ["y"] }],
+      initializers: [],
+      inputs: [value("x")],
+      outputs: [value("y")],
+    };
+    const native = await this.native(`start ${this.provider}`, () =>
+      this.runtime.InferenceSession.create(encodeModel(graph), {
+        executionProviders: [this.provider],
+        logSeverityLevel: 4,
+      }),
+    );
     await native.release();
   }
 
   /** Builds and loads a graph. `what` names it in errors; `once`: it is run once and released. */
-  async create(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once = false): Promise<Session> {
+  async create(
+    what: string,
+    role: Role,
+    build: (parameters: ParameterSource) => BuiltGraph,
+    once = false,
+  ): Promise<Session> {
     const { native, files } = await this.load(what, role, build, once);
     return {
       run: async (inputs, outputs) => {
@@ -129,10 +169,17 @@ export class Sessions {
   }
 
   /** Apart from `create`, whose closures would keep the graph's bytes and matrices alive as long as the session. */
-  private async load(what: string, role: Role, build: (parameters: ParameterSource) => BuiltGraph, once: boolean): Promise<{ readonly native: InferenceSession; readonly files: ReadonlySet<string> }> {
+  private async load(
+    what: string,
+    role: Role,
+    build: (parameters: ParameterSource) => BuiltGraph,
+    once: boolean,
+  ): Promise<{ readonly native: InferenceSession; readonly files: ReadonlySet<string> }> {
     const parameters = new GraphParameters(this.weights, role);
     const built = build(parameters);
-    const { graph, externalData } = parameters.usesFile ? { graph: built.graph, externalData: [] } : outside(built.graph);
+    const { graph, externalData } = parameters.usesFile
+      ? { graph: built.graph, externalData: [] }
+      : outside(built.graph);
     const bytes = encodeModel(graph, built.operatorSets);
     const { folder } = this.weights;
     this.weights.source.check(parameters.files);
@@ -163,7 +210,12 @@ export class Sessions {
     return { native, files: parameters.files };
   }
 
-  private async run(what: string, native: InferenceSession, inputs: Readonly<Record<string, Array32>>, outputs: Readonly<Record<string, Array32>>): Promise<void> {
+  private async run(
+    what: string,
+    native: InferenceSession,
+    inputs: Readonly<Record<string, Array32>>,
+    outputs: Readonly<Record<string, Array32>>,
+  ): Promise<void> {
     const feeds: Record<string, OrtTensor> = {};
     for (const name of native.inputNames) {
       const input = inputs[name];
@@ -171,7 +223,8 @@ export class Sessions {
       feeds[name] = new this.runtime.Tensor("float32", input.data, input.dims);
     }
     const fetches: Record<string, OrtTensor> = {};
-    for (const [name, { data, dims }] of Object.entries(outputs)) fetches[name] = new this.runtime.Tensor("float32", data, dims);
+    for (const [name, { data, dims }] of Object.entries(outputs))
+      fetches[name] = new this.runtime.Tensor("float32", data, dims);
     await this.native(`run ${what}`, () => native.run(feeds, fetches));
   }
 

@@ -5,15 +5,26 @@ import type { ProgressListener, Tensor } from "../model/types";
  *
  * - `resid_pre`, `resid_mid` (not where blocks are parallel), `resid_post`, `attn_out`, `ffn_out`: [T, d]
  * - `pattern`: [H, T, T]
- * - `value_out`: [T, H, d], what head h writes per unit of attention to key k: `v[k, h] W_O^h`, value bias left out; a norm
- *   after the block is applied with its statistic fixed as far as it does not depend on the query (its weight), the rest is `term_scale`
+ * - `value_out`: [T, H, d], what head h writes per unit of attention to key k: `v[k, h] W_O^h`, value bias left out;
+ *   a norm
+ *   after the block is applied with its statistic fixed as far as it does not depend on the query (its weight), the
+ * rest is `term_scale`
  * - `term_scale`: [T], multiplies all terms of a query; all ones where no norm follows the block
  * - `ffn_pre`, `ffn_post`: [T, f], before the (gate's) activation function; what multiplies W_out's rows
  * - `ffn_scale`: [T], the same as `term_scale` for the FFN's norm
  */
 export type LayerTensorName =
-  | "resid_pre" | "resid_mid" | "resid_post" | "attn_out" | "ffn_out"
-  | "pattern" | "value_out" | "term_scale" | "ffn_pre" | "ffn_post" | "ffn_scale";
+  | "resid_pre"
+  | "resid_mid"
+  | "resid_post"
+  | "attn_out"
+  | "ffn_out"
+  | "pattern"
+  | "value_out"
+  | "term_scale"
+  | "ffn_pre"
+  | "ffn_post"
+  | "ffn_scale";
 
 /** Constants of one layer that the attribution needs. */
 export interface LayerConstants {
@@ -32,13 +43,17 @@ export interface LayerConstants {
  */
 export interface Pass {
   readonly nTokens: number;
-  fetch<N extends LayerTensorName>(layer: number, names: readonly N[], options?: { readonly signal?: AbortSignal }): Promise<Record<N, Tensor>>;
+  fetch<N extends LayerTensorName>(
+    layer: number,
+    names: readonly N[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Record<N, Tensor>>;
   /** `[T, V]`, or [V] of one position. */
   logits(position?: number): Promise<Tensor>;
   /**
-   * `[f]`: for each neuron n at `position` the proximity of its update z = `a[n] W_out[n]` (times `ffn_scale`) to y = `resid_post`:
-   * `Σ_i (|y_i| − |y_i − z_i|)`, subtracted before it is summed up: the sums are large, small neurons would drown. Computed in
-   * the engine, where W_out lies.
+   * `[f]`: for each neuron n at `position` the proximity of its update z = `a[n] W_out[n]` (times `ffn_scale`) to y =
+   * `resid_post`: `Σ_i (|y_i| − |y_i − z_i|)`, subtracted before it is summed up: the sums are large, small neurons
+   * would drown. Computed in the engine, where W_out lies.
    */
   neuronProximities(layer: number, position: number): Promise<Float32Array>;
   dispose(): Promise<void>;
@@ -47,7 +62,10 @@ export interface Pass {
 export interface ForwardOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: ProgressListener;
-  /** Layer tensors wanted of every layer with the pass itself, the most wanted first: what goes beyond the byte budget is left out. Anything is still there on asking. */
+  /**
+   * Layer tensors wanted of every layer with the pass itself, the most wanted first: what goes beyond the byte budget
+   * is left out. Anything is still there on asking.
+   */
   readonly keep?: readonly LayerTensorName[];
 }
 
@@ -71,7 +89,10 @@ export interface Engine {
   /** `tokenIds` are used exactly as given. */
   forward(tokenIds: readonly number[], options?: ForwardOptions): Promise<Pass>;
   constants(layer: number): Promise<LayerConstants>;
-  /** `[n, V]` from [n, d]; the final norm goes first unless `normalize` is false. No soft-cap where `normalize` is false. */
+  /**
+   * `[n, V]` from [n, d]; the final norm goes first unless `normalize` is false. No soft-cap where `normalize` is
+   * false.
+   */
   unembed(vectors: Float32Array, options?: { readonly normalize?: boolean }): Promise<Tensor>;
   /** `[d]`: row of W_out (a norm behind the block: times its weight). */
   neuronOutput(layer: number, neuron: number): Promise<Float32Array>;

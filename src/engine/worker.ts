@@ -54,16 +54,21 @@ type Handlers = { [K in RequestKind]: (question: Question<K>, step: Step) => Ans
 const handlers: Handlers = {
   open: (_, step) => open(step),
   forward: (question, step) => computer().forward(question, step),
-  layer: question => computer().layer(question),
-  neuronProximities: question => computer().neuronProximities(question),
-  constants: question => computer().constants(question),
-  neuronOutput: question => computer().neuronOutput(question),
+  layer: (question) => computer().layer(question),
+  neuronProximities: (question) => computer().neuronProximities(question),
+  constants: (question) => computer().constants(question),
+  neuronOutput: (question) => computer().neuronOutput(question),
   unembed: (question, step) => computer().unembed(question, step),
 };
 
 class CancelledError extends Error {}
 
-async function answer<K extends RequestKind>(id: number, kind: K, question: Question<K>, cancel: Int32Array): Promise<void> {
+async function answer<K extends RequestKind>(
+  id: number,
+  kind: K,
+  question: Question<K>,
+  cancel: Int32Array,
+): Promise<void> {
   const step: Step = {
     check: () => {
       if (Atomics.load(cancel, 0) !== 0) throw new CancelledError();

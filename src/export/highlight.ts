@@ -8,9 +8,13 @@ const CONSTANTS = "true false null undefined NaN Infinity True False None";
 const words = new Set(WORDS.split(" "));
 const constants = new Set(CONSTANTS.split(" "));
 
-/** Where a comment, string, number or word begins; a comment or string is then followed to its end by `endOf`, so that no length of it costs more than one look. */
+/**
+ * Where a comment, string, number or word begins; a comment or string is then followed to its end by `endOf`, so that
+ * no length of it costs more than one look.
+ */
 const PIECES = {
-  slashes: /(\/\/|\/\*)|(["'`])|(\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?)n?\b)|([\p{L}_$][\p{L}\p{N}_$]*)/giu,
+  slashes:
+    /(\/\/|\/\*)|(["'`])|(\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?)n?\b)|([\p{L}_$][\p{L}\p{N}_$]*)/giu,
   hashes: /(#)|("""|'''|["'])|(\b(?:0[xob][\da-f_]+|\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?)j?\b)|([\p{L}_][\p{L}\p{N}_]*)/giu,
 } as const;
 
@@ -30,7 +34,8 @@ const ENDS: Readonly<Record<string, RegExp>> = {
 function endOf(code: string, start: string, from: number): number {
   const end = ENDS[start];
   end.lastIndex = from;
-  for (let match = end.exec(code); match; match = end.exec(code)) if (!match[0].startsWith("\\")) return match.index + match[0].length;
+  for (let match = end.exec(code); match; match = end.exec(code))
+    if (!match[0].startsWith("\\")) return match.index + match[0].length;
   return code.length;
 }
 
@@ -42,10 +47,24 @@ export function highlight(code: string, language: string): string {
   pattern.lastIndex = 0;
   for (let match = pattern.exec(code); match; match = pattern.exec(code)) {
     const [piece, comment, string, number, word] = match;
-    const kind = comment !== undefined ? "c" : string !== undefined ? "s" : number !== undefined ? "m" : word !== undefined && words.has(word) ? "k" : word !== undefined && constants.has(word) ? "kc" : undefined;
+    const kind =
+      comment !== undefined
+        ? "c"
+        : string !== undefined
+          ? "s"
+          : number !== undefined
+            ? "m"
+            : word !== undefined && words.has(word)
+              ? "k"
+              : word !== undefined && constants.has(word)
+                ? "kc"
+                : undefined;
     if (kind === undefined) continue;
     if (kind === "c" || kind === "s") pattern.lastIndex = endOf(code, piece, match.index + piece.length);
-    out.push(escapeXml(code.slice(at, match.index)), `<span class="${kind}">${escapeXml(code.slice(match.index, pattern.lastIndex))}</span>`);
+    out.push(
+      escapeXml(code.slice(at, match.index)),
+      `<span class="${kind}">${escapeXml(code.slice(match.index, pattern.lastIndex))}</span>`,
+    );
     at = pattern.lastIndex;
   }
   return `<pre>${out.join("")}${escapeXml(code.slice(at))}</pre>`;
@@ -56,10 +75,17 @@ const ANSI = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "whi
 /** A line that was written over shows what was written last. */
 function lastWritten(text: string): string {
   if (!text.includes("\r")) return text;
-  return text.replace(/\r\n/g, "\n").split("\n").map((line) => (line.length > 1 ? line.slice(line.lastIndexOf("\r", line.length - 2) + 1) : line)).join("\n");
+  return text
+    .replace(/\r\n/g, "\n")
+    .split("\n")
+    .map((line) => (line.length > 1 ? line.slice(line.lastIndexOf("\r", line.length - 2) + 1) : line))
+    .join("\n");
 }
 
-/** Terminal output as HTML: colours become the classes that nbconvert uses; other control sequences vanish, and one that was never finished stays text. */
+/**
+ * Terminal output as HTML: colours become the classes that nbconvert uses; other control sequences vanish, and one that
+ * was never finished stays text.
+ */
 export function ansiHtml(text: string): string {
   let bold = false;
   let color = "";

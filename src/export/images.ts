@@ -1,9 +1,19 @@
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from "node:fs";
 import { resolve, sep } from "node:path";
 
-/** Pictures that a notebook's Markdown names, as data for its page. A page is given to others: only what lies with the notebook goes into it. */
+/**
+ * Pictures that a notebook's Markdown names, as data for its page. A page is given to others: only what lies with the
+ * notebook goes into it.
+ */
 
-const TYPES: Readonly<Record<string, string>> = { png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", gif: "image/gif", webp: "image/webp", svg: "image/svg+xml" };
+const TYPES: Readonly<Record<string, string>> = {
+  png: "image/png",
+  jpg: "image/jpeg",
+  jpeg: "image/jpeg",
+  gif: "image/gif",
+  webp: "image/webp",
+  svg: "image/svg+xml",
+};
 
 /** A larger picture is left out, and so are all that follow when the page's pictures together have this size. */
 export const MAX_IMAGE_BYTES = 32 * 2 ** 20;
@@ -42,13 +52,15 @@ export class ImageFolder {
 
   /** `source`: an address relative to the folder, as Markdown has it. */
   embed(source: string): Embedded {
-    if (/^(?:[a-z][a-z\d+.-]*:|\/\/)/i.test(source)) return { why: "it is not a file beside the notebook, and the page loads nothing" };
+    if (/^(?:[a-z][a-z\d+.-]*:|\/\/)/i.test(source))
+      return { why: "it is not a file beside the notebook, and the page loads nothing" };
     const path = decoded(source);
     if (path === undefined || path.includes("\0")) return { why: "its address is no text" };
     if (/^[/\\]|\\/.test(path)) return { why: "only pictures in the notebook's folder go into the page" };
     const type = TYPES[/\.(\w{1,8})$/.exec(path.slice(-9))?.[1].toLowerCase() ?? ""];
     if (type === undefined) return { why: `it is no ${Object.keys(TYPES).join(", ")} file` };
-    const inside = (folder: string, file: string): boolean => file.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+    const inside = (folder: string, file: string): boolean =>
+      file.startsWith(folder.endsWith(sep) ? folder : folder + sep);
     try {
       // By its name first: whether there is such a file elsewhere is nobody's business.
       if (!inside(this.#folder, resolve(this.#folder, path))) return { why: "it lies outside the notebook's folder" };
@@ -64,7 +76,10 @@ export class ImageFolder {
     }
   }
 
-  /** A regular file's content, or why not. A pipe or a device is never waited for, and a link that came since is not followed. */
+  /**
+   * A regular file's content, or why not. A pipe or a device is never waited for, and a link that came since is not
+   * followed.
+   */
   #read(file: string): Buffer | string {
     const handle = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0));
     try {
@@ -75,7 +90,8 @@ export class ImageFolder {
       if (size > this.#left) return `the page's pictures have ${MAX_IMAGES_BYTES / 2 ** 20} MB without it`;
       const bytes = Buffer.alloc(size);
       let length = 0;
-      for (let read = -1; read !== 0 && length < size; length += read) read = readSync(handle, bytes, length, size - length, null);
+      for (let read = -1; read !== 0 && length < size; length += read)
+        read = readSync(handle, bytes, length, size - length, null);
       this.#left -= length;
       return bytes.subarray(0, length);
     } finally {

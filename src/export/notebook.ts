@@ -7,17 +7,26 @@ import { ansiHtml, highlight } from "./highlight";
 import { decoded, type Embedded, ImageFolder, MAX_IMAGES_BYTES } from "./images";
 import { outputHtml, page } from "./page";
 
-/** A notebook file (nbformat 4) as one HTML page: what was run, what came out, our pictures interactive. Nothing is computed. */
+/**
+ * A notebook file (nbformat 4) as one HTML page: what was run, what came out, our pictures interactive. Nothing is
+ * computed.
+ */
 
 /** A file that is no notebook, or none of a format that is read. */
 export class NotebookError extends Error {}
 
 type Json = Record<string, unknown>;
 
-const record = (value: unknown): Json => (typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {});
+const record = (value: unknown): Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 /** nbformat's multiline strings: text, or lines of it. */
-const text = (value: unknown): string => (typeof value === "string" ? value : Array.isArray(value) ? value.filter((line) => typeof line === "string").join("") : "");
+const text = (value: unknown): string =>
+  typeof value === "string"
+    ? value
+    : Array.isArray(value)
+      ? value.filter((line) => typeof line === "string").join("")
+      : "";
 
 /** Something that a page does not show, and why. */
 export interface LeftOut {
@@ -51,14 +60,18 @@ function take(surroundings: Surroundings, address: string): void {
 /** An address or the like for a sentence. */
 const short = (given: string): string => (given.length > 80 ? `${given.slice(0, 79)}…` : given);
 
-/** Pictures of Markdown go into the page: those attached to the cell, and files beside the notebook. Others stay away. */
+/**
+ * Pictures of Markdown go into the page: those attached to the cell, and files beside the notebook. Others stay away.
+ */
 function imageSource(source: string, { attachments, images }: Surroundings): Embedded {
   if (/^data:image\//i.test(source)) return { data: source };
   if (!/^attachment:/i.test(source)) return images.embed(source);
   const name = decoded(source.slice("attachment:".length));
   const attached = name !== undefined && Object.hasOwn(attachments, name) ? record(attachments[name]) : {};
   const [type, data] = Object.entries(attached).find(([mime]) => /^image\/[\w.+-]+$/.test(mime)) ?? [];
-  return type === undefined ? { why: "the cell has no such picture" } : { data: `data:${type};base64,${text(data).replace(/\s/g, "")}` };
+  return type === undefined
+    ? { why: "the cell has no such picture" }
+    : { data: `data:${type};base64,${text(data).replace(/\s/g, "")}` };
 }
 
 function markdownRenderer(): Markdown {
@@ -105,18 +118,33 @@ function rendered(markdown: Markdown, given: string, surroundings: Surroundings)
     return atRest(markdown.render(given, { ...surroundings }));
   } catch (error) {
     if (!(error instanceof RangeError || error instanceof URIError)) throw error;
-    return asWritten(error instanceof RangeError ? "it is nested too deep, or names the same thing too often" : "it has an address that is no text");
+    return asWritten(
+      error instanceof RangeError
+        ? "it is nested too deep, or names the same thing too often"
+        : "it has an address that is no text",
+    );
   }
 }
 
 /**
- * HTML of somebody else without the elements that would lead the page elsewhere: the policy stops what a page loads, not `<meta http-equiv="refresh">`.
- * They become elements that mean nothing; nothing is cut out, so nothing new can come together.
+ * HTML of somebody else without the elements that would lead the page elsewhere: the policy stops what a page loads,
+ * not `<meta http-equiv="refresh">`. They become elements that mean nothing; nothing is cut out, so nothing new can
+ * come together.
  */
 const atRest = (html: string): string => html.replace(/<(?=(?:meta|link|base)\b)/gi, "<no-");
 
 /** Types of outputs that can be shown, best first. */
-const SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp", "text/latex", "text/plain"] as const;
+const SHOWN = [
+  "text/html",
+  "text/markdown",
+  "image/svg+xml",
+  "image/png",
+  "image/jpeg",
+  "image/gif",
+  "image/webp",
+  "text/latex",
+  "text/plain",
+] as const;
 
 function bundleHtml(data: Json, render: (markdown: string) => string): string {
   const still = (): string => {
@@ -170,11 +198,17 @@ export async function notebookPage(source: string, file: string, options: Notebo
   try {
     notebook = record(JSON.parse(source.replace(/^\ufeff/, "")));
   } catch (error) {
-    throw new NotebookError(`${file} is not a notebook: it is not JSON (${error instanceof Error ? error.message.replace(/\s+/g, " ") : String(error)}).`);
+    throw new NotebookError(
+      `${file} is not a notebook: it is not JSON (${error instanceof Error ? error.message.replace(/\s+/g, " ") : String(error)}).`,
+    );
   }
-  if (!Array.isArray(notebook.cells)) throw new NotebookError(`${file} is not a notebook of format 4: it has no "cells"${notebook.worksheets ? " but the worksheets of format 3: convert it with \"jupyter nbconvert --to notebook\"" : ""}.`);
+  if (!Array.isArray(notebook.cells))
+    throw new NotebookError(
+      `${file} is not a notebook of format 4: it has no "cells"${notebook.worksheets ? ' but the worksheets of format 3: convert it with "jupyter nbconvert --to notebook"' : ""}.`,
+    );
   const metadata = record(notebook.metadata);
-  const language = text(record(metadata.language_info).name) || text(record(metadata.kernelspec).language) || "typescript";
+  const language =
+    text(record(metadata.language_info).name) || text(record(metadata.kernelspec).language) || "typescript";
   const markdown = markdownRenderer();
   const images = new ImageFolder(dirname(resolve(file)));
   const told = new Set<string>();
@@ -193,9 +227,13 @@ export async function notebookPage(source: string, file: string, options: Notebo
         return `<section class="cell markdown">${render(code)}</section>`;
       case "code": {
         const hidden = record(record(cell.metadata).jupyter).source_hidden === true;
-        const prompt = Number.isInteger(cell.execution_count) ? `<span class="prompt">[${cell.execution_count as number}]</span>` : "";
+        const prompt = Number.isInteger(cell.execution_count)
+          ? `<span class="prompt">[${cell.execution_count as number}]</span>`
+          : "";
         const input = code === "" || hidden ? "" : `<div class="input">${prompt}${highlight(code, language)}</div>`;
-        return `<section class="cell">${input}${list(cell.outputs).map((output) => outputOf(record(output), render)).join("\n")}</section>`;
+        return `<section class="cell">${input}${list(cell.outputs)
+          .map((output) => outputOf(record(output), render))
+          .join("\n")}</section>`;
       }
       default:
         return "";

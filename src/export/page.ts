@@ -6,7 +6,10 @@ import type { Payload } from "../payload/format";
 import { PAYLOAD_MIME } from "../payload/format";
 import { escapeXml } from "./xml";
 
-/** Pages that need nothing else: one file with the pictures' script, their data and still pictures. No request goes anywhere. */
+/**
+ * Pages that need nothing else: one file with the pictures' script, their data and still pictures. No request goes
+ * anywhere.
+ */
 
 /** The script that draws stored outputs, made by the build. */
 async function pictureScript(): Promise<string> {
@@ -20,7 +23,10 @@ async function pictureScript(): Promise<string> {
 
 /** JSON inside a script element: nothing in it can end the element. */
 export function scriptJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
+  return JSON.stringify(value)
+    .replaceAll("<", "\\u003c")
+    .replaceAll("\u2028", "\\u2028")
+    .replaceAll("\u2029", "\\u2029");
 }
 
 /** An output that the script draws, over what is shown without it. */
@@ -70,7 +76,15 @@ export function pagePolicy(script: string): string {
 }
 
 /** A whole page around `body`. */
-export async function page({ title, body, language = "en" }: { readonly title: string; readonly body: string; readonly language?: string }): Promise<string> {
+export async function page({
+  title,
+  body,
+  language = "en",
+}: {
+  readonly title: string;
+  readonly body: string;
+  readonly language?: string;
+}): Promise<string> {
   const script = await pictureScript();
   return `<!DOCTYPE html>
 <html lang="${escapeXml(language)}">
@@ -90,6 +104,9 @@ ${body}
 }
 
 /** Writes one picture as a page. */
-export async function savePicture(file: string, { title, payload, html }: { readonly title: string; readonly payload: Payload; readonly html: string }): Promise<void> {
+export async function savePicture(
+  file: string,
+  { title, payload, html }: { readonly title: string; readonly payload: Payload; readonly html: string },
+): Promise<void> {
   await writeFileAtomically(file, await page({ title, body: `<main>${outputHtml(payload, html)}</main>` }));
 }

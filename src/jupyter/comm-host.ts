@@ -66,8 +66,18 @@ export interface CellContext {
 /** One entry of a cell's output, in the notebook format (nbformat 4). */
 export type CellOutput =
   | { readonly output_type: "stream"; readonly name: "stdout" | "stderr"; readonly text: string }
-  | { readonly output_type: "display_data"; readonly data: MimeBundle; readonly metadata: JsonObject; readonly transient?: { readonly display_id?: string } }
-  | { readonly output_type: "error"; readonly ename: string; readonly evalue: string; readonly traceback: readonly string[] };
+  | {
+      readonly output_type: "display_data";
+      readonly data: MimeBundle;
+      readonly metadata: JsonObject;
+      readonly transient?: { readonly display_id?: string };
+    }
+  | {
+      readonly output_type: "error";
+      readonly ename: string;
+      readonly evalue: string;
+      readonly traceback: readonly string[];
+    };
 
 /** What code gets that captures output; `clear` is `clear_output`. */
 export interface OutputSink {
@@ -81,7 +91,10 @@ export interface DisplayOptions {
   readonly metadata?: JsonObject;
   /** Names this display, so that `updateDisplay` can change it later. */
   readonly displayId?: string;
-  /** What the bundle shows: it is kept alive as long as the output is there, as widgets named in the bundle are in any case. */
+  /**
+   * What the bundle shows: it is kept alive as long as the output is there, as widgets named in the bundle are in any
+   * case.
+   */
   readonly owner?: object | null;
 }
 
@@ -125,8 +138,8 @@ export interface Displayable {
 }
 
 /**
- * Name under which a value is displayed, so that it can change its display later (`CommHost.updateDisplay`). As the last expression of a
- * cell it is then published as `display_data`: front ends update nothing else.
+ * Name under which a value is displayed, so that it can change its display later (`CommHost.updateDisplay`). As the
+ * last expression of a cell it is then published as `display_data`: front ends update nothing else.
  */
 export const DISPLAY_ID: unique symbol = Symbol.for("lm-transparency.display-id") as never;
 
@@ -144,7 +157,11 @@ export interface LastingDisplayable extends Displayable {
 }
 
 export function isLasting(value: unknown): value is LastingDisplayable {
-  return typeof value === "object" && value !== null && typeof (value as Partial<LastingDisplayable>)[DISPLAY_ID] === "string";
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    typeof (value as Partial<LastingDisplayable>)[DISPLAY_ID] === "string"
+  );
 }
 
 /** The kernel's host, or the headless one where no kernel is. */
@@ -155,7 +172,10 @@ export function commHost(): CommHost {
 
 class HeadlessComm implements Comm {
   closed = false;
-  constructor(readonly id: string, readonly targetName: string) {}
+  constructor(
+    readonly id: string,
+    readonly targetName: string,
+  ) {}
   send(): void {}
   onMessage(): void {}
   onClose(): void {}

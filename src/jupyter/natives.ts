@@ -1,9 +1,10 @@
 /**
- * What the kernel uses of JavaScript between cells, as it was before any cell ran. Cells share the process: one that replaces `JSON.stringify`, `Date` or
- * `Buffer` (a mistake, or a test's fake clock) changes that for cells, and not how the kernel speaks.
+ * What the kernel uses of JavaScript between cells, as it was before any cell ran. Cells share the process: one that
+ * replaces `JSON.stringify`, `Date` or `Buffer` (a mistake, or a test's fake clock) changes that for cells, and not how
+ * the kernel speaks.
  *
- * Modules of the kernel and of the widgets import these by the usual names. Methods of arrays, texts and the like are looked up where they are
- * called: `restoreNatives` puts them back.
+ * Modules of the kernel and of the widgets import these by the usual names. Methods of arrays, texts and the like are
+ * looked up where they are called: `restoreNatives` puts them back.
  */
 
 const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, create } = globalThis.Object;
@@ -80,22 +81,30 @@ for (const name of ownKeys(SHAPES) as string[]) {
 
 /** Names without which no translated cell runs. */
 const NEEDED = ["Object", "Array", "Function", "Promise", "Symbol", "Error"] as const;
-const needed: Readonly<Record<(typeof NEEDED)[number], unknown>> = { Object: globalThis.Object, Array: globalThis.Array, Function: globalThis.Function, Promise: globalThis.Promise, Symbol: globalThis.Symbol, Error: globalThis.Error };
+const needed: Readonly<Record<(typeof NEEDED)[number], unknown>> = {
+  Object: globalThis.Object,
+  Array: globalThis.Array,
+  Function: globalThis.Function,
+  Promise: globalThis.Promise,
+  Symbol: globalThis.Symbol,
+  Error: globalThis.Error,
+};
 const { env } = process;
 
 /** Members that every object would get, and by which it would be taken for something else. */
 const MISLEADING = ["then", "get", "set", "value", "writable", "enumerable", "configurable", "toJSON"] as const;
 
 /**
- * Puts back what cells have replaced or removed of the methods that the kernel calls on values, and removes what they gave to every object that would
- * make it something else. Returns the names; undefined where all was there.
+ * Puts back what cells have replaced or removed of the methods that the kernel calls on values, and removes what they
+ * gave to every object that would make it something else. Returns the names; undefined where all was there.
  */
 export function restoreNatives(): string[] | undefined {
   let changed: string[] | undefined;
   for (let i = 0; i < kept.length; i++) {
     const { shape, name, key, descriptor } = kept[i];
     const now = getOwnPropertyDescriptor(shape, key);
-    if (now !== undefined && now.value === descriptor.value && now.get === descriptor.get && now.set === descriptor.set) continue;
+    if (now !== undefined && now.value === descriptor.value && now.get === descriptor.get && now.set === descriptor.set)
+      continue;
     try {
       defineProperty(shape, key, descriptor);
     } catch {

@@ -28,13 +28,18 @@ export interface FollowOptions {
 }
 
 /**
- * Follows one token through all states of a position: where in the model its rank and its probability rise (the logit lens of nostalgebraist 2020,
- * read for one token).
+ * Follows one token through all states of a position: where in the model its rank and its probability rise (the logit
+ * lens of nostalgebraist 2020, read for one token).
  * @param token its id
  * @throws RangeError for a token or position that does not exist
- * @example const { nodes, ranks } = await followToken(run, run.model.tokenize(" Paris", { addSpecialTokens: false })[0].id);
+ * @example const { nodes, ranks } = await followToken(run, run.model.tokenize(" Paris", { addSpecialTokens: false
+ *   })[0].id);
  */
-export async function followToken(run: Run, token: number, { position = run.tokens.length - 1, normalize = true, signal }: FollowOptions = {}): Promise<FollowedToken> {
+export async function followToken(
+  run: Run,
+  token: number,
+  { position = run.tokens.length - 1, normalize = true, signal }: FollowOptions = {},
+): Promise<FollowedToken> {
   checkIndex("position", position, run.tokens.length);
   checkIndex("token id", token, run.model.info.dVocab);
   const nodes = statesOf(run.model.info, position);

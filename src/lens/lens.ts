@@ -9,7 +9,12 @@ type TokenOf = (id: number) => Token;
  * @param logits [V] of the state
  * @param below [V] of the residual node below; none at `X0`
  */
-export function lensTokens(logits: Float32Array, below: Float32Array | undefined, topK: number, token: TokenOf): LensToken[] {
+export function lensTokens(
+  logits: Float32Array,
+  below: Float32Array | undefined,
+  topK: number,
+  token: TokenOf,
+): LensToken[] {
   const ids = topIds(logits, topK);
   const p = probabilities(logits, ids);
   const ranksBelow = below && ranks(below, ids);

@@ -15,7 +15,7 @@ function textsOf(model: TransparentModel): Promise<readonly string[]> {
       const all: string[] = [];
       for (let id = 0; id < model.info.dVocab; id++) {
         all.push(model.token(id).text);
-        if (id % TEXTS === TEXTS - 1) await new Promise(resolve => setImmediate(resolve));
+        if (id % TEXTS === TEXTS - 1) await new Promise((resolve) => setImmediate(resolve));
       }
       return all;
     })();
@@ -42,23 +42,29 @@ export interface SearchOptions {
 }
 
 /**
- * Tokens that may come next, likeliest first, of those that begin with a text: blanks before it and capitals aside. Tokens that are just that text
- * are always among them. An empty text: all tokens.
+ * Tokens that may come next, likeliest first, of those that begin with a text: blanks before it and capitals aside.
+ * Tokens that are just that text are always among them. An empty text: all tokens.
  * @throws RangeError for a position that does not exist
  * @example const [best] = await searchTokens(run, "par");
  */
-export async function searchTokens(run: Run, text: string, { position = run.tokens.length - 1, topK = 30 }: SearchOptions = {}): Promise<readonly PredictedToken[]> {
+export async function searchTokens(
+  run: Run,
+  text: string,
+  { position = run.tokens.length - 1, topK = 30 }: SearchOptions = {},
+): Promise<readonly PredictedToken[]> {
   checkIndex("position", position, run.tokens.length);
   checkTopK(topK);
   const { data } = await run.logits({ position });
   const texts = text === "" ? [] : await textsOf(run.model);
   const typed = text.trim().toLowerCase();
-  const begins = (token: string): boolean => (typed === "" ? token.startsWith(text) : token.trim().toLowerCase().startsWith(typed));
+  const begins = (token: string): boolean =>
+    typed === "" ? token.startsWith(text) : token.trim().toLowerCase().startsWith(typed);
   const found: number[] = [];
   for (let id = 0; id < data.length; id++) if (text === "" || (id < texts.length && begins(texts[id]))) found.push(id);
   found.sort((a, b) => data[b] - data[a] || a - b);
   const listed = found.slice(0, topK);
-  const whole = text === "" ? [] : found.slice(topK).filter(id => texts[id] === text || texts[id].trim() === text.trim());
+  const whole =
+    text === "" ? [] : found.slice(topK).filter((id) => texts[id] === text || texts[id].trim() === text.trim());
   listed.splice(Math.max(0, topK - whole.length), whole.length, ...whole.slice(0, topK));
   const shares = probabilities(data, listed);
   return listed.map((id, i) => ({ ...run.model.token(id), logit: data[id], probability: shares[i] }));

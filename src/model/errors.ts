@@ -7,7 +7,10 @@ export class ModelFileError extends Error {
 
   constructor(message: string) {
     // Names out of files can hold anything, and be of any length.
-    const line = (message.length > 2 * MOST ? `${message.slice(0, MOST)}${message.slice(-MOST)}` : message).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
+    const line = (message.length > 2 * MOST ? `${message.slice(0, MOST)}${message.slice(-MOST)}` : message).replace(
+      /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g,
+      " ",
+    );
     super(line.length > MOST ? `${line.slice(0, MOST - 301)}…${line.slice(-300)}` : line);
   }
 }

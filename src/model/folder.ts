@@ -17,49 +17,85 @@ export type Layout =
   | { readonly kind: "sharded"; readonly index: string }
   | { readonly kind: "gguf"; readonly file: string };
 
-/** GGUF files that are no whole model: projectors of images, parts of a split one, vocabularies alone, LoRA adapters, matrices of importance (no model made with one). */
-const NO_MODEL = /mmproj|-\d{5}-of-(?!00001\.)\d{5}\.gguf$|ggml-vocab|[-_.]lora([-_.]|$)|[-_.]adapter[-_.]|^(?!.*[-_.](I?Q\d|F16|BF16|F32)).*imatrix/i;
+/**
+ * GGUF files that are no whole model: projectors of images, parts of a split one, vocabularies alone, LoRA adapters,
+ * matrices of importance (no model made with one).
+ */
+const NO_MODEL =
+  /mmproj|-\d{5}-of-(?!00001\.)\d{5}\.gguf$|ggml-vocab|[-_.]lora([-_.]|$)|[-_.]adapter[-_.]|^(?!.*[-_.](I?Q\d|F16|BF16|F32)).*imatrix/i;
 
 const INDEX = "model.safetensors.index.json";
 
 /**
- * Finds the weights among the names of a folder's (or repository's) files. Throws a `ModelFileError` that says what to do
- * where there are none that can be opened. `where` names the folder in messages; `isModel` tells which GGUF files are whole models, by their names where
- * nothing else is known of them.
+ * Finds the weights among the names of a folder's (or repository's) files. Throws a `ModelFileError` that says what to
+ * do where there are none that can be opened. `where` names the folder in messages; `isModel` tells which GGUF files
+ * are whole models, by their names where nothing else is known of them.
  */
-export function layoutOf(where: string, names: Iterable<string>, isModel = (name: string): boolean => !NO_MODEL.test(name)): Layout {
+export function layoutOf(
+  where: string,
+  names: Iterable<string>,
+  isModel = (name: string): boolean => !NO_MODEL.test(name),
+): Layout {
   const all = new Set(names);
-  const ending = (suffix: string): string[] => [...all].filter((name) => name.endsWith(suffix) && !name.includes("/")).sort();
+  const ending = (suffix: string): string[] =>
+    [...all].filter((name) => name.endsWith(suffix) && !name.includes("/")).sort();
   if (all.has("config.json")) {
     if (all.has("model.safetensors")) return { kind: "safetensors", file: "model.safetensors" };
     if (all.has(INDEX)) return { kind: "sharded", index: INDEX };
     const tensors = ending(".safetensors").filter((name) => !name.startsWith("adapter_"));
     if (tensors.length === 1) return { kind: "safetensors", file: tensors[0] };
     if (tensors.length > 1) {
-      throw new ModelFileError(`${where} has ${tensors.length} .safetensors files (${list(tensors)}), but neither model.safetensors nor ${INDEX}, so it is unclear which belong together.`);
+      throw new ModelFileError(
+        `${where} has ${tensors.length} .safetensors files (${list(tensors)}), but neither model.safetensors nor ${INDEX}, so it is unclear which belong together.`,
+      );
     }
   }
   const named = ending(".gguf");
   const models = named.filter(isModel);
   const ggufs = models.length > 0 ? models : named.slice(0, 1);
   if (ggufs.length === 1) return { kind: "gguf", file: ggufs[0] };
-  if (ggufs.length > 1) throw new ModelFileError(`${where} has ${ggufs.length} GGUF files: name one of ${list(ggufs, "or")}, as "${where}/${ggufs[0]}".`);
+  if (ggufs.length > 1)
+    throw new ModelFileError(
+      `${where} has ${ggufs.length} GGUF files: name one of ${list(ggufs, "or")}, as "${where}/${ggufs[0]}".`,
+    );
   if (all.has("adapter_config.json") || all.has("adapter_model.safetensors")) {
-    throw new ModelFileError(`${where} is a LoRA adapter, not a model: merge it into its base model (in Python, with peft: model.merge_and_unload().save_pretrained("merged")) and open the merged folder.`);
+    throw new ModelFileError(
+      `${where} is a LoRA adapter, not a model: merge it into its base model (in Python, with peft: model.merge_and_unload().save_pretrained("merged")) and open the merged folder.`,
+    );
   }
-  const pickles = [...all].filter((name) => /^(pytorch_model.*\.bin|consolidated.*\.pth|.*\.pt|.*\.ckpt)$/.test(name)).sort();
+  const pickles = [...all]
+    .filter((name) => /^(pytorch_model.*\.bin|consolidated.*\.pth|.*\.pt|.*\.ckpt)$/.test(name))
+    .sort();
   if (pickles.length > 0) {
     throw new ModelFileError(
       `${where} has its weights only as ${pickles[0]}, a Python pickle, which can run any code when it is read and so is not opened: save the model as safetensors (in Python: AutoModelForCausalLM.from_pretrained(…).save_pretrained("folder")) and open that folder.`,
     );
   }
-  const others = [...all].filter((name) => /^(tf_model.*\.h5|flax_model.*\.msgpack|.*\.onnx|rust_model\.ot)$/.test(name)).sort();
-  if (others.length > 0) throw new ModelFileError(`${where} has its weights only as ${others[0]}; .safetensors and .gguf files can be opened.`);
-  throw new ModelFileError(all.has("config.json") ? `${where} has a config.json, but no .safetensors or .gguf file with the weights.` : `${where} is no model: it has neither a config.json with .safetensors files nor a .gguf file.`);
+  const others = [...all]
+    .filter((name) => /^(tf_model.*\.h5|flax_model.*\.msgpack|.*\.onnx|rust_model\.ot)$/.test(name))
+    .sort();
+  if (others.length > 0)
+    throw new ModelFileError(
+      `${where} has its weights only as ${others[0]}; .safetensors and .gguf files can be opened.`,
+    );
+  throw new ModelFileError(
+    all.has("config.json")
+      ? `${where} has a config.json, but no .safetensors or .gguf file with the weights.`
+      : `${where} is no model: it has neither a config.json with .safetensors files nor a .gguf file.`,
+  );
 }
 
 /** Names of the small files of a model that are read where they are there. */
-export const SMALL_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model"] as const;
+export const SMALL_FILES = [
+  "config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "tokenizer.model",
+] as const;
 
 /** Names in a folder; symlinks count as what they lead to. */
 export async function namesIn(folder: string): Promise<string[]> {
@@ -79,16 +115,20 @@ export interface CachedModel {
 }
 
 /**
- * The version to open of a folder of the hub's cache, or of its `snapshots`; undefined for any other folder. That is `revision`, or what refs/main says,
- * or the only version, or the newest. Throws `ModelFileError` where there is none.
+ * The version to open of a folder of the hub's cache, or of its `snapshots`; undefined for any other folder. That is
+ * `revision`, or what refs/main says, or the only version, or the newest. Throws `ModelFileError` where there is none.
  */
 export async function cachedModel(folder: string, revision?: string): Promise<CachedModel | undefined> {
-  if (basename(folder) === "snapshots" && CACHED.test(basename(dirname(folder)))) return cachedModel(dirname(folder), revision);
+  if (basename(folder) === "snapshots" && CACHED.test(basename(dirname(folder))))
+    return cachedModel(dirname(folder), revision);
   const names = new Set(await namesIn(folder));
-  if (!names.has("snapshots") || names.has("config.json") || [...names].some((name) => name.endsWith(".gguf"))) return undefined;
+  if (!names.has("snapshots") || names.has("config.json") || [...names].some((name) => name.endsWith(".gguf")))
+    return undefined;
   const snapshots = join(folder, "snapshots");
   if (!(await isFolder(snapshots))) return undefined;
-  const name = CACHED.test(basename(folder)) ? basename(folder).slice("models--".length).replaceAll("--", "/") : undefined;
+  const name = CACHED.test(basename(folder))
+    ? basename(folder).slice("models--".length).replaceAll("--", "/")
+    : undefined;
   const versions: { readonly path: string; readonly time: number }[] = [];
   for (const version of await namesIn(snapshots)) {
     const info = await stat(join(snapshots, version)).catch(() => undefined);
@@ -96,12 +136,21 @@ export async function cachedModel(folder: string, revision?: string): Promise<Ca
   }
   const wanted = revision ?? "main";
   // A name of a branch or tag may have slashes; it stays in this folder.
-  const ref = wanted.split("/").some((part) => part === ".." || part === "" || /[\0\\]/.test(part)) ? undefined
+  const ref = wanted.split("/").some((part) => part === ".." || part === "" || /[\0\\]/.test(part))
+    ? undefined
     : await readTextFile(join(folder, "refs", wanted), 4096).catch(() => undefined);
-  const found = versions.find(({ path }) => basename(path) === ref?.trim()) ?? versions.find(({ path }) => basename(path) === wanted);
+  const found =
+    versions.find(({ path }) => basename(path) === ref?.trim()) ??
+    versions.find(({ path }) => basename(path) === wanted);
   if (found !== undefined) return { name, folder: found.path };
-  if (revision !== undefined) throw new ModelFileError(`${folder} has no version "${revision}"; it has ${versions.length === 0 ? "none" : list(versions.map(({ path }) => basename(path)))}.`);
-  if (versions.length === 0) throw new ModelFileError(`${folder} has no version of the model under snapshots: its download was not finished${name === undefined ? "" : `; load it by its name, "${name}"`}.`);
+  if (revision !== undefined)
+    throw new ModelFileError(
+      `${folder} has no version "${revision}"; it has ${versions.length === 0 ? "none" : list(versions.map(({ path }) => basename(path)))}.`,
+    );
+  if (versions.length === 0)
+    throw new ModelFileError(
+      `${folder} has no version of the model under snapshots: its download was not finished${name === undefined ? "" : `; load it by its name, "${name}"`}.`,
+    );
   return { name, folder: versions.reduce((newest, version) => (version.time > newest.time ? version : newest)).path };
 }
 
@@ -116,31 +165,48 @@ export function refuseCache(folder: string, names: readonly string[]): void {
   const models = names.filter((name) => CACHED.test(name));
   if (models.length === 0 || names.includes("config.json") || names.some((name) => name.endsWith(".gguf"))) return;
   const some = models.slice(0, 12);
-  throw new ModelFileError(`${folder} is a cache of ${models.length} models, not one: name one of ${list(some, "or")}${some.length < models.length ? ", …" : ""}, as "${join(folder, some[0])}".`);
+  throw new ModelFileError(
+    `${folder} is a cache of ${models.length} models, not one: name one of ${list(some, "or")}${some.length < models.length ? ", …" : ""}, as "${join(folder, some[0])}".`,
+  );
 }
 
 export async function readConfig(folder: string): Promise<Config> {
   const path = join(folder, "config.json");
   const value = await readJson(path);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new ModelFileError(`${path} is not a JSON object.`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new ModelFileError(`${path} is not a JSON object.`);
   return new Config(path, value as Record<string, unknown>);
 }
 
 export function listWeights(folder: string, layout: Layout): WeightListing {
-  return layout.kind === "sharded" ? readSafetensorsIndex(folder, layout.index, new Map()) : readSafetensors(join(folder, (layout as { file: string }).file));
+  return layout.kind === "sharded"
+    ? readSafetensorsIndex(folder, layout.index, new Map())
+    : readSafetensors(join(folder, (layout as { file: string }).file));
 }
 
 /**
- * The tokenizer of a folder: tokenizer.json, or for GPT-2's kind of vocabularies vocab.json with merges.txt, which are all that
- * older repositories have. Where there is none, text is refused when it comes; token ids work.
+ * The tokenizer of a folder: tokenizer.json, or for GPT-2's kind of vocabularies vocab.json with merges.txt, which are
+ * all that older repositories have. Where there is none, text is refused when it comes; token ids work.
  */
 export async function readTokenizer(folder: string, modelType: string): Promise<Tokenizer> {
   const names = new Set(await namesIn(folder));
   const json = async (name: string): Promise<unknown> => (names.has(name) ? readJson(join(folder, name)) : {});
   const [config, specialTokens] = [await json("tokenizer_config.json"), await json("special_tokens_map.json")];
-  if (names.has("tokenizer.json")) return createTokenizer(join(folder, "tokenizer.json"), await readJson(join(folder, "tokenizer.json")), config, specialTokens);
+  if (names.has("tokenizer.json"))
+    return createTokenizer(
+      join(folder, "tokenizer.json"),
+      await readJson(join(folder, "tokenizer.json")),
+      config,
+      specialTokens,
+    );
   if (names.has("vocab.json") && names.has("merges.txt") && BYTE_LEVEL.has(modelType)) {
-    return pairTokenizer(join(folder, "vocab.json"), { vocab: await readJson(join(folder, "vocab.json")), merges: await readText(join(folder, "merges.txt")), added: await json("added_tokens.json"), config, specialTokens });
+    return pairTokenizer(join(folder, "vocab.json"), {
+      vocab: await readJson(join(folder, "vocab.json")),
+      merges: await readText(join(folder, "merges.txt")),
+      added: await json("added_tokens.json"),
+      config,
+      specialTokens,
+    });
   }
   return noTokenizer(
     `${folder} has no tokenizer.json${names.has("tokenizer.model") ? ", only a tokenizer.model" : ""}, so that text cannot be read; give token ids, or make one (in Python: AutoTokenizer.from_pretrained(…).save_pretrained("folder")) and put it beside config.json.`,

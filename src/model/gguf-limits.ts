@@ -1,6 +1,7 @@
 /**
- * The lengths and counts of a GGUF header against the file's size, before the parser makes anything of them: it takes a count at its word, and what it
- * reads behind the file's end are zeros. One pass over the header, which keeps no value but a few short ones.
+ * The lengths and counts of a GGUF header against the file's size, before the parser makes anything of them: it takes a
+ * count at its word, and what it reads behind the file's end are zeros. One pass over the header, which keeps no value
+ * but a few short ones.
  */
 import { GGMLQuantizationType } from "@huggingface/gguf";
 import { closeSync, readSync, realpathSync } from "node:fs";
@@ -42,7 +43,11 @@ class Cursor {
   private window = Buffer.alloc(0);
   private start = 0;
 
-  constructor(private readonly path: string, private readonly fd: number, readonly size: number) {}
+  constructor(
+    private readonly path: string,
+    private readonly fd: number,
+    readonly size: number,
+  ) {}
 
   /** The next `length` bytes, of at most a window; `what` names them where the file ends before. */
   take(length: number, what: string): Buffer {
@@ -70,8 +75,14 @@ class Cursor {
   /** Refuses what needs more bytes than are left. */
   need(bytes: bigint, what: string): void {
     const left = BigInt(this.size - this.at);
-    if (bytes > left) throw new ModelFileError(`${this.path} is cut off or damaged: ${what} needs ${bytes} bytes from byte ${this.at} on, but the file has ${this.size} bytes. Download or copy it again.`);
-    if (BigInt(this.at) + bytes > MAX_HEADER) throw new ModelFileError(`${this.path} is damaged: ${what} goes beyond the ${MAX_HEADER} bytes that a header has at most.`);
+    if (bytes > left)
+      throw new ModelFileError(
+        `${this.path} is cut off or damaged: ${what} needs ${bytes} bytes from byte ${this.at} on, but the file has ${this.size} bytes. Download or copy it again.`,
+      );
+    if (BigInt(this.at) + bytes > MAX_HEADER)
+      throw new ModelFileError(
+        `${this.path} is damaged: ${what} goes beyond the ${MAX_HEADER} bytes that a header has at most.`,
+      );
   }
 }
 
@@ -92,20 +103,30 @@ function walk(path: string, cursor: Cursor, stamp: FileStamp): GgufOutline {
   const { size } = cursor;
   const first = cursor.take(Math.min(size, 24), "its header");
   if (first.toString("latin1").startsWith("version https://git-lfs")) {
-    throw new ModelFileError(`${path} is a Git LFS pointer, not the model: run "git lfs pull" in its folder, or download the file itself.`);
+    throw new ModelFileError(
+      `${path} is a Git LFS pointer, not the model: run "git lfs pull" in its folder, or download the file itself.`,
+    );
   }
-  if (first.length < 4 || first.toString("latin1", 0, 4) !== "GGUF") throw new ModelFileError(`${path} is not a GGUF file: it does not begin with "GGUF".`);
-  if (first.length < 24) throw new ModelFileError(`${path} is cut off: its header ends at byte 24, but the file has ${size} bytes. Download or copy it again.`);
+  if (first.length < 4 || first.toString("latin1", 0, 4) !== "GGUF")
+    throw new ModelFileError(`${path} is not a GGUF file: it does not begin with "GGUF".`);
+  if (first.length < 24)
+    throw new ModelFileError(
+      `${path} is cut off: its header ends at byte 24, but the file has ${size} bytes. Download or copy it again.`,
+    );
   const version = first.readUInt32LE(4);
   // In a big-endian file these bytes are the high ones.
-  if ((version & 0xffff) === 0) throw new ModelFileError(`${path} is a big-endian GGUF file; little-endian ones are supported.`);
-  if (version < 1 || version > 3) throw new ModelFileError(`${path} has version ${version} of GGUF; 1 to 3 are supported.`);
+  if ((version & 0xffff) === 0)
+    throw new ModelFileError(`${path} is a big-endian GGUF file; little-endian ones are supported.`);
+  if (version < 1 || version > 3)
+    throw new ModelFileError(`${path} has version ${version} of GGUF; 1 to 3 are supported.`);
   const wide = version > 1;
-  const count = (what: string): bigint => (wide ? cursor.take(8, what).readBigUInt64LE(0) : BigInt(cursor.take(4, what).readUInt32LE(0)));
+  const count = (what: string): bigint =>
+    wide ? cursor.take(8, what).readBigUInt64LE(0) : BigInt(cursor.take(4, what).readUInt32LE(0));
   const text = (what: string, most?: number): string | undefined => {
     const length = count(what);
     cursor.need(length, what);
-    if (most !== undefined && length > BigInt(most)) throw new ModelFileError(`${path} is damaged: ${what} has ${length} bytes; at most ${most} are allowed.`);
+    if (most !== undefined && length > BigInt(most))
+      throw new ModelFileError(`${path} is damaged: ${what} has ${length} bytes; at most ${most} are allowed.`);
     if (most === undefined && length > BigInt(SHORT)) {
       cursor.skip(Number(length), what);
       return undefined;
@@ -122,7 +143,8 @@ function walk(path: string, cursor: Cursor, stamp: FileStamp): GgufOutline {
       cursor.skip(Number(length) * each, what);
       return;
     }
-    if (type !== TEXT && type !== LIST) throw new ModelFileError(`${path} is damaged: ${what} is a list of the unknown type ${type}.`);
+    if (type !== TEXT && type !== LIST)
+      throw new ModelFileError(`${path} is damaged: ${what} is a list of the unknown type ${type}.`);
     // A text takes its length at least, a list its type too.
     cursor.need(length * BigInt((wide ? 8 : 4) + (type === LIST ? 4 : 0)), what);
     for (let i = 0n; i < length; i++) {
@@ -167,7 +189,8 @@ function walk(path: string, cursor: Cursor, stamp: FileStamp): GgufOutline {
     const name = text("the name of a tensor", MAX_KEY)!;
     const what = `tensor ${quoted(name)}`;
     const axes = cursor.take(4, what).readUInt32LE(0);
-    if (axes > MAX_AXES) throw new ModelFileError(`${path} is damaged: ${what} has ${axes} axes; at most ${MAX_AXES} are allowed.`);
+    if (axes > MAX_AXES)
+      throw new ModelFileError(`${path} is damaged: ${what} has ${axes} axes; at most ${MAX_AXES} are allowed.`);
     let scalars = 1;
     for (let axis = 0; axis < axes; axis++) scalars *= Number(count(what));
     const type = STORED_TYPES.get(GGMLQuantizationType[cursor.take(4, what).readUInt32LE(0)] as WeightType);

@@ -37,22 +37,33 @@ export class GgufMetadata {
   }
 
   strings(key: string, fallback?: string[]): string[] {
-    return this.read(key, fallback, "a list of strings", (value) => (Array.isArray(value) && value.every((item) => typeof item === "string") ? (value as string[]) : undefined));
+    return this.read(key, fallback, "a list of strings", (value) =>
+      Array.isArray(value) && value.every((item) => typeof item === "string") ? (value as string[]) : undefined,
+    );
   }
 
   numbers(key: string, fallback?: number[]): number[] {
-    return this.read(key, fallback, "a list of numbers", (value) => (Array.isArray(value) && value.every((item) => typeof item === "number") ? (value as number[]) : undefined));
+    return this.read(key, fallback, "a list of numbers", (value) =>
+      Array.isArray(value) && value.every((item) => typeof item === "number") ? (value as number[]) : undefined,
+    );
   }
 
-  private read<T>(key: string, fallback: T | undefined, expected: string, convert: (value: unknown) => T | undefined): T {
+  private read<T>(
+    key: string,
+    fallback: T | undefined,
+    expected: string,
+    convert: (value: unknown) => T | undefined,
+  ): T {
     const value = this.raw(key);
     const name = key.replace("{}", () => this.architecture ?? "");
     if (value === undefined) {
-      if (fallback === undefined) throw new ModelFileError(`${this.origin} has no metadata key "${name}"; ${expected} is needed.`);
+      if (fallback === undefined)
+        throw new ModelFileError(`${this.origin} has no metadata key "${name}"; ${expected} is needed.`);
       return fallback;
     }
     const converted = convert(value);
-    if (converted === undefined) throw new ModelFileError(`${this.origin}: metadata key "${name}" must be ${expected}.`);
+    if (converted === undefined)
+      throw new ModelFileError(`${this.origin}: metadata key "${name}" must be ${expected}.`);
     return converted;
   }
 }

@@ -56,7 +56,10 @@ export class ScoredPairs {
     }
     for (const byte of Buffer.from(text, "utf8")) {
       const name = byte.toString(16).toUpperCase().padStart(2, "0");
-      const found = this.ids.get(`<0x${name}>`) ?? (byte < 0x80 ? this.ids.get(String.fromCharCode(byte)) : undefined) ?? this.unknown;
+      const found =
+        this.ids.get(`<0x${name}>`) ??
+        (byte < 0x80 ? this.ids.get(String.fromCharCode(byte)) : undefined) ??
+        this.unknown;
       if (found !== undefined) ids.push(found);
     }
   }
@@ -82,9 +85,10 @@ function pop(heap: Pair[]): Pair | undefined {
   const last = heap.pop();
   if (last === undefined || heap.length === 0) return top;
   heap[0] = last;
-  for (let i = 0; ; ) {
+  for (let i = 0; ;) {
     let best = i;
-    for (const child of [2 * i + 1, 2 * i + 2]) if (child < heap.length && before(heap[child], heap[best])) best = child;
+    for (const child of [2 * i + 1, 2 * i + 2])
+      if (child < heap.length && before(heap[child], heap[best])) best = child;
     if (best === i) return top;
     [heap[i], heap[best]] = [heap[best], heap[i]];
     i = best;

@@ -1,6 +1,6 @@
 /**
- * The texts of a GGUF file's header as the bytes they are: `@huggingface/gguf` drops a U+FEFF that a text begins with and turns bytes that are no
- * UTF-8 into U+FFFD, so that different tokens become equal.
+ * The texts of a GGUF file's header as the bytes they are: `@huggingface/gguf` drops a U+FEFF that a text begins with
+ * and turns bytes that are no UTF-8 into U+FFFD, so that different tokens become equal.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
@@ -9,13 +9,16 @@ const STRING = 8;
 const LIST = 9;
 const CHUNK = 2 ** 20;
 
-/** UTF-8 as text, nothing dropped. A byte that is no UTF-8 becomes a half of a surrogate pair (U+DC80 to U+DCFF), which no text has otherwise. */
+/**
+ * UTF-8 as text, nothing dropped. A byte that is no UTF-8 becomes a half of a surrogate pair (U+DC80 to U+DCFF), which
+ * no text has otherwise.
+ */
 export function exactText(bytes: Uint8Array): string {
   try {
     return STRICT.decode(bytes);
   } catch {
     let text = "";
-    for (let i = 0; i < bytes.length; ) {
+    for (let i = 0; i < bytes.length;) {
       const lead = bytes[i];
       const length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
       let character: string | undefined;
@@ -33,7 +36,10 @@ export function exactText(bytes: Uint8Array): string {
 
 const STRICT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The texts, and lists of texts, among the key-value pairs of a little-endian GGUF file of version 2 or 3. Throws a plain error where the header is cut off. */
+/**
+ * The texts, and lists of texts, among the key-value pairs of a little-endian GGUF file of version 2 or 3. Throws a
+ * plain error where the header is cut off.
+ */
 export function exactStrings(file: string): Record<string, string | string[]> {
   const reader = new Reader(file);
   try {
@@ -120,7 +126,8 @@ class Reader {
   }
 
   #check(bytes: number): void {
-    if (this.#at + bytes > this.#size) throw new Error(`it needs ${this.#at + bytes} bytes, but the file has ${this.#size}`);
+    if (this.#at + bytes > this.#size)
+      throw new Error(`it needs ${this.#at + bytes} bytes, but the file has ${this.#size}`);
   }
 
   #take(bytes: number): { readonly buffer: Buffer; readonly at: number } {

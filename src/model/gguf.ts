@@ -22,18 +22,32 @@ export interface GgufFile {
  * Reads the header of a GGUF file. `check` sees the metadata before the tensors are looked at, so that what cannot be
  * served is refused by its own name first. Rejects with a `ModelFileError`.
  */
-export async function readGguf(path: string, check: (metadata: GgufMetadata) => void = () => undefined): Promise<GgufFile> {
+export async function readGguf(
+  path: string,
+  check: (metadata: GgufMetadata) => void = () => undefined,
+): Promise<GgufFile> {
   const { size, stamp, end } = outlineOfGguf(path);
   const file = realpathSync(path);
   const parsed = await gguf(file, { allowLocalFile: true }).catch((error: unknown) => {
-    throw new ModelFileError(`${path} is cut off or damaged inside its header: ${error instanceof Error ? error.message : String(error)}.`);
+    throw new ModelFileError(
+      `${path} is cut off or damaged inside its header: ${error instanceof Error ? error.message : String(error)}.`,
+    );
   });
   // The parser cuts or pads what does not lie in the piece that it has read.
-  if (parsed.tensorInfoByteRange[1] !== end) throw new ModelFileError(`${path} is damaged: its header ends at byte ${end}, but reads as one that ends at ${parsed.tensorInfoByteRange[1]}.`);
-  if (!parsed.littleEndian) throw new ModelFileError(`${path} is a big-endian GGUF file; little-endian ones are supported.`);
-  const metadata = new GgufMetadata(path, { ...(parsed.metadata as unknown as Record<string, unknown>), ...stringsOf(file, path) });
+  if (parsed.tensorInfoByteRange[1] !== end)
+    throw new ModelFileError(
+      `${path} is damaged: its header ends at byte ${end}, but reads as one that ends at ${parsed.tensorInfoByteRange[1]}.`,
+    );
+  if (!parsed.littleEndian)
+    throw new ModelFileError(`${path} is a big-endian GGUF file; little-endian ones are supported.`);
+  const metadata = new GgufMetadata(path, {
+    ...(parsed.metadata as unknown as Record<string, unknown>),
+    ...stringsOf(file, path),
+  });
   if (metadata.number("split.count", 1) > 1) {
-    throw new ModelFileError(`${path} is part of a model that is split into ${metadata.number("split.count")} files; merge them first with llama.cpp's "llama-gguf-split --merge".`);
+    throw new ModelFileError(
+      `${path} is part of a model that is split into ${metadata.number("split.count")} files; merge them first with llama.cpp's "llama-gguf-split --merge".`,
+    );
   }
   check(metadata);
 
@@ -53,19 +67,25 @@ export async function readGguf(path: string, check: (metadata: GgufMetadata) => 
     const dims = shape.map(Number).reverse();
     const scalars = dims.reduce((product, dim) => product * dim, 1);
     if ((dims[dims.length - 1] ?? 1) % stored.block !== 0) {
-      throw new ModelFileError(`${path} is damaged: rows of tensor "${name}" of shape [${dims.join(", ")}] are not made of whole ${type} blocks of ${stored.block}.`);
+      throw new ModelFileError(
+        `${path} is damaged: rows of tensor "${name}" of shape [${dims.join(", ")}] are not made of whole ${type} blocks of ${stored.block}.`,
+      );
     }
     const byteLength = (scalars / stored.block) * stored.bytes;
     const start = Number(parsed.tensorDataOffset + offset);
-    if (!(start >= end)) throw new ModelFileError(`${path} is damaged: tensor "${name}" begins at byte ${start}, inside the header.`);
+    if (!(start >= end))
+      throw new ModelFileError(`${path} is damaged: tensor "${name}" begins at byte ${start}, inside the header.`);
     if (!(start + byteLength <= size)) throw cutOff(path, `tensor "${name}"`, start + byteLength, size);
     if (byteLength > 0) longestAxis = Math.max(longestAxis, ...dims);
     entries.push({ name, type: type as WeightType, dims, file, offset: start, byteLength, stamp });
   }
   if (unserved.size > 0) {
-    // Unlike in safetensors files every tensor here is a weight: better refused at once than at the layer that needs it.
+    // Unlike in safetensors files every tensor here is a weight: better refused at once than at the layer that needs
+    // it.
     const [[name, type]] = unserved;
-    throw new ModelFileError(`${path}: tensor "${name}" is stored as ${type}, which is not supported; ${list(STORED_TYPES.keys())} are.`);
+    throw new ModelFileError(
+      `${path}: tensor "${name}" is stored as ${type}, which is not supported; ${list(STORED_TYPES.keys())} are.`,
+    );
   }
   return { metadata, listing: { entries, unserved, longestAxis } };
 }
@@ -75,7 +95,9 @@ function stringsOf(file: string, path: string): Record<string, string | string[]
   try {
     return exactStrings(file);
   } catch (error) {
-    throw new ModelFileError(`${path} is cut off or damaged inside its header: ${error instanceof Error ? error.message : String(error)}.`);
+    throw new ModelFileError(
+      `${path} is cut off or damaged inside its header: ${error instanceof Error ? error.message : String(error)}.`,
+    );
   }
 }
 
@@ -85,5 +107,7 @@ export function ggufName(path: string, metadata: GgufMetadata): string {
 }
 
 function cutOff(path: string, what: string, end: number, size: number): ModelFileError {
-  return new ModelFileError(`${path} is cut off: ${what} ends at byte ${end}, but the file has ${size} bytes. Download or copy it again.`);
+  return new ModelFileError(
+    `${path} is cut off: ${what} ends at byte ${end}, but the file has ${size} bytes. Download or copy it again.`,
+  );
 }

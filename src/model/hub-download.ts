@@ -1,4 +1,6 @@
-/** One blob of a hub repository: fetched, resumed where the connection was cut, checked, and put in place in one step. */
+/**
+ * One blob of a hub repository: fetched, resumed where the connection was cut, checked, and put in place in one step.
+ */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { lstat, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
@@ -6,7 +8,17 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
 import { ModelFileError } from "./errors";
-import { ServerTrouble, Stalled, Unavailable, isWebPage, pause, reasonOf, retryAfter, webPage, type HubRequests } from "./hub-requests";
+import {
+  ServerTrouble,
+  Stalled,
+  Unavailable,
+  isWebPage,
+  pause,
+  reasonOf,
+  retryAfter,
+  webPage,
+  type HubRequests,
+} from "./hub-requests";
 
 export interface RepositoryFile {
   /** Path in the repository. */
@@ -32,8 +44,9 @@ const FRUITLESS = 5;
 const FRUIT = 1024;
 
 /**
- * Downloads a blob to `target`. While it comes it lies beside it as `ETAG.PID-N.incomplete`; what an earlier attempt of a process
- * that has ended left there is taken over by renaming, which only one process can do, and goes on where it ended.
+ * Downloads a blob to `target`. While it comes it lies beside it as `ETAG.PID-N.incomplete`; what an earlier attempt of
+ * a process that has ended left there is taken over by renaming, which only one process can do, and goes on where it
+ * ended.
  */
 export async function downloadBlob(blob: RepositoryFile, target: string, options: BlobOptions): Promise<void> {
   const part = temporary(target);
@@ -45,7 +58,8 @@ export async function downloadBlob(blob: RepositoryFile, target: string, options
       if (sum === blob.etag) break;
       await rm(part, { force: true });
       options.onBytes(-blob.size);
-      // The remains of an earlier attempt may have been another file's; what came in one piece from the hub is what it is.
+      // The remains of an earlier attempt may have been another file's; what came in one piece from the hub is what it
+      // is.
       if (!resumed) {
         throw new Unavailable(
           "what it sends is not the file",
@@ -57,7 +71,10 @@ export async function downloadBlob(blob: RepositoryFile, target: string, options
     await rename(part, target);
   } catch (error) {
     // What is there already is kept for the next attempt, under the name that every tool looks for.
-    const size = await stat(part).then((info) => info.size, () => 0);
+    const size = await stat(part).then(
+      (info) => info.size,
+      () => 0,
+    );
     await (size === 0 ? rm(part, { force: true }) : rename(part, `${target}.incomplete`)).catch(() => undefined);
     options.signal?.throwIfAborted();
     throw diskTrouble(error, dirname(target), `"${blob.path}" has ${Math.ceil(blob.size / 1e6)} MB`) ?? error;
@@ -70,10 +87,16 @@ export async function downloadBlob(blob: RepositoryFile, target: string, options
 const shared = globalThis as { [key: symbol]: unknown };
 const KEY = Symbol.for("lm-transparency.downloads");
 const PER_THREAD = 1_000_000;
-const current = (shared[KEY] ??= { serial: threadId * PER_THREAD, working: new Set<string>() }) as { serial: number; readonly working: Set<string> };
+const current = (shared[KEY] ??= { serial: threadId * PER_THREAD, working: new Set<string>() }) as {
+  serial: number;
+  readonly working: Set<string>;
+};
 const { working } = current;
 
-/** A name beside `target` for what will become it, known as ours as long as this process lives. Give it back by `finished`. */
+/**
+ * A name beside `target` for what will become it, known as ours as long as this process lives. Give it back by
+ * `finished`.
+ */
 export function temporary(target: string): string {
   const path = `${target}.${process.pid}-${++current.serial}.incomplete`;
   working.add(path);
@@ -87,7 +110,10 @@ export function finished(part: string): void {
 /** Longest time without a byte in a download that goes on. */
 const ABANDONED_MS = 3_600_000;
 
-/** Makes a folder and those above it. Node's own `recursive` never comes back where one cannot be made for want of another (below /proc). */
+/**
+ * Makes a folder and those above it. Node's own `recursive` never comes back where one cannot be made for want of
+ * another (below /proc).
+ */
 export async function makeFolder(folder: string): Promise<void> {
   const info = await stat(folder).catch(() => undefined);
   if (info?.isDirectory()) return;
@@ -95,14 +121,24 @@ export async function makeFolder(folder: string): Promise<void> {
   if (info === undefined && parent !== folder) await makeFolder(parent);
   await mkdir(folder).catch(async (error: NodeJS.ErrnoException) => {
     // Another process was quicker.
-    if (error.code !== "EEXIST" || !(await stat(folder).then((now) => now.isDirectory(), () => false))) throw error;
+    if (
+      error.code !== "EEXIST" ||
+      !(await stat(folder).then(
+        (now) => now.isDirectory(),
+        () => false,
+      ))
+    )
+      throw error;
   });
 }
 
 /** Who writes to a part, from its name. */
 const OWNER = /^(.+)\.(\d+)-(\d+)\.incomplete$/;
 
-/** Whether somebody may still write to a part. Where processes are numbered anew (containers), our own number may be an earlier one's. */
+/**
+ * Whether somebody may still write to a part. Where processes are numbered anew (containers), our own number may be an
+ * earlier one's.
+ */
 function inUse(path: string, modified: number): boolean {
   const [, , pid, serial] = OWNER.exec(path) ?? [];
   if (pid === undefined) return false;
@@ -117,7 +153,8 @@ export async function removeRemains(folder: string, minAge: number): Promise<voi
     if (!OWNER.test(name)) continue;
     const path = join(folder, name);
     const info = await lstat(path).catch(() => undefined);
-    if (info === undefined || !info.isFile() || Date.now() - info.mtimeMs < minAge || inUse(path, info.mtimeMs)) continue;
+    if (info === undefined || !info.isFile() || Date.now() - info.mtimeMs < minAge || inUse(path, info.mtimeMs))
+      continue;
     await rm(path, { force: true }).catch(() => undefined);
   }
 }
@@ -125,7 +162,9 @@ export async function removeRemains(folder: string, minAge: number): Promise<voi
 /** Takes over the largest remains of a download that nobody works on. Returns whether there were any. */
 async function takeOver(target: string, part: string): Promise<boolean> {
   const prefix = `${basename(target)}.`;
-  const names = (await readdir(dirname(target)).catch(() => [])).filter((name) => name.startsWith(prefix) && name.endsWith(".incomplete"));
+  const names = (await readdir(dirname(target)).catch(() => [])).filter(
+    (name) => name.startsWith(prefix) && name.endsWith(".incomplete"),
+  );
   const candidates: { path: string; size: number }[] = [];
   for (const name of names) {
     const path = join(dirname(target), name);
@@ -138,7 +177,11 @@ async function takeOver(target: string, part: string): Promise<boolean> {
   let taken = false;
   for (const { path } of candidates) {
     if (taken) await rm(path, { force: true });
-    else taken = await rename(path, part).then(() => true, () => false);
+    else
+      taken = await rename(path, part).then(
+        () => true,
+        () => false,
+      );
   }
   return taken;
 }
@@ -182,7 +225,8 @@ async function fill(blob: RepositoryFile, part: string, options: BlobOptions): P
             reason = `it refuses every range of "${blob.path}"`;
             return;
           }
-          if (response.status >= 500 && retryAfter(response) === undefined) throw new ServerTrouble(`status ${response.status}`);
+          if (response.status >= 500 && retryAfter(response) === undefined)
+            throw new ServerTrouble(`status ${response.status}`);
           if (!response.ok) throw new Refused(options.refuse(response));
           let skip = have - startOf(response, blob, have, requests.hub);
           for await (const chunk of body()) {
@@ -215,16 +259,25 @@ async function fill(blob: RepositoryFile, part: string, options: BlobOptions): P
   }
 }
 
-/** The place in the file where an answer begins. Throws where it cannot be that file at all: what is there already is not given up for it. */
+/**
+ * The place in the file where an answer begins. Throws where it cannot be that file at all: what is there already is
+ * not given up for it.
+ */
 function startOf(response: Response, blob: RepositoryFile, have: number, hub: string): number {
   const { headers, status } = response;
-  const [, first, total] = (status === 206 ? /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "") : null) ?? [];
+  const [, first, total] =
+    (status === 206 ? /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "") : null) ?? [];
   const start = status !== 206 ? 0 : Number(first ?? have);
   if (start > have) throw new Error("it leaves out a part of the file");
   const identity = /^(|identity)$/i.test(headers.get("content-encoding") ?? "");
   const length = headers.get("content-length");
   // An answer without a length ends where it ends.
-  const whole = total !== undefined && total !== "*" ? Number(total) : length !== null && identity ? start + Number(length) : undefined;
+  const whole =
+    total !== undefined && total !== "*"
+      ? Number(total)
+      : length !== null && identity
+        ? start + Number(length)
+        : undefined;
   if (whole === blob.size || (whole === undefined && !isWebPage(response))) return start;
   if (isWebPage(response)) throw webPage(hub, response, blob.path);
   throw new Unavailable(
@@ -246,9 +299,16 @@ async function write(act: () => Promise<void>): Promise<void> {
   });
 }
 
-/** The sentence for a cache that cannot be written; undefined for errors that are none of the file system. `size`: what was to be written. */
+/**
+ * The sentence for a cache that cannot be written; undefined for errors that are none of the file system. `size`: what
+ * was to be written.
+ */
 export function diskTrouble(error: unknown, folder: string, size?: string): Error | undefined {
-  const { code, syscall, path } = error as { readonly code?: string; readonly syscall?: string; readonly path?: string };
+  const { code, syscall, path } = error as {
+    readonly code?: string;
+    readonly syscall?: string;
+    readonly path?: string;
+  };
   if (code === undefined || syscall === undefined || /^(connect|getaddrinfo)$/.test(syscall)) return undefined;
   const sentence = ((): string => {
     switch (code) {

@@ -1,7 +1,13 @@
-/** What names a model on the hub: `org/name`, addresses pasted from a browser, `org/name:Q4_K_M`; and which names may become paths. */
+/**
+ * What names a model on the hub: `org/name`, addresses pasted from a browser, `org/name:Q4_K_M`; and which names may
+ * become paths.
+ */
 import { ModelFileError, list } from "./errors";
 
-/** What a source names on the hub: `id`, `id@revision`, `id:quantisation`, `org/name/file.gguf`, `org/name/file.gguf@revision`. */
+/**
+ * What a source names on the hub: `id`, `id@revision`, `id:quantisation`, `org/name/file.gguf`,
+ * `org/name/file.gguf@revision`.
+ */
 export interface HubName {
   readonly id: string;
   readonly revision?: string;
@@ -11,13 +17,14 @@ export interface HubName {
   readonly quantisation?: string;
 }
 
-const NAME = /^([\w][\w.-]*(?:\/[\w][\w.-]*)?)((?:\/[\w.-]+)*\/[\w.-]+\.gguf)?(?::([\w][\w.-]*))?(?:@([\w][\w./+-]*))?$/;
+const NAME =
+  /^([\w][\w.-]*(?:\/[\w][\w.-]*)?)((?:\/[\w.-]+)*\/[\w.-]+\.gguf)?(?::([\w][\w.-]*))?(?:@([\w][\w./+-]*))?$/;
 /** Beside HF_ENDPOINT's: what is pasted from the hub's own pages is asked for at the endpoint. */
 const HOSTS: readonly string[] = ["huggingface.co", "www.huggingface.co", "hf.co", "www.hf.co"];
 
 /**
- * Reads a source as a name on the hub; undefined where it cannot be one (paths, blanks, more than two parts). An address
- * that is on the hub, but names no model that can be opened, throws a `ModelFileError` that says what would.
+ * Reads a source as a name on the hub; undefined where it cannot be one (paths, blanks, more than two parts). An
+ * address that is on the hub, but names no model that can be opened, throws a `ModelFileError` that says what would.
  */
 export function parseHubName(source: string, endpoint = "https://huggingface.co"): HubName | undefined {
   const text = source.trim();
@@ -32,21 +39,35 @@ function plainName(text: string): HubName | undefined {
   const [, id, path, tag, revision] = match;
   const file = path?.slice(1) ?? (tag !== undefined && /\.gguf$/i.test(tag) ? tag : undefined);
   if (!isRepository(id) || (path !== undefined && tag !== undefined)) return undefined;
-  if ((file !== undefined && unsafePath(file) !== undefined) || (revision !== undefined && unsafeRevision(revision) !== undefined)) return undefined;
+  if (
+    (file !== undefined && unsafePath(file) !== undefined) ||
+    (revision !== undefined && unsafeRevision(revision) !== undefined)
+  )
+    return undefined;
   // Ollama's word for "whatever you have".
   const quantisation = file === undefined && tag?.toLowerCase() !== "latest" ? tag : undefined;
   return { id, ...(revision && { revision }), ...(file && { file }), ...(quantisation && { quantisation }) };
 }
 
 function isRepository(id: string): boolean {
-  return /^[\w][\w.-]*(?:\/[\w][\w.-]*)?$/.test(id) && !/\.(gguf|safetensors|json|bin)$/.test(id) && !id.includes("..") && id.length <= 96 && id.split("/").every((part) => !isReserved(part));
+  return (
+    /^[\w][\w.-]*(?:\/[\w][\w.-]*)?$/.test(id) &&
+    !/\.(gguf|safetensors|json|bin)$/.test(id) &&
+    !id.includes("..") &&
+    id.length <= 96 &&
+    id.split("/").every((part) => !isReserved(part))
+  );
 }
 
 /** An address, also where the scheme was left out. */
 function asAddress(text: string, endpoint: string): URL | undefined {
   const own = hostOf(endpoint);
   const bare = text.split("/")[0].toLowerCase();
-  const spelled = /^https?:\/\//i.test(text) ? text : text.includes("/") && (HOSTS.includes(bare) || bare === own) ? `https://${text}` : undefined;
+  const spelled = /^https?:\/\//i.test(text)
+    ? text
+    : text.includes("/") && (HOSTS.includes(bare) || bare === own)
+      ? `https://${text}`
+      : undefined;
   if (/^hf:\/\//i.test(text)) return asAddress(`https://huggingface.co/${text.slice(5)}`, endpoint);
   if (spelled === undefined || !URL.canParse(spelled)) return undefined;
   return new URL(spelled);
@@ -57,33 +78,63 @@ function hostOf(address: string): string | undefined {
 }
 
 /** First parts of the hub's addresses that are no accounts. */
-const PLACES: Readonly<Record<string, string>> = { datasets: "a data set", spaces: "a space", buckets: "a bucket", collections: "a collection", papers: "a paper", docs: "a page of the documentation", blog: "a page of the blog", models: "a list of models", tasks: "a list of models", settings: "a page of your account" };
+const PLACES: Readonly<Record<string, string>> = {
+  datasets: "a data set",
+  spaces: "a space",
+  buckets: "a bucket",
+  collections: "a collection",
+  papers: "a paper",
+  docs: "a page of the documentation",
+  blog: "a page of the blog",
+  models: "a list of models",
+  tasks: "a list of models",
+  settings: "a page of your account",
+};
 /** What follows a model's name in addresses of its pages. */
-const VIEWS: ReadonlySet<string> = new Set(["tree", "blob", "resolve", "raw", "commit", "commits", "blame", "edit", "discussions"]);
+const VIEWS: ReadonlySet<string> = new Set([
+  "tree",
+  "blob",
+  "resolve",
+  "raw",
+  "commit",
+  "commits",
+  "blame",
+  "edit",
+  "discussions",
+]);
 
 function addressName(text: string, url: URL, endpoint: string): HubName {
   const refuse = (what: string): ModelFileError => new ModelFileError(`"${shown(text)}" ${what}`);
   const own = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   if (!HOSTS.includes(url.host) && url.host !== own?.host) {
-    throw refuse(`is not at ${endpoint}: give the model's name (org/name), or set HF_ENDPOINT to ${url.protocol}//${url.host} if that is a hub.`);
+    throw refuse(
+      `is not at ${endpoint}: give the model's name (org/name), or set HF_ENDPOINT to ${url.protocol}//${url.host} if that is a hub.`,
+    );
   }
   const prefix = url.host === own?.host ? own.pathname.replace(/\/+$/, "") : "";
   const path = url.pathname.startsWith(`${prefix}/`) ? url.pathname.slice(prefix.length) : url.pathname;
   let parts: string[];
   try {
-    parts = path.split("/").filter((part) => part !== "").map(decodeURIComponent);
+    parts = path
+      .split("/")
+      .filter((part) => part !== "")
+      .map(decodeURIComponent);
   } catch {
-    throw refuse("has a % that is no part of an escaped character; copy the address again, or give the model's name (org/name).");
+    throw refuse(
+      "has a % that is no part of an escaped character; copy the address again, or give the model's name (org/name).",
+    );
   }
   if (parts[0] === "api" && parts[1] === "models") parts.splice(0, 2);
   if (parts.length === 0) throw refuse("names no model; an address such as https://huggingface.co/org/name does.");
-  if (Object.hasOwn(PLACES, parts[0])) throw refuse(`is ${PLACES[parts[0]]}, not a model; an address such as https://huggingface.co/org/name is one.`);
+  if (Object.hasOwn(PLACES, parts[0]))
+    throw refuse(`is ${PLACES[parts[0]]}, not a model; an address such as https://huggingface.co/org/name is one.`);
 
   // gpt2 and its like have no account before their name.
   const own1 = parts.length === 1 || (VIEWS.has(parts[1]) && parts.length > 2);
   const [head, tail] = own1 ? [parts.slice(0, 1), parts.slice(1)] : [parts.slice(0, 2), parts.slice(2)];
   const name = plainName(head.join("/"));
-  if (name === undefined || name.file !== undefined) throw refuse("names no model; an address such as https://huggingface.co/org/name does.");
+  if (name === undefined || name.file !== undefined)
+    throw refuse("names no model; an address such as https://huggingface.co/org/name does.");
   const [view, ...rest] = tail;
   if (view === undefined) {
     const chosen = url.searchParams.get("show_file_info");
@@ -103,10 +154,20 @@ function addressName(text: string, url: URL, endpoint: string): HubName {
   const whole: HubName = revision === "main" ? name : { ...name, revision };
   if (file === "") return whole;
   if (/\.gguf$/i.test(file)) return withFile(whole, file, refuse);
-  if (view === "tree") throw refuse(`names a folder inside of "${name.id}"; models are opened as a whole ("${name.id}") or by one GGUF file ("${name.id}/${shown(file)}/FILE.gguf").`);
+  if (view === "tree")
+    throw refuse(
+      `names a folder inside of "${name.id}"; models are opened as a whole ("${name.id}") or by one GGUF file ("${name.id}/${shown(file)}/FILE.gguf").`,
+    );
   // Parts of a model in the hub's layout stand for the whole.
-  if (/^(README\.md|config\.json|generation_config\.json|tokenizer[\w.]*|special_tokens_map\.json|vocab\.json|merges\.txt|model\.safetensors|model\.safetensors\.index\.json|model-\d{5}-of-\d{5}\.safetensors)$/.test(file)) return whole;
-  throw refuse(`names one file of "${name.id}"; a GGUF file can be opened by itself, other models as a whole: "${name.id}${revision === "main" ? "" : `@${shown(revision)}`}".`);
+  if (
+    /^(README\.md|config\.json|generation_config\.json|tokenizer[\w.]*|special_tokens_map\.json|vocab\.json|merges\.txt|model\.safetensors|model\.safetensors\.index\.json|model-\d{5}-of-\d{5}\.safetensors)$/.test(
+      file,
+    )
+  )
+    return whole;
+  throw refuse(
+    `names one file of "${name.id}"; a GGUF file can be opened by itself, other models as a whole: "${name.id}${revision === "main" ? "" : `@${shown(revision)}`}".`,
+  );
 }
 
 function withFile(name: HubName, file: string, refuse: (what: string) => ModelFileError): HubName {
@@ -120,12 +181,22 @@ function isReserved(part: string): boolean {
   return /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\.|$)/i.test(part);
 }
 
-/** True for names that lead out of a folder on some system: climbing, absolute, with a drive, cut by a NUL. Decent repositories have none. */
+/**
+ * True for names that lead out of a folder on some system: climbing, absolute, with a drive, cut by a NUL. Decent
+ * repositories have none.
+ */
 export function climbs(path: string): boolean {
-  return /[\0-\x1f\x7f]/.test(path) || /^([/\\]|[A-Za-z]:)/.test(path) || path.split(/[/\\]/).some((part) => /^\.\.[. ]*$/.test(part));
+  return (
+    /[\0-\x1f\x7f]/.test(path) ||
+    /^([/\\]|[A-Za-z]:)/.test(path) ||
+    path.split(/[/\\]/).some((part) => /^\.\.[. ]*$/.test(part))
+  );
 }
 
-/** Why a path of a repository is not written to a disk; undefined where it may be. The same on every system, because caches travel. */
+/**
+ * Why a path of a repository is not written to a disk; undefined where it may be. The same on every system, because
+ * caches travel.
+ */
 export function unsafePath(path: string): string | undefined {
   if (climbs(path)) return "leads out of its folder";
   if (path.length > 1000 || path.split("/").some((part) => Buffer.byteLength(part) > 200)) return "is too long";
@@ -140,45 +211,83 @@ export function unsafePath(path: string): string | undefined {
 
 /** Why a revision is none: git's rules, and those of paths, because it is the name of a file in refs/. */
 export function unsafeRevision(revision: string): string | undefined {
-  if (revision.includes("..") || /@\{|[~^[]/.test(revision) || revision.split("/").some((part) => part.startsWith(".") || part.endsWith(".lock"))) return "has what no branch, tag or commit can have in its name";
+  if (
+    revision.includes("..") ||
+    /@\{|[~^[]/.test(revision) ||
+    revision.split("/").some((part) => part.startsWith(".") || part.endsWith(".lock"))
+  )
+    return "has what no branch, tag or commit can have in its name";
   return unsafePath(revision);
 }
 
 /** A text of a server or a user as it may stand in a sentence: one line, not too long. */
 export function shown(text: string, length = 200): string {
-  const line = text.replace(/[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const line = text.replace(
+    /[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
   return line.length > length ? `${line.slice(0, length)}…` : line;
 }
 
-/** The quantisation that a GGUF file has in its name (`model-Q4_K_M.gguf`, `model.IQ2_XXS.gguf`, `model-UD-Q4_K_XL.gguf`), in upper case. */
+/**
+ * The quantisation that a GGUF file has in its name (`model-Q4_K_M.gguf`, `model.IQ2_XXS.gguf`,
+ * `model-UD-Q4_K_XL.gguf`), in upper case.
+ */
 export function quantisationOf(path: string): string | undefined {
   const stem = (path.split("/").pop() ?? "").replace(/\.gguf$/i, "").replace(/-\d{5}-of-\d{5}$/, "");
-  const found = [...stem.matchAll(/(?<=^|[-._])((?:UD-)?I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|BF16|FP?16|FP?32|MXFP4(?:_MOE)?)(?=$|[-._])/gi)].pop()?.[1].toUpperCase();
+  const found = [
+    ...stem.matchAll(/(?<=^|[-._])((?:UD-)?I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|BF16|FP?16|FP?32|MXFP4(?:_MOE)?)(?=$|[-._])/gi),
+  ]
+    .pop()?.[1]
+    .toUpperCase();
   return found?.replace(/^FP/, "F");
 }
 
 /**
- * The GGUF file of a quantisation among a repository's files. Projectors of images are no models; files of a model that is split
- * into several cannot be opened. Throws a `ModelFileError` with what there is instead.
+ * The GGUF file of a quantisation among a repository's files. Projectors of images are no models; files of a model that
+ * is split into several cannot be opened. Throws a `ModelFileError` with what there is instead.
  */
 export function chooseQuantisation(id: string, quantisation: string, paths: Iterable<string>): string {
-  const all = [...paths].filter((path) => /\.gguf$/i.test(path) && !/(^|\/)(mmproj|imatrix)|(^|[-._])(mmproj|imatrix)[-._]/i.test(path)).sort();
-  if (all.length === 0) throw new ModelFileError(`"${id}" has no GGUF files, so that the quantisation "${quantisation}" cannot be chosen; leave it out to open what it has.`);
+  const all = [...paths]
+    .filter((path) => /\.gguf$/i.test(path) && !/(^|\/)(mmproj|imatrix)|(^|[-._])(mmproj|imatrix)[-._]/i.test(path))
+    .sort();
+  if (all.length === 0)
+    throw new ModelFileError(
+      `"${id}" has no GGUF files, so that the quantisation "${quantisation}" cannot be chosen; leave it out to open what it has.`,
+    );
   const isPart = (path: string): boolean => /-\d{5}-of-\d{5}\.gguf$/i.test(path);
   const asked = quantisation.toUpperCase().replace(/^FP(?=\d)/, "F");
   const named = all.filter((path) => quantisationOf(path) === asked);
-  // UD- tells how the bits were spread, not which they are; a tag may also be a piece of the name that is no known quantisation.
+  // UD- tells how the bits were spread, not which they are; a tag may also be a piece of the name that is no known
+  // quantisation.
   const near = named.length > 0 ? named : all.filter((path) => quantisationOf(path)?.replace(/^UD-/, "") === asked);
-  const found = near.length > 0 ? near : all.filter((path) => path.toUpperCase().replace(/\.GGUF$/, "").split(/[/.-]/).includes(asked));
+  const found =
+    near.length > 0
+      ? near
+      : all.filter((path) =>
+          path
+            .toUpperCase()
+            .replace(/\.GGUF$/, "")
+            .split(/[/.-]/)
+            .includes(asked),
+        );
   const whole = found.filter((path) => !isPart(path));
   if (whole.length === 1) return whole[0];
   // The same file may lie in the root and in a folder for one tool or another.
   const root = whole.filter((path) => !path.includes("/"));
   if (root.length === 1) return root[0];
-  if (whole.length > 1) throw new ModelFileError(`"${id}" has ${whole.length} GGUF files with the quantisation "${quantisation}": name one of ${several(whole, "or")}, as "${id}/${whole[0]}".`);
-  if (found.length > 0) throw new ModelFileError(`The quantisation "${quantisation}" of "${id}" is split into ${found.length} files; merge them first with llama.cpp's "llama-gguf-split --merge"${elsewhere(all.filter((path) => !isPart(path)))}.`);
+  if (whole.length > 1)
+    throw new ModelFileError(
+      `"${id}" has ${whole.length} GGUF files with the quantisation "${quantisation}": name one of ${several(whole, "or")}, as "${id}/${whole[0]}".`,
+    );
+  if (found.length > 0)
+    throw new ModelFileError(
+      `The quantisation "${quantisation}" of "${id}" is split into ${found.length} files; merge them first with llama.cpp's "llama-gguf-split --merge"${elsewhere(all.filter((path) => !isPart(path)))}.`,
+    );
   const there = kinds(all.filter((path) => !isPart(path)));
-  throw new ModelFileError(`"${id}" has no GGUF file with the quantisation "${quantisation}"; ${there.length > 0 ? `it has ${several(there, "and")}` : `its GGUF files are ${several(all, "and")}`}.`);
+  throw new ModelFileError(
+    `"${id}" has no GGUF file with the quantisation "${quantisation}"; ${there.length > 0 ? `it has ${several(there, "and")}` : `its GGUF files are ${several(all, "and")}`}.`,
+  );
 }
 
 function kinds(paths: readonly string[]): string[] {
@@ -193,5 +302,10 @@ function elsewhere(whole: readonly string[]): string {
 /** A list that stays short enough for a sentence. */
 export function several(names: readonly string[], word: "and" | "or"): string {
   const most = 30;
-  return list(names.length <= most ? names.map((name) => shown(name)) : [...names.slice(0, most).map((name) => shown(name)), `${names.length - most} more`], word);
+  return list(
+    names.length <= most
+      ? names.map((name) => shown(name))
+      : [...names.slice(0, most).map((name) => shown(name)), `${names.length - most} more`],
+    word,
+  );
 }

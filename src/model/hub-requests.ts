@@ -1,6 +1,6 @@
 /**
- * Requests to the hub: the token for it alone, redirects that are looked at, limits on silence and on size, and answers that are
- * checked before anything is made of them.
+ * Requests to the hub: the token for it alone, redirects that are looked at, limits on silence and on size, and answers
+ * that are checked before anything is made of them.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { follow } from "../signals";
@@ -30,7 +30,10 @@ export const hubLimits = {
   smallBytes: 256 * 2 ** 20,
 };
 
-/** The hub does not give now what it may give later: the cache serves where it can. `message` is why; `sentence` where that says more. */
+/**
+ * The hub does not give now what it may give later: the cache serves where it can. `message` is why; `sentence` where
+ * that says more.
+ */
 export class Unavailable extends Error {
   constructor(
     reason: string,
@@ -73,8 +76,9 @@ export class HubRequests {
   ) {}
 
   /**
-   * Requests and hands the answer to `use`, which reads as much of the body as it wants. Rejects with the caller's reason, a `Stalled`, an
-   * `Unavailable`, what `fetch` or `use` throw. Statuses are left to `use`, but a short Retry-After has been waited for.
+   * Requests and hands the answer to `use`, which reads as much of the body as it wants. Rejects with the caller's
+   * reason, a `Stalled`, an `Unavailable`, what `fetch` or `use` throw. Statuses are left to `use`, but a short
+   * Retry-After has been waited for.
    */
   async exchange<T>(address: string, options: RequestOptions, use: (answer: Answer) => Promise<T>): Promise<T> {
     const end = options.totalMs === undefined ? Infinity : performance.now() + options.totalMs;
@@ -90,7 +94,13 @@ export class HubRequests {
     }
   }
 
-  private async once<T>(address: string, options: RequestOptions, totalMs: number, leastWait: number, use: (answer: Answer) => Promise<T>): Promise<{ readonly value: T } | { readonly wait: number }> {
+  private async once<T>(
+    address: string,
+    options: RequestOptions,
+    totalMs: number,
+    leastWait: number,
+    use: (answer: Answer) => Promise<T>,
+  ): Promise<{ readonly value: T } | { readonly wait: number }> {
     const watch = new Watch(this.signal, totalMs);
     let response: Response | undefined;
     try {
@@ -112,7 +122,11 @@ export class HubRequests {
   }
 
   /** Follows redirects. The token goes to the hub alone, and not on again once we were sent elsewhere. */
-  private async fetch(address: string, { method = "GET", headers = {}, manual = false }: RequestOptions, watch: Watch): Promise<Response> {
+  private async fetch(
+    address: string,
+    { method = "GET", headers = {}, manual = false }: RequestOptions,
+    watch: Watch,
+  ): Promise<Response> {
     const origin = new URL(this.hub).origin;
     let url = new URL(address);
     let atHome = true;
@@ -121,7 +135,11 @@ export class HubRequests {
       const response = await watch.race(
         fetch(url.href, {
           method,
-          headers: { ...headers, "user-agent": "lm-transparency", ...(atHome && this.token !== undefined && { authorization: `Bearer ${this.token}` }) },
+          headers: {
+            ...headers,
+            "user-agent": "lm-transparency",
+            ...(atHome && this.token !== undefined && { authorization: `Bearer ${this.token}` }),
+          },
           redirect: "manual",
           signal: watch.signal,
         }),
@@ -129,29 +147,43 @@ export class HubRequests {
       const to = [301, 302, 303, 307, 308].includes(response.status) ? response.headers.get("location") : null;
       if (manual || to === null) return response;
       response.body?.cancel().catch(() => undefined);
-      if (hops === hubLimits.redirects) throw new Unavailable("it sends round in circles", `${this.hub} sends round in circles (more than ${hubLimits.redirects} redirects, the last to ${shown(to, 100)}): look for a proxy in between, or check HF_ENDPOINT.`);
+      if (hops === hubLimits.redirects)
+        throw new Unavailable(
+          "it sends round in circles",
+          `${this.hub} sends round in circles (more than ${hubLimits.redirects} redirects, the last to ${shown(to, 100)}): look for a proxy in between, or check HF_ENDPOINT.`,
+        );
       const next = URL.canParse(to, url.href) ? new URL(to, url) : undefined;
       if (next === undefined || !/^https?:$/.test(next.protocol) || next.username !== "" || next.password !== "") {
-        throw new Unavailable("it sends to what is no web address", `${this.hub} sends to "${shown(to, 100)}", which is no address that may be followed: look for a proxy in between, or check HF_ENDPOINT.`);
+        throw new Unavailable(
+          "it sends to what is no web address",
+          `${this.hub} sends to "${shown(to, 100)}", which is no address that may be followed: look for a proxy in between, or check HF_ENDPOINT.`,
+        );
       }
       url = next;
       watch.progress(Infinity);
     }
   }
 
-  /** A question to the hub's API that is answered in JSON; `check` says what is wrong with the value, or nothing. For `@huggingface/hub`. */
+  /**
+   * A question to the hub's API that is answered in JSON; `check` says what is wrong with the value, or nothing. For
+   * `@huggingface/hub`.
+   */
   asking(refuse: (response: Response) => Error, check: (value: unknown) => string | undefined): typeof fetch {
     return async (input, init) => {
       const address = input instanceof Request ? input.url : String(input);
       const headers = Object.fromEntries(new Headers(init?.headers).entries());
       return this.again(() =>
         this.exchange(address, { headers, totalMs: hubLimits.answerMs }, async ({ response, body }) => {
-          if (!response.ok) throw response.status >= 500 && retryAfter(response) === undefined ? new ServerTrouble(`status ${response.status}`) : refuse(response);
+          if (!response.ok)
+            throw response.status >= 500 && retryAfter(response) === undefined
+              ? new ServerTrouble(`status ${response.status}`)
+              : refuse(response);
           const pieces: Uint8Array[] = [];
           let size = 0;
           for await (const piece of body()) {
             size += piece.length;
-            if (size > hubLimits.answerBytes) throw this.wrongAnswer(`an answer of more than ${Math.floor(hubLimits.answerBytes / 2 ** 20)} MiB`);
+            if (size > hubLimits.answerBytes)
+              throw this.wrongAnswer(`an answer of more than ${Math.floor(hubLimits.answerBytes / 2 ** 20)} MiB`);
             pieces.push(piece);
           }
           const text = new TextDecoder().decode(Buffer.concat(pieces));
@@ -159,30 +191,47 @@ export class HubRequests {
           try {
             value = JSON.parse(text) as unknown;
           } catch {
-            throw isWebPage(response) || /^\s*</.test(text) ? webPage(this.hub, response) : this.wrongAnswer(text === "" ? "an empty answer" : "what is no JSON");
+            throw isWebPage(response) || /^\s*</.test(text)
+              ? webPage(this.hub, response)
+              : this.wrongAnswer(text === "" ? "an empty answer" : "what is no JSON");
           }
           const wrong = check(value);
           if (wrong !== undefined) throw this.wrongAnswer(wrong);
           const link = response.headers.get("link");
-          return new Response(text, { headers: { "content-type": "application/json", ...(link !== null && { link }) } });
+          return new Response(text, {
+            headers: { "content-type": "application/json", ...(link !== null && { link }) },
+          });
         }),
       );
     };
   }
 
   /** The headers of a file. */
-  head(address: string, refuse: (response: Response) => Error): Promise<{ readonly headers: Headers; readonly status: number }> {
+  head(
+    address: string,
+    refuse: (response: Response) => Error,
+  ): Promise<{ readonly headers: Headers; readonly status: number }> {
     return this.again(() =>
-      this.exchange(address, { method: "HEAD", headers: { "accept-encoding": "identity" }, manual: true, totalMs: hubLimits.answerMs }, ({ response }) => {
-        const { headers, status } = response;
-        if (!response.ok && !(status >= 300 && status < 400)) throw status >= 500 && retryAfter(response) === undefined ? new ServerTrouble(`status ${status}`) : refuse(response);
-        return Promise.resolve({ headers, status });
-      }),
+      this.exchange(
+        address,
+        { method: "HEAD", headers: { "accept-encoding": "identity" }, manual: true, totalMs: hubLimits.answerMs },
+        ({ response }) => {
+          const { headers, status } = response;
+          if (!response.ok && !(status >= 300 && status < 400))
+            throw status >= 500 && retryAfter(response) === undefined
+              ? new ServerTrouble(`status ${status}`)
+              : refuse(response);
+          return Promise.resolve({ headers, status });
+        },
+      ),
     );
   }
 
   wrongAnswer(what: string): Unavailable {
-    return new Unavailable(`it answers with ${what}`, `${this.hub} answers with ${what}, which no hub does: check HF_ENDPOINT, and look for a proxy in between.`);
+    return new Unavailable(
+      `it answers with ${what}`,
+      `${this.hub} answers with ${what}, which no hub does: check HF_ENDPOINT, and look for a proxy in between.`,
+    );
   }
 
   /** Runs a request again where the network failed; after that an `Unavailable` tells why. Other errors pass. */
@@ -203,7 +252,10 @@ export class HubRequests {
   }
 }
 
-/** Ends an exchange that comes to a standstill, lasts too long, or is called off. Reads by itself: `fetch` may lose its signal once there are headers. */
+/**
+ * Ends an exchange that comes to a standstill, lasts too long, or is called off. Reads by itself: `fetch` may lose its
+ * signal once there are headers.
+ */
 class Watch {
   private readonly stop = new AbortController();
   private readonly followed;
@@ -213,7 +265,8 @@ class Watch {
 
   constructor(caller: AbortSignal | undefined, totalMs: number) {
     this.followed = follow(caller, this.stop.signal);
-    this.total = totalMs < Infinity ? after(totalMs, () => this.stop.abort(new Stalled("no whole answer in time"))) : undefined;
+    this.total =
+      totalMs < Infinity ? after(totalMs, () => this.stop.abort(new Stalled("no whole answer in time"))) : undefined;
     this.progress(Infinity);
   }
 
@@ -250,7 +303,12 @@ class Watch {
     try {
       return await Promise.race([response, over]);
     } catch (error) {
-      response.then(({ body }) => body?.cancel(), () => undefined).catch(() => undefined);
+      response
+        .then(
+          ({ body }) => body?.cancel(),
+          () => undefined,
+        )
+        .catch(() => undefined);
       throw error;
     } finally {
       if (abort !== undefined) this.signal.removeEventListener("abort", abort);
@@ -280,8 +338,8 @@ class Watch {
 }
 
 /**
- * Calls `act` in `ms`; returns what calls it off. Where this thread itself was busy so long that the timer is late, the network gets its turn
- * first: a cell that computes is no silent server.
+ * Calls `act` in `ms`; returns what calls it off. Where this thread itself was busy so long that the timer is late, the
+ * network gets its turn first: a cell that computes is no silent server.
  */
 function after(ms: number, act: () => void): () => void {
   let due = performance.now() + ms;
@@ -321,9 +379,15 @@ export function isWebPage(response: Response): boolean {
 
 /** A page for people where data was asked for: what hotel networks and company proxies put in between. */
 export function webPage(hub: string, response: Response, what?: string): Unavailable {
-  const from = response.url !== "" && new URL(response.url).origin !== new URL(hub).origin ? ` (from ${new URL(response.url).origin})` : "";
+  const from =
+    response.url !== "" && new URL(response.url).origin !== new URL(hub).origin
+      ? ` (from ${new URL(response.url).origin})`
+      : "";
   const status = response.ok ? "" : ` with status ${response.status}`;
-  return new Unavailable("it answers with a web page", `${hub} answers with a web page${from}${status}${what === undefined ? "" : ` instead of "${shown(what)}"`}: a login page of the network or a proxy stands in between (open ${hub} in a browser to see it), or HF_ENDPOINT is no hub.`);
+  return new Unavailable(
+    "it answers with a web page",
+    `${hub} answers with a web page${from}${status}${what === undefined ? "" : ` instead of "${shown(what)}"`}: a login page of the network or a proxy stands in between (open ${hub} in a browser to see it), or HF_ENDPOINT is no hub.`,
+  );
 }
 
 /** What is wrong with the answer to "which commit?"; nothing where it is right. */
@@ -342,10 +406,12 @@ export function wrongList(value: unknown): string | undefined {
     if (typeof type !== "string" || typeof path !== "string" || path === "") return "a list of files without names";
     if (type !== "file") continue;
     if (climbs(path)) return `a file called "${shown(path, 100)}", a name that leads out of its folder`;
-    if (!isSize(size) || !(oid === undefined || oid === null || typeof oid === "string")) return `the file "${shown(path, 100)}" in a wrong form (its size or its checksum)`;
+    if (!isSize(size) || !(oid === undefined || oid === null || typeof oid === "string"))
+      return `the file "${shown(path, 100)}" in a wrong form (its size or its checksum)`;
     if (lfs === undefined || lfs === null) continue;
     const pointer = lfs as { oid?: unknown; size?: unknown };
-    if (typeof pointer !== "object" || typeof pointer.oid !== "string" || !isSize(pointer.size)) return `the file "${shown(path, 100)}" in a wrong form (its size or its checksum)`;
+    if (typeof pointer !== "object" || typeof pointer.oid !== "string" || !isSize(pointer.size))
+      return `the file "${shown(path, 100)}" in a wrong form (its size or its checksum)`;
   }
   return undefined;
 }
@@ -363,7 +429,9 @@ export function pause(fruitless: number): number {
 export function isNetwork(error: unknown): boolean {
   // By name: errors of `fetch` can come from another realm.
   const { name, cause } = error as { readonly name?: string; readonly cause?: NodeJS.ErrnoException };
-  return error instanceof ServerTrouble || error instanceof Stalled || name === "TypeError" || cause?.code !== undefined;
+  return (
+    error instanceof ServerTrouble || error instanceof Stalled || name === "TypeError" || cause?.code !== undefined
+  );
 }
 
 export function reasonOf(error: unknown): string {

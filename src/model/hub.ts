@@ -1,7 +1,8 @@
 /**
  * Models from the Hugging Face hub, or a server that speaks its protocol, kept in the standard cache: refs/, blobs/ and
- * snapshots/ as huggingface_hub lays them out, so that files are shared with every other tool. What the repository holds is
- * asked through `@huggingface/hub`; blobs are fetched here, because they are resumed, checked and shown while they come.
+ * snapshots/ as huggingface_hub lays them out, so that files are shared with every other tool. What the repository
+ * holds is asked through `@huggingface/hub`; blobs are fetched here, because they are resumed, checked and shown while
+ * they come.
  */
 import { getHFHubCachePath, getRepoFolderName, listFiles, modelInfo, type ListFileEntry } from "@huggingface/hub";
 import { lstat, readFile, readdir, rename, stat, symlink, writeFile, copyFile, rm, statfs } from "node:fs/promises";
@@ -11,9 +12,36 @@ import { Config } from "./config";
 import { ModelFileError } from "./errors";
 import { familyOf } from "./families";
 import { SMALL_FILES, layoutOf, type Layout } from "./folder";
-import { diskTrouble, downloadBlob, finished, makeFolder, removeRemains, temporary, type RepositoryFile } from "./hub-download";
-import { chooseQuantisation, parseHubName, several, shown, unsafePath, unsafeRevision, type HubName } from "./hub-names";
-import { HubRequests, Unavailable, hubLimits, isSize, isWebPage, retryAfter, webPage, whenAgain, wrongInfo, wrongList } from "./hub-requests";
+import {
+  diskTrouble,
+  downloadBlob,
+  finished,
+  makeFolder,
+  removeRemains,
+  temporary,
+  type RepositoryFile,
+} from "./hub-download";
+import {
+  chooseQuantisation,
+  parseHubName,
+  several,
+  shown,
+  unsafePath,
+  unsafeRevision,
+  type HubName,
+} from "./hub-names";
+import {
+  HubRequests,
+  Unavailable,
+  hubLimits,
+  isSize,
+  isWebPage,
+  retryAfter,
+  webPage,
+  whenAgain,
+  wrongInfo,
+  wrongList,
+} from "./hub-requests";
 import { parseJson, shardsOfIndex } from "./safetensors";
 import type { ProgressListener } from "./types";
 
@@ -65,7 +93,10 @@ async function accessToken(): Promise<string | undefined> {
 /** What no header can hold is said here: the error of `fetch` would show the token. */
 function checkToken(text: string, where: string): string | undefined {
   const token = text.trim();
-  if (!/^[\x21-\x7e]*$/.test(token)) throw new ModelFileError(`The token in ${where} has characters that no token has (blanks, line ends, or letters with accents): copy it again from the hub's settings.`);
+  if (!/^[\x21-\x7e]*$/.test(token))
+    throw new ModelFileError(
+      `The token in ${where} has characters that no token has (blanks, line ends, or letters with accents): copy it again from the hub's settings.`,
+    );
   return token || undefined;
 }
 
@@ -83,10 +114,15 @@ class Repository {
     this.revision = name.revision ?? options.revision ?? "main";
     const wrong = unsafeRevision(this.revision);
     if (wrong !== undefined) throw new ModelFileError(`"${shown(this.revision)}" is no revision: it ${wrong}.`);
-    if (parseHubName(name.id, this.hub)?.id !== name.id) throw new ModelFileError(`"${shown(name.id)}" is no name on the hub: those are like gpt2 or org/name.`);
+    if (parseHubName(name.id, this.hub)?.id !== name.id)
+      throw new ModelFileError(`"${shown(name.id)}" is no name on the hub: those are like gpt2 or org/name.`);
     const file = name.file === undefined ? undefined : unsafePath(name.file);
-    if (file !== undefined) throw new ModelFileError(`"${shown(name.file ?? "")}" cannot be a file of "${name.id}": it ${file}.`);
-    if (options.cacheDir?.includes("\0")) throw new ModelFileError(`The cache folder "${shown(options.cacheDir)}" has a NUL in its name, which no system allows.`);
+    if (file !== undefined)
+      throw new ModelFileError(`"${shown(name.file ?? "")}" cannot be a file of "${name.id}": it ${file}.`);
+    if (options.cacheDir?.includes("\0"))
+      throw new ModelFileError(
+        `The cache folder "${shown(options.cacheDir)}" has a NUL in its name, which no system allows.`,
+      );
     this.cache = options.cacheDir ?? getHFHubCachePath();
     this.storage = join(this.cache, getRepoFolderName({ name: name.id, type: "model" }));
     this.requests = new HubRequests(this.hub, options.signal);
@@ -96,10 +132,19 @@ class Repository {
     this.options.signal?.throwIfAborted();
     const offline = truthy(process.env.HF_HUB_OFFLINE) || truthy(process.env.TRANSFORMERS_OFFLINE);
     const cached = await this.cached();
-    // A commit never changes: what is complete needs no question. Programs that ask for the weights alone leave the vocabulary out.
-    if (cached !== undefined && (offline || (/^[0-9a-f]{40}$/.test(this.revision) && (cached.layout.kind === "gguf" || (await hasVocabulary(cached.folder)))))) return cached;
+    // A commit never changes: what is complete needs no question. Programs that ask for the weights alone leave the
+    // vocabulary out.
+    if (
+      cached !== undefined &&
+      (offline ||
+        (/^[0-9a-f]{40}$/.test(this.revision) &&
+          (cached.layout.kind === "gguf" || (await hasVocabulary(cached.folder)))))
+    )
+      return cached;
     if (offline) {
-      throw new ModelFileError(`"${this.label()}" is not in the cache (${this.storage}), and HF_HUB_OFFLINE is set: unset it to download the model, or open a folder or .gguf file.`);
+      throw new ModelFileError(
+        `"${this.label()}" is not in the cache (${this.storage}), and HF_HUB_OFFLINE is set: unset it to download the model, or open a folder or .gguf file.`,
+      );
     }
     this.requests.token = await accessToken();
     // What is there already is sooner than what we would wait for.
@@ -114,12 +159,19 @@ class Repository {
       if (!(error instanceof Unavailable)) throw caught;
       if (cached !== undefined) return cached;
       if (error.sentence !== undefined) throw new ModelFileError(error.sentence);
-      throw new ModelFileError(`${this.hub} cannot be reached (${error.message}), and "${this.label()}" is not in the cache (${this.storage}): connect, or open a folder or .gguf file${/SmolLM2-135M-Instruct$/i.test(this.name.id) ? ' (loadModel() without a name takes this model in Q4_1 from the package index)' : ""}.`);
+      throw new ModelFileError(
+        `${this.hub} cannot be reached (${error.message}), and "${this.label()}" is not in the cache (${this.storage}): connect, or open a folder or .gguf file${/SmolLM2-135M-Instruct$/i.test(this.name.id) ? " (loadModel() without a name takes this model in Q4_1 from the package index)" : ""}.`,
+      );
     }
   }
 
   private label(): string {
-    const file = this.name.file !== undefined ? `/${this.name.file}` : this.name.quantisation !== undefined ? `:${this.name.quantisation}` : "";
+    const file =
+      this.name.file !== undefined
+        ? `/${this.name.file}`
+        : this.name.quantisation !== undefined
+          ? `:${this.name.quantisation}`
+          : "";
     return `${this.name.id}${file}${this.revision === "main" ? "" : `@${this.revision}`}`;
   }
 
@@ -131,17 +183,31 @@ class Repository {
   private async cached(): Promise<HubModel | undefined> {
     const commit = /^[0-9a-f]{40}$/.test(this.revision)
       ? this.revision
-      : await readFile(join(this.storage, "refs", this.revision), "utf8").then((text) => text.trim(), () => undefined);
+      : await readFile(join(this.storage, "refs", this.revision), "utf8").then(
+          (text) => text.trim(),
+          () => undefined,
+        );
     if (commit === undefined || !isCommit(commit)) return undefined;
     const folder = this.snapshot(commit);
-    const names = await readdir(folder, { recursive: this.name.quantisation !== undefined }).then((all) => all.map((name) => name.replaceAll("\\", "/")), () => undefined);
+    const names = await readdir(folder, { recursive: this.name.quantisation !== undefined }).then(
+      (all) => all.map((name) => name.replaceAll("\\", "/")),
+      () => undefined,
+    );
     if (names === undefined) return undefined;
     try {
       const layout = this.layout([...names, ...(this.name.file === undefined ? [] : [this.name.file])]);
-      const needed = layout.kind === "sharded"
-        ? [layout.index, ...shardsOfIndex(layout.index, await readFile(join(folder, layout.index), "utf8")).keys()]
-        : [layout.file];
-      const there = await Promise.all(needed.map((path) => stat(join(folder, path)).then(() => true, () => false)));
+      const needed =
+        layout.kind === "sharded"
+          ? [layout.index, ...shardsOfIndex(layout.index, await readFile(join(folder, layout.index), "utf8")).keys()]
+          : [layout.file];
+      const there = await Promise.all(
+        needed.map((path) =>
+          stat(join(folder, path)).then(
+            () => true,
+            () => false,
+          ),
+        ),
+      );
       return there.every(Boolean) ? { folder, layout } : undefined;
     } catch {
       return undefined;
@@ -154,11 +220,16 @@ class Repository {
     const ggufs = names.filter((name) => name.endsWith(".gguf"));
     if (file === undefined) {
       const [example] = ggufs;
-      if (ggufs.length > MANY && !names.includes("config.json")) throw new ModelFileError(`${id} has ${ggufs.length} GGUF files: name one of ${several(ggufs, "or")}, as "${id}/${shown(example)}".`);
+      if (ggufs.length > MANY && !names.includes("config.json"))
+        throw new ModelFileError(
+          `${id} has ${ggufs.length} GGUF files: name one of ${several(ggufs, "or")}, as "${id}/${shown(example)}".`,
+        );
       return layoutOf(id, names);
     }
     if (names.includes(file)) return { kind: "gguf", file };
-    throw new ModelFileError(`"${id}" has no file "${file}"; ${ggufs.length === 0 ? "it has no GGUF files at all" : `its GGUF files are ${ggufs.length > MANY ? several(ggufs, "and") : ggufs.join(", ")}`}.`);
+    throw new ModelFileError(
+      `"${id}" has no file "${file}"; ${ggufs.length === 0 ? "it has no GGUF files at all" : `its GGUF files are ${ggufs.length > MANY ? several(ggufs, "and") : ggufs.join(", ")}`}.`,
+    );
   }
 
   private async download(): Promise<HubModel> {
@@ -174,7 +245,10 @@ class Repository {
     const fetchAll = async (paths: readonly string[]): Promise<void> => {
       const blobs: RepositoryFile[] = [];
       // Several at once, where they must be asked for, but not a thousand.
-      for (let i = 0; i < paths.length; i += 8) blobs.push(...(await Promise.all(paths.slice(i, i + 8).map((path) => this.blob(path, files.get(path), commit)))));
+      for (let i = 0; i < paths.length; i += 8)
+        blobs.push(
+          ...(await Promise.all(paths.slice(i, i + 8).map((path) => this.blob(path, files.get(path), commit)))),
+        );
       await this.checkSpace(blobs);
       for (const blob of blobs) progress.expect(blob.size);
       for (const blob of blobs) await this.get(blob, folder, progress);
@@ -185,7 +259,8 @@ class Repository {
       await fetchAll(SMALL_FILES.filter((path) => files.has(path)));
       const text = await readFile(join(folder, "config.json"), "utf8");
       const config = parseJson(`config.json of "${this.label()}"`, text);
-      if (typeof config !== "object" || config === null || Array.isArray(config)) throw new ModelFileError(`config.json of "${this.label()}" is not a JSON object.`);
+      if (typeof config !== "object" || config === null || Array.isArray(config))
+        throw new ModelFileError(`config.json of "${this.label()}" is not a JSON object.`);
       familyOf(new Config(`config.json of "${this.label()}"`, config as Record<string, unknown>));
       if (layout.kind === "sharded") {
         await fetchAll([layout.index]);
@@ -201,16 +276,32 @@ class Repository {
 
   private checkEndpoint(): void {
     const url = URL.canParse(this.hub) ? new URL(this.hub) : undefined;
-    if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    if (
+      url === undefined ||
+      !/^https?:$/.test(url.protocol) ||
+      url.username !== "" ||
+      url.password !== "" ||
+      url.search !== "" ||
+      url.hash !== ""
+    ) {
       // The address may hold a password.
-      throw new Unavailable("HF_ENDPOINT is no address of a hub", "HF_ENDPOINT is no address of a hub: it must be like https://huggingface.co, without a name, a password or a question mark.");
+      throw new Unavailable(
+        "HF_ENDPOINT is no address of a hub",
+        "HF_ENDPOINT is no address of a hub: it must be like https://huggingface.co, without a name, a password or a question mark.",
+      );
     }
   }
 
   /** Asks which commit the revision is. */
   private async commit(): Promise<string> {
     const fetch = this.requests.asking((response) => this.refusal(response), wrongInfo);
-    const info = await modelInfo({ name: this.name.id, revision: this.revision, additionalFields: ["sha"], hubUrl: this.hub, fetch });
+    const info = await modelInfo({
+      name: this.name.id,
+      revision: this.revision,
+      additionalFields: ["sha"],
+      hubUrl: this.hub,
+      fetch,
+    });
     if (!isCommit(info.sha)) throw this.requests.wrongAnswer("a model without a commit");
     return info.sha;
   }
@@ -226,10 +317,17 @@ class Repository {
       const address = input instanceof Request ? input.url : String(input);
       if (asked.has(address)) throw this.requests.wrongAnswer("a list of files that goes on with itself");
       asked.add(address);
-      if (asked.size > hubLimits.listPages || entries.length > hubLimits.listEntries || performance.now() > end) throw this.requests.wrongAnswer("a list of files without an end");
+      if (asked.size > hubLimits.listPages || entries.length > hubLimits.listEntries || performance.now() > end)
+        throw this.requests.wrongAnswer("a list of files without an end");
       return ask(input, init);
     };
-    for await (const entry of listFiles({ repo: { type: "model", name: this.name.id }, revision: commit, recursive, hubUrl: this.hub, fetch: page })) {
+    for await (const entry of listFiles({
+      repo: { type: "model", name: this.name.id },
+      revision: commit,
+      recursive,
+      hubUrl: this.hub,
+      fetch: page,
+    })) {
       entries.push(entry);
     }
     return entries;
@@ -238,7 +336,10 @@ class Repository {
   private async blob(path: string, entry: ListFileEntry | undefined, commit: string): Promise<RepositoryFile> {
     if (entry === undefined) throw new ModelFileError(`"${this.label()}" has no file "${path}".`);
     const wrong = unsafePath(path);
-    if (wrong !== undefined) throw new ModelFileError(`"${this.label()}" has the file "${shown(path)}", which is not written to a disk because it ${wrong}.`);
+    if (wrong !== undefined)
+      throw new ModelFileError(
+        `"${this.label()}" has the file "${shown(path)}", which is not written to a disk because it ${wrong}.`,
+      );
     const url = `${this.hub}/${this.name.id}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
     const listed = entry.lfs?.oid ?? entry.oid ?? undefined;
     let size = entry.lfs?.size ?? entry.size;
@@ -254,13 +355,16 @@ class Repository {
       const sentence = `${this.hub} gives no checksum for "${path}" of "${this.label()}", so what comes from there cannot be trusted.`;
       throw new Unavailable("it gives no checksums", sentence);
     }
-    if (SMALL.has(path) && size > hubLimits.smallBytes) throw new ModelFileError(`${path} of "${this.label()}" has ${Math.ceil(size / 1e6)} MB, which is no such file (${Math.floor(hubLimits.smallBytes / 1e6)} MB are the most).`);
+    if (SMALL.has(path) && size > hubLimits.smallBytes)
+      throw new ModelFileError(
+        `${path} of "${this.label()}" has ${Math.ceil(size / 1e6)} MB, which is no such file (${Math.floor(hubLimits.smallBytes / 1e6)} MB are the most).`,
+      );
     return { path, url, etag, size };
   }
 
   /**
-   * What the hub says about a file. Large files lie elsewhere: the checksum is in the answer that sends us there, not in the
-   * storage's own. Redirects to the hub itself (a repository that was renamed) are followed.
+   * What the hub says about a file. Large files lie elsewhere: the checksum is in the answer that sends us there, not
+   * in the storage's own. Redirects to the hub itself (a repository that was renamed) are followed.
    */
   private async headersOf(url: string): Promise<Headers> {
     for (let from = url, hops = 0; ; hops++) {
@@ -320,15 +424,22 @@ class Repository {
     const needed = missing.reduce((sum, blob) => sum + blob.size, 0);
     const disk = await statfs(this.storage).catch(() => undefined);
     if (disk !== undefined && needed > disk.bavail * disk.bsize) {
-      throw new Unavailable("the disk is full", `The disk of ${this.storage} has ${Math.floor((disk.bavail * disk.bsize) / 1e6)} MB free, but "${this.label()}" needs ${Math.ceil(needed / 1e6)} MB: make room, or set HF_HUB_CACHE to a folder on another disk.`);
+      throw new Unavailable(
+        "the disk is full",
+        `The disk of ${this.storage} has ${Math.floor((disk.bavail * disk.bsize) / 1e6)} MB free, but "${this.label()}" needs ${Math.ceil(needed / 1e6)} MB: make room, or set HF_HUB_CACHE to a folder on another disk.`,
+      );
     }
   }
 
-  /** What killed downloads left: of this model, and of others where nobody has touched it for an hour, because they may never be opened again. */
+  /**
+   * What killed downloads left: of this model, and of others where nobody has touched it for an hour, because they may
+   * never be opened again.
+   */
   private async tidy(): Promise<void> {
     for (const name of await readdir(this.cache).catch(() => [])) {
       const model = join(this.cache, name);
-      if (name.startsWith("models--")) await removeRemains(join(model, "blobs"), model === this.storage ? 0 : 3_600_000);
+      if (name.startsWith("models--"))
+        await removeRemains(join(model, "blobs"), model === this.storage ? 0 : 3_600_000);
     }
   }
 
@@ -344,7 +455,8 @@ class Repository {
       await makeFolder(dirname(path));
       await rename(part, path);
     } catch (error) {
-      // A branch x/y where x was one once: the model is there all the same, it is only not found by that name without the hub.
+      // A branch x/y where x was one once: the model is there all the same, it is only not found by that name without
+      // the hub.
       if (!/^(ENOTDIR|EEXIST|EISDIR|ENOTEMPTY)$/.test((error as NodeJS.ErrnoException).code ?? "")) throw error;
     } finally {
       await rm(part, { force: true }).catch(() => undefined);
@@ -357,12 +469,25 @@ class Repository {
     const { status } = response;
     const code = response.headers.get("x-error-code");
     const page = `${this.hub}/${this.name.id}`;
-    // Storage behind the hub knows no terms: it refuses addresses that are too old, and networks that it does not serve.
+    // Storage behind the hub knows no terms: it refuses addresses that are too old, and networks that it does not
+    // serve.
     const elsewhere = code === null && response.url !== "" && new URL(response.url).origin !== new URL(this.hub).origin;
     if (isWebPage(response) && code === null) return webPage(this.hub, response, path);
-    if (elsewhere) return new Unavailable(`status ${status}`, `${new URL(response.url).origin}, to which ${this.hub} sends for "${path ?? this.label()}", answered with status ${status}: try again${status === 429 || retryAfter(response) !== undefined ? ` ${whenAgain(response)}` : ""}, or look for a proxy or firewall in between.`);
-    if (status === 429) return new Unavailable("too many requests", `${this.hub} asks to wait (too many requests): try again ${whenAgain(response)}${this.requests.token === undefined ? ", or set HF_TOKEN, which raises the limit" : ""}.`);
-    if (status >= 500) return new Unavailable(`status ${status}`, `${this.hub} is not ready (status ${status}): try again ${whenAgain(response)}.`);
+    if (elsewhere)
+      return new Unavailable(
+        `status ${status}`,
+        `${new URL(response.url).origin}, to which ${this.hub} sends for "${path ?? this.label()}", answered with status ${status}: try again${status === 429 || retryAfter(response) !== undefined ? ` ${whenAgain(response)}` : ""}, or look for a proxy or firewall in between.`,
+      );
+    if (status === 429)
+      return new Unavailable(
+        "too many requests",
+        `${this.hub} asks to wait (too many requests): try again ${whenAgain(response)}${this.requests.token === undefined ? ", or set HF_TOKEN, which raises the limit" : ""}.`,
+      );
+    if (status >= 500)
+      return new Unavailable(
+        `status ${status}`,
+        `${this.hub} is not ready (status ${status}): try again ${whenAgain(response)}.`,
+      );
     if (code === "GatedRepo" || status === 403) {
       return new ModelFileError(
         this.requests.token === undefined
@@ -370,8 +495,12 @@ class Repository {
           : `"${this.name.id}" is gated, and the token in use has no access: accept its terms at ${page} with the account that the token belongs to, or set HF_TOKEN to another.`,
       );
     }
-    if (code === "RevisionNotFound") return new ModelFileError(`"${this.name.id}" has no revision "${this.revision}": see ${page}/tree/main for its branches and tags.`);
-    if (code === "EntryNotFound" || (status === 404 && path !== undefined)) return new ModelFileError(`"${this.label()}" has no file "${path}".`);
+    if (code === "RevisionNotFound")
+      return new ModelFileError(
+        `"${this.name.id}" has no revision "${this.revision}": see ${page}/tree/main for its branches and tags.`,
+      );
+    if (code === "EntryNotFound" || (status === 404 && path !== undefined))
+      return new ModelFileError(`"${this.label()}" has no file "${path}".`);
     if (status === 401 || status === 404) {
       return new ModelFileError(
         this.requests.token === undefined
@@ -379,7 +508,10 @@ class Repository {
           : `There is no model "${this.label()}" at ${this.hub} that the token in use may read: check the name and the token (HF_TOKEN).`,
       );
     }
-    return new Unavailable(`status ${status}`, `${this.hub} answered with status ${status} for "${path === undefined ? this.label() : path}": try again, or look for a proxy in between.`);
+    return new Unavailable(
+      `status ${status}`,
+      `${this.hub} answered with status ${status} for "${path === undefined ? this.label() : path}": try again, or look for a proxy in between.`,
+    );
   }
 }
 
@@ -413,12 +545,18 @@ class Total {
 }
 
 async function hasVocabulary(folder: string): Promise<boolean> {
-  return (await exists(join(folder, "tokenizer.json"))) || ((await exists(join(folder, "vocab.json"))) && (await exists(join(folder, "merges.txt"))));
+  return (
+    (await exists(join(folder, "tokenizer.json"))) ||
+    ((await exists(join(folder, "vocab.json"))) && (await exists(join(folder, "merges.txt"))))
+  );
 }
 
 /** True also for a symlink whose target is there; a dangling one counts as missing. */
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false);
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A real file (no symlink) of the right size: how caches without symlinks hold files. */
@@ -428,8 +566,9 @@ async function isWhole(path: string, blob: RepositoryFile): Promise<boolean> {
 }
 
 /**
- * Makes `pointer` a relative symlink to the blob. Where the system allows none the file itself lies there, as huggingface_hub
- * has it: a blob that is new is moved, so that no disk holds it twice; one that was there may be of another snapshot too.
+ * Makes `pointer` a relative symlink to the blob. Where the system allows none the file itself lies there, as
+ * huggingface_hub has it: a blob that is new is moved, so that no disk holds it twice; one that was there may be of
+ * another snapshot too.
  */
 async function link(blob: string, pointer: string, isNew: boolean): Promise<void> {
   if (await exists(pointer)) return;

@@ -5,8 +5,8 @@ import { ModelFileError } from "./errors";
 const NUMBERS: Readonly<Record<string, number>> = { NaN, Infinity, "-Infinity": -Infinity };
 
 /**
- * Parses JSON; a syntax error becomes a sentence that names the file. Python's NaN, Infinity and -Infinity come as the numbers of that name: who needs a
- * number checks that it is finite.
+ * Parses JSON; a syntax error becomes a sentence that names the file. Python's NaN, Infinity and -Infinity come as the
+ * numbers of that name: who needs a number checks that it is finite.
  */
 export function parseJson(path: string, text: string): unknown {
   const json = text.startsWith("\ufeff") ? text.slice(1) : text;
@@ -17,13 +17,17 @@ export function parseJson(path: string, text: string): unknown {
     const rewritten = withMarks(json, mark);
     if (rewritten !== undefined) {
       try {
-        return JSON.parse(rewritten, (_key, value: unknown) => (typeof value === "string" && value.startsWith(mark) ? NUMBERS[value.slice(mark.length)] : value)) as unknown;
+        return JSON.parse(rewritten, (_key, value: unknown) =>
+          typeof value === "string" && value.startsWith(mark) ? NUMBERS[value.slice(mark.length)] : value,
+        ) as unknown;
       } catch {
         // The first error speaks of the text as it is.
       }
     }
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ModelFileError(`${path} is not valid JSON: ${json.trim() === "" ? "it is empty" : reason.replace(/\s+/g, " ").slice(0, 200)}.`);
+    throw new ModelFileError(
+      `${path} is not valid JSON: ${json.trim() === "" ? "it is empty" : reason.replace(/\s+/g, " ").slice(0, 200)}.`,
+    );
   }
 }
 

@@ -1,4 +1,7 @@
-/** Names of the graph's nodes, read and written in this one place: `X0_t`, `A{l}_t`, `M{l}_t`, `I{l}_t`, as the published tool writes them. */
+/**
+ * Names of the graph's nodes, read and written in this one place: `X0_t`, `A{l}_t`, `M{l}_t`, `I{l}_t`, as the
+ * published tool writes them.
+ */
 import type { NodeName, RouteNode } from "./types";
 
 export type NodeKind = RouteNode["kind"];
@@ -21,7 +24,11 @@ export function nodeName(kind: NodeKind, layer: number, position: number): NodeN
 export function parseNode(name: string): NodePlace | undefined {
   const match = NAME.exec(name);
   if (!match) return undefined;
-  return { kind: (match[1] as NodeKind | undefined) ?? "X", layer: match[2] === undefined ? -1 : Number(match[2]), position: Number(match[3]) };
+  return {
+    kind: (match[1] as NodeKind | undefined) ?? "X",
+    layer: match[2] === undefined ? -1 : Number(match[2]),
+    position: Number(match[3]),
+  };
 }
 
 /** True where `name` is a node's name; it says nothing about any one model's layers or tokens. */
@@ -41,7 +48,9 @@ export function requireNode(name: string, nLayers: number, nTokens: number, para
     throw new RangeError(`There is no node ${JSON.stringify(name)}: nodes are ${kinds} ${range}.`);
   }
   if (parallelBlocks && place.kind === "A") {
-    throw new RangeError(`There is no node ${JSON.stringify(name)}: this model's attention and feed-forward blocks are parallel, so there is no state between them; nodes are ${kinds} ${range}.`);
+    throw new RangeError(
+      `There is no node ${JSON.stringify(name)}: this model's attention and feed-forward blocks are parallel, so there is no state between them; nodes are ${kinds} ${range}.`,
+    );
   }
   return { name: name as NodeName, ...place };
 }

@@ -28,9 +28,10 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a model's files: a folder in the hub's layout, a `.gguf` file, "default" (`default-model.ts`), or a name on the hub
- * (`gpt2`, `org/name`, `org/name@revision`, `org/name/file.gguf`, `org/name:Q4_K_M`, the address of its page). What lies at a path of that name goes first. Only headers,
- * config and tokenizer are read; weights are read as they are needed. Rejects with a `ModelFileError` whose message is one sentence.
+ * Opens a model's files: a folder in the hub's layout, a `.gguf` file, "default" (`default-model.ts`), or a name on the
+ * hub (`gpt2`, `org/name`, `org/name@revision`, `org/name/file.gguf`, `org/name:Q4_K_M`, the address of its page). What
+ * lies at a path of that name goes first. Only headers, config and tokenizer are read; weights are read as they are
+ * needed. Rejects with a `ModelFileError` whose message is one sentence.
  */
 export async function openModel(source = "default", options: OpenOptions = {}): Promise<ModelFiles> {
   options.signal?.throwIfAborted();
@@ -42,17 +43,27 @@ export async function openModel(source = "default", options: OpenOptions = {}): 
     return cached === undefined ? openFolder(path) : openFolder(cached.folder, cached.name ?? basename(path));
   }
   if (info?.isFile()) {
-    if (path.endsWith(".safetensors")) throw new ModelFileError(`${source} holds weights alone; open the folder that has its config.json and tokenizer.json.`);
+    if (path.endsWith(".safetensors"))
+      throw new ModelFileError(
+        `${source} holds weights alone; open the folder that has its config.json and tokenizer.json.`,
+      );
     return openGguf(path);
   }
-  if (info !== undefined) throw new ModelFileError(`${source} is no plain file; a model is named by a folder or a .gguf file.`);
+  if (info !== undefined)
+    throw new ModelFileError(`${source} is no plain file; a model is named by a folder or a .gguf file.`);
   const name = isPath(source) ? undefined : parseHubName(source, endpoint());
-  if (name === undefined) throw new ModelFileError(`There is no folder or file "${shown(source)}"; a model is named by a folder, a .gguf file, or its name on the hub (gpt2, org/name, org/name@revision, org/name:Q4_K_M).`);
+  if (name === undefined)
+    throw new ModelFileError(
+      `There is no folder or file "${shown(source)}"; a model is named by a folder, a .gguf file, or its name on the hub (gpt2, org/name, org/name@revision, org/name:Q4_K_M).`,
+    );
   const { folder, layout } = await fetchFromHub(name, options);
   return layout.kind === "gguf" ? openGguf(join(folder, layout.file), name.id) : openFolder(folder, name.id);
 }
 
-/** What lies at a path; undefined where nothing does. What cannot be looked at is refused, where it is written like a path. */
+/**
+ * What lies at a path; undefined where nothing does. What cannot be looked at is refused, where it is written like a
+ * path.
+ */
 async function statOf(source: string, path: string): Promise<Stats | undefined> {
   return stat(path).catch((error: unknown) => {
     const code = systemCode(error);
@@ -72,10 +83,14 @@ export async function openGguf(path: string, name?: string): Promise<ModelFiles>
   const { family, mapping } = familyOfGguf(path, metadata.architecture);
   const tensors = new Map(listing.entries.map((entry) => [entry.name, entry]));
   const embedding = tensors.get("token_embd.weight");
-  if (embedding === undefined) throw new ModelFileError(`${path} has no tensor "token_embd.weight", so it holds no whole model.`);
+  if (embedding === undefined)
+    throw new ModelFileError(`${path} has no tensor "token_embd.weight", so it holds no whole model.`);
   const config = new Config(path, { ...mapping.config(metadata, tensors), vocab_size: embedding.dims[0] });
   family.check?.(config);
-  const weights = new WeightMap(listing, { origin: path, gguf: { names: mapping.names, permuted: mapping.permuted ?? false } });
+  const weights = new WeightMap(listing, {
+    origin: path,
+    gguf: { names: mapping.names, permuted: mapping.permuted ?? false },
+  });
   return assemble(name ?? ggufName(path, metadata), family.describe(config, weights), weights, ggufTokenizer(metadata));
 }
 
@@ -90,22 +105,35 @@ export async function openFolder(folder: string, name = basename(folder)): Promi
   const listing = listWeights(folder, layout);
   const unmerged = listing.entries.find(({ name }) => /(^|\.)lora_(A|B|embedding_A|embedding_B)(\.|$)/.test(name));
   if (unmerged !== undefined) {
-    throw new ModelFileError(`${folder} has a LoRA adapter that is not merged (tensor "${unmerged.name}"): merge it (in Python, with peft: model.merge_and_unload().save_pretrained("merged")) and open the merged folder.`);
+    throw new ModelFileError(
+      `${folder} has a LoRA adapter that is not merged (tensor "${unmerged.name}"): merge it (in Python, with peft: model.merge_and_unload().save_pretrained("merged")) and open the merged folder.`,
+    );
   }
   const weights = new WeightMap(listing, { origin: folder, prefixes: family.prefixes });
   const architecture = family.describe(config, weights);
   return assemble(name, architecture, weights, await readTokenizer(folder, config.string("model_type")));
 }
 
-/** The names without those GGUF files, of several, that hold no whole model of a supported architecture, as their headers say. */
+/**
+ * The names without those GGUF files, of several, that hold no whole model of a supported architecture, as their
+ * headers say.
+ */
 function withoutOthers(folder: string, names: readonly string[]): readonly string[] {
   const ggufs = names.filter((name) => name.endsWith(".gguf"));
   if (ggufs.length < 2) return names;
   const models = ggufs.filter((name) => {
     try {
       const { values, whole } = outlineOfGguf(join(folder, name));
-      const [type, parts, architecture] = ["general.type", "split.count", "general.architecture"].map((key) => values.get(key));
-      return whole && (type ?? "model") === "model" && Number(parts ?? 1) <= 1 && familyOfGguf(name, String(architecture)) !== undefined && knowsTokenizer(values.get("tokenizer.ggml.model"), values.get("tokenizer.ggml.pre"));
+      const [type, parts, architecture] = ["general.type", "split.count", "general.architecture"].map((key) =>
+        values.get(key),
+      );
+      return (
+        whole &&
+        (type ?? "model") === "model" &&
+        Number(parts ?? 1) <= 1 &&
+        familyOfGguf(name, String(architecture)) !== undefined &&
+        knowsTokenizer(values.get("tokenizer.ggml.model"), values.get("tokenizer.ggml.pre"))
+      );
     } catch {
       return false;
     }
@@ -117,15 +145,28 @@ function withoutOthers(folder: string, names: readonly string[]): readonly strin
 
 function assemble(name: string, architecture: Architecture, weights: WeightMap, tokenizer: Tokenizer): ModelFiles {
   const { entries, scalars } = weights.summary();
-  return { name, architecture, weights: createWeightSource(entries), tokenizer, nParams: scalars, storedType: storedTypeOf(entries) };
+  return {
+    name,
+    architecture,
+    weights: createWeightSource(entries),
+    tokenizer,
+    nParams: scalars,
+    storedType: storedTypeOf(entries),
+  };
 }
 
-const TYPE_NAMES: Readonly<Record<string, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16", F64: "float64" };
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  F32: "float32",
+  F16: "float16",
+  BF16: "bfloat16",
+  F64: "float64",
+};
 
 /** What most scalars are stored in. */
 function storedTypeOf(entries: readonly { readonly type: string; readonly dims: readonly number[] }[]): string {
   const scalars = new Map<string, number>();
-  for (const { type, dims } of entries) scalars.set(type, (scalars.get(type) ?? 0) + dims.reduce((product, dim) => product * dim, 1));
+  for (const { type, dims } of entries)
+    scalars.set(type, (scalars.get(type) ?? 0) + dims.reduce((product, dim) => product * dim, 1));
   const [type] = [...scalars].reduce((best, item) => (item[1] > best[1] ? item : best), ["F32", -1]);
   return TYPE_NAMES[type] ?? type.toLowerCase();
 }

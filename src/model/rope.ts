@@ -30,9 +30,14 @@ export interface RopeOptions {
   readonly aliases?: Readonly<Record<string, RopeType>>;
 }
 
-/** The parameters in the old style (`rope_scaling` beside `rope_theta`) or the new (`rope_parameters`); an empty object counts as none. */
+/**
+ * The parameters in the old style (`rope_scaling` beside `rope_theta`) or the new (`rope_parameters`); an empty object
+ * counts as none.
+ */
 function section(config: Config): Config | undefined {
-  return [config.section("rope_scaling"), config.section("rope_parameters")].find((found) => found !== undefined && !found.isEmpty());
+  return [config.section("rope_scaling"), config.section("rope_parameters")].find(
+    (found) => found !== undefined && !found.isEmpty(),
+  );
 }
 
 function parameters(config: Config, layerType: string | undefined): Config {
@@ -61,7 +66,9 @@ function ropeType(p: Config, aliases: Readonly<Record<string, RopeType>> = {}): 
 /** Longest prompt that the model was made for: dynamic scaling serves `factor` times the context of its config. */
 export function contextLength(config: Config, maxPositions: number): number {
   const p = parameters(config, undefined);
-  return p.raw("rope_type") === "dynamic" || p.raw("type") === "dynamic" ? Math.floor(maxPositions * p.number("factor")) : maxPositions;
+  return p.raw("rope_type") === "dynamic" || p.raw("type") === "dynamic"
+    ? Math.floor(maxPositions * p.number("factor"))
+    : maxPositions;
 }
 
 /**
@@ -73,7 +80,9 @@ export function rotary(config: Config, options: RopeOptions): Rotary {
   // Numbers that are none would be found as states that are not finite, and the weights be blamed.
   for (const nTokens of [1, options.maxPositions]) {
     if (!Number.isFinite(described.scale ?? 1) || !described.frequencies(nTokens).every(Number.isFinite)) {
-      throw new ModelFileError(`${config.origin}: the settings of the rotary embedding (rope_theta and those of its scaling) give frequencies that are no finite numbers.`);
+      throw new ModelFileError(
+        `${config.origin}: the settings of the rotary embedding (rope_theta and those of its scaling) give frequencies that are no finite numbers.`,
+      );
     }
   }
   return described;
@@ -94,14 +103,22 @@ function describe(config: Config, options: RopeOptions): Rotary {
   }
   const { divisors } = options;
   if (divisors !== undefined && divisors.length !== half) {
-    throw new ModelFileError(`${config.origin}: ${divisors.length} divisors of rotary frequencies do not fit ${half} pairs of dimensions.`);
+    throw new ModelFileError(
+      `${config.origin}: ${divisors.length} divisors of rotary frequencies do not fit ${half} pairs of dimensions.`,
+    );
   }
   const plain = frequencies(theta, dim);
   const fixed = (values: Float64Array, scale?: number): Rotary => {
     const all = divisors === undefined ? values : values.map((value, i) => value / divisors[i]);
-    return scale === undefined || scale === 1 ? { ...common, frequencies: () => all } : { ...common, frequencies: () => all, scale };
+    return scale === undefined || scale === 1
+      ? { ...common, frequencies: () => all }
+      : { ...common, frequencies: () => all, scale };
   };
-  const original = (): number => config.number("original_max_position_embeddings", p.number("original_max_position_embeddings", options.originalPositions ?? options.maxPositions));
+  const original = (): number =>
+    config.number(
+      "original_max_position_embeddings",
+      p.number("original_max_position_embeddings", options.originalPositions ?? options.maxPositions),
+    );
 
   switch (type) {
     case "default":
@@ -127,13 +144,15 @@ function describe(config: Config, options: RopeOptions): Rotary {
       const low = p.number("low_freq_factor");
       const high = p.number("high_freq_factor");
       const context = original();
-      return fixed(plain.map((value) => {
-        const turns = (context * value) / (2 * Math.PI);
-        if (turns < low) return value / factor;
-        if (turns > high) return value;
-        const smooth = (turns - low) / (high - low);
-        return ((1 - smooth) * value) / factor + smooth * value;
-      }));
+      return fixed(
+        plain.map((value) => {
+          const turns = (context * value) / (2 * Math.PI);
+          if (turns < low) return value / factor;
+          if (turns > high) return value;
+          const smooth = (turns - low) / (high - low);
+          return ((1 - smooth) * value) / factor + smooth * value;
+        }),
+      );
     }
     case "yarn":
       return yarn(p, theta, dim, original(), options.maxPositions, fixed);
@@ -143,7 +162,8 @@ function describe(config: Config, options: RopeOptions): Rotary {
       const scale = p.number("attention_factor", factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(context)));
       const [short, long] = ["short_factor", "long_factor"].map((key) => {
         const values = options.longrope?.[key === "short_factor" ? "short" : "long"] ?? p.numbers(key);
-        if (values.length !== half) throw new ModelFileError(`${p.origin}: "${key}" must have ${half} numbers, not ${values.length}.`);
+        if (values.length !== half)
+          throw new ModelFileError(`${p.origin}: "${key}" must have ${half} numbers, not ${values.length}.`);
         return plain.map((value, i) => value / values[i]);
       });
       return { ...common, frequencies: (nTokens) => (nTokens > context ? long : short), scale };
@@ -151,13 +171,21 @@ function describe(config: Config, options: RopeOptions): Rotary {
   }
 }
 
-function yarn(p: Config, theta: number, dim: number, context: number, maxPositions: number, fixed: (values: Float64Array, scale?: number) => Rotary): Rotary {
+function yarn(
+  p: Config,
+  theta: number,
+  dim: number,
+  context: number,
+  maxPositions: number,
+  fixed: (values: Float64Array, scale?: number) => Rotary,
+): Rotary {
   const factor = p.number("factor", maxPositions / context);
   const mscale = (weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
   const [m, all] = [p.number("mscale", 0), p.number("mscale_all_dim", 0)];
   const scale = p.number("attention_factor", m !== 0 && all !== 0 ? mscale(m) / mscale(all) : mscale(1));
   // The dimension whose wave turns `rotations` times within the original context.
-  const dimension = (rotations: number): number => (dim * Math.log(context / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+  const dimension = (rotations: number): number =>
+    (dim * Math.log(context / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
   // 0 counts as missing, as in transformers.
   let low = dimension(p.number("beta_fast", 0) || 32);
   let high = dimension(p.number("beta_slow", 0) || 1);
@@ -168,10 +196,13 @@ function yarn(p: Config, theta: number, dim: number, context: number, maxPositio
   low = Math.max(low, 0);
   high = Math.min(high, dim - 1);
   if (low === high) high += 0.001;
-  return fixed(frequencies(theta, dim).map((value, i) => {
-    const interpolated = Math.min(1, Math.max(0, (i - low) / (high - low)));
-    return (value / factor) * interpolated + value * (1 - interpolated);
-  }), scale);
+  return fixed(
+    frequencies(theta, dim).map((value, i) => {
+      const interpolated = Math.min(1, Math.max(0, (i - low) / (high - low)));
+      return (value / factor) * interpolated + value * (1 - interpolated);
+    }),
+    scale,
+  );
 }
 
 /** [ceil(dim / 2)]: theta^(-2i/dim). */

@@ -27,14 +27,32 @@ export interface WeightListing {
 
 /** Bytes of one element of every type that the format has; sub-byte types are left out. */
 const BYTES: Readonly<Record<string, number>> = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1,
-  F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1, C64: 8,
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  F8_E8M0: 1,
+  C64: 8,
 };
 const SERVED: ReadonlySet<string> = new Set<WeightType>(["F64", "F32", "F16", "BF16"]);
 /** The format's own limit of a header. */
 const MAX_HEADER = 100_000_000;
 
-/** Most tensors of a file, and most bytes of the description of one: far beyond any model of these families, and little memory. */
+/**
+ * Most tensors of a file, and most bytes of the description of one: far beyond any model of these families, and little
+ * memory.
+ */
 const MAX_TENSORS = 200_000;
 const MAX_DESCRIPTION = 4096;
 
@@ -47,18 +65,31 @@ export function readSafetensors(path: string): WeightListing {
   const names = new Set<string>();
   let longestAxis = 0;
   for (const { name, value } of membersOf(path, header)) {
-    if (names.size >= MAX_TENSORS) throw new ModelFileError(`${path} names more than ${MAX_TENSORS} tensors; a model of the supported families has some hundreds.`);
+    if (names.size >= MAX_TENSORS)
+      throw new ModelFileError(
+        `${path} names more than ${MAX_TENSORS} tensors; a model of the supported families has some hundreds.`,
+      );
     if (names.has(name)) throw new ModelFileError(`${path} is damaged: it has two tensors "${name}".`);
     names.add(name);
     const { dtype, shape, begin, end } = tensorInfo(path, name, value);
     if (dataStart + end > size) {
-      throw new ModelFileError(`${path} is cut off: tensor "${name}" ends at byte ${dataStart + end}, but the file has ${size} bytes. Download or copy it again.`);
+      throw new ModelFileError(
+        `${path} is cut off: tensor "${name}" ends at byte ${dataStart + end}, but the file has ${size} bytes. Download or copy it again.`,
+      );
     }
     // Elements of an unknown type have at least a bit.
     for (const dim of end > begin ? shape : []) longestAxis = Math.max(longestAxis, Math.min(dim, 8 * (end - begin)));
     spans.push({ name, begin, end });
     if (SERVED.has(dtype)) {
-      entries.push({ name, type: dtype as WeightType, dims: shape, file, offset: dataStart + begin, byteLength: end - begin, stamp });
+      entries.push({
+        name,
+        type: dtype as WeightType,
+        dims: shape,
+        file,
+        offset: dataStart + begin,
+        byteLength: end - begin,
+        stamp,
+      });
     } else {
       unserved.set(name, dtype);
     }
@@ -66,16 +97,19 @@ export function readSafetensors(path: string): WeightListing {
   spans.sort((a, b) => a.begin - b.begin || a.end - b.end);
   for (let i = 1; i < spans.length; i++) {
     if (spans[i].begin < spans[i - 1].end) {
-      throw new ModelFileError(`${path} is damaged: the bytes of tensors "${spans[i - 1].name}" and "${spans[i].name}" overlap.`);
+      throw new ModelFileError(
+        `${path} is damaged: the bytes of tensors "${spans[i - 1].name}" and "${spans[i].name}" overlap.`,
+      );
     }
   }
   return { entries, unserved, longestAxis };
 }
 
 /**
- * Lists the tensors of a sharded model by its `model.safetensors.index.json`, each where the index says, and refuses one that is not there. With
- * `absent` the index counts as stale: all tensors of the shards that it names are listed, wherever it places them, as transformers does, and one that no
- * shard has (the name of a buffer that was left out, mostly) is put there, for who needs it. Throws `ModelFileError`.
+ * Lists the tensors of a sharded model by its `model.safetensors.index.json`, each where the index says, and refuses
+ * one that is not there. With `absent` the index counts as stale: all tensors of the shards that it names are listed,
+ * wherever it places them, as transformers does, and one that no shard has (the name of a buffer that was left out,
+ * mostly) is put there, for who needs it. Throws `ModelFileError`.
  */
 export function readSafetensorsIndex(folder: string, indexName: string, absent?: Map<string, string>): WeightListing {
   const shards = shardsOfIndex(join(folder, indexName), readIndex(join(folder, indexName)));
@@ -86,7 +120,8 @@ export function readSafetensorsIndex(folder: string, indexName: string, absent?:
     const path = join(folder, shard);
     const said = new Set(names);
     if (isMissing(path)) {
-      for (const name of names) lost.set(name, `${path} is missing: ${indexName} places ${names.length} tensors in it.`);
+      for (const name of names)
+        lost.set(name, `${path} is missing: ${indexName} places ${names.length} tensors in it.`);
       continue;
     }
     const listing = readSafetensors(path);
@@ -97,7 +132,9 @@ export function readSafetensorsIndex(folder: string, indexName: string, absent?:
     };
     for (const entry of listing.entries) place(entry.name, { entry });
     for (const [name, type] of listing.unserved) place(name, { type });
-    for (const name of names) if (!placed.get(name)?.asSaid) lost.set(name, `${path} has no tensor "${name}", but ${indexName} places it there.`);
+    for (const name of names)
+      if (!placed.get(name)?.asSaid)
+        lost.set(name, `${path} has no tensor "${name}", but ${indexName} places it there.`);
   }
   const entries: WeightEntry[] = [];
   const unserved = new Map<string, string>();
@@ -128,7 +165,8 @@ const MAX_INDEX = 64 << 20;
 function readIndex(path: string): string {
   const { fd, size } = openModelFile(path);
   try {
-    if (size > MAX_INDEX) throw new ModelFileError(`${path} has ${size} bytes; an index of at most ${MAX_INDEX} is read.`);
+    if (size > MAX_INDEX)
+      throw new ModelFileError(`${path} has ${size} bytes; an index of at most ${MAX_INDEX} is read.`);
     return readFileSync(fd, "utf8");
   } catch (error) {
     if (systemCode(error) === undefined) throw error;
@@ -144,7 +182,11 @@ export function openModelFile(path: string): { readonly fd: number; readonly siz
     return openPlainFile(path);
   } catch (error) {
     const { cause, message } = error as Error;
-    throw new ModelFileError(systemCode(cause) === "ENOENT" ? `${path} is missing${isLink(path) ? ": it is a link to a file that is not there" : ""}.` : message);
+    throw new ModelFileError(
+      systemCode(cause) === "ENOENT"
+        ? `${path} is missing${isLink(path) ? ": it is a link to a file that is not there" : ""}.`
+        : message,
+    );
   }
 }
 
@@ -155,12 +197,20 @@ function isLink(path: string): boolean {
 /** Shard file name → tensor names, from the text of an index. Shards must lie beside the index. */
 export function shardsOfIndex(path: string, text: string): Map<string, string[]> {
   const map = (parseJson(path, text) as { weight_map?: unknown } | null)?.weight_map;
-  if (typeof map !== "object" || map === null || Array.isArray(map)) throw new ModelFileError(`${path} has no "weight_map" object.`);
+  if (typeof map !== "object" || map === null || Array.isArray(map))
+    throw new ModelFileError(`${path} has no "weight_map" object.`);
   const shards = new Map<string, string[]>();
   for (const [name, shard] of Object.entries(map)) {
     // Windows' separators too: the index is another machine's.
-    if (typeof shard !== "string" || shard !== basename(shard) || /[\\\0:]/.test(shard) || !shard.endsWith(".safetensors")) {
-      throw new ModelFileError(`${path} places tensor ${quoted(name)} in ${shown(shard)}; a .safetensors file beside the index is expected.`);
+    if (
+      typeof shard !== "string" ||
+      shard !== basename(shard) ||
+      /[\\\0:]/.test(shard) ||
+      !shard.endsWith(".safetensors")
+    ) {
+      throw new ModelFileError(
+        `${path} places tensor ${quoted(name)} in ${shown(shard)}; a .safetensors file beside the index is expected.`,
+      );
     }
     const names = shards.get(shard);
     if (names === undefined) shards.set(shard, [name]);
@@ -175,7 +225,9 @@ function readHeader(path: string): { file: string; header: Buffer; dataStart: nu
     const start = Buffer.alloc(Math.min(size, 64));
     readSync(fd, start, 0, start.length, 0);
     if (start.toString("latin1").startsWith("version https://git-lfs")) {
-      throw new ModelFileError(`${path} is a Git LFS pointer, not the weights: run "git lfs pull" in its folder, or download the file itself.`);
+      throw new ModelFileError(
+        `${path} is a Git LFS pointer, not the weights: run "git lfs pull" in its folder, or download the file itself.`,
+      );
     }
     const length = size < 9 ? 0 : Number(start.readBigUInt64LE(0));
     if (size >= 9 && start[8] === 0x7b && length > MAX_HEADER && 8 + length <= size) {
@@ -183,10 +235,14 @@ function readHeader(path: string): { file: string; header: Buffer; dataStart: nu
     }
     // A header is a JSON object of at most 100 MB: anything else at byte 8 means another kind of file.
     if (size < 9 || length < 2 || length > MAX_HEADER || start[8] !== 0x7b) {
-      throw new ModelFileError(`${path} is not a safetensors file: it does not begin with the length of a header and the header.`);
+      throw new ModelFileError(
+        `${path} is not a safetensors file: it does not begin with the length of a header and the header.`,
+      );
     }
     if (8 + length > size) {
-      throw new ModelFileError(`${path} is cut off: its header alone ends at byte ${8 + length}, but the file has ${size} bytes. Download or copy it again.`);
+      throw new ModelFileError(
+        `${path} is cut off: its header alone ends at byte ${8 + length}, but the file has ${size} bytes. Download or copy it again.`,
+      );
     }
     const header = Buffer.alloc(length);
     readSync(fd, header, 0, length, 8);
@@ -200,16 +256,20 @@ function readHeader(path: string): { file: string; header: Buffer; dataStart: nu
   }
 }
 
-const [QUOTE, BACKSLASH, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, COLON, COMMA] = [...'"\\{}[]:,'].map((char) => char.charCodeAt(0));
+const [QUOTE, BACKSLASH, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, COLON, COMMA] = [...'"\\{}[]:,'].map((char) =>
+  char.charCodeAt(0),
+);
 
 /**
- * The tensors of a header, one after the other: as a whole, a header of many small ones would be many times its size in memory. The free texts
- * of `__metadata__` are passed over.
+ * The tensors of a header, one after the other: as a whole, a header of many small ones would be many times its size in
+ * memory. The free texts of `__metadata__` are passed over.
  */
 function* membersOf(path: string, header: Buffer): Generator<{ readonly name: string; readonly value: unknown }> {
   let at = 0;
   const fail = (): never => {
-    throw new ModelFileError(`The header of ${path} is not valid JSON: there is something else than it may be at byte ${at} of it.`);
+    throw new ModelFileError(
+      `The header of ${path} is not valid JSON: there is something else than it may be at byte ${at} of it.`,
+    );
   };
   const blank = (): void => {
     while (header[at] === 0x20 || header[at] === 0x09 || header[at] === 0x0a || header[at] === 0x0d) at++;
@@ -230,7 +290,7 @@ function* membersOf(path: string, header: Buffer): Generator<{ readonly name: st
     blank();
     if (header[at] === QUOTE) return text();
     const start = at;
-    for (let depth = 0; at < header.length; ) {
+    for (let depth = 0; at < header.length;) {
       const char = header[at];
       if (char === QUOTE) {
         text();
@@ -244,7 +304,10 @@ function* membersOf(path: string, header: Buffer): Generator<{ readonly name: st
     if (at === start) fail();
   };
   const json = (from: number, what: string): unknown => {
-    if (at - from > MAX_DESCRIPTION) throw new ModelFileError(`${path} is damaged: ${what} takes ${at - from} bytes of its header; ${MAX_DESCRIPTION} are more than enough.`);
+    if (at - from > MAX_DESCRIPTION)
+      throw new ModelFileError(
+        `${path} is damaged: ${what} takes ${at - from} bytes of its header; ${MAX_DESCRIPTION} are more than enough.`,
+      );
     return parseJson(`The header of ${path}`, header.toString("utf8", from, at));
   };
   next(OPEN);
@@ -270,8 +333,16 @@ function* membersOf(path: string, header: Buffer): Generator<{ readonly name: st
   if (at !== header.length) fail();
 }
 
-function tensorInfo(path: string, name: string, value: unknown): { dtype: string; shape: number[]; begin: number; end: number } {
-  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+function tensorInfo(
+  path: string,
+  name: string,
+  value: unknown,
+): { dtype: string; shape: number[]; begin: number; end: number } {
+  const {
+    dtype,
+    shape,
+    data_offsets: offsets,
+  } = (value ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
   const where = `${path} is damaged: tensor "${name}"`;
   if (typeof dtype !== "string") throw new ModelFileError(`${where} has no dtype.`);
   if (!isCounts(shape)) throw new ModelFileError(`${where} has no shape of non-negative integers.`);
@@ -282,7 +353,9 @@ function tensorInfo(path: string, name: string, value: unknown): { dtype: string
   const bytes = BYTES[dtype];
   const expected = shape.reduce((product, dim) => product * dim, bytes ?? 0);
   if (bytes !== undefined && end - begin !== expected) {
-    throw new ModelFileError(`${where} of shape [${shape.join(", ")}] and type ${dtype} needs ${expected} bytes, but its offsets give ${end - begin}.`);
+    throw new ModelFileError(
+      `${where} of shape [${shape.join(", ")}] and type ${dtype} needs ${expected} bytes, but its offsets give ${end - begin}.`,
+    );
   }
   return { dtype, shape, begin, end };
 }

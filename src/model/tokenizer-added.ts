@@ -1,4 +1,6 @@
-/** Added tokens: found whole in a text before the model sees the rest, as the `tokenizers` library (0.23) finds them. */
+/**
+ * Added tokens: found whole in a text before the model sees the rest, as the `tokenizers` library (0.23) finds them.
+ */
 import type { Normalizer } from "./tokenizer-text";
 
 export interface AddedToken {
@@ -49,9 +51,10 @@ class Finder {
     const sections: Section[] = [];
     let begin = 0;
     const push = (from: number, to: number, token?: AddedToken): void => {
-      if (to > from) sections.push({ text: text.slice(from, to), first: isFirst && from === 0, ...(token && { token }) });
+      if (to > from)
+        sections.push({ text: text.slice(from, to), first: isFirst && from === 0, ...(token && { token }) });
     };
-    for (let i = 0; i < text.length; ) {
+    for (let i = 0; i < text.length;) {
       const match = this.#root.children.has(text[i]) ? this.#longest(text, i) : undefined;
       if (match === undefined) {
         i++;
@@ -60,7 +63,11 @@ class Finder {
       const { token, end } = match;
       let [from, to] = [i, end];
       i = end;
-      if (token.single_word && (endsInWord(text.slice(Math.max(0, from - 2), from)) || BEGINS_WITH_WORD.test(text.slice(to, to + 2)))) continue;
+      if (
+        token.single_word &&
+        (endsInWord(text.slice(Math.max(0, from - 2), from)) || BEGINS_WITH_WORD.test(text.slice(to, to + 2)))
+      )
+        continue;
       if (token.lstrip) {
         while (from > begin && BLANK.test(text[from - 1])) from--;
         // Blanks that the token before has taken.
@@ -80,7 +87,7 @@ class Finder {
   #longest(text: string, at: number): { readonly token: AddedToken; readonly end: number } | undefined {
     let found: { token: AddedToken; end: number } | undefined;
     let node: Node | undefined = this.#root;
-    for (let i = at; i < text.length; ) {
+    for (let i = at; i < text.length;) {
       node = node.children.get(text[i++]);
       if (node === undefined) break;
       if (node.token !== undefined) found = { token: node.token, end: i };
@@ -108,10 +115,18 @@ export class AddedTokens {
     private readonly normalizer: Normalizer | undefined,
   ) {
     this.#raw = new Finder(tokens.filter((token) => !token.normalized).map((token) => [token.content, token]));
-    this.#normalized = new Finder(tokens.filter((token) => token.normalized).map((token) => [normalizer?.(token.content) ?? token.content, token]));
+    this.#normalized = new Finder(
+      tokens.filter((token) => token.normalized).map((token) => [normalizer?.(token.content) ?? token.content, token]),
+    );
   }
 
   split(text: string): Section[] {
-    return this.#raw.split(text, true).flatMap((section) => (section.token !== undefined ? [section] : this.#normalized.split(this.normalizer?.(section.text) ?? section.text, section.first)));
+    return this.#raw
+      .split(text, true)
+      .flatMap((section) =>
+        section.token !== undefined
+          ? [section]
+          : this.#normalized.split(this.normalizer?.(section.text) ?? section.text, section.first),
+      );
   }
 }

@@ -1,4 +1,7 @@
-/** Typed reading of a tokenizer.json: every field of every component is either used, known to be without effect, or refused by name. */
+/**
+ * Typed reading of a tokenizer.json: every field of every component is either used, known to be without effect, or
+ * refused by name.
+ */
 import { ModelFileError, list } from "./errors";
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -16,7 +19,10 @@ export function kindOf(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
-/** One component of a tokenizer.json. Its readers throw a `ModelFileError` that names the file, the place and what is allowed. */
+/**
+ * One component of a tokenizer.json. Its readers throw a `ModelFileError` that names the file, the place and what is
+ * allowed.
+ */
 export class Component {
   constructor(
     readonly origin: string,
@@ -43,14 +49,21 @@ export class Component {
     const strange = Object.keys(this.fields).find((name) => name !== "type" && !names.includes(name));
     if (strange !== undefined) {
       const kind = typeof this.fields.type === "string" ? ` of type "${this.fields.type}"` : "";
-      throw this.refuse(`${kind.trim()} has a field ${JSON.stringify(strange.slice(0, 60))} that is not known; ${names.length > 0 ? `${list(names)} are` : "it has none"}`.trim());
+      throw this.refuse(
+        `${kind.trim()} has a field ${JSON.stringify(strange.slice(0, 60))} that is not known; ${names.length > 0 ? `${list(names)} are` : "it has none"}`.trim(),
+      );
     }
   }
 
   private read<T>(name: string, expected: string, accept: (value: unknown) => value is T, fallback?: T): T {
     const value = this.fields[name];
     if (value === undefined && fallback !== undefined) return fallback;
-    if (!accept(value)) throw this.refuse(value === undefined ? `has no "${name}"; ${expected} is needed` : `has "${name}": ${kindOf(value)}, but ${expected} is needed`);
+    if (!accept(value))
+      throw this.refuse(
+        value === undefined
+          ? `has no "${name}"; ${expected} is needed`
+          : `has "${name}": ${kindOf(value)}, but ${expected} is needed`,
+      );
     return value;
   }
 
@@ -64,11 +77,24 @@ export class Component {
 
   /** A whole number from 0. */
   count(name: string, fallback?: number): number {
-    return this.read(name, "a whole number from 0", (value): value is number => Number.isSafeInteger(value) && (value as number) >= 0, fallback);
+    return this.read(
+      name,
+      "a whole number from 0",
+      (value): value is number => Number.isSafeInteger(value) && (value as number) >= 0,
+      fallback,
+    );
   }
 
   choice(name: string, choices: readonly string[], fallback?: string): string {
-    return this.read(name, list(choices.map((choice) => `"${choice}"`), "or"), (value): value is string => typeof value === "string" && choices.includes(value), fallback);
+    return this.read(
+      name,
+      list(
+        choices.map((choice) => `"${choice}"`),
+        "or",
+      ),
+      (value): value is string => typeof value === "string" && choices.includes(value),
+      fallback,
+    );
   }
 
   items(name: string): readonly unknown[] {
@@ -82,7 +108,9 @@ export class Component {
   /** The component in this field; undefined where it is null or missing. */
   component(name: string): Component | undefined {
     const value = this.fields[name];
-    return value === undefined || value === null ? undefined : Component.of(this.origin, this.place === "" ? name : `${this.place}.${name}`, value);
+    return value === undefined || value === null
+      ? undefined
+      : Component.of(this.origin, this.place === "" ? name : `${this.place}.${name}`, value);
   }
 
   components(name: string): Component[] {

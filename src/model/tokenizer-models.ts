@@ -40,23 +40,43 @@ function vocabOf(model: Component): Map<string, number> {
 
 /** Ids are unsigned 32-bit numbers. */
 function checkedId(model: Component, token: string, id: unknown): number {
-  if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0xffffffff) throw model.refuse(`gives the token ${kindOf(token)} the id ${kindOf(id)}, but a whole number from 0 is needed`);
+  if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0xffffffff)
+    throw model.refuse(`gives the token ${kindOf(token)} the id ${kindOf(id)}, but a whole number from 0 is needed`);
   return id as number;
 }
 
 function bpe(model: Component): PieceModel {
-  model.only("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges");
+  model.only(
+    "dropout",
+    "unk_token",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+    "fuse_unk",
+    "byte_fallback",
+    "ignore_merges",
+    "vocab",
+    "merges",
+  );
   const { origin, fields } = model;
   if (!model.nullable("continuing_subword_prefix") && model.string("continuing_subword_prefix") !== "") {
-    throw new ModelFileError(`${origin}: BPE whose pieces inside words are marked ("continuing_subword_prefix": ${JSON.stringify(fields.continuing_subword_prefix)}) is not supported; BPE without marks, WordPiece and Unigram are.`);
+    throw new ModelFileError(
+      `${origin}: BPE whose pieces inside words are marked ("continuing_subword_prefix": ${JSON.stringify(fields.continuing_subword_prefix)}) is not supported; BPE without marks, WordPiece and Unigram are.`,
+    );
   }
-  if (!model.nullable("dropout") && fields.dropout !== 0) throw model.refuse(`has "dropout": ${kindOf(fields.dropout)}, which makes ids random and is not supported; null is`);
+  if (!model.nullable("dropout") && fields.dropout !== 0)
+    throw model.refuse(
+      `has "dropout": ${kindOf(fields.dropout)}, which makes ids random and is not supported; null is`,
+    );
   const optional = (name: string): string | undefined => (model.nullable(name) ? undefined : model.string(name));
   const unknown = optional("unk_token");
   const vocab = vocabOf(model);
   return new BytePairs(vocab, pairsOf(model), {
-    origin, unknown, suffix: optional("end_of_word_suffix") ?? "", fuse: !model.nullable("fuse_unk") && model.flag("fuse_unk"),
-    bytes: !model.nullable("byte_fallback") && model.flag("byte_fallback"), whole: !model.nullable("ignore_merges") && model.flag("ignore_merges"),
+    origin,
+    unknown,
+    suffix: optional("end_of_word_suffix") ?? "",
+    fuse: !model.nullable("fuse_unk") && model.flag("fuse_unk"),
+    bytes: !model.nullable("byte_fallback") && model.flag("byte_fallback"),
+    whole: !model.nullable("ignore_merges") && model.flag("ignore_merges"),
   });
 }
 
@@ -64,7 +84,9 @@ function pairsOf(model: Component): [string, string][] {
   return model.items("merges").map((merge, i) => {
     const pair = typeof merge === "string" ? merge.split(" ") : merge;
     if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== "string" || typeof pair[1] !== "string") {
-      throw new ModelFileError(`${model.origin}: ${model.place}.merges[${i}] is ${kindOf(merge)}, but two pieces are needed, as "a b" or ["a", "b"].`);
+      throw new ModelFileError(
+        `${model.origin}: ${model.place}.merges[${i}] is ${kindOf(merge)}, but two pieces are needed, as "a b" or ["a", "b"].`,
+      );
     }
     return [pair[0], pair[1]];
   });
@@ -77,7 +99,10 @@ export interface PairOptions {
   readonly fuse?: boolean;
   readonly bytes?: boolean;
   readonly whole?: boolean;
-  /** llama.cpp's way: pieces are texts that need not be tokens; what is no token at the end goes byte by byte, or is left out. */
+  /**
+   * llama.cpp's way: pieces are texts that need not be tokens; what is no token at the end goes byte by byte, or is
+   * left out.
+   */
   readonly loose?: boolean;
 }
 
@@ -125,7 +150,9 @@ export class BytePairs implements PieceModel {
     const known = this.#places.get(text);
     if (known !== undefined) return known;
     if (!this.options.loose) {
-      throw new ModelFileError(`${this.options.origin}: the merge ${rank + 1} of the vocabulary (${kindOf(left)} with ${kindOf(right)}) names ${kindOf(text)}, which is no token of it.`);
+      throw new ModelFileError(
+        `${this.options.origin}: the merge ${rank + 1} of the vocabulary (${kindOf(left)} with ${kindOf(right)}) names ${kindOf(text)}, which is no token of it.`,
+      );
     }
     const next = this.#idAt.push(-1) - 1;
     this.#places.set(text, next);
@@ -162,7 +189,10 @@ export class BytePairs implements PieceModel {
     let pending: string | undefined;
     const unknownPlace = (): number => {
       const id = this.#places.get(unknown as string);
-      if (id === undefined) throw new ModelFileError(`${origin}: the text has a character that the vocabulary lacks, and its "unk_token" (${kindOf(unknown)}) is no token either.`);
+      if (id === undefined)
+        throw new ModelFileError(
+          `${origin}: the text has a character that the vocabulary lacks, and its "unk_token" (${kindOf(unknown)}) is no token either.`,
+        );
       return id;
     };
     characters.forEach((character, i) => {
@@ -217,10 +247,11 @@ export class BytePairs implements PieceModel {
       const { place, text } = symbols[i];
       const id = place < 0 ? -1 : this.#idAt[place];
       if (id >= 0) ids.push(id);
-      else for (const one of text) {
-        const part = this.vocab.get(one);
-        if (part !== undefined) ids.push(part);
-      }
+      else
+        for (const one of text) {
+          const part = this.vocab.get(one);
+          if (part !== undefined) ids.push(part);
+        }
     }
     return ids;
   }
@@ -260,9 +291,10 @@ class Heap {
     const last = entries.pop();
     if (last === undefined || entries.length === 0) return top;
     entries[0] = last;
-    for (let i = 0; ; ) {
+    for (let i = 0; ;) {
       let least = i;
-      for (const child of [2 * i + 1, 2 * i + 2]) if (child < entries.length && before(entries[child], entries[least])) least = child;
+      for (const child of [2 * i + 1, 2 * i + 2])
+        if (child < entries.length && before(entries[child], entries[least])) least = child;
       if (least === i) return top;
       [entries[i], entries[least]] = [entries[least], entries[i]];
       i = least;
@@ -285,14 +317,17 @@ function unigram(model: Component): PieceModel {
   const entries = model.items("vocab");
   const bytes = !model.nullable("byte_fallback") && model.flag("byte_fallback");
   const unknown = model.nullable("unk_id") ? undefined : model.count("unk_id");
-  if (unknown !== undefined && unknown >= entries.length) throw model.refuse(`has "unk_id": ${unknown}, but its vocabulary has ${entries.length} tokens`);
+  if (unknown !== undefined && unknown >= entries.length)
+    throw model.refuse(`has "unk_id": ${unknown}, but its vocabulary has ${entries.length} tokens`);
   const vocab = new Map<string, number>();
   const scores: number[] = [];
   const root: Branch = { children: new Map() };
   let least = Infinity;
   entries.forEach((entry, id) => {
     if (!Array.isArray(entry) || entry.length !== 2 || typeof entry[0] !== "string" || typeof entry[1] !== "number") {
-      throw new ModelFileError(`${model.origin}: ${model.place}.vocab[${id}] is ${kindOf(entry)}, but a token with its score is needed, as ["a", -1.5].`);
+      throw new ModelFileError(
+        `${model.origin}: ${model.place}.vocab[${id}] is ${kindOf(entry)}, but a token with its score is needed, as ["a", -1.5].`,
+      );
     }
     const [token, score] = entry as [string, number];
     vocab.set(token, id);
@@ -306,7 +341,10 @@ function unigram(model: Component): PieceModel {
     }
     if (branch !== root) branch.id = id;
   });
-  const missing = (): ModelFileError => new ModelFileError(`${model.origin}: the text has a character that the vocabulary lacks, and there is no "unk_id" for it.`);
+  const missing = (): ModelFileError =>
+    new ModelFileError(
+      `${model.origin}: the text has a character that the vocabulary lacks, and there is no "unk_id" for it.`,
+    );
   return {
     vocab,
     encode: (piece, ids) => {
@@ -350,7 +388,9 @@ function unigram(model: Component): PieceModel {
           ids.push(id);
           continue;
         }
-        const fallback = bytes ? Array.from(Buffer.from(text, "utf8"), (byte) => vocab.get(byteToken(byte))) : [undefined];
+        const fallback = bytes
+          ? Array.from(Buffer.from(text, "utf8"), (byte) => vocab.get(byteToken(byte)))
+          : [undefined];
         if (fallback.every((byte) => byte !== undefined)) ids.push(...(fallback as number[]));
         else if (unknown === undefined) throw missing();
         else ids.push(unknown);
@@ -369,7 +409,10 @@ function wordPiece(model: Component): PieceModel {
   for (const token of vocab.keys()) longest = Math.max(longest, token.length);
   const unknownId = (): number => {
     const id = vocab.get(unknown);
-    if (id === undefined) throw new ModelFileError(`${model.origin}: the text has a word that the vocabulary cannot spell, and its "unk_token" (${kindOf(unknown)}) is no token either.`);
+    if (id === undefined)
+      throw new ModelFileError(
+        `${model.origin}: the text has a word that the vocabulary cannot spell, and its "unk_token" (${kindOf(unknown)}) is no token either.`,
+      );
     return id;
   };
   return {
@@ -381,7 +424,7 @@ function wordPiece(model: Component): PieceModel {
         return;
       }
       const found: number[] = [];
-      for (let start = 0; start < characters.length; ) {
+      for (let start = 0; start < characters.length;) {
         let id: number | undefined;
         let end = Math.min(characters.length, start + longest);
         for (; end > start; end--) {
@@ -399,4 +442,3 @@ function wordPiece(model: Component): PieceModel {
     },
   };
 }
-

@@ -4,11 +4,13 @@ import { Script, createContext } from "node:vm";
 import { ModelFileError } from "./errors";
 
 /** The part of the library that rewrites patterns; its own types do not name it. */
-const { ReplaceNormalizer } = library as unknown as { readonly ReplaceNormalizer: new (config: object) => { readonly pattern: RegExp | null } };
+const { ReplaceNormalizer } = library as unknown as {
+  readonly ReplaceNormalizer: new (config: object) => { readonly pattern: RegExp | null };
+};
 
 /**
- * An Oniguruma pattern (what tokenizer.json holds) as JavaScript's, global and by code points. Throws a plain error for what has no
- * counterpart here.
+ * An Oniguruma pattern (what tokenizer.json holds) as JavaScript's, global and by code points. Throws a plain error for
+ * what has no counterpart here.
  */
 export function compilePattern(source: string): RegExp {
   const foreign = /(?<!\\)(?:\\\\)*(\\G|\\K|\\R|\\X|\(\?>|\(\?~|\(\?(?!i:)[a-z-]+[:)])/.exec(source);
@@ -17,7 +19,9 @@ export function compilePattern(source: string): RegExp {
   try {
     ({ pattern } = new ReplaceNormalizer({ type: "Replace", pattern: { Regex: possessive(source) }, content: "" }));
   } catch (error) {
-    throw new Error(`the pattern ${shown(source)} is not understood (${error instanceof Error ? error.message : String(error)})`);
+    throw new Error(
+      `the pattern ${shown(source)} is not understood (${error instanceof Error ? error.message : String(error)})`,
+    );
   }
   if (pattern === null) throw new Error(`the pattern ${shown(source)} is not understood`);
   return pattern;
@@ -27,7 +31,9 @@ function shown(source: string): string {
   return JSON.stringify(source.length > 80 ? `${source.slice(0, 80)}…` : source);
 }
 
-/** Possessive quantifiers, which JavaScript lacks, as a lookahead whose group is then taken: it is never entered again. */
+/**
+ * Possessive quantifiers, which JavaScript lacks, as a lookahead whose group is then taken: it is never entered again.
+ */
 function possessive(source: string): string {
   if (!/[?*+]\+/.test(source)) return source;
   // Where each open group began, and where the last whole item did.
@@ -35,8 +41,11 @@ function possessive(source: string): string {
   let out = "";
   let atom = 0;
   let groups = 0;
-  for (let i = 0; i < source.length; ) {
-    const item = /^(?:\\[pPx]\{[^}]*\}|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.|\(\?(?:<?[=!]|:|i:|<[A-Za-z_]\w*>)|\(|\)|\||[?*+]\+?|\{\d*,?\d*\}\??|.)/su.exec(source.slice(i))?.[0] ?? source[i];
+  for (let i = 0; i < source.length;) {
+    const item =
+      /^(?:\\[pPx]\{[^}]*\}|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\.|\(\?(?:<?[=!]|:|i:|<[A-Za-z_]\w*>)|\(|\)|\||[?*+]\+?|\{\d*,?\d*\}\??|.)/su.exec(
+        source.slice(i),
+      )?.[0] ?? source[i];
     i += item.length;
     if (item.startsWith("(")) {
       open.push(out.length);
@@ -78,8 +87,8 @@ function classLength(text: string): number {
 let deadline: { readonly context: { task?: () => void }; readonly script: Script } | undefined;
 
 /**
- * Runs a step and ends it when it takes longer than `ms`: V8 stops also inside a pattern that backtracks. Throws a `ModelFileError`
- * with `sentence` then.
+ * Runs a step and ends it when it takes longer than `ms`: V8 stops also inside a pattern that backtracks. Throws a
+ * `ModelFileError` with `sentence` then.
  */
 export function withDeadline<T>(ms: number, sentence: string, step: () => T): T {
   deadline ??= { context: createContext({}) as { task?: () => void }, script: new Script("task()") };
@@ -91,7 +100,8 @@ export function withDeadline<T>(ms: number, sentence: string, step: () => T): T 
   try {
     deadline.script.runInContext(deadline.context, { timeout: ms });
   } catch (error) {
-    if ((error as { code?: unknown } | null)?.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") throw new ModelFileError(sentence);
+    if ((error as { code?: unknown } | null)?.code === "ERR_SCRIPT_EXECUTION_TIMEOUT")
+      throw new ModelFileError(sentence);
     throw error;
   } finally {
     deadline.context.task = outer;

@@ -1,5 +1,6 @@
 /**
- * What a tokenizer.json does to a text before its model sees it: normalisation and splitting, as the `tokenizers` library (0.23) does both.
+ * What a tokenizer.json does to a text before its model sees it: normalisation and splitting, as the `tokenizers`
+ * library (0.23) does both.
  */
 import { Component, kindOf } from "./tokenizer-fields";
 import { compilePattern } from "./tokenizer-patterns";
@@ -25,7 +26,10 @@ export function normalizerOf(step: Component | undefined): Normalizer | undefine
       const inner = step.components("normalizers").map((part) => normalizerOf(part) as Normalizer);
       return (text) => inner.reduce((result, part) => part(result), text);
     }
-    case "NFC": case "NFD": case "NFKC": case "NFKD": {
+    case "NFC":
+    case "NFD":
+    case "NFKC":
+    case "NFKD": {
       step.only();
       const form = FORMS.find((name) => name === type);
       return (text) => text.normalize(form);
@@ -60,7 +64,9 @@ export function normalizerOf(step: Component | undefined): Normalizer | undefine
     case "Precompiled":
       return precompiled(step);
     default:
-      throw step.refuse(`of type ${JSON.stringify(type)} is not supported; BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD, Precompiled, Prepend, Replace, Sequence, Strip and StripAccents are`);
+      throw step.refuse(
+        `of type ${JSON.stringify(type)} is not supported; BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD, Precompiled, Prepend, Replace, Sequence, Strip and StripAccents are`,
+      );
   }
 }
 
@@ -84,8 +90,13 @@ export function splitterOf(step: Component | undefined): Splitter | undefined {
       const blank = step.flag("add_prefix_space");
       const split = step.flag("use_regex", true) ? cut(GPT2_SPLIT, "isolated", false) : undefined;
       return (pieces) => {
-        const begun = blank ? pieces.map(({ text, first }) => ({ text: text.startsWith(" ") ? text : ` ${text}`, first })) : pieces;
-        return (split === undefined ? begun : split(begun)).map(({ text, first }) => ({ text: toStandIns(text), first }));
+        const begun = blank
+          ? pieces.map(({ text, first }) => ({ text: text.startsWith(" ") ? text : ` ${text}`, first }))
+          : pieces;
+        return (split === undefined ? begun : split(begun)).map(({ text, first }) => ({
+          text: toStandIns(text),
+          first,
+        }));
       };
     }
     case "CharDelimiterSplit": {
@@ -101,12 +112,14 @@ export function splitterOf(step: Component | undefined): Splitter | undefined {
       step.only("length");
       const length = step.count("length");
       if (length === 0) throw step.refuse('has "length": 0, but a whole number from 1 is needed');
-      return (pieces) => pieces.flatMap(({ text, first }) => {
-        const characters = [...text];
-        const result: Piece[] = [];
-        for (let i = 0; i < characters.length; i += length) result.push({ text: characters.slice(i, i + length).join(""), first: first && i === 0 });
-        return result;
-      });
+      return (pieces) =>
+        pieces.flatMap(({ text, first }) => {
+          const characters = [...text];
+          const result: Piece[] = [];
+          for (let i = 0; i < characters.length; i += length)
+            result.push({ text: characters.slice(i, i + length).join(""), first: first && i === 0 });
+          return result;
+        });
     }
     case "Metaspace":
       return metaspace(step);
@@ -123,21 +136,30 @@ export function splitterOf(step: Component | undefined): Splitter | undefined {
       step.only();
       return cut(/\p{White_Space}/gu, "removed", false);
     default:
-      throw step.refuse(`of type ${JSON.stringify(type)} is not supported; BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace, Punctuation, Sequence, Split, Whitespace and WhitespaceSplit are`);
+      throw step.refuse(
+        `of type ${JSON.stringify(type)} is not supported; BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace, Punctuation, Sequence, Split, Whitespace and WhitespaceSplit are`,
+      );
   }
 }
 
-const GPT2_SPLIT = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+const GPT2_SPLIT =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/gu;
 /** What the `regex` crate takes for \w: unlike in other steps without superscripts, but with the joiners. */
-const WORDS = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d\p{White_Space}]+/gu;
+const WORDS =
+  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d\p{White_Space}]+/gu;
 
-const chain = (...splitters: Splitter[]): Splitter => (pieces) => splitters.reduce<Piece[]>((result, splitter) => splitter(result), [...pieces]);
+const chain =
+  (...splitters: Splitter[]): Splitter =>
+  (pieces) =>
+    splitters.reduce<Piece[]>((result, splitter) => splitter(result), [...pieces]);
 
 type Behavior = "removed" | "isolated" | "contiguous" | "mergedwithprevious" | "mergedwithnext";
 
 function behavior(step: Component, fallback?: string): Behavior {
-  return step.choice("behavior", ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"], fallback).toLowerCase() as Behavior;
+  return step
+    .choice("behavior", ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"], fallback)
+    .toLowerCase() as Behavior;
 }
 
 /** Cuts at matches; `invert`: at what lies between them. */
@@ -162,7 +184,10 @@ function cutPiece({ text, first }: Piece, pattern: RegExp, how: Behavior, invert
     const backwards = how === "mergedwithnext";
     for (const part of backwards ? parts.reverse() : parts) {
       const last = merged[merged.length - 1] as (typeof parts)[number] | undefined;
-      const join = how === "contiguous" ? last !== undefined && last.match === part.match : part.match && !previous && last !== undefined;
+      const join =
+        how === "contiguous"
+          ? last !== undefined && last.match === part.match
+          : part.match && !previous && last !== undefined;
       if (join && last !== undefined) {
         if (backwards) last.from = part.from;
         else last.to = part.to;
@@ -171,14 +196,18 @@ function cutPiece({ text, first }: Piece, pattern: RegExp, how: Behavior, invert
     }
     if (backwards) merged.reverse();
   }
-  return merged.filter(({ from, to }) => to > from).map(({ from, to }) => ({ text: text.slice(from, to), first: first && from === 0 }));
+  return merged
+    .filter(({ from, to }) => to > from)
+    .map(({ from, to }) => ({ text: text.slice(from, to), first: first && from === 0 }));
 }
 
 function patternOf(step: Component): RegExp {
   const pattern = step.record("pattern");
   const [[kind, source] = ["", undefined]] = Object.entries(pattern);
   if (Object.keys(pattern).length !== 1 || (kind !== "Regex" && kind !== "String") || typeof source !== "string") {
-    throw step.refuse(`has "pattern": ${kindOf(JSON.stringify(pattern))}, but {"Regex": a text} or {"String": a text} is needed`);
+    throw step.refuse(
+      `has "pattern": ${kindOf(JSON.stringify(pattern))}, but {"Regex": a text} or {"String": a text} is needed`,
+    );
   }
   if (kind === "String") return literal(source);
   try {
@@ -205,7 +234,8 @@ function metaspace(step: Component): Splitter {
   const split = step.nullable("split") || step.flag("split");
   const declared = step.choice("prepend_scheme", ["always", "first", "never"], "always");
   const prefix = step.nullable("add_prefix_space") || step.flag("add_prefix_space");
-  if (!prefix && declared !== "never" && step.fields.prepend_scheme !== undefined) throw step.refuse(`has "add_prefix_space": false and "prepend_scheme": "${declared}", which contradict each other`);
+  if (!prefix && declared !== "never" && step.fields.prepend_scheme !== undefined)
+    throw step.refuse(`has "add_prefix_space": false and "prepend_scheme": "${declared}", which contradict each other`);
   const scheme = prefix ? declared : "never";
   const cutter = cut(literal(blank), "mergedwithnext", false);
   return (pieces) => {
@@ -237,20 +267,28 @@ function bertNormalizer(step: Component): Normalizer {
   const accents = step.nullable("strip_accents") ? lower : step.flag("strip_accents");
   return (text) => {
     let result = text;
-    if (clean) result = result.replace(/[\0\ufffd]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}]/gu, "").replace(/\p{White_Space}/gu, " ");
-    if (chinese) result = result.replace(/[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu, " $& ");
+    if (clean)
+      result = result.replace(/[\0\ufffd]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}]/gu, "").replace(/\p{White_Space}/gu, " ");
+    if (chinese)
+      result = result.replace(
+        /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu,
+        " $& ",
+      );
     if (accents) result = result.normalize("NFD").replace(/\p{Mn}/gu, "");
     return lower ? lowercase(result) : result;
   };
 }
 
-/** SentencePiece's compiled rules: a double-array trie of what is replaced, and the replacements, each ended by a zero. */
+/**
+ * SentencePiece's compiled rules: a double-array trie of what is replaced, and the replacements, each ended by a zero.
+ */
 function precompiled(step: Component): Normalizer {
   step.only("precompiled_charsmap");
   if (step.nullable("precompiled_charsmap")) return (text) => text;
   const bytes = Buffer.from(step.string("precompiled_charsmap"), "base64");
   const size = bytes.length < 4 ? 0 : bytes.readUInt32LE(0);
-  if (bytes.length < 4 || size % 4 !== 0 || 4 + size > bytes.length) throw step.refuse('has a "precompiled_charsmap" that is cut off or damaged');
+  if (bytes.length < 4 || size % 4 !== 0 || 4 + size > bytes.length)
+    throw step.refuse('has a "precompiled_charsmap" that is cut off or damaged');
   const trie = new Uint32Array(size / 4);
   for (let i = 0; i < trie.length; i++) trie[i] = bytes.readUInt32LE(4 + 4 * i);
   const replacements = bytes.subarray(4 + size);
@@ -312,4 +350,3 @@ export function toStandIns(text: string): string {
   for (const byte of Buffer.from(text, "utf8")) result += spelled[byte];
   return result;
 }
-

@@ -13,7 +13,9 @@ export interface Tensor {
   readonly dims: readonly number[];
 }
 
-/** One input token. `text` is exactly what the token stands for (a lone byte of a longer character shows as `<0xE2>`). */
+/**
+ * One input token. `text` is exactly what the token stands for (a lone byte of a longer character shows as `<0xE2>`).
+ */
 export interface Token {
   /** Its row in the vocabulary, from 0 to V - 1. */
   readonly id: number;
@@ -69,12 +71,16 @@ export interface Progress {
 export type ProgressListener = (progress: Progress) => void;
 
 /**
- * Where a model is computed: "auto" and "cpu" are the processor, "gpu" the fastest GPU device of the platform, the others execution
- * providers of ONNX Runtime by name. The list is open: a later runtime may have more.
+ * Where a model is computed: "auto" and "cpu" are the processor, "gpu" the fastest GPU device of the platform, the
+ * others execution providers of ONNX Runtime by name. The list is open: a later runtime may have more.
  */
-export type Device = "auto" | "cpu" | "gpu" | "cuda" | "dml" | "coreml" | "webgpu" | "tensorrt" | (string & Record<never, never>);
+export type Device =
+  "auto" | "cpu" | "gpu" | "cuda" | "dml" | "coreml" | "webgpu" | "tensorrt" | (string & Record<never, never>);
 
-/** What weights are rounded to: "auto" leaves them as the file has them; "q8" and "q4" are blocks of 32 inputs with a scale each. */
+/**
+ * What weights are rounded to: "auto" leaves them as the file has them; "q8" and "q4" are blocks of 32 inputs with a
+ * scale each.
+ */
 export type Dtype = "auto" | "float32" | "float16" | "bfloat16" | "q8" | "q4";
 
 /** How a model is found and computed: `loadModel("org/name", { dtype: "q8", revision: "main" })`. */
@@ -99,24 +105,38 @@ export interface RunOptions {
   readonly onProgress?: ProgressListener;
   /** Ends the run between two layers: the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Put the tokenizer's special tokens (BOS) before a text, as its own configuration says. Default true. No effect on token ids. */
+  /**
+   * Put the tokenizer's special tokens (BOS) before a text, as its own configuration says. Default true. No effect on
+   * token ids.
+   */
   readonly addSpecialTokens?: boolean;
 }
 
-/** Where in layer l the residual stream is read: before attention, after attention (before the FFN), after the layer. */
+/**
+ * Where in layer l the residual stream is read: before attention, after attention (before the FFN), after the layer.
+ */
 export type ResidualPoint = "pre" | "mid" | "post";
 
 /**
  * A node of the graph by the published tool's names: `X0_t` the embedded token t, `A{l}_t` the residual stream after
- * attention of layer l, `M{l}_t` the feed-forward block, `I{l}_t` the residual stream after layer l. "I20_4" is the state of
- * token 4 after layer 20. A name that is put together needs `as const`, or `nodeName("I", layer, position)`.
+ * attention of layer l, `M{l}_t` the feed-forward block, `I{l}_t` the residual stream after layer l. "I20_4" is the
+ * state of token 4 after layer 20. A name that is put together needs `as const`, or `nodeName("I", layer, position)`.
  */
 export type NodeName = `X0_${number}` | `${"A" | "M" | "I"}${number}_${number}`;
 
-/** A block, head or neuron whose update can be read in the vocabulary; with `key`, the part that a head wrote from one token. */
+/**
+ * A block, head or neuron whose update can be read in the vocabulary; with `key`, the part that a head wrote from one
+ * token.
+ */
 export type Component =
   | { readonly kind: "attention" | "ffn"; readonly layer: number; readonly position: number }
-  | { readonly kind: "attention"; readonly layer: number; readonly position: number; readonly head: number; readonly key?: number }
+  | {
+      readonly kind: "attention";
+      readonly layer: number;
+      readonly position: number;
+      readonly head: number;
+      readonly key?: number;
+    }
   | { readonly kind: "ffn"; readonly layer: number; readonly position: number; readonly neuron: number };
 
 /**
@@ -131,15 +151,18 @@ export interface ContributionOptions {
   readonly positions?: readonly number[];
   /** Whether value biases belong to the terms. Default "output". */
   readonly valueBias?: ValueBias;
-  /** Make the output bias a part of its own. Default false: as published, it is none, and can hide up to 0.28 of a contribution. */
+  /**
+   * Make the output bias a part of its own. Default false: as published, it is none, and can hide up to 0.28 of a
+   * contribution.
+   */
   readonly includeBias?: boolean;
   /** Ends the computation: the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Contributions inside one layer's attention block (Ferrando and Voita 2024: `max(‖y‖₁ − ‖z − y‖₁, ε)` of a part z of the whole y, scaled to sum 1; docs/method.md). Rows
- * follow `positions`. For each row all parts sum to 1.
+ * Contributions inside one layer's attention block (Ferrando and Voita 2024: `max(‖y‖₁ − ‖z − y‖₁, ε)` of a part z of
+ * the whole y, scaled to sum 1; docs/method.md). Rows follow `positions`. For each row all parts sum to 1.
  */
 export interface AttentionContributions {
   /** Query positions of the rows, in the order asked for. */
@@ -181,13 +204,14 @@ export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
   /** Scale what passed the threshold to sum 1 within each whole. Default true. */
   readonly renormalize?: boolean;
   /**
-   * Without renormalisation: the residual edge and the attention of a token to itself pass the threshold together, where their sum
-   * does, as in the published tool, for which they are one edge. Default false: each by itself. No effect with renormalisation.
+   * Without renormalisation: the residual edge and the attention of a token to itself pass the threshold together,
+   * where their sum does, as in the published tool, for which they are one edge. Default false: each by itself. No
+   * effect with renormalisation.
    */
   readonly joinSelf?: boolean;
   /**
-   * Trace what speaks for one token rather than another: at the start token, the states and updates are measured along the
-   * direction in which their logits differ. `from` is then one token. `docs/method.md` has the definition.
+   * Trace what speaks for one token rather than another: at the start token, the states and updates are measured along
+   * the direction in which their logits differ. `from` is then one token. `docs/method.md` has the definition.
    */
   readonly contrast?: Contrast;
   /** Called after each layer, from the last one down. */
@@ -203,8 +227,8 @@ export interface Contrast {
 }
 
 /**
- * What an edge carries: one token's state to another through attention, a state past a block, a state into a feed-forward block, or what
- * the block wrote.
+ * What an edge carries: one token's state to another through attention, a state past a block, a state into a
+ * feed-forward block, or what the block wrote.
  */
 export type EdgeKind = "attention" | "residual" | "ffn-in" | "ffn-out";
 
@@ -216,7 +240,10 @@ export interface RouteEdge {
   readonly target: NodeName;
   /** What it carries. */
   readonly kind: EdgeKind;
-  /** Its share of the target, 0 to 1: of what passed the threshold (with `renormalize`, where a node's edges sum to 1) or of everything. */
+  /**
+   * Its share of the target, 0 to 1: of what passed the threshold (with `renormalize`, where a node's edges sum to 1)
+   * or of everything.
+   */
   readonly weight: number;
   /** Attention only: head → its share of `weight`. They sum to `weight`. Heads at 0 are left out. */
   readonly heads?: Readonly<Record<number, number>>;
@@ -270,7 +297,9 @@ export interface LogitAttributionOptions extends Contrast {
 
 /** What one component adds to a logit, or to the difference of two. */
 export interface LogitPart {
-  /** "attention-bias": the output bias of an attention block; "constant": biases of the final norm and the unembedding. */
+  /**
+   * "attention-bias": the output bias of an attention block; "constant": biases of the final norm and the unembedding.
+   */
   readonly kind: "embedding" | "head" | "attention-bias" | "ffn" | "constant";
   /** Of a head, bias or FFN. */
   readonly layer?: number;
@@ -343,8 +372,8 @@ export interface Run {
    */
   logits(options?: { readonly position?: number }): Promise<Tensor>;
   /**
-   * The residual stream of a layer, shape `[T, d]`: "pre" at its start, "mid" after attention, "post" after the feed-forward block.
-   * "mid" is refused where blocks are parallel: there is no such state.
+   * The residual stream of a layer, shape `[T, d]`: "pre" at its start, "mid" after attention, "post" after the
+   * feed-forward block. "mid" is refused where blocks are parallel: there is no such state.
    * @example const { data, dims } = await run.residual(5, "post");
    */
   residual(layer: number, point: ResidualPoint): Promise<Tensor>;
@@ -356,40 +385,56 @@ export interface Run {
   ffnOut(layer: number): Promise<Tensor>;
   /** Shape `[H, d]`: what each head wrote at `position`, output bias excluded. Default `valueBias`: "output". */
   headOut(layer: number, position: number, options?: { readonly valueBias?: ValueBias }): Promise<Tensor>;
-  /** Shape `[f]`: the neurons at `position`, "pre" before the activation function (of the gate, where gated), "post" what multiplies W_out's rows. */
+  /**
+   * Shape `[f]`: the neurons at `position`, "pre" before the activation function (of the gate, where gated), "post"
+   * what multiplies W_out's rows.
+   */
   neuronActivations(layer: number, position: number, point: "pre" | "post"): Promise<Tensor>;
   /**
-   * How much each (key, head) term and the residual stream gave to the state after attention; `attentionContributions(5).terms` has
-   * shape `[T, T, H]`.
+   * How much each (key, head) term and the residual stream gave to the state after attention;
+   * `attentionContributions(5).terms` has shape `[T, T, H]`.
    * @example const { terms } = await run.attentionContributions(23, { positions: [run.tokens.length - 1] });
    */
   attentionContributions(layer: number, options?: ContributionOptions): Promise<AttentionContributions>;
   /** How much the feed-forward block and the state beside it gave to the state after the layer, at every position. */
   ffnContributions(layer: number): Promise<FfnContributions>;
   /** The neurons that gave most to the state after the feed-forward block, best first; all of them without `topK`. */
-  neuronContributions(layer: number, position: number, options?: { readonly topK?: number }): Promise<readonly NeuronContribution[]>;
+  neuronContributions(
+    layer: number,
+    position: number,
+    options?: { readonly topK?: number },
+  ): Promise<readonly NeuronContribution[]>;
   /**
-   * The information flow routes of a prediction (Ferrando and Voita 2024, arXiv 2403.00824): traced back from the start node, each state is
-   * taken apart into its parts, and those with a contribution above the threshold are followed. One forward pass is enough.
+   * The information flow routes of a prediction (Ferrando and Voita 2024, arXiv 2403.00824): traced back from the start
+   * node, each state is taken apart into its parts, and those with a contribution above the threshold are followed. One
+   * forward pass is enough.
    * @example
    * const routes = await run.routes({ threshold: 0.04 });
    * routes.edges.filter(edge => edge.kind === "attention");
    */
   routes(options?: RouteOptions): Promise<RouteGraph>;
   /**
-   * What the model would say after a state: the state goes through the final norm and the unembedding (logit lens), best token first.
-   * @param node A state by its name: "X0_4" the embedded token 4, "A20_4" after attention of layer 20, "I20_4" after layer 20.
+   * What the model would say after a state: the state goes through the final norm and the unembedding (logit lens),
+   * best token first.
+   * @param node A state by its name: "X0_4" the embedded token 4, "A20_4" after attention of layer 20, "I20_4" after
+   *   layer 20.
    * @example const [top] = await run.lens("I20_4", { topK: 5 });
    */
   lens(node: NodeName, options?: VocabularyOptions): Promise<readonly LensToken[]>;
   /** The same for a name that only a run knows, such as an element of a list: it is checked when it is asked for. */
-  lens<N extends string>(node: string extends N ? N : never, options?: VocabularyOptions): Promise<readonly LensToken[]>;
+  lens<N extends string>(
+    node: string extends N ? N : never,
+    options?: VocabularyOptions,
+  ): Promise<readonly LensToken[]>;
   /**
    * What a block, head or neuron says in the vocabulary: the tokens that its update promotes and suppresses most.
    * @example await run.effect({ kind: "attention", layer: 23, head: 0, position: 14 });
    */
   effect(component: Component, options?: VocabularyOptions & { readonly valueBias?: ValueBias }): Promise<Effect>;
-  /** Direct logit attribution: what the embedding, each head, each FFN and the biases add to a logit, or to the difference of two. */
+  /**
+   * Direct logit attribution: what the embedding, each head, each FFN and the biases add to a logit, or to the
+   * difference of two.
+   */
   logitAttribution(options?: LogitAttributionOptions): Promise<LogitAttribution>;
   /** Frees what the run holds. The run refuses questions afterwards. */
   dispose(): Promise<void>;
@@ -404,13 +449,17 @@ export interface TransparentModel {
   /** The token with this id. Throws a `RangeError` outside the vocabulary. */
   token(id: number): Token;
   /**
-   * Runs a prompt: a text, or token ids, which are used exactly as given. Several prompts give several runs, each as if it had been alone.
-   * Rejects with a `RangeError` where the prompt is empty or longer than `info.maxPositions`, or an id is outside the vocabulary.
+   * Runs a prompt: a text, or token ids, which are used exactly as given. Several prompts give several runs, each as if
+   * it had been alone. Rejects with a `RangeError` where the prompt is empty or longer than `info.maxPositions`, or an
+   * id is outside the vocabulary.
    * @example const run = await model.run("The capital of France is");
    */
   run(prompt: string | readonly number[], options?: RunOptions): Promise<Run>;
   run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<Run[]>;
-  /** Logits, shape `[V]`, of a vector of d numbers: the unembedding, with the final norm before it unless `normalize: false`. */
+  /**
+   * Logits, shape `[V]`, of a vector of d numbers: the unembedding, with the final norm before it unless `normalize:
+   * false`.
+   */
   unembed(vector: Float32Array, options?: { readonly normalize?: boolean }): Promise<Tensor>;
   /** Shape `[d]`: the row of W_out that a neuron writes. */
   neuronOutput(layer: number, neuron: number): Promise<Tensor>;

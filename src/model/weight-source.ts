@@ -11,8 +11,8 @@ import type { WeightEntry, WeightSource } from "./weights";
 const CHUNK = 1 << 20;
 
 /**
- * A `WeightSource` over the entries of any number of files. Files are opened when first read. Reading is synchronous: it
- * belongs into a worker for whole matrices. Entries of one model have unique names; the last of a name counts.
+ * A `WeightSource` over the entries of any number of files. Files are opened when first read. Reading is synchronous:
+ * it belongs into a worker for whole matrices. Entries of one model have unique names; the last of a name counts.
  */
 export function createWeightSource(entries: Iterable<WeightEntry>): WeightSource {
   return new FileWeightSource(entries);
@@ -54,7 +54,11 @@ class FileWeightSource implements WeightSource {
     if (block.stored === undefined) {
       this.decode(block, block.first, block.count, data, 0);
     } else {
-      this.gather(block, Array.from({ length: block.count }, (_, row) => block.first + row), data);
+      this.gather(
+        block,
+        Array.from({ length: block.count }, (_, row) => block.first + row),
+        data,
+      );
     }
     return { data: shift(data, ref.add), dims: block.dims };
   }
@@ -100,7 +104,10 @@ class FileWeightSource implements WeightSource {
     this.files.clear();
   }
 
-  private readStack(ref: WeightRef, names: readonly string[]): { readonly data: Float32Array; readonly dims: readonly number[] } {
+  private readStack(
+    ref: WeightRef,
+    names: readonly string[],
+  ): { readonly data: Float32Array; readonly dims: readonly number[] } {
     const parts = [ref.name, ...names].map((name) => this.read({ name }));
     const [{ dims }] = parts;
     const size = parts[0].data.length;
@@ -110,7 +117,8 @@ class FileWeightSource implements WeightSource {
   }
 
   private block(ref: WeightRef): Block {
-    if (ref.stack !== undefined) throw new TypeError(`"${ref.name}" is a stack of tensors, which can only be read whole.`);
+    if (ref.stack !== undefined)
+      throw new TypeError(`"${ref.name}" is a stack of tensors, which can only be read whole.`);
     const entry = this.entries.get(ref.name);
     if (entry === undefined) throw new ModelFileError(`There is no tensor "${ref.name}" in the weights.`);
     this.check([entry.file]);
@@ -126,7 +134,9 @@ class FileWeightSource implements WeightSource {
     const vector = entry.dims.length < 2 && type.block > 1 && first === 0 && end === rows;
     const columns = vector ? total : rows === 0 ? 0 : total / rows;
     if (columns % type.block !== 0) {
-      throw new ModelFileError(`Rows of "${ref.name}" have ${columns} columns, which ${entry.type} cannot hold: its blocks are ${type.block} long.`);
+      throw new ModelFileError(
+        `Rows of "${ref.name}" have ${columns} columns, which ${entry.type} cannot hold: its blocks are ${type.block} long.`,
+      );
     }
     return {
       entry,
@@ -153,7 +163,7 @@ class FileWeightSource implements WeightSource {
       });
       return;
     }
-    for (let i = 0; i < rows.length; ) {
+    for (let i = 0; i < rows.length;) {
       const start = stored(rows[i]);
       let n = 1;
       while (i + n < rows.length && stored(rows[i + n]) === start + n) n++;
@@ -191,26 +201,32 @@ class FileWeightSource implements WeightSource {
   private bytes(entry: WeightEntry, offset: number, target: Uint8Array): void {
     const fd = this.open(entry.file);
     // One read returns at most 2 GiB.
-    for (let done = 0; done < target.length; ) {
+    for (let done = 0; done < target.length;) {
       let n: number;
       try {
         n = readSync(fd, target, done, Math.min(target.length - done, 1 << 30), entry.offset + offset + done);
       } catch (error) {
         throw new ModelFileError(`${entry.file} cannot be read any more: ${because(error)}.`);
       }
-      if (n === 0) throw new ModelFileError(`${entry.file} is cut off inside tensor "${entry.name}"; it was longer when it was opened.`);
+      if (n === 0)
+        throw new ModelFileError(
+          `${entry.file} is cut off inside tensor "${entry.name}"; it was longer when it was opened.`,
+        );
       done += n;
     }
   }
 }
 
 /**
- * llama.cpp's converter stores each head's rows (2i, 2i+1) where the hub has (i, i + dHead/2): the file's row of a hub row.
+ * llama.cpp's converter stores each head's rows (2i, 2i+1) where the hub has (i, i + dHead/2): the file's row of a hub
+ * row.
  */
 function unpermuted(name: string, rows: number, heads: number): (row: number) => number {
   const size = rows / heads;
   if (!Number.isInteger(heads) || heads < 1 || size % 2 !== 0) {
-    throw new ModelFileError(`The ${rows} rows of "${name}" cannot be split into ${heads} heads of an even number of rows.`);
+    throw new ModelFileError(
+      `The ${rows} rows of "${name}" cannot be split into ${heads} heads of an even number of rows.`,
+    );
   }
   const half = size / 2;
   return (row) => {

@@ -4,14 +4,23 @@ import { searchTokens } from "../lens/search";
 import { isLensTableKnown, lensTable, type LensTable } from "../lens/table";
 import { headPatterns } from "../runtime/aggregate";
 import type { ModelInfo, Run } from "../model/types";
-import type { Answer, ModelFacts, Question, QuestionKind, RoutesAnswer, RunFacts, WirePrediction, WireToken } from "../protocol";
+import type {
+  Answer,
+  ModelFacts,
+  Question,
+  QuestionKind,
+  RoutesAnswer,
+  RunFacts,
+  WirePrediction,
+  WireToken,
+} from "../protocol";
 import { nodeName, PROTOCOL_VERSION, ProtocolError, questionKey, tensor } from "../protocol";
 import { routesAnswer } from "../payload/routes";
 import { askedRoutes } from "./selection";
 
 /**
- * Answers a picture's questions from a run: nothing is computed before it is asked for. Only the public interface of `Run`
- * is used, so a model of one's own is asked in the same way.
+ * Answers a picture's questions from a run: nothing is computed before it is asked for. Only the public interface of
+ * `Run` is used, so a model of one's own is asked in the same way.
  */
 
 const factsOf = (info: ModelInfo): ModelFacts => ({
@@ -60,24 +69,41 @@ function within(name: string, value: number, count: number): void {
   if (value >= count) throw new ProtocolError("range", `${name} is ${value}, but has to be from 0 to ${count - 1}.`);
 }
 
-async function heads(run: Run, { layer, query, key }: Question<"heads">, signal: AbortSignal): Promise<Answer<"heads">> {
+async function heads(
+  run: Run,
+  { layer, query, key }: Question<"heads">,
+  signal: AbortSignal,
+): Promise<Answer<"heads">> {
   const { nHeads, nLayers } = run.model.info;
   const T = run.tokens.length;
   within("The layer", layer, nLayers);
   within("The query's position", query, T);
   within("The key's position", key, T);
-  const [contributions, pattern] = await Promise.all([run.attentionContributions(layer, { positions: [query], signal }), run.attentionPattern(layer)]);
+  const [contributions, pattern] = await Promise.all([
+    run.attentionContributions(layer, { positions: [query], signal }),
+    run.attentionPattern(layer),
+  ]);
   const weights = new Float32Array(nHeads);
   for (let h = 0; h < nHeads; h++) weights[h] = pattern.data[(h * T + query) * T + key];
-  return { contributions: tensor(contributions.terms.data.slice(key * nHeads, (key + 1) * nHeads)), weights: tensor(weights) };
+  return {
+    contributions: tensor(contributions.terms.data.slice(key * nHeads, (key + 1) * nHeads)),
+    weights: tensor(weights),
+  };
 }
 
 /** Attention and contributions of all heads, both [H, query, key]. */
-async function layerMaps(run: Run, layer: number, signal: AbortSignal): Promise<{ pattern: Float32Array; contributions: Float32Array }> {
+async function layerMaps(
+  run: Run,
+  layer: number,
+  signal: AbortSignal,
+): Promise<{ pattern: Float32Array; contributions: Float32Array }> {
   within("The layer", layer, run.model.info.nLayers);
   const H = run.model.info.nHeads;
   const T = run.tokens.length;
-  const [{ terms }, pattern] = await Promise.all([run.attentionContributions(layer, { signal }), run.attentionPattern(layer)]);
+  const [{ terms }, pattern] = await Promise.all([
+    run.attentionContributions(layer, { signal }),
+    run.attentionPattern(layer),
+  ]);
   const contributions = new Float32Array(H * T * T);
   for (let qk = 0; qk < T * T; qk++) for (let h = 0; h < H; h++) contributions[h * T * T + qk] = terms.data[qk * H + h];
   return { pattern: pattern.data, contributions };
@@ -97,7 +123,11 @@ async function maps(run: Run, { layer, head }: Question<"maps">, signal: AbortSi
   return { pattern: tensor(pick(all.pattern), [T, T]), contributions: tensor(pick(all.contributions), [T, T]) };
 }
 
-async function follow(run: Run, { position, token, normalize }: Question<"follow">, signal: AbortSignal): Promise<Answer<"follow">> {
+async function follow(
+  run: Run,
+  { position, token, normalize }: Question<"follow">,
+  signal: AbortSignal,
+): Promise<Answer<"follow">> {
   within("The position", position, run.tokens.length);
   within("The token's id", token, run.model.info.dVocab);
   const { nodes, ranks, probabilities } = await followToken(run, token, { position, normalize, signal });
@@ -115,14 +145,28 @@ function gridAnswer(run: Run, { rows, columns, tops, probabilities, entropies }:
     places.set(id, tokens.length);
     return tokens.push(wireToken(run, id)) - 1;
   });
-  return { tops: tensor(indices, shape), tokens, probabilities: tensor(probabilities, shape), entropies: tensor(entropies, shape) };
+  return {
+    tops: tensor(indices, shape),
+    tokens,
+    probabilities: tensor(probabilities, shape),
+    entropies: tensor(entropies, shape),
+  };
 }
 
-async function gridPart(run: Run, { row, first, count, normalize }: Question<"gridPart">, signal: AbortSignal): Promise<Answer<"gridPart">> {
+async function gridPart(
+  run: Run,
+  { row, first, count, normalize }: Question<"gridPart">,
+  signal: AbortSignal,
+): Promise<Answer<"gridPart">> {
   const { nLayers } = run.model.info;
   const T = run.tokens.length;
-  if (row > nLayers) throw new ProtocolError("range", `The row is ${row}, but has to be from 0 (the embedding) to ${nLayers} (the state after the last layer).`);
-  if (count < 1 || first + count > T) throw new ProtocolError("range", `The columns ${first} to ${first + count - 1} do not lie within the ${T} tokens.`);
+  if (row > nLayers)
+    throw new ProtocolError(
+      "range",
+      `The row is ${row}, but has to be from 0 (the embedding) to ${nLayers} (the state after the last layer).`,
+    );
+  if (count < 1 || first + count > T)
+    throw new ProtocolError("range", `The columns ${first} to ${first + count - 1} do not lie within the ${T} tokens.`);
   return gridAnswer(run, await lensTable(run, { firstRow: row, rows: 1, first, count, normalize, signal }));
 }
 
@@ -135,7 +179,9 @@ function headLabels(run: Run): Promise<Answer<"headLabels">> {
   const known = labelled.get(model);
   if (known) return known;
   const measured = (async (): Promise<Answer<"headLabels">> => {
-    const aggregate = await headPatterns(model, { nTokens: Math.max(2, Math.min(25, Math.floor((maxPositions - 4) / 2))) });
+    const aggregate = await headPatterns(model, {
+      nTokens: Math.max(2, Math.min(25, Math.floor((maxPositions - 4) / 2))),
+    });
     const labels = new Uint8Array(nLayers * nHeads).fill(255);
     const scores = new Float32Array(nLayers * nHeads);
     for (const { layer, head, pattern, score } of aggregate.labels()) {
@@ -145,7 +191,11 @@ function headLabels(run: Run): Promise<Answer<"headLabels">> {
       labels[i] = HEAD_PATTERNS.indexOf(pattern);
       scores[i] = score;
     }
-    return { patterns: HEAD_PATTERNS, labels: tensor(labels, [nLayers, nHeads]), scores: tensor(scores, [nLayers, nHeads]) };
+    return {
+      patterns: HEAD_PATTERNS,
+      labels: tensor(labels, [nLayers, nHeads]),
+      scores: tensor(scores, [nLayers, nHeads]),
+    };
   })();
   labelled.set(model, measured);
   measured.catch(() => labelled.delete(model));
@@ -153,7 +203,11 @@ function headLabels(run: Run): Promise<Answer<"headLabels">> {
 }
 
 /** Computes the answer to one question. Rejects with the run's own errors, whose messages are sentences. */
-export async function answerQuestion(run: Run, question: Question, signal: AbortSignal = new AbortController().signal): Promise<Answer<QuestionKind>> {
+export async function answerQuestion(
+  run: Run,
+  question: Question,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Answer<QuestionKind>> {
   switch (question.kind) {
     case "routes":
       return routes(run, question, signal);
@@ -209,7 +263,8 @@ export class Answerer {
     // Maps of all heads are large, and quickly made again from what the run keeps; so are parts of a grid.
     if (question.kind !== "layerMaps" && question.kind !== "gridPart") this.#answers.set(key, answer);
     // A grid that was seen in parts was seen.
-    if (question.kind === "gridPart" && isLensTableKnown(this.run, question.normalize)) await this.ask({ kind: "grid", normalize: question.normalize }, signal);
+    if (question.kind === "gridPart" && isLensTableKnown(this.run, question.normalize))
+      await this.ask({ kind: "grid", normalize: question.normalize }, signal);
     if (this.#answers.size > REMEMBERED) this.#answers.delete(this.#answers.keys().next().value!);
     return answer;
   }

@@ -1,6 +1,6 @@
 /**
- * Clicks come first: what is only prepared (for the notebook file, say) waits while a page asks, and for a moment after, because clicks come in
- * rows. One for the process: pictures of several runs share a model and its threads.
+ * Clicks come first: what is only prepared (for the notebook file, say) waits while a page asks, and for a moment
+ * after, because clicks come in rows. One for the process: pictures of several runs share a model and its threads.
  */
 import { follow } from "../signals";
 
@@ -43,8 +43,8 @@ export async function quiet(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Does long work when no page asks, and ends it where one does, to begin again later: for work that remembers what it has done so far. Rejects
- * when `signal` aborts.
+ * Does long work when no page asks, and ends it where one does, to begin again later: for work that remembers what it
+ * has done so far. Rejects when `signal` aborts.
  */
 export async function calmly<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   for (let interruptions = 0; ; interruptions++) {

@@ -4,7 +4,16 @@ import { readConfig, readPrompts } from "../config";
 import { checkDtype, DTYPES } from "../model/check";
 import type { Progress, Run, TransparentModel } from "../model/types";
 import type { Choice, ControlChoices, ControlCurrent, ControlStatus, GraphSettings, ModelCard } from "../protocol";
-import { CHOOSE, OPEN_DATASET, promptLength, PROTOCOL_VERSION, readChoosePayload, readDatasetPayload, STOP, WIDGET_MODULE } from "../protocol";
+import {
+  CHOOSE,
+  OPEN_DATASET,
+  promptLength,
+  PROTOCOL_VERSION,
+  readChoosePayload,
+  readDatasetPayload,
+  STOP,
+  WIDGET_MODULE,
+} from "../protocol";
 import { loadModel } from "../runtime/load";
 import { availableDevices, unavailableDevices } from "../engine/devices";
 import { commHost, DISPLAYED, GONE } from "../jupyter/comm-host";
@@ -45,8 +54,9 @@ const cardOf = ({ info }: TransparentModel): ModelCard => ({
 });
 
 /**
- * One model, one prompt and the picture of them, chosen by controls: what `ModelPanel`, `PromptBar` and `Explore` share. It has no view.
- * A newer choice ends the work for an older one. What it loaded itself it disposes of when another model takes its place.
+ * One model, one prompt and the picture of them, chosen by controls: what `ModelPanel`, `PromptBar` and `Explore`
+ * share. It has no view. A newer choice ends the work for an older one. What it loaded itself it disposes of when
+ * another model takes its place.
  */
 export class ExploreSession extends Widget<SessionState, SessionEvents> {
   readonly #settings: ExplorerSettings;
@@ -65,7 +75,10 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
    * @param source a loaded model, which is then the only one; or a configuration (`loadConfig`, `readConfig`).
    * @param options.prompts instead of the configuration's.
    */
-  constructor(source: TransparentModel | ExplorerSettings = readConfig({}), options: { readonly prompts?: readonly string[] } = {}) {
+  constructor(
+    source: TransparentModel | ExplorerSettings = readConfig({}),
+    options: { readonly prompts?: readonly string[] } = {},
+  ) {
     const given = "info" in source ? source : undefined;
     const settings = "info" in source ? readConfig({ models: {} }) : source;
     const prompts = options.prompts ?? settings.prompts;
@@ -170,12 +183,13 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
 
   /** Resolves when nothing is under way any more. Errors are in the state, not here. */
   async settled(): Promise<void> {
-    for (let work; work !== this.#work; ) await (work = this.#work);
+    for (let work; work !== this.#work;) await (work = this.#work);
   }
 
   /**
-   * Chooses a model, device, precision or prompt, and resolves with the run when it is there (undefined where no prompt or no model is chosen).
-   * Rejects with a `RequestError` for what cannot be chosen, and with one sentence where loading or running fails.
+   * Chooses a model, device, precision or prompt, and resolves with the run when it is there (undefined where no prompt
+   * or no model is chosen). Rejects with a `RequestError` for what cannot be chosen, and with one sentence where
+   * loading or running fails.
    */
   async choose(choice: Choice): Promise<Run | undefined> {
     this.#check(choice);
@@ -193,7 +207,8 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
 
   /** Takes the prompts of another file. Throws a `RequestError` where that is not allowed or not possible. */
   openDataset(file: string): void {
-    if (!this.get("choices").datasets) throw new RequestError("range", "The configuration does not allow other files of prompts.");
+    if (!this.get("choices").datasets)
+      throw new RequestError("range", "The configuration does not allow other files of prompts.");
     let dataset;
     try {
       dataset = readPrompts(file, this.#settings.folders);
@@ -208,20 +223,33 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     const { models, prompts, devices, dtypes, ownModels, ownPrompts, maxPromptLength } = this.get("choices");
     const { model, prompt, device, dtype } = choice;
     if (model !== undefined && model !== "" && !ownModels && !models.includes(model)) {
-      throw new RequestError("range", `There is no model ${JSON.stringify(model)} here; there are ${models.map((name) => JSON.stringify(name)).join(", ") || "none"}.`);
+      throw new RequestError(
+        "range",
+        `There is no model ${JSON.stringify(model)} here; there are ${models.map((name) => JSON.stringify(name)).join(", ") || "none"}.`,
+      );
     }
-    for (const [name, value, allowed] of [["device", device, devices], ["dtype", dtype, dtypes]] as const) {
+    for (const [name, value, allowed] of [
+      ["device", device, devices],
+      ["dtype", dtype, dtypes],
+    ] as const) {
       // A device by the name of an execution provider is for the engine to judge.
       if (value !== undefined && !allowed.includes(value) && (name === "dtype" || this.#given !== undefined)) {
-        throw new RequestError("range", `${name} is ${JSON.stringify(value)}, but has to be one of ${allowed.map((item) => JSON.stringify(item)).join(", ")}.`);
+        throw new RequestError(
+          "range",
+          `${name} is ${JSON.stringify(value)}, but has to be one of ${allowed.map((item) => JSON.stringify(item)).join(", ")}.`,
+        );
       }
     }
     if (prompt === undefined || prompts.includes(prompt)) return;
-    if (!ownPrompts) throw new RequestError("range", "Only the prompts of the configuration can be chosen here (demo_mode).");
+    if (!ownPrompts)
+      throw new RequestError("range", "Only the prompts of the configuration can be chosen here (demo_mode).");
     if (prompt === "") throw new RequestError("range", "The prompt is empty: type some text.");
     const length = promptLength(prompt);
     if (maxPromptLength !== null && length > maxPromptLength) {
-      throw new RequestError("range", `The prompt has ${length} characters; the configuration allows ${maxPromptLength} (max_user_string_length).`);
+      throw new RequestError(
+        "range",
+        `The prompt has ${length} characters; the configuration allows ${maxPromptLength} (max_user_string_length).`,
+      );
     }
   }
 
@@ -254,7 +282,10 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
       // An older choice's end is no news where a newer one is at work.
       if (signal.aborted) {
         if (this.#task?.signal === signal) this.set({ status: { phase: "error", message: "Stopped.", retry: true } });
-      } else this.set({ status: { phase: "error", message: error instanceof Error ? error.message : String(error), retry: true } });
+      } else
+        this.set({
+          status: { phase: "error", message: error instanceof Error ? error.message : String(error), retry: true },
+        });
     }
   }
 
@@ -270,7 +301,12 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     const begun = performance.now();
     const configured: ConfiguredModel | undefined = this.#settings.models.find((item) => item.name === name);
     this.#progress("loading", { stage: "load", done: 0, unit: "" }, true);
-    const value = await loadModel(configured?.source ?? name, { device, dtype: checkDtype(dtype), signal, onProgress: (progress) => this.#progress("loading", progress) });
+    const value = await loadModel(configured?.source ?? name, {
+      device,
+      dtype: checkDtype(dtype),
+      signal,
+      onProgress: (progress) => this.#progress("loading", progress),
+    });
     if (signal.aborted || this.closed) {
       await value.dispose();
       signal.throwIfAborted();
@@ -288,7 +324,11 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     const run = await model.run(prompt, { signal, onProgress: (progress) => this.#progress("running", progress) });
     const selection = this.picture?.selection;
     const { threshold, renormalize, normalize } = selection ?? this.#graph;
-    const picture = new Picture(run, "explorer", { selection: { threshold, renormalize, normalize }, share: this.#settings.share, holder: () => this.#holder });
+    const picture = new Picture(run, "explorer", {
+      selection: { threshold, renormalize, normalize },
+      share: this.#settings.share,
+      holder: () => this.#holder,
+    });
     try {
       await picture.prepare();
       signal.throwIfAborted();
@@ -300,7 +340,11 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     const before = { picture: this.picture, run: this.#taken ? undefined : this.#run };
     this.#run = run;
     this.#taken = false;
-    this.set({ picture, status: { phase: "idle" }, current: { ...this.get("current"), runTime: performance.now() - begun } });
+    this.set({
+      picture,
+      status: { phase: "idle" },
+      current: { ...this.get("current"), runTime: performance.now() - begun },
+    });
     this.flush();
     before.picture?.close();
     await before.run?.dispose();
@@ -320,7 +364,8 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     }
     this.#run = this.#model = undefined;
     this.#taken = false;
-    if (!this.closed) this.set({ picture: null, current: { ...this.get("current"), card: null, loadTime: null, runTime: null } });
+    if (!this.closed)
+      this.set({ picture: null, current: { ...this.get("current"), card: null, loadTime: null, runTime: null } });
     this.flush();
     picture?.close();
     await run?.dispose();

@@ -36,8 +36,12 @@ export interface ExploreOptions {
   readonly prompt?: string;
 }
 
-/** Where the controls' model comes from: a loaded model, a name for `loadModel`, a configuration or the `.json` file of one, or other controls to share with. */
-export type ExploreSource = TransparentModel | string | ExplorerConfig | ExplorerSettings | ExploreSession | SessionControl;
+/**
+ * Where the controls' model comes from: a loaded model, a name for `loadModel`, a configuration or the `.json` file of
+ * one, or other controls to share with.
+ */
+export type ExploreSource =
+  TransparentModel | string | ExplorerConfig | ExplorerSettings | ExploreSession | SessionControl;
 
 function sessionOf(source: ExploreSource | undefined, options: ExploreOptions): ExploreSession {
   const prompts = options.prompts ?? (options.prompt === undefined ? undefined : [options.prompt]);
@@ -45,17 +49,23 @@ function sessionOf(source: ExploreSource | undefined, options: ExploreOptions): 
   if (source instanceof SessionControl) return source.session;
   if (source === undefined) return new ExploreSession(undefined, { prompts });
   if (typeof source === "string") {
-    const settings = source.endsWith(".json") ? loadConfig(source) : readConfig({ models: { [source]: null }, default_model: source });
+    const settings = source.endsWith(".json")
+      ? loadConfig(source)
+      : readConfig({ models: { [source]: null }, default_model: source });
     return new ExploreSession(settings, { prompts });
   }
-  if (typeof source !== "object" || source === null) throw new TypeError("explore() takes a loaded model, a model's name, a configuration or the .json file of one.");
+  if (typeof source !== "object" || source === null)
+    throw new TypeError("explore() takes a loaded model, a model's name, a configuration or the .json file of one.");
   if ("info" in source) return new ExploreSession(source, { prompts });
-  return new ExploreSession("maxPromptLength" in source ? (source as ExplorerSettings) : readConfig(source), { prompts });
+  return new ExploreSession("maxPromptLength" in source ? (source as ExplorerSettings) : readConfig(source), {
+    prompts,
+  });
 }
 
 const tell =
   (what: "model" | "run" | "select" | "picture") =>
-  (control: SessionControl, detail: unknown): void => control.heard(what, detail as never);
+  (control: SessionControl, detail: unknown): void =>
+    control.heard(what, detail as never);
 /** Made outside of the controls, which they must not hold. */
 const TELL = { model: tell("model"), run: tell("run"), select: tell("select"), picture: tell("picture") };
 
@@ -81,7 +91,12 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
     const ended = [
       hear<SessionControl, TransparentModel>(this, session, (listener) => session.on("model", listener), TELL.model),
       hear<SessionControl, Run>(this, session, (listener) => session.on("run", listener), TELL.run),
-      hear<SessionControl, { readonly new: Picture | null }>(this, session, (listener) => session.observe("picture", listener), TELL.picture),
+      hear<SessionControl, { readonly new: Picture | null }>(
+        this,
+        session,
+        (listener) => session.observe("picture", listener),
+        TELL.picture,
+      ),
     ];
     this.on("close", () => {
       for (const end of ended) end();
@@ -91,7 +106,10 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
 
   #follow(picture: Picture | null): void {
     this.#following?.();
-    this.#following = picture === null ? undefined : hear<SessionControl, Selection>(this, picture, (listener) => picture.on("select", listener), TELL.select);
+    this.#following =
+      picture === null
+        ? undefined
+        : hear<SessionControl, Selection>(this, picture, (listener) => picture.on("select", listener), TELL.select);
   }
 
   /** What `TELL` passes on. */
@@ -162,8 +180,8 @@ export class PromptBar extends SessionControl {
 }
 
 /**
- * All controls, and the Explorer of what they chose. A notebook keeps the Explorer's picture as it keeps any other: it can be looked at without a kernel,
- * then without the controls.
+ * All controls, and the Explorer of what they chose. A notebook keeps the Explorer's picture as it keeps any other: it
+ * can be looked at without a kernel, then without the controls.
  */
 export class Explore extends SessionControl implements LastingDisplayable {
   constructor(source?: ExploreSource, options?: ExploreOptions) {
@@ -205,14 +223,23 @@ export class Explore extends SessionControl implements LastingDisplayable {
   }
 
   get #nothingYet(): Payload {
-    return { payload: PAYLOAD_VERSION, picture: "explorer", options: {}, share: this.session.settings.share, widget: this.modelId, size: 0, data: "" };
+    return {
+      payload: PAYLOAD_VERSION,
+      picture: "explorer",
+      options: {},
+      share: this.session.settings.share,
+      widget: this.modelId,
+      size: 0,
+      data: "",
+    };
   }
 }
 
 /**
  * The whole tool in a cell: controls for model and prompt, and below them the Explorer of the run.
  *
- * @param source a loaded model; a name for `loadModel`; a configuration, or the path of its `.json` file; or controls to share with.
+ * @param source a loaded model; a name for `loadModel`; a configuration, or the path of its `.json` file; or controls
+ *   to share with.
  *   Default: the default model and a few prompts.
  * @throws ConfigError where a configuration is wrong.
  */

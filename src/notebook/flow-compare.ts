@@ -11,7 +11,8 @@ import { selectedRoutes, selectionOf } from "./selection";
 /** A contrast with the ids that its texts have in this run's model. */
 function ofModel({ model }: Run, contrast: Contrast | TokenContrast | null | undefined): TokenContrast | null {
   if (!contrast) return null;
-  const id = (token: number | string | null | undefined): number | null => (token === undefined || token === null ? null : oneToken(model, token).id);
+  const id = (token: number | string | null | undefined): number | null =>
+    token === undefined || token === null ? null : oneToken(model, token).id;
   return { token: id(contrast.token), versus: id(contrast.versus) };
 }
 
@@ -25,17 +26,21 @@ class PairAnswerer extends Answerer {
   }
 
   protected override async answer(question: Question, signal?: AbortSignal): Promise<Answer<QuestionKind>> {
-    if (question.kind === "second") return { answer: await answererOf(this.second).ask(question.question as Question, signal) };
+    if (question.kind === "second")
+      return { answer: await answererOf(this.second).ask(question.question as Question, signal) };
     return answererOf(this.run).ask(question, signal);
   }
 }
 
 export interface FlowCompareOptions extends PictureOptions {
-  /** "side": two graphs; "difference": one graph of what differs, where both prompts have as many tokens. Default "side". */
+  /**
+   * "side": two graphs; "difference": one graph of what differs, where both prompts have as many tokens. Default
+   * "side".
+   */
   readonly mode?: "side" | "difference";
   /**
-   * What each graph's routes speak for: two targets, such as `[{ token: " Paris" }, { token: " London" }]` of one run (given twice), or
-   * a contrast each. null: routes of the whole state.
+   * What each graph's routes speak for: two targets, such as `[{ token: " Paris" }, { token: " London" }]` of one run
+   * (given twice), or a contrast each. null: routes of the whole state.
    */
   readonly contrasts?: readonly [Contrast | null, Contrast | null];
 }
@@ -50,16 +55,27 @@ export class FlowCompare extends Picture {
     options: FlowCompareOptions = {},
   ) {
     const { mode = "side", contrasts, ...rest } = options;
-    if (mode !== "side" && mode !== "difference") throw new RangeError(`mode is ${JSON.stringify(mode)}, but has to be "side" or "difference".`);
+    if (mode !== "side" && mode !== "difference")
+      throw new RangeError(`mode is ${JSON.stringify(mode)}, but has to be "side" or "difference".`);
     const answers = new PairAnswerer(first, second);
     const [contrast, secondContrast] = contrasts ?? [];
-    const selection = contrasts ? { ...rest.selection, contrast, secondContrast: ofModel(second, secondContrast) } : rest.selection;
-    super(first, "flow-compare", { ...rest, ...(selection ? { selection } : {}), answerer: answers, own: { mode, second: runFacts(second) } });
+    const selection = contrasts
+      ? { ...rest.selection, contrast, secondContrast: ofModel(second, secondContrast) }
+      : rest.selection;
+    super(first, "flow-compare", {
+      ...rest,
+      ...(selection ? { selection } : {}),
+      answerer: answers,
+      own: { mode, second: runFacts(second) },
+    });
     this.#answers = answers;
   }
 
   override select(change: SelectionChange): void {
-    super.select({ ...change, ...(change.secondContrast ? { secondContrast: ofModel(this.second, change.secondContrast) } : {}) });
+    super.select({
+      ...change,
+      ...(change.secondContrast ? { secondContrast: ofModel(this.second, change.secondContrast) } : {}),
+    });
   }
 
   /** What the second graph has selected. */

@@ -10,11 +10,17 @@ export interface FlowGraphOptions extends PictureOptions {
   readonly threshold?: number;
   /** Default true. */
   readonly renormalize?: boolean;
-  /** What colours attention edges: "contribution" (default), the "head" that contributes most, or that head's "label": what it attends to. */
+  /**
+   * What colours attention edges: "contribution" (default), the "head" that contributes most, or that head's "label":
+   * what it attends to.
+   */
   readonly colorBy?: "contribution" | "head" | "label";
   /** Draw layers flat through which nothing but the residual stream passes. Default false. */
   readonly compact?: boolean;
-  /** Show what was clicked beside the graph. Default true; without it the graph stands alone, for pictures of your own to follow. */
+  /**
+   * Show what was clicked beside the graph. Default true; without it the graph stands alone, for pictures of your own
+   * to follow.
+   */
   readonly detail?: boolean;
 }
 
@@ -23,7 +29,9 @@ export class FlowGraph extends Picture {
   constructor(run: Run, options: FlowGraphOptions = {}) {
     const { from, threshold, renormalize, detail = true, colorBy = "contribution", compact = false, ...rest } = options;
     checkOneOf("colorBy", colorBy, ["contribution", "head", "label"]);
-    const given = Object.fromEntries(Object.entries({ start: from, threshold, renormalize }).filter(([, value]) => value !== undefined));
+    const given = Object.fromEntries(
+      Object.entries({ start: from, threshold, renormalize }).filter(([, value]) => value !== undefined),
+    );
     super(run, "flow-graph", {
       ...rest,
       ...(rest.selection || Object.keys(given).length ? { selection: { ...rest.selection, ...given } } : {}),

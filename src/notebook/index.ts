@@ -7,5 +7,16 @@ export { PredictionTable, topPredictions, type PredictionOptions } from "./predi
 export { SharedSelection, selectionOf } from "./selection";
 export { staticSvg } from "./static-picture";
 export {
-  Explorer, explorer, HeadBars, headBars, NeuronBars, neuronBars, TokenMatrix, tokenMatrix, TokenTable, tokenTable, type TokenMatrixOptions, type TokenTableOptions,
+  Explorer,
+  explorer,
+  HeadBars,
+  headBars,
+  NeuronBars,
+  neuronBars,
+  TokenMatrix,
+  tokenMatrix,
+  TokenTable,
+  tokenTable,
+  type TokenMatrixOptions,
+  type TokenTableOptions,
 } from "./parts";

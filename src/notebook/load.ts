@@ -11,20 +11,27 @@ const WORTH_MS = 300;
 /**
  * Loads a model.
  *
- * @param source a hub id (`owner/name`, `owner/name@revision`), a folder in the hub's layout, a `.gguf` file, or an object that
- *   implements `TransparentModel`, which is returned as it is. Default: the small model that comes with the package index.
+ * @param source a hub id (`owner/name`, `owner/name@revision`), a folder in the hub's layout, a `.gguf` file, or an
+ *   object that
+ *   implements `TransparentModel`, which is returned as it is. Default: the small model that comes with the package
+ * index.
  * @param options In a notebook, without `onProgress`, a download shows a progress bar below the cell.
- * @throws TypeError where an object lacks methods of the interface; ModelFileError where files are missing, damaged or of an
+ * @throws TypeError where an object lacks methods of the interface; ModelFileError where files are missing, damaged
+ *   or of an
  *   architecture that is not known; RangeError for an unknown device or dtype.
  */
 export function loadModel(source?: string, options?: LoadOptions): Promise<BaseModel>;
 export function loadModel<M extends TransparentModel>(source: M, options?: LoadOptions): Promise<M>;
 export function loadModel(source?: string | TransparentModel, options?: LoadOptions): Promise<TransparentModel>;
-export async function loadModel(source?: string | TransparentModel, options: LoadOptions = {}): Promise<TransparentModel> {
+export async function loadModel(
+  source?: string | TransparentModel,
+  options: LoadOptions = {},
+): Promise<TransparentModel> {
   if (options.onProgress !== undefined || !commHost().live) return load(source, options);
   let bar: ProgressBar | undefined;
   const onProgress = ({ stage, done, total, unit }: Progress): void => {
-    if (stage.startsWith("downloading")) (bar ??= new ProgressBar({ description: stage, unit }, { after: WORTH_MS, leave: "text" })).update(done, total);
+    if (stage.startsWith("downloading"))
+      (bar ??= new ProgressBar({ description: stage, unit }, { after: WORTH_MS, leave: "text" })).update(done, total);
     else bar?.close();
   };
   try {

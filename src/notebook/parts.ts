@@ -4,7 +4,10 @@ import { checkIndex, checkTopK } from "../model/check";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
 
-/** The whole tool in one cell: graph, heads and neurons, top tokens, promoted and suppressed tokens, maps, followed token. */
+/**
+ * The whole tool in one cell: graph, heads and neurons, top tokens, promoted and suppressed tokens, maps, followed
+ * token.
+ */
 export class Explorer extends Picture {
   constructor(run: Run, options: PictureOptions = {}) {
     super(run, "explorer", options);
@@ -28,7 +31,8 @@ export class TokenMatrix extends Picture {
     const { layer, head, together = false, multiples = false, ...rest } = options;
     if (layer !== undefined) checkIndex("layer", layer, run.model.info.nLayers);
     if (head !== undefined) checkIndex("head", head, run.model.info.nHeads);
-    if (head !== undefined && layer === undefined) throw new RangeError("A head is named by its layer too: give layer and head.");
+    if (head !== undefined && layer === undefined)
+      throw new RangeError("A head is named by its layer too: give layer and head.");
     super(run, "token-matrix", { ...rest, own: { layer: layer ?? -1, head: head ?? -1, together, multiples } });
   }
 }
@@ -45,8 +49,13 @@ export class TokenTable extends Picture {
   constructor(run: Run, options: TokenTableOptions = {}) {
     const { node = "", topK = 30, ...rest } = options;
     const place = node === "" ? undefined : parseNode(node);
-    if (node !== "" && (!place || place.kind === "M" || place.layer >= run.model.info.nLayers || place.position >= run.tokens.length)) {
-      throw new RangeError(`${node} is not a state of this run: layers are 0 to ${run.model.info.nLayers - 1}, positions 0 to ${run.tokens.length - 1}, names such as I5_3.`);
+    if (
+      node !== "" &&
+      (!place || place.kind === "M" || place.layer >= run.model.info.nLayers || place.position >= run.tokens.length)
+    ) {
+      throw new RangeError(
+        `${node} is not a state of this run: layers are 0 to ${run.model.info.nLayers - 1}, positions 0 to ${run.tokens.length - 1}, names such as I5_3.`,
+      );
     }
     checkTopK(topK);
     super(run, "token-table", { ...rest, own: { node, topK } });
@@ -77,6 +86,8 @@ export const tokenMatrix = (run: Run, options?: TokenMatrixOptions): TokenMatrix
 /** Top tokens of a state. */
 export const tokenTable = (run: Run, options?: TokenTableOptions): TokenTable => new TokenTable(run, options);
 /** Heads of the selected attention edge. */
-export const headBars = (run: Run, options?: PictureOptions & { readonly sorted?: boolean }): HeadBars => new HeadBars(run, options);
+export const headBars = (run: Run, options?: PictureOptions & { readonly sorted?: boolean }): HeadBars =>
+  new HeadBars(run, options);
 /** Neurons of the selected feed-forward block. */
-export const neuronBars = (run: Run, options?: PictureOptions & { readonly topK?: number }): NeuronBars => new NeuronBars(run, options);
+export const neuronBars = (run: Run, options?: PictureOptions & { readonly topK?: number }): NeuronBars =>
+  new NeuronBars(run, options);

@@ -8,7 +8,18 @@ import { hear, RequestError, Widget } from "../jupyter/ipywidgets/widget";
 import { follow } from "../signals";
 import type { RouteGraph, Run } from "../model/types";
 import type { PictureName, PicturePart, RunFacts, Selection } from "../protocol";
-import { answerPayload, ASK, EXPORT, pack, PICTURE_PARTS, ProtocolError, readAskPayload, styleProblem, visibleText, WIDGET_MODULE } from "../protocol";
+import {
+  answerPayload,
+  ASK,
+  EXPORT,
+  pack,
+  PICTURE_PARTS,
+  ProtocolError,
+  readAskPayload,
+  styleProblem,
+  visibleText,
+  WIDGET_MODULE,
+} from "../protocol";
 import type { Payload, ShareLevel } from "../payload/format";
 import { DEFAULT_SHARE_BUDGET, PAYLOAD_MIME, SHARE_LEVELS } from "../payload/format";
 import { asked, quiet } from "./clicks";
@@ -36,15 +47,17 @@ interface PictureEvents {
 
 /** Options that every picture takes. */
 export interface PictureOptions {
-  /** What is selected at first: start token, threshold, focus, … Changes the selection that the run's pictures share. */
+  /**
+   * What is selected at first: start token, threshold, focus, … Changes the selection that the run's pictures share.
+   */
   readonly selection?: SelectionChange;
   /** CSS variables for this picture alone, such as `{ "--lmt-attention": "crimson" }`; `docs/widgets.md` names them. */
   readonly style?: Readonly<Record<string, string>>;
   /** Share another selection than the run's own. */
   readonly link?: SharedSelection;
   /**
-   * What the notebook keeps, to be looked at without the kernel: what was clicked ("seen"), all that can be clicked in the routes
-   * ("routes"), everything about the run ("all"), or only a still picture ("none"). Default "routes".
+   * What the notebook keeps, to be looked at without the kernel: what was clicked ("seen"), all that can be clicked in
+   * the routes ("routes"), everything about the run ("all"), or only a still picture ("none"). Default "routes".
    */
   readonly share?: ShareLevel;
   /** Bytes that this may take in the notebook. Default 2 000 000. */
@@ -78,8 +91,8 @@ export const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 export const inVsCode = (): boolean => process.env["VSCODE_PID"] !== undefined;
 
 /**
- * Kernel side of every picture of a run: its facts, the selection that it shares, and the answers to what its front end asks, each
- * computed when it is asked for. A picture is a value: the last expression of a cell shows it.
+ * Kernel side of every picture of a run: its facts, the selection that it shares, and the answers to what its front end
+ * asks, each computed when it is asked for. A picture is a value: the last expression of a cell shows it.
  */
 export class Picture extends Widget<PictureState, PictureEvents> implements LastingDisplayable {
   readonly #answerer: Answerer;
@@ -96,11 +109,17 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   constructor(
     readonly run: Run,
     picture: PictureName,
-    options: PictureOptions & { readonly own?: Record<string, unknown>; readonly answerer?: Answerer; readonly holder?: () => PictureHolder | undefined } = {},
+    options: PictureOptions & {
+      readonly own?: Record<string, unknown>;
+      readonly answerer?: Answerer;
+      readonly holder?: () => PictureHolder | undefined;
+    } = {},
   ) {
     const { share = "routes", shareBudget = DEFAULT_SHARE_BUDGET } = options;
-    if (!SHARE_LEVELS.includes(share)) throw new RangeError(`share is ${JSON.stringify(share)}, but has to be one of ${SHARE_LEVELS.join(", ")}.`);
-    if (!(shareBudget >= 0)) throw new RangeError(`shareBudget is ${shareBudget}, but has to be a number of bytes from 0 on.`);
+    if (!SHARE_LEVELS.includes(share))
+      throw new RangeError(`share is ${JSON.stringify(share)}, but has to be one of ${SHARE_LEVELS.join(", ")}.`);
+    if (!(shareBudget >= 0))
+      throw new RangeError(`shareBudget is ${shareBudget}, but has to be a number of bytes from 0 on.`);
     const style = options.style ?? {};
     for (const [name, value] of Object.entries(style)) {
       const problem = styleProblem(name, value);
@@ -146,7 +165,12 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   #follow(link: SharedSelection): void {
     this.#following?.();
     // Weakly: a run has one selection for all its pictures, those too that nobody sees any more.
-    this.#following = hear<Picture, Selection>(this, link, (listener) => link.on("select", listener), Picture.#selected);
+    this.#following = hear<Picture, Selection>(
+      this,
+      link,
+      (listener) => link.on("select", listener),
+      Picture.#selected,
+    );
   }
 
   static #selected(picture: Picture, selection: Selection): void {
@@ -172,7 +196,11 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   /** Computes what the first view needs: the predictions. Showing a picture does it by itself. */
   prepare(): Promise<void> {
     return (this.#prepared ??= (async () => {
-      const predictions = await predictionsOf(this.run, this.run.tokens.length - 1, Math.min(10, this.run.model.info.dVocab));
+      const predictions = await predictionsOf(
+        this.run,
+        this.run.tokens.length - 1,
+        Math.min(10, this.run.model.info.dVocab),
+      );
       this.set({ facts: runFacts(this.run, predictions) });
     })());
   }
@@ -216,13 +244,17 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
    * - `.png`, `.csv`: the picture, or its table, as a page shows it now; some page has to show it
    *
    * @param file path of the file, relative to the working directory; replaced where it exists
-   * @param options.part of a graph with its detail, an Explorer or a comparison (there of the first run): only this, as a page shows it
+   * @param options.part of a graph with its detail, an Explorer or a comparison (there of the first run): only this,
+   *   as a page shows it
    */
   async save(file: string, { part }: SaveOptions = {}): Promise<void> {
     const ending = extname(file).toLowerCase();
     if (part !== undefined) {
       checkOneOf("part", part, PICTURE_PARTS);
-      if (![".svg", ".png", ".csv"].includes(ending)) throw new RangeError(`${JSON.stringify(file)} has to end in .svg, .png or .csv: a part of a picture is saved as one of these.`);
+      if (![".svg", ".png", ".csv"].includes(ending))
+        throw new RangeError(
+          `${JSON.stringify(file)} has to end in .svg, .png or .csv: a part of a picture is saved as one of these.`,
+        );
       return writeFileAtomically(file, await this.#shownAs(ending.slice(1), part));
     }
     if (ending === ".png" || ending === ".csv") return writeFileAtomically(file, await this.#shownAs(ending.slice(1)));
@@ -230,21 +262,33 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
       if (!GRAPHS.has(this.get("picture"))) return writeFileAtomically(file, await this.#shownAs("svg"));
       return writeFileAtomically(file, staticSvg(await this.graphs()));
     }
-    if (ending !== ".html" && ending !== ".htm") throw new RangeError(`${JSON.stringify(file)} has to end in .html, .svg, .png or .csv: that says what is saved.`);
+    if (ending !== ".html" && ending !== ".htm")
+      throw new RangeError(`${JSON.stringify(file)} has to end in .html, .svg, .png or .csv: that says what is saved.`);
     await this.prepare();
     await this.#share.collect(this.#input, this.#signal);
     const payload = await this.#share.payload({ ...this.#input, widget: undefined });
-    await savePicture(file, { title: this.toString(), payload, html: (await this.#bundle(payload))["text/html"] as string });
+    await savePicture(file, {
+      title: this.toString(),
+      payload,
+      html: (await this.#bundle(payload))["text/html"] as string,
+    });
   }
 
   /** The file that a page makes of the picture. */
   async #shownAs(format: string, part?: PicturePart): Promise<DataView> {
     try {
-      const { buffers } = await this.request(EXPORT, { format, ...(part === undefined ? {} : { part }) }, { timeout: EXPORT_MS });
+      const { buffers } = await this.request(
+        EXPORT,
+        { format, ...(part === undefined ? {} : { part }) },
+        { timeout: EXPORT_MS },
+      );
       return buffers[0];
     } catch (error) {
       if (!(error instanceof RequestError) || (error.code !== "timeout" && error.code !== "headless")) throw error;
-      throw new RequestError(error.code, `A .${format} is made by a page that shows the picture, and none does: show it in a cell first, or save it as .html.`);
+      throw new RequestError(
+        error.code,
+        `A .${format} is made by a page that shows the picture, and none does: show it in a cell first, or save it as .html.`,
+      );
     }
   }
 
@@ -254,8 +298,20 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   }
 
   get #input(): ShareInput {
-    const { picture, facts, options, link } = { picture: this.get("picture"), facts: this.get("facts"), options: this.get("options"), link: this.get("link") };
-    return { picture, facts, options, selection: this.selection, widget: this.#holder()?.modelId ?? this.modelId, link: link.modelId };
+    const { picture, facts, options, link } = {
+      picture: this.get("picture"),
+      facts: this.get("facts"),
+      options: this.get("options"),
+      link: this.get("link"),
+    };
+    return {
+      picture,
+      facts,
+      options,
+      selection: this.selection,
+      widget: this.#holder()?.modelId ?? this.modelId,
+      link: link.modelId,
+    };
   }
 
   get #signal(): AbortSignal {
@@ -322,6 +378,7 @@ function asRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
   if (error instanceof ProtocolError) return new RequestError(error.code, error.message);
   if (error instanceof RangeError) return new RequestError("range", error.message);
-  if (error instanceof Error && error.name === "AbortError") return new RequestError("cancelled", "The question was withdrawn.");
+  if (error instanceof Error && error.name === "AbortError")
+    return new RequestError("cancelled", "The question was withdrawn.");
   return new RequestError("failed", error instanceof Error ? error.message : String(error));
 }

@@ -22,7 +22,10 @@ export class PredictionTable extends Array<WirePrediction> {
 
   [JUPYTER_DISPLAY](): MimeBundle {
     const widest = Math.max(5, ...this.map((p) => [...visibleText(p.text)].length));
-    const lines = this.map((p) => `${visibleText(p.text).padEnd(widest)}  ${(100 * p.probability).toFixed(2).padStart(6)} %  ${p.logit.toFixed(2).padStart(7)}`);
+    const lines = this.map(
+      (p) =>
+        `${visibleText(p.text).padEnd(widest)}  ${(100 * p.probability).toFixed(2).padStart(6)} %  ${p.logit.toFixed(2).padStart(7)}`,
+    );
     const rows = this.map((p, rank) => {
       const bar = `<div style="background:#0b7285;opacity:.75;height:.6em;border-radius:3px;width:${Math.max(1, Math.round(120 * p.probability))}px"></div>`;
       return `<tr><td>${rank + 1}</td><td style="text-align:left"><code>${escapeXml(visibleText(p.text))}</code></td><td>${(100 * p.probability).toFixed(2)} %</td><td style="text-align:left">${bar}</td><td>${p.logit.toFixed(2)}</td></tr>`;

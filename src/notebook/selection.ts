@@ -3,7 +3,16 @@ import { Widget } from "../jupyter/ipywidgets/widget";
 import type { ListenOptions } from "../jupyter/comm-host";
 import type { Contrast, NodeName, Run, RouteGraph } from "../model/types";
 import type { Focus, Selection, TokenContrast, WrittenSelection } from "../protocol";
-import { changedSelection, initialSelection, nodeName, parseNode, readSelection, routesQuestion, stateBelow, WIDGET_MODULE } from "../protocol";
+import {
+  changedSelection,
+  initialSelection,
+  nodeName,
+  parseNode,
+  readSelection,
+  routesQuestion,
+  stateBelow,
+  WIDGET_MODULE,
+} from "../protocol";
 import { checkIndex, checkThreshold, oneToken } from "../model/check";
 import { PACKAGE_VERSION } from "./version";
 
@@ -26,8 +35,8 @@ export type SelectionChange = Partial<Omit<Selection, "contrast" | "secondContra
 const KERNEL = "kernel";
 
 /**
- * What the pictures of one run have selected in common. Cells read it (`selection.value`), set it (`selection.select({ start: 3 })`) and
- * listen to it (`selection.on("select", …)`).
+ * What the pictures of one run have selected in common. Cells read it (`selection.value`), set it (`selection.select({
+ * start: 3 })`) and listen to it (`selection.on("select", …)`).
  */
 export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
   readonly #run: Run;
@@ -42,7 +51,12 @@ export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
         viewModule: WIDGET_MODULE,
         viewModuleVersion: PACKAGE_VERSION,
       },
-      { value: { ...changedSelection(initialSelection(run.tokens.length), checkedChange(run, initial)), writer: KERNEL } },
+      {
+        value: {
+          ...changedSelection(initialSelection(run.tokens.length), checkedChange(run, initial)),
+          writer: KERNEL,
+        },
+      },
     );
     this.#run = run;
     this.observe("value", (change) => this.emit("select", withoutWriter(change.new)));
@@ -52,7 +66,10 @@ export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
     return withoutWriter(this.get("value"));
   }
 
-  /** Changes parts of the selection, in every picture that shares it. Throws a `RangeError` or `TypeError` of one sentence for what this run does not have. */
+  /**
+   * Changes parts of the selection, in every picture that shares it. Throws a `RangeError` or `TypeError` of one
+   * sentence for what this run does not have.
+   */
   select(change: SelectionChange): void {
     this.set({ value: { ...changedSelection(this.get("value"), checkedChange(this.#run, change)), writer: KERNEL } });
   }
@@ -62,7 +79,10 @@ export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
     return this.on("select", listener, options);
   }
 
-  protected override validate<K extends keyof SelectionState & string>(_name: K, value: SelectionState[K]): SelectionState[K] {
+  protected override validate<K extends keyof SelectionState & string>(
+    _name: K,
+    value: SelectionState[K],
+  ): SelectionState[K] {
     const current = this.get("value");
     const writer = (value as { writer?: unknown }).writer;
     return { ...readSelection(value, current), writer: typeof writer === "string" ? writer : KERNEL };
@@ -105,7 +125,11 @@ function node(run: Run, name: unknown): NodeName {
 function checkFocus(run: Run, value: unknown): Focus | null {
   if (value === null) return null;
   const { parallelBlocks } = run.model.info;
-  const focus = record("focus", value, 'a node ({ kind: "node", node: "I5_3" }), an edge ({ kind: "edge", source, target }) or a block ({ kind: "ffn", layer, position })');
+  const focus = record(
+    "focus",
+    value,
+    'a node ({ kind: "node", node: "I5_3" }), an edge ({ kind: "edge", source, target }) or a block ({ kind: "ffn", layer, position })',
+  );
   if (focus.kind === "node") {
     const name = node(run, focus.node);
     const { kind, layer, position } = parseNode(name)!;
@@ -117,16 +141,23 @@ function checkFocus(run: Run, value: unknown): Focus | null {
     checkPosition(run, focus.position);
     return { kind: "ffn", layer: focus.layer as number, position: focus.position as number };
   }
-  if (focus.kind !== "edge") throw new RangeError(`focus.kind is ${shown(focus.kind)}, but has to be "node", "edge" or "ffn".`);
+  if (focus.kind !== "edge")
+    throw new RangeError(`focus.kind is ${shown(focus.kind)}, but has to be "node", "edge" or "ffn".`);
   const [source, target] = [node(run, focus.source), node(run, focus.target)];
   const [from, to] = [parseNode(source)!, parseNode(target)!];
   if (to.kind === "M" || from.kind === "M") {
     const block = to.kind === "M" ? to : from;
     return { kind: "ffn", layer: block.layer, position: block.position };
   }
-  const attention = to.kind === (parallelBlocks ? "I" : "A") && source === stateBelow(to.layer, from.position) && from.position <= to.position;
+  const attention =
+    to.kind === (parallelBlocks ? "I" : "A") &&
+    source === stateBelow(to.layer, from.position) &&
+    from.position <= to.position;
   const residual = to.kind === "I" && source === nodeName("A", to.layer, to.position);
-  if (!attention && !residual) throw new RangeError(`There is no edge from ${source} to ${target}: edges lead from a state to the next one up, of the same or a later token.`);
+  if (!attention && !residual)
+    throw new RangeError(
+      `There is no edge from ${source} to ${target}: edges lead from a state to the next one up, of the same or a later token.`,
+    );
   return { kind: "edge", source, target };
 }
 
@@ -139,12 +170,16 @@ const contrast =
     const id = (part: "token" | "versus"): number | null => {
       const token = given[part] ?? null;
       if (token === null) return null;
-      if (typeof token !== "string" && typeof token !== "number") throw new TypeError(`${name}.${part} is ${shown(token)}, but has to be a token's id, or a text that is exactly one token.`);
+      if (typeof token !== "string" && typeof token !== "number")
+        throw new TypeError(
+          `${name}.${part} is ${shown(token)}, but has to be a token's id, or a text that is exactly one token.`,
+        );
       if (name === "secondContrast" && Number.isSafeInteger(token) && (token as number) >= 0) return token as number;
       return oneToken(run.model, token).id;
     };
     const [token, versus] = [id("token"), id("versus")];
-    if (token !== null && token === versus) throw new RangeError(`Both tokens of ${name} are ${shown(value)}: their logits do not differ.`);
+    if (token !== null && token === versus)
+      throw new RangeError(`Both tokens of ${name} are ${shown(value)}: their logits do not differ.`);
     return { token, versus };
   };
 
@@ -152,7 +187,8 @@ const contrast =
 const CHECKS: { readonly [K in keyof Selection]: Check } = {
   start: (run, value) => {
     const count = run.tokens.length;
-    if (!(Number.isInteger(value) && (value as number) >= 0 && (value as number) < count)) throw new RangeError(`start is ${shown(value)}, but has to be a position from 0 to ${count - 1}.`);
+    if (!(Number.isInteger(value) && (value as number) >= 0 && (value as number) < count))
+      throw new RangeError(`start is ${shown(value)}, but has to be a position from 0 to ${count - 1}.`);
     return value;
   },
   origin: (run, value) => (value === null ? null : node(run, value)),
@@ -187,10 +223,12 @@ const CHECKS: { readonly [K in keyof Selection]: Check } = {
 };
 
 function checkedChange(run: Run, change: SelectionChange): Partial<Selection> {
-  if (typeof change !== "object" || change === null) throw new TypeError(`A selection is changed by an object such as { start: 3 }, not ${shown(change)}.`);
+  if (typeof change !== "object" || change === null)
+    throw new TypeError(`A selection is changed by an object such as { start: 3 }, not ${shown(change)}.`);
   const checked: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(change)) {
-    if (!Object.hasOwn(CHECKS, name)) throw new RangeError(`A selection has no ${shown(name)}; it has ${Object.keys(CHECKS).join(", ")}.`);
+    if (!Object.hasOwn(CHECKS, name))
+      throw new RangeError(`A selection has no ${shown(name)}; it has ${Object.keys(CHECKS).join(", ")}.`);
     if (value !== undefined) checked[name] = CHECKS[name as keyof Selection](run, value);
   }
   return checked;
@@ -202,8 +240,15 @@ export function selectedRoutes(run: Run, selection: Selection, signal?: AbortSig
 }
 
 /** The routes that are asked for. */
-export function askedRoutes(run: Run, { from, threshold, renormalize, contrast: asked }: ReturnType<typeof routesQuestion>, signal?: AbortSignal): Promise<RouteGraph> {
-  const tokens = asked && { ...(asked.token === null ? {} : { token: asked.token }), ...(asked.versus === null ? {} : { versus: asked.versus }) };
+export function askedRoutes(
+  run: Run,
+  { from, threshold, renormalize, contrast: asked }: ReturnType<typeof routesQuestion>,
+  signal?: AbortSignal,
+): Promise<RouteGraph> {
+  const tokens = asked && {
+    ...(asked.token === null ? {} : { token: asked.token }),
+    ...(asked.versus === null ? {} : { versus: asked.versus }),
+  };
   return run.routes({ from, threshold, renormalize, ...(tokens ? { contrast: tokens } : {}), signal });
 }
 

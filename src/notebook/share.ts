@@ -1,8 +1,28 @@
 import { deflate } from "node:zlib";
 import { promisify } from "node:util";
 import type { NodeName, RouteEdge, RouteGraph, RouteOptions, Run } from "../model/types";
-import type { Answer, PictureName, Question, QuestionKind, RoutesAnswer, RunFacts, Selection, SingleQuestion, WireComponent } from "../protocol";
-import { EDGE_KINDS, mirroredSelection, nodeName, parseNode, ProtocolError, questionKey, readRunFacts, routesQuestion, stateKinds } from "../protocol";
+import type {
+  Answer,
+  PictureName,
+  Question,
+  QuestionKind,
+  RoutesAnswer,
+  RunFacts,
+  Selection,
+  SingleQuestion,
+  WireComponent,
+} from "../protocol";
+import {
+  EDGE_KINDS,
+  mirroredSelection,
+  nodeName,
+  parseNode,
+  ProtocolError,
+  questionKey,
+  readRunFacts,
+  routesQuestion,
+  stateKinds,
+} from "../protocol";
 import type { Payload, ShareLevel } from "../payload/format";
 import { MAX_INFLATED, PAYLOAD_VERSION } from "../payload/format";
 import type { StoredPair, StoredWhole } from "../payload/routes";
@@ -17,8 +37,9 @@ import { calmly, quiet } from "./clicks";
 import { askedRoutes } from "./selection";
 
 /**
- * What of a run an output keeps, so that the picture works without the kernel. Answers are collected in the order in which people click: the
- * routes in view first, other start tokens later, maps last; what no longer fits the budget is left out.
+ * What of a run an output keeps, so that the picture works without the kernel. Answers are collected in the order in
+ * which people click: the routes in view first, other start tokens later, maps last; what no longer fits the budget is
+ * left out.
  */
 
 const deflated = promisify(deflate);
@@ -39,7 +60,10 @@ const POLITE_BATCH = 12;
 /** Bytes in the notebook for an answer, before the first measurement says better. */
 const GUESS: Readonly<Record<string, number>> = { lens: 170, effect: 120, neurons: 150, grid: 8000, follow: 800 };
 
-/** What a picture asks besides routes and heads, which are stored anyway: an output keeps no more than its own picture can show. */
+/**
+ * What a picture asks besides routes and heads, which are stored anyway: an output keeps no more than its own picture
+ * can show.
+ */
 const ASKS: Readonly<Partial<Record<PictureName, readonly QuestionKind[]>>> = {
   "flow-graph": ["lens", "effect", "neurons"],
   explorer: ["lens", "effect", "neurons", "maps", "grid", "follow"],
@@ -83,7 +107,11 @@ class RunAnswers {
     const known = this.answers.get(key);
     if (known) return known;
     // A second run is known to the answerer alone.
-    const answer = this.answerer.seen.get(key) ?? (await (question.kind === "second" ? this.answerer.ask(question, signal) : answerQuestion(this.run, question, signal)));
+    const answer =
+      this.answerer.seen.get(key) ??
+      (await (question.kind === "second"
+        ? this.answerer.ask(question, signal)
+        : answerQuestion(this.run, question, signal)));
     const item = { question, answer };
     this.answers.set(key, item);
     return item;
@@ -107,7 +135,10 @@ export interface ShareInput {
   readonly link?: string;
 }
 
-/** Bytes of collected answers that all pictures of this process hold together; of a picture that was long not clicked they are collected again with the next click. */
+/**
+ * Bytes of collected answers that all pictures of this process hold together; of a picture that was long not clicked
+ * they are collected again with the next click.
+ */
 const collections = new MemoryBudget(96 << 20);
 /** Bytes in memory for one in the notebook: answers are objects there, compressed columns here. */
 const EXPANSION = 10;
@@ -137,8 +168,8 @@ export class PictureShare {
   }
 
   /**
-   * Collects what belongs into the output. Interrupted by `signal`, it keeps what it has. Rejects only where the run itself fails before
-   * its first answer.
+   * Collects what belongs into the output. Interrupted by `signal`, it keeps what it has. Rejects only where the run
+   * itself fails before its first answer.
    */
   async collect(input: ShareInput, signal: AbortSignal): Promise<void> {
     if (this.level === "none") return;
@@ -170,10 +201,16 @@ export class PictureShare {
   async #collect(input: ShareInput, signal: AbortSignal): Promise<void> {
     const { run } = this.answerer;
     const { selection } = input;
-    const threshold = this.level === "all" ? 0 : this.level === "routes" ? Math.min(selection.threshold, LOWEST_THRESHOLD) : selection.threshold;
+    const threshold =
+      this.level === "all"
+        ? 0
+        : this.level === "routes"
+          ? Math.min(selection.threshold, LOWEST_THRESHOLD)
+          : selection.threshold;
     if (!WITHOUT_ROUTES.has(input.picture)) {
       await this.#collectRows(run, selection, threshold, signal);
-      if (this.#rowBytes() > this.budget / 4 && threshold < selection.threshold) await this.#collectRows(run, selection, selection.threshold, signal);
+      if (this.#rowBytes() > this.budget / 4 && threshold < selection.threshold)
+        await this.#collectRows(run, selection, selection.threshold, signal);
     }
     this.#items = [];
     this.#omitted = {};
@@ -197,7 +234,9 @@ export class PictureShare {
       }
       guessed += cost;
       const ask = (question: Question): Promise<Answered> =>
-        polite && LONG.has(question.kind) ? calmly(signal, (whenCalm) => this.#answers.ask(question, whenCalm)) : this.#answers.ask(question, signal);
+        polite && LONG.has(question.kind)
+          ? calmly(signal, (whenCalm) => this.#answers.ask(question, whenCalm))
+          : this.#answers.ask(question, signal);
       const asked = Promise.allSettled(part.map(ask));
       const before = pending;
       // The engine computes a part while the one before is sorted out here.
@@ -224,7 +263,8 @@ export class PictureShare {
         if (!known.has(key)) gathered.push(question);
         known.add(key);
       }
-      while (gathered.length >= size || (batch === ANSWERS && gathered.length > 0)) await take(gathered.splice(0, size));
+      while (gathered.length >= size || (batch === ANSWERS && gathered.length > 0))
+        await take(gathered.splice(0, size));
       if (batch === ANSWERS) await pending;
     }
     if (gathered.length > 0) await take(gathered);
@@ -253,7 +293,8 @@ export class PictureShare {
       }
       const share = Math.min(0.98, (0.97 * this.budget) / length);
       // What was looked at goes last, and the newest of it at the very last.
-      if (this.#items.length > 0) this.#omit(this.#items.splice(Math.floor(this.#items.length * share)).map(({ question }) => question));
+      if (this.#items.length > 0)
+        this.#omit(this.#items.splice(Math.floor(this.#items.length * share)).map(({ question }) => question));
       else if (seen.length > 0) {
         const kept = Math.floor(seen.length * share);
         this.#omit(seen.slice(0, seen.length - kept).map(({ question }) => question));
@@ -303,15 +344,25 @@ export class PictureShare {
   }
 
   /** The contributions that routes from the tokens in question can pass at `threshold` or above. */
-  async #collectRows(run: Run, selection: Selection, threshold: number, signal: AbortSignal, only?: readonly number[]): Promise<void> {
+  async #collectRows(
+    run: Run,
+    selection: Selection,
+    threshold: number,
+    signal: AbortSignal,
+    only?: readonly number[],
+  ): Promise<void> {
     const { nLayers, nHeads, parallelBlocks } = run.model.info;
     const T = run.tokens.length;
     const queries = Array.from({ length: nLayers }, () => new Set<number>());
     const states = Array.from({ length: nLayers }, () => new Set<number>());
     // What the first view draws is not put off.
-    const politely = <V>(work: (signal: AbortSignal) => Promise<V>): Promise<V> => (!only && frontEndSeen() ? calmly(signal, work) : work(signal));
+    const politely = <V>(work: (signal: AbortSignal) => Promise<V>): Promise<V> =>
+      !only && frontEndSeen() ? calmly(signal, work) : work(signal);
     const starts = only ?? (this.level === "seen" ? [selection.start, ...this.#seenStarts()] : undefined);
-    const begins: RouteOptions["from"][] = [starts ? [...new Set(starts)] : "all", ...(selection.origin === null ? [] : [selection.origin])];
+    const begins: RouteOptions["from"][] = [
+      starts ? [...new Set(starts)] : "all",
+      ...(selection.origin === null ? [] : [selection.origin]),
+    ];
     for (const from of begins) {
       for (const renormalize of only ? [selection.renormalize] : [true, false]) {
         const graph = await politely((whenCalm) => run.routes({ from, threshold, renormalize, signal: whenCalm }));
@@ -326,12 +377,17 @@ export class PictureShare {
     for (let layer = 0; layer < nLayers; layer++) {
       const positions = [...queries[layer]].sort((a, b) => a - b);
       if (positions.length > 0) {
-        const { terms, residual, ffn, bias } = await politely((whenCalm) => run.attentionContributions(layer, { positions, signal: whenCalm }));
+        const { terms, residual, ffn, bias } = await politely((whenCalm) =>
+          run.attentionContributions(layer, { positions, signal: whenCalm }),
+        );
         const pattern = await run.attentionPattern(layer);
         positions.forEach((query, row) => {
           const own = terms.data.subarray(row * T * nHeads, (row + 1) * T * nHeads);
           const rest = [residual.data[row], ffn?.data[row] ?? 0, bias?.data[row] ?? 0];
-          const keys = threshold <= 0 ? Array.from({ length: query + 1 }, (_, key) => key) : passingKeys(own, query + 1, nHeads, rest, threshold);
+          const keys =
+            threshold <= 0
+              ? Array.from({ length: query + 1 }, (_, key) => key)
+              : passingKeys(own, query + 1, nHeads, rest, threshold);
           wholes.push({
             layer,
             query,
@@ -340,20 +396,25 @@ export class PictureShare {
             bias: rest[2],
             keys,
             terms: keys.flatMap((key) => Array.from(own.subarray(key * nHeads, (key + 1) * nHeads))),
-            weights: keys.flatMap((key) => Array.from({ length: nHeads }, (_, head) => pattern.data[(head * T + query) * T + key])),
+            weights: keys.flatMap((key) =>
+              Array.from({ length: nHeads }, (_, head) => pattern.data[(head * T + query) * T + key]),
+            ),
           });
         });
       }
       if (!parallelBlocks && states[layer].size > 0) {
         const { ffn, residual } = await run.ffnContributions(layer);
-        for (const position of [...states[layer]].sort((a, b) => a - b)) pairs.push({ layer, position, ffn: ffn.data[position], residual: residual.data[position] });
+        for (const position of [...states[layer]].sort((a, b) => a - b))
+          pairs.push({ layer, position, ffn: ffn.data[position], residual: residual.data[position] });
       }
     }
     [this.#wholes, this.#pairs, this.#threshold] = [wholes, pairs, threshold];
   }
 
   #seenStarts(): number[] {
-    return [...this.answerer.seen.keys()].map((key) => JSON.parse(key) as Question).flatMap((question) => (question.kind === "routes" && typeof question.from === "number" ? [question.from] : []));
+    return [...this.answerer.seen.keys()]
+      .map((key) => JSON.parse(key) as Question)
+      .flatMap((question) => (question.kind === "routes" && typeof question.from === "number" ? [question.from] : []));
   }
 
   /** All questions of the level, those first that are likely to be asked. */
@@ -365,27 +426,42 @@ export class PictureShare {
     const shown = routesQuestion(selection);
     const graph = await askedRoutes(run, shown, signal);
     // Neither have those of a contrast.
-    if (WITHOUT_ROUTES.has(picture)) yield []; // not drawn
+    if (WITHOUT_ROUTES.has(picture))
+      yield []; // not drawn
     else if (shown.contrast) yield [shown, ...headsOf(graph)];
     else if (!(await this.#agrees(run, graph, shown.from))) {
       if (typeof shown.from === "string") yield [shown];
-      yield Array.from({ length: T }, (_, i) => ({ kind: "routes" as const, from: (start + T - i) % T, threshold, renormalize }));
+      yield Array.from({ length: T }, (_, i) => ({
+        kind: "routes" as const,
+        from: (start + T - i) % T,
+        threshold,
+        renormalize,
+      }));
     }
     if (this.level === "seen") return;
-    const rest = await (frontEndSeen() ? calmly(signal, (whenCalm) => run.routes({ from: "all", threshold, renormalize, signal: whenCalm })) : run.routes({ from: "all", threshold, renormalize, signal }));
-    const asks = picture === "flow-graph" && input.options.detail === false ? ["lens"] : (ASKS[picture] ?? ASKS["flow-graph"]!);
-    const wanted = (batch: Batch): Batch => batch === ANSWERS ? ANSWERS : batch.filter(({ kind }) => asks.includes(kind));
+    const rest = await (frontEndSeen()
+      ? calmly(signal, (whenCalm) => run.routes({ from: "all", threshold, renormalize, signal: whenCalm }))
+      : run.routes({ from: "all", threshold, renormalize, signal }));
+    const asks =
+      picture === "flow-graph" && input.options.detail === false ? ["lens"] : (ASKS[picture] ?? ASKS["flow-graph"]!);
+    const wanted = (batch: Batch): Batch =>
+      batch === ANSWERS ? ANSWERS : batch.filter(({ kind }) => asks.includes(kind));
     // What says most for its bytes comes first: a small budget then holds a little of everything.
     for (const batch of clicksOn(graph, normalize)) yield wanted(batch);
     if (asks.includes("second")) yield* this.#secondClicks(input, signal);
     yield wanted([{ kind: "grid", normalize }]);
     yield wanted(chosenMaps(input.options, run.model.info.nLayers, run.model.info.nHeads));
     yield wanted(shownMaps(graph));
-    yield wanted(input.facts.predictions.slice(0, 3).map(({ id }) => ({ kind: "follow" as const, position: T - 1, token: id, normalize })));
+    yield wanted(
+      input.facts.predictions
+        .slice(0, 3)
+        .map(({ id }) => ({ kind: "follow" as const, position: T - 1, token: id, normalize })),
+    );
     for await (const batch of this.#neuronClicks(graph, normalize, [0, OTHER_NEURONS], signal)) yield wanted(batch);
     for (const batch of clicksOn(rest, normalize)) yield wanted(batch);
     yield wanted(shownMaps(rest));
-    for await (const batch of this.#neuronClicks(graph, normalize, [OTHER_NEURONS, NEURONS], signal)) yield wanted(batch);
+    for await (const batch of this.#neuronClicks(graph, normalize, [OTHER_NEURONS, NEURONS], signal))
+      yield wanted(batch);
     for await (const batch of this.#neuronClicks(rest, normalize, [0, OTHER_NEURONS], signal)) yield wanted(batch);
     if (this.level === "all") yield* this.#everything(run, selection, signal);
   }
@@ -406,7 +482,13 @@ export class PictureShare {
   }
 
   /** What clicks on the neurons of blocks in these routes ask: those from one place in a block's list to another. */
-  async *#neuronClicks(graph: ClickedRoutes, normalize: boolean, range: readonly [number, number], signal: AbortSignal, wrap: Wrap = plain): AsyncGenerator<Batch> {
+  async *#neuronClicks(
+    graph: ClickedRoutes,
+    normalize: boolean,
+    range: readonly [number, number],
+    signal: AbortSignal,
+    wrap: Wrap = plain,
+  ): AsyncGenerator<Batch> {
     yield ANSWERS;
     for (const { kind, layer, position } of newestFirst(graph)) {
       if (kind !== "M") continue;
@@ -414,7 +496,9 @@ export class PictureShare {
       if (!this.#answers.has(question)) continue;
       const { answer } = await this.#answers.ask(question, signal);
       const own = (question.kind === "second" ? (answer as Answer<"second">).answer : answer) as Answer<"neurons">;
-      yield own.neurons.slice(...range).map(({ neuron }) => wrap(effectOf({ kind: "ffn", layer, position, neuron }, normalize)));
+      yield own.neurons
+        .slice(...range)
+        .map(({ neuron }) => wrap(effectOf({ kind: "ffn", layer, position, neuron }, normalize)));
     }
   }
 
@@ -424,10 +508,18 @@ export class PictureShare {
     const T = run.tokens.length;
     const kinds = stateKinds(parallelBlocks);
     for (const normalized of [normalize, !normalize]) {
-      const effect = (component: WireComponent): Question => ({ kind: "effect", component, normalize: normalized, topK: EFFECT_TOP });
+      const effect = (component: WireComponent): Question => ({
+        kind: "effect",
+        component,
+        normalize: normalized,
+        topK: EFFECT_TOP,
+      });
       yield [{ kind: "grid", normalize: normalized }];
       for (let position = T - 1; position >= 0; position--) {
-        const nodes = [nodeName("X", -1, position), ...Array.from({ length: nLayers }, (_, layer) => kinds.map((kind) => nodeName(kind, layer, position))).flat()];
+        const nodes = [
+          nodeName("X", -1, position),
+          ...Array.from({ length: nLayers }, (_, layer) => kinds.map((kind) => nodeName(kind, layer, position))).flat(),
+        ];
         yield nodes.map((node) => ({ kind: "lens", node, normalize: normalized, topK: LENS_TOP }));
         const layers = Array.from({ length: nLayers }, (_, i) => nLayers - 1 - i);
         for (const layer of layers) {
@@ -444,7 +536,12 @@ export class PictureShare {
         }
       }
       if (normalized !== normalize) continue;
-      for (let layer = nLayers - 1; layer >= 0; layer--) yield [null, ...Array.from({ length: nHeads }, (_, head) => head)].map((head) => ({ kind: "maps" as const, layer, head }));
+      for (let layer = nLayers - 1; layer >= 0; layer--)
+        yield [null, ...Array.from({ length: nHeads }, (_, head) => head)].map((head) => ({
+          kind: "maps" as const,
+          layer,
+          head,
+        }));
     }
   }
 
@@ -457,7 +554,12 @@ export class PictureShare {
       return (
         JSON.stringify(own.nodes) === JSON.stringify(wanted.nodes) &&
         own.weights.data.length === wanted.weights.data.length &&
-        own.weights.data.every((weight, e) => Math.abs(weight - wanted.weights.data[e]) < 1e-4 && own.sources.data[e] === wanted.sources.data[e] && own.targets.data[e] === wanted.targets.data[e])
+        own.weights.data.every(
+          (weight, e) =>
+            Math.abs(weight - wanted.weights.data[e]) < 1e-4 &&
+            own.sources.data[e] === wanted.sources.data[e] &&
+            own.targets.data[e] === wanted.targets.data[e],
+        )
       );
     } catch (error) {
       if (error instanceof ProtocolError) return false;
@@ -469,35 +571,57 @@ export class PictureShare {
 type Wrap = (question: SingleQuestion) => Question;
 const plain: Wrap = (question) => question;
 
-const effectOf = (component: WireComponent, normalize: boolean): SingleQuestion => ({ kind: "effect", component, normalize, topK: EFFECT_TOP });
+const effectOf = (component: WireComponent, normalize: boolean): SingleQuestion => ({
+  kind: "effect",
+  component,
+  normalize,
+  topK: EFFECT_TOP,
+});
 
 /** Newest tokens and layers first: that is where routes begin. */
-const newestFirst = ({ nodes }: ClickedRoutes): ClickedRoutes["nodes"][number][] => [...nodes].sort((a, b) => b.position - a.position || b.layer - a.layer);
+const newestFirst = ({ nodes }: ClickedRoutes): ClickedRoutes["nodes"][number][] =>
+  [...nodes].sort((a, b) => b.position - a.position || b.layer - a.layer);
 
 /** What clicks in these routes ask, but for single neurons. */
 function* clicksOn(graph: ClickedRoutes, normalize: boolean, wrap: Wrap = plain): Generator<Batch> {
   const nodes = newestFirst(graph);
   const states = nodes.filter(({ kind }) => kind !== "M");
   yield states.map(({ name }) => wrap({ kind: "lens", node: name, normalize, topK: LENS_TOP }));
-  yield nodes.filter(({ kind }) => kind === "M").map(({ layer, position }) => wrap({ kind: "neurons", layer, position, topK: NEURONS }));
+  yield nodes
+    .filter(({ kind }) => kind === "M")
+    .map(({ layer, position }) => wrap({ kind: "neurons", layer, position, topK: NEURONS }));
   const effect = (component: WireComponent): Question => wrap(effectOf(component, normalize));
-  yield states.filter(({ kind }) => kind !== "X").map(({ kind, layer, position }) => effect({ kind: kind === "A" ? "attention" : "ffn", layer, position }));
-  yield graph.edges.filter(({ kind }) => kind === "attention").flatMap(({ target, heads }) => {
-    const [layer, position] = target.slice(1).split("_").map(Number);
-    return [effect({ kind: "attention", layer, position }), ...Object.keys(heads ?? {}).map((head) => effect({ kind: "attention", layer, position, head: Number(head) }))];
-  });
+  yield states
+    .filter(({ kind }) => kind !== "X")
+    .map(({ kind, layer, position }) => effect({ kind: kind === "A" ? "attention" : "ffn", layer, position }));
+  yield graph.edges
+    .filter(({ kind }) => kind === "attention")
+    .flatMap(({ target, heads }) => {
+      const [layer, position] = target.slice(1).split("_").map(Number);
+      return [
+        effect({ kind: "attention", layer, position }),
+        ...Object.keys(heads ?? {}).map((head) => effect({ kind: "attention", layer, position, head: Number(head) })),
+      ];
+    });
 }
 
-const outOfRange = (error: unknown): boolean => error instanceof RangeError || (error instanceof ProtocolError && error.code === "range");
+const outOfRange = (error: unknown): boolean =>
+  error instanceof RangeError || (error instanceof ProtocolError && error.code === "range");
 
 /** Maps of the one layer that a picture was made for. */
 function chosenMaps({ layer }: Readonly<Record<string, unknown>>, nLayers: number, nHeads: number): Question[] {
   if (typeof layer !== "number" || !(layer >= 0 && layer < nLayers)) return [];
-  return [null, ...Array.from({ length: nHeads }, (_, head) => head)].map((head) => ({ kind: "maps" as const, layer, head }));
+  return [null, ...Array.from({ length: nHeads }, (_, head) => head)].map((head) => ({
+    kind: "maps" as const,
+    layer,
+    head,
+  }));
 }
 
 /** Of routes, what clicks in them depend on. */
-type ClickedRoutes = Pick<RouteGraph, "nodes"> & { readonly edges: readonly Pick<RouteEdge, "source" | "target" | "kind" | "heads">[] };
+type ClickedRoutes = Pick<RouteGraph, "nodes"> & {
+  readonly edges: readonly Pick<RouteEdge, "source" | "target" | "kind" | "heads">[];
+};
 
 const ofSecond = (question: SingleQuestion): Question<"second"> => ({ kind: "second", question });
 
@@ -509,7 +633,12 @@ function routesOf({ nodes, kinds, sources, targets, headStarts, heads, headWeigh
       source: nodes[sources.data[e]],
       target: nodes[targets.data[e]],
       kind: EDGE_KINDS[kind],
-      heads: Object.fromEntries(Array.from(heads.data.subarray(headStarts.data[e], headStarts.data[e + 1]), (head, i) => [head, headWeights.data[headStarts.data[e] + i]])),
+      heads: Object.fromEntries(
+        Array.from(heads.data.subarray(headStarts.data[e], headStarts.data[e + 1]), (head, i) => [
+          head,
+          headWeights.data[headStarts.data[e] + i],
+        ]),
+      ),
     })),
   };
 }
@@ -536,5 +665,7 @@ function shownMaps(graph: RouteGraph): Question[] {
   }
   return [...heads]
     .sort(([a], [b]) => b - a)
-    .flatMap(([layer, own]) => [null, ...[...own].sort((a, b) => a - b)].map((head) => ({ kind: "maps" as const, layer, head })));
+    .flatMap(([layer, own]) =>
+      [null, ...[...own].sort((a, b) => a - b)].map((head) => ({ kind: "maps" as const, layer, head })),
+    );
 }

@@ -2,8 +2,8 @@ import { deflateSync } from "node:zlib";
 import { escapeXml } from "../export/xml";
 
 /**
- * What a still picture is made of, and two writers of it: SVG for pages, PDF for LaTeX. Colours are opaque `#rrggbb`; lengths are pixels
- * with y downward.
+ * What a still picture is made of, and two writers of it: SVG for pages, PDF for LaTeX. Colours are opaque `#rrggbb`;
+ * lengths are pixels with y downward.
  */
 export interface Pen {
   rect(x: number, y: number, width: number, height: number, fill: string): void;
@@ -26,7 +26,9 @@ export interface TextStyle {
 
 /** `color` at `share` on white: opaque, so that both formats look the same. */
 export function onWhite(color: string, share: number): string {
-  const mixed = [1, 3, 5].map((at) => Math.round(255 + (parseInt(color.slice(at, at + 2), 16) - 255) * Math.max(0, Math.min(1, share))));
+  const mixed = [1, 3, 5].map((at) =>
+    Math.round(255 + (parseInt(color.slice(at, at + 2), 16) - 255) * Math.max(0, Math.min(1, share))),
+  );
   return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
 }
 
@@ -35,11 +37,15 @@ const n = (value: number): string => String(Math.round(value * 10) / 10);
 /** Path data of M, L, C and Q in tenths of a pixel, from each point on: a third shorter. */
 function compact(path: string): string {
   const tenths = (value: string): number => Math.round(Number(value) * 10);
-  const joined = (values: readonly number[]): string => values.map((value, i) => (i > 0 && value >= 0 ? ` ${value / 10}` : `${value / 10}`)).join("");
+  const joined = (values: readonly number[]): string =>
+    values.map((value, i) => (i > 0 && value >= 0 ? ` ${value / 10}` : `${value / 10}`)).join("");
   let [x, y] = [0, 0];
   return path.replace(/([MLCQ])([^MLCQ]*)/g, (_, command: string, list: string) => {
     const at = (list.match(/-?[\d.]+/g) ?? []).map(tenths);
-    const out = command === "M" ? `M${joined(at)}` : `${command.toLowerCase()}${joined(at.map((value, i) => value - (i % 2 === 0 ? x : y)))}`;
+    const out =
+      command === "M"
+        ? `M${joined(at)}`
+        : `${command.toLowerCase()}${joined(at.map((value, i) => value - (i % 2 === 0 ? x : y)))}`;
     [x, y] = at.slice(-2);
     return out;
   });
@@ -83,7 +89,12 @@ export class SvgPen implements Pen {
   text(x: number, y: number, text: string, { fill, size = 10, mono, bold, rotate, anchor }: TextStyle): void {
     this.#flush();
     const place = rotate ? `transform="translate(${n(x)} ${n(y)})rotate(${rotate})"` : `x="${n(x)}" y="${n(y)}"`;
-    const rest = [size === 10 ? "" : ` font-size="${size}"`, mono ? ' font-family="DejaVu Sans Mono, monospace"' : "", bold ? ' font-weight="bold"' : "", anchor === "end" ? ' text-anchor="end"' : ""].join("");
+    const rest = [
+      size === 10 ? "" : ` font-size="${size}"`,
+      mono ? ' font-family="DejaVu Sans Mono, monospace"' : "",
+      bold ? ' font-weight="bold"' : "",
+      anchor === "end" ? ' text-anchor="end"' : "",
+    ].join("");
     this.#lines.push(`<text ${place} fill="${fill}"${rest}>${escapeXml(text)}</text>`);
   }
 
@@ -103,7 +114,16 @@ export class SvgPen implements Pen {
 /** Characters of Windows-1252 from 0x80 to 0x9f; the rest of it is Latin-1. */
 const WINDOWS = "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ";
 /** Marks that the standard fonts lack. */
-const SIMILAR: Readonly<Record<string, string>> = { "↵": "\u00b6", "⇥": "\u00bb", "⟨": "<", "⟩": ">", "∅": "\u00d8", "⍽": "\u00b7", "□": "\u00b7", "␍": "\u00b6" };
+const SIMILAR: Readonly<Record<string, string>> = {
+  "↵": "\u00b6",
+  "⇥": "\u00bb",
+  "⟨": "<",
+  "⟩": ">",
+  "∅": "\u00d8",
+  "⍽": "\u00b7",
+  "□": "\u00b7",
+  "␍": "\u00b6",
+};
 
 /** A PDF string in the encoding of its standard fonts; what they do not have is shown as "?". */
 function pdfText(text: string): string {
@@ -116,7 +136,10 @@ function pdfText(text: string): string {
   return `<${bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")}>`;
 }
 
-/** Mean width of a character of Helvetica and the width of Courier's, in ems: standard fonts are not in the file, nor are their widths. */
+/**
+ * Mean width of a character of Helvetica and the width of Courier's, in ems: standard fonts are not in the file, nor
+ * are their widths.
+ */
 const HELVETICA = 0.5;
 const COURIER = 0.6;
 
@@ -140,7 +163,9 @@ export class PdfPen implements Pen {
       if (command === "Q") {
         const [cx, cy, ex, ey] = at;
         // The same curve as a cubic one.
-        operators.push(`${[x + (2 / 3) * (cx - x), y + (2 / 3) * (cy - y), ex + (2 / 3) * (cx - ex), ey + (2 / 3) * (cy - ey), ex, ey].map(n).join(" ")} c`);
+        operators.push(
+          `${[x + (2 / 3) * (cx - x), y + (2 / 3) * (cy - y), ex + (2 / 3) * (cx - ex), ey + (2 / 3) * (cy - ey), ex, ey].map(n).join(" ")} c`,
+        );
       } else operators.push(`${at.map(n).join(" ")} ${command === "M" ? "m" : command === "L" ? "l" : "c"}`);
       [x, y] = at.slice(-2);
     }
@@ -153,7 +178,9 @@ export class PdfPen implements Pen {
   }
 
   triangle(x: number, y: number, half: number, fill: string): void {
-    this.#out.push(`${this.#color(fill, "rg")} ${n(x - half)} ${n(y)} m ${n(x + half)} ${n(y)} l ${n(x)} ${n(y + 1.6 * half)} l f`);
+    this.#out.push(
+      `${this.#color(fill, "rg")} ${n(x - half)} ${n(y)} m ${n(x + half)} ${n(y)} l ${n(x)} ${n(y + 1.6 * half)} l f`,
+    );
   }
 
   text(x: number, y: number, text: string, { fill, size = 10, mono, bold, rotate = 0, anchor }: TextStyle): void {
@@ -163,17 +190,25 @@ export class PdfPen implements Pen {
     const four = (value: number): string => String(Math.round(value * 1e4) / 1e4);
     // The page is mirrored to have y downward; text is mirrored back.
     const matrix = [cos, sin, sin, -cos].map(four).join(" ");
-    this.#out.push(`BT ${this.#color(fill, "rg")} /${mono ? (bold ? "B" : "M") : "H"} ${size} Tf ${matrix} ${n(x - back * cos)} ${n(y - back * sin)} Tm ${pdfText(text)} Tj ET`);
+    this.#out.push(
+      `BT ${this.#color(fill, "rg")} /${mono ? (bold ? "B" : "M") : "H"} ${size} Tf ${matrix} ${n(x - back * cos)} ${n(y - back * sin)} Tm ${pdfText(text)} Tj ET`,
+    );
   }
 
   document(width: number, height: number): Buffer {
-    const content = deflateSync(Buffer.from(`1 0 0 -1 0 ${height} cm 1 J 1 j\n${this.#out.join("\n")}`, "latin1"), { level: 9 });
+    const content = deflateSync(Buffer.from(`1 0 0 -1 0 ${height} cm 1 J 1 j\n${this.#out.join("\n")}`, "latin1"), {
+      level: 9,
+    });
     const font = (name: string): string => `<</Type/Font/Subtype/Type1/BaseFont/${name}/Encoding/WinAnsiEncoding>>`;
     const objects: (string | Buffer)[] = [
       "<</Type/Catalog/Pages 2 0 R>>",
       "<</Type/Pages/Kids[3 0 R]/Count 1>>",
       `<</Type/Page/Parent 2 0 R/MediaBox[0 0 ${width} ${height}]/Contents 4 0 R/Resources<</Font<</H 5 0 R/M 6 0 R/B 7 0 R>>>>>>`,
-      Buffer.concat([Buffer.from(`<</Length ${content.length}/Filter/FlateDecode>>\nstream\n`), content, Buffer.from("\nendstream")]),
+      Buffer.concat([
+        Buffer.from(`<</Length ${content.length}/Filter/FlateDecode>>\nstream\n`),
+        content,
+        Buffer.from("\nendstream"),
+      ]),
       font("Helvetica"),
       font("Courier"),
       font("Courier-Bold"),
@@ -183,12 +218,20 @@ export class PdfPen implements Pen {
     const at: number[] = [];
     objects.forEach((object, i) => {
       at.push(length);
-      const part = Buffer.concat([Buffer.from(`${i + 1} 0 obj\n`), Buffer.isBuffer(object) ? object : Buffer.from(object), Buffer.from("\nendobj\n")]);
+      const part = Buffer.concat([
+        Buffer.from(`${i + 1} 0 obj\n`),
+        Buffer.isBuffer(object) ? object : Buffer.from(object),
+        Buffer.from("\nendobj\n"),
+      ]);
       parts.push(part);
       length += part.length;
     });
     const rows = at.map((offset) => `${String(offset).padStart(10, "0")} 00000 n \n`);
-    parts.push(Buffer.from(`xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${rows.join("")}trailer\n<</Size ${objects.length + 1}/Root 1 0 R>>\nstartxref\n${length}\n%%EOF\n`));
+    parts.push(
+      Buffer.from(
+        `xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${rows.join("")}trailer\n<</Size ${objects.length + 1}/Root 1 0 R>>\nstartxref\n${length}\n%%EOF\n`,
+      ),
+    );
     return Buffer.concat(parts);
   }
 }

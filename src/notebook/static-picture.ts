@@ -5,13 +5,21 @@ import type { Pen } from "./static-pen";
 import { escapeXml } from "../export/xml";
 import { onWhite, PdfPen, SvgPen } from "./static-pen";
 
-
 /**
- * The picture for places where nothing runs: nbviewer, a mail, a diff, a printed page. Drawn by the same layout as the live one, without
- * scripts, style sheets or fonts from anywhere.
+ * The picture for places where nothing runs: nbviewer, a mail, a diff, a printed page. Drawn by the same layout as the
+ * live one, without scripts, style sheets or fonts from anywhere.
  */
 
-const COLORS = { attention: "#0b7285", residual: "#6f7d8f", ffn: "#7b3fb0", dull: "#d3d9e0", band: "#f4f6f8", text: "#1c2430", soft: "#5a6675", start: "#d95f02" } as const;
+const COLORS = {
+  attention: "#0b7285",
+  residual: "#6f7d8f",
+  ffn: "#7b3fb0",
+  dull: "#d3d9e0",
+  band: "#f4f6f8",
+  text: "#1c2430",
+  soft: "#5a6675",
+  start: "#d95f02",
+} as const;
 
 /** Prompts longer than this are shown in part, around the start: a still picture cannot be zoomed. */
 const COLUMNS = 64;
@@ -25,14 +33,22 @@ interface Place {
 }
 
 /** The last token of those that the routes begin at. */
-const startOf = ({ from }: Pick<RouteGraph, "from">): number => Math.max(0, ...from.map((name) => parseNode(name)?.position ?? 0));
+const startOf = ({ from }: Pick<RouteGraph, "from">): number =>
+  Math.max(0, ...from.map((name) => parseNode(name)?.position ?? 0));
 
 function titleOf(graph: RouteGraph): string {
-  const { tokens, contrast, from: [from], model } = graph;
+  const {
+    tokens,
+    contrast,
+    from: [from],
+    model,
+  } = graph;
   const place = parseNode(from);
   const start = startOf(graph);
   const top = place?.kind === "I" && place.layer === model.nLayers - 1;
-  const about = contrast ? `: why ${visibleText(contrast.token.text)}${contrast.versus ? ` rather than ${visibleText(contrast.versus.text)}` : ""}` : "";
+  const about = contrast
+    ? `: why ${visibleText(contrast.token.text)}${contrast.versus ? ` rather than ${visibleText(contrast.versus.text)}` : ""}`
+    : "";
   return `Information flow routes of ${top ? "" : `${from}, `}token ${start}, ${visibleText(tokens[start]?.text ?? "")}${about}`;
 }
 
@@ -62,21 +78,34 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
     return { x: x + left, y: y + top };
   };
   const shift = (path: string): string =>
-    path.replace(/(-?[\d.]+),(-?[\d.]+)/g, (_, x: string, y: string) => `${Math.round((Number(x) + left) * 10) / 10},${Math.round((Number(y) + top) * 10) / 10}`);
+    path.replace(
+      /(-?[\d.]+),(-?[\d.]+)/g,
+      (_, x: string, y: string) =>
+        `${Math.round((Number(x) + left) * 10) / 10},${Math.round((Number(y) + top) * 10) / 10}`,
+    );
 
-  for (const band of layout.bands) if (band.layer % 2 === 0) pen.rect(left - 30, top + band.y, layout.width + 36, band.height, COLORS.band);
+  for (const band of layout.bands)
+    if (band.layer % 2 === 0) pen.rect(left - 30, top + band.y, layout.width + 36, band.height, COLORS.band);
 
   // Strong edges lie on top; edges of one look follow each other.
   const level = (weight: number): number => Math.max(1, Math.round(Math.max(0, Math.min(1, weight)) * STRENGTHS));
   const kinds = ["residual", "ffn", "attention"] as const;
   const edges = graph.edges
-    .map((edge) => ({ edge, ends: edgeEnds(edge.source, edge.target), kind: edge.kind === "attention" ? kinds[2] : edge.kind === "residual" ? kinds[0] : kinds[1] }))
+    .map((edge) => ({
+      edge,
+      ends: edgeEnds(edge.source, edge.target),
+      kind: edge.kind === "attention" ? kinds[2] : edge.kind === "residual" ? kinds[0] : kinds[1],
+    }))
     .filter(({ ends }) => ends !== undefined && inside(ends[0]) && inside(ends[1]))
     .sort((a, b) => level(a.edge.weight) - level(b.edge.weight) || kinds.indexOf(a.kind) - kinds.indexOf(b.kind));
   for (const { edge, ends, kind } of edges) {
     const weight = level(edge.weight) / STRENGTHS;
     const color = onWhite(COLORS[kind], 0.3 + (kind === "residual" ? 0.4 : 0.7) * weight);
-    pen.stroke(shift(layout.path(moved(ends![0]), moved(ends![1]), edge.kind)), color, 0.8 + ((kind === "attention" ? 5 : 3) - 0.8) * weight);
+    pen.stroke(
+      shift(layout.path(moved(ends![0]), moved(ends![1]), edge.kind)),
+      color,
+      0.8 + ((kind === "attention" ? 5 : 3) - 0.8) * weight,
+    );
   }
 
   const on = new Set(graph.nodes.map((node) => node.name));
@@ -84,22 +113,36 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
   const states: { place: Place; name: NodeName }[] = [];
   for (let position = first; position < first + shown; position++) {
     const names = [nodeName("X", -1, position)];
-    for (let layer = 0; layer < nLayers; layer++) for (const kind of stateKinds(parallelBlocks)) names.push(nodeName(kind, layer, position));
+    for (let layer = 0; layer < nLayers; layer++)
+      for (const kind of stateKinds(parallelBlocks)) names.push(nodeName(kind, layer, position));
     for (const name of names) states.push({ place: parseNode(name)!, name });
   }
   const dots = (wanted: (name: NodeName) => boolean, size: number, color: string): void => {
-    for (const { place, name } of states) if (wanted(name)) pen.dot(at(place).x, at(place).y, layout.nodeRadius * size, color);
+    for (const { place, name } of states)
+      if (wanted(name)) pen.dot(at(place).x, at(place).y, layout.nodeRadius * size, color);
   };
   dots((name) => !on.has(name) && !from.has(name), 0.7, COLORS.dull);
   dots((name) => on.has(name) && !from.has(name), 1, COLORS.residual);
   dots((name) => from.has(name), 1.25, COLORS.text);
   const half = layout.ffnSize / 2;
-  for (const node of graph.nodes) if (node.kind === "M" && inside(node)) pen.rect(at(node).x - half, at(node).y - half, 2 * half, 2 * half, COLORS.ffn);
+  for (const node of graph.nodes)
+    if (node.kind === "M" && inside(node))
+      pen.rect(at(node).x - half, at(node).y - half, 2 * half, 2 * half, COLORS.ffn);
 
-  labels.forEach((_, column) => pen.triangle(left + layout.x(column), 6, 5, first + column === start ? COLORS.start : COLORS.dull));
-  for (const band of layout.bands) if (band.height >= 10 || band.layer % 2 === 0) pen.text(left - 26, top + band.y + band.height / 2 + 3.5, String(band.layer), { fill: COLORS.soft });
+  labels.forEach((_, column) =>
+    pen.triangle(left + layout.x(column), 6, 5, first + column === start ? COLORS.start : COLORS.dull),
+  );
+  for (const band of layout.bands)
+    if (band.height >= 10 || band.layer % 2 === 0)
+      pen.text(left - 26, top + band.y + band.height / 2 + 3.5, String(band.layer), { fill: COLORS.soft });
   labels.forEach((label, column) => {
-    pen.text(left + layout.x(column) + 4, top + layout.height + 12, label, { fill: COLORS.text, mono: true, bold: first + column === start, rotate: -38, anchor: "end" });
+    pen.text(left + layout.x(column) + 4, top + layout.height + 12, label, {
+      fill: COLORS.text,
+      mono: true,
+      bold: first + column === start,
+      rotate: -38,
+      anchor: "end",
+    });
   });
   return { width: Math.ceil(left + layout.width + 14), height: Math.ceil(top + layout.height + bottom) };
 }
@@ -133,10 +176,20 @@ export function staticPdf(graphs: readonly RouteGraph[]): Buffer {
 /** Edges listed under a still picture. */
 const LISTED = 8;
 
-/** Tokens, predictions, the strongest edges and the picture as HTML without scripts; the SVG is an image, because sanitizers drop inline SVG. */
-export function staticHtml(graph: RouteGraph, facts: RunFacts, selection: Selection, svg: string = staticSvg([graph])): string {
+/**
+ * Tokens, predictions, the strongest edges and the picture as HTML without scripts; the SVG is an image, because
+ * sanitizers drop inline SVG.
+ */
+export function staticHtml(
+  graph: RouteGraph,
+  facts: RunFacts,
+  selection: Selection,
+  svg: string = staticSvg([graph]),
+): string {
   const code = (text: string): string => `<code>${escapeXml(visibleText(text))}</code>`;
-  const predictions = facts.predictions.slice(0, 5).map((p) => `<tr><td>${code(p.text)}</td><td align="right">${(100 * p.probability).toFixed(1)} %</td></tr>`);
+  const predictions = facts.predictions
+    .slice(0, 5)
+    .map((p) => `<tr><td>${code(p.text)}</td><td align="right">${(100 * p.probability).toFixed(1)} %</td></tr>`);
   const tokenOf = (name: string): string => code(facts.tokens[parseNode(name)?.position ?? -1]?.text ?? "");
   const strongest = graph.edges
     .filter(({ kind }) => kind === "attention")
@@ -144,12 +197,20 @@ export function staticHtml(graph: RouteGraph, facts: RunFacts, selection: Select
     .slice(0, LISTED)
     .map(({ source, target, weight, heads }) => {
       const best = Object.entries(heads ?? {}).sort((a, b) => b[1] - a[1]);
-      return `<tr><td align="right">${parseNode(target)?.layer ?? ""}</td><td>${tokenOf(source)}</td><td>${tokenOf(target)}</td><td align="right">${(100 * weight).toFixed(1)} %</td><td>${best.slice(0, 3).map(([head]) => head).join(", ")}</td></tr>`;
+      return `<tr><td align="right">${parseNode(target)?.layer ?? ""}</td><td>${tokenOf(source)}</td><td>${tokenOf(target)}</td><td align="right">${(100 * weight).toFixed(1)} %</td><td>${best
+        .slice(0, 3)
+        .map(([head]) => head)
+        .join(", ")}</td></tr>`;
     });
   const alt = `${titleOf(graph)}, at threshold ${selection.threshold}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
   return [
-    `<div><p>${facts.tokens.slice(0, 400).map((token) => code(token.text)).join(" ")}</p>`,
-    predictions.length ? `<table>\n<thead><tr><th>Next token</th><th>Probability</th></tr></thead>\n<tbody>\n${predictions.join("\n")}\n</tbody></table>` : "",
+    `<div><p>${facts.tokens
+      .slice(0, 400)
+      .map((token) => code(token.text))
+      .join(" ")}</p>`,
+    predictions.length
+      ? `<table>\n<thead><tr><th>Next token</th><th>Probability</th></tr></thead>\n<tbody>\n${predictions.join("\n")}\n</tbody></table>`
+      : "",
     strongest.length
       ? `<table>\n<thead><tr><th>Layer</th><th>Attention from</th><th>to</th><th>Contribution</th><th>Heads</th></tr></thead>\n<tbody>\n${strongest.join("\n")}\n</tbody></table>`
       : "",

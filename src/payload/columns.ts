@@ -1,10 +1,11 @@
 import { ProtocolError } from "../protocol/version";
 
 /**
- * Columns of numbers in one run of bytes. Bytes of equal weight lie together (all low bytes, then the next), because that is what a
- * compressor finds patterns in.
+ * Columns of numbers in one run of bytes. Bytes of equal weight lie together (all low bytes, then the next), because
+ * that is what a compressor finds patterns in.
  *
- * `f24` is a float32 without its lowest 8 mantissa bits, rounded: relative error up to 2^-16. `delta` columns hold differences.
+ * `f24` is a float32 without its lowest 8 mantissa bits, rounded: relative error up to 2^-16. `delta` columns hold
+ * differences.
  */
 export type ColumnType = "u8" | "u16" | "u32" | "f24" | "f32";
 
@@ -62,7 +63,8 @@ export class ColumnWriter {
         bits = bitsOfFloat(type === "f24" ? roundToF24(value) : value);
         if (type === "f24") bits >>>= 8;
       } else {
-        if (!Number.isInteger(value) || value < 0 || value >= modulus) throw new RangeError(`${value} does not fit a ${type} column.`);
+        if (!Number.isInteger(value) || value < 0 || value >= modulus)
+          throw new RangeError(`${value} does not fit a ${type} column.`);
         bits = options.delta ? (value - last + modulus) % modulus : value;
         last = value;
       }
@@ -92,7 +94,8 @@ export class ColumnWriter {
   }
 }
 
-const malformed = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}.`);
+const malformed = (what: string): ProtocolError =>
+  new ProtocolError("malformed", `The data stored in this output is damaged: ${what}.`);
 
 /** Reads columns that someone else wrote: every place is checked against the bytes that are there. */
 export class ColumnReader {
@@ -100,7 +103,10 @@ export class ColumnReader {
 
   constructor(private readonly bytes: Uint8Array) {}
 
-  /** Bytes that one answer holds as they are, at each of its places; may be asked for again and again. No answer is larger than the data. */
+  /**
+   * Bytes that one answer holds as they are, at each of its places; may be asked for again and again. No answer is
+   * larger than the data.
+   */
   bytesAt(places: readonly unknown[]): Uint8Array[] {
     const all = places.map((place) => this.#viewAt(place));
     if (all.reduce((sum, view) => sum + view.length, 0) > this.bytes.length) throw malformed("its columns overlap");
@@ -108,21 +114,31 @@ export class ColumnReader {
   }
 
   #viewAt(place: unknown): Uint8Array {
-    const { t, at, n } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
-    if (t !== "u8" || !isCount(at) || !isCount(n) || at + n > this.bytes.length) throw malformed("a column lies outside of it");
+    const { t, at, n } = (typeof place === "object" && place !== null ? place : {}) as Partial<
+      Record<keyof ColumnPlace, unknown>
+    >;
+    if (t !== "u8" || !isCount(at) || !isCount(n) || at + n > this.bytes.length)
+      throw malformed("a column lies outside of it");
     return this.bytes.subarray(at, at + n);
   }
 
   /**
-   * A column's numbers, in an array as narrow as the column: what is read takes little more than the bytes that it was read from. Each
-   * column is read once. `n`: how many values there have to be, where that is known.
+   * A column's numbers, in an array as narrow as the column: what is read takes little more than the bytes that it was
+   * read from. Each column is read once. `n`: how many values there have to be, where that is known.
    */
   read(place: unknown, n?: number): ColumnValues {
-    const { t, at, n: count, d } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
-    if (typeof t !== "string" || !Object.hasOwn(WIDTH, t)) throw malformed(`a column has the type ${typeof t === "string" ? JSON.stringify(t.slice(0, 60)) : typeof t}`);
+    const {
+      t,
+      at,
+      n: count,
+      d,
+    } = (typeof place === "object" && place !== null ? place : {}) as Partial<Record<keyof ColumnPlace, unknown>>;
+    if (typeof t !== "string" || !Object.hasOwn(WIDTH, t))
+      throw malformed(`a column has the type ${typeof t === "string" ? JSON.stringify(t.slice(0, 60)) : typeof t}`);
     const type = t as ColumnType;
     const width = WIDTH[type];
-    if (!isCount(at) || !isCount(count) || at + count * width > this.bytes.length) throw malformed("a column lies outside of it");
+    if (!isCount(at) || !isCount(count) || at + count * width > this.bytes.length)
+      throw malformed("a column lies outside of it");
     if (count > MAX_VALUES) throw malformed("a column is too long");
     if (n !== undefined && count !== n) throw malformed(`a column has ${count} values instead of ${n}`);
     // No byte belongs to two columns: without this, a small file could claim columns without end.

@@ -4,16 +4,16 @@ import type { Selection } from "../protocol/selection";
 import { ProtocolError } from "../protocol/version";
 
 /**
- * What is stored in a notebook so that a picture works without a kernel. The outer part is JSON that says what it is; everything else lies
- * in `data`, compressed: see README.md, "Stored payloads".
+ * What is stored in a notebook so that a picture works without a kernel. The outer part is JSON that says what it is;
+ * everything else lies in `data`, compressed: see README.md, "Stored payloads".
  */
 
 export const PAYLOAD_MIME = "application/vnd.lm-transparency+json";
 export const PAYLOAD_VERSION = 2;
 
 /**
- * How much of a run an output keeps: what was looked at ("seen"), all that can be clicked in the shown routes ("routes"),
- * everything about the run ("all"), or only the still picture ("none").
+ * How much of a run an output keeps: what was looked at ("seen"), all that can be clicked in the shown routes
+ * ("routes"), everything about the run ("all"), or only the still picture ("none").
  */
 export const SHARE_LEVELS = ["seen", "routes", "all", "none"] as const;
 export type ShareLevel = (typeof SHARE_LEVELS)[number];
@@ -63,27 +63,50 @@ function nestedDeeper(value: unknown, depth: number): boolean {
   return depth === 0 || Object.values(value).some((inner) => nestedDeeper(inner, depth - 1));
 }
 
-const text = (value: unknown): string | undefined => (typeof value === "string" && value.length <= 200 ? value : undefined);
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value.length <= 200 ? value : undefined;
 
 /** Reads the outer part, whoever wrote it. Throws a `ProtocolError` whose sentence can stand in the picture's place. */
 export function readPayload(value: unknown): Payload {
-  const given = (typeof value === "object" && value !== null && !Array.isArray(value) ? value : {}) as Record<string, unknown>;
+  const given = (typeof value === "object" && value !== null && !Array.isArray(value) ? value : {}) as Record<
+    string,
+    unknown
+  >;
   const { payload: version, picture, options, share, size, data } = given;
-  if (typeof version !== "number") throw new ProtocolError("malformed", "This output's stored data cannot be read: it does not say which version it has.");
+  if (typeof version !== "number")
+    throw new ProtocolError(
+      "malformed",
+      "This output's stored data cannot be read: it does not say which version it has.",
+    );
   if (version !== PAYLOAD_VERSION) {
     const age = version > PAYLOAD_VERSION ? "a newer" : "an older";
-    throw new ProtocolError("version", `This output was stored by ${age} lm-transparency (format ${version}; this one reads ${PAYLOAD_VERSION}). Run the cell again, or install the matching version.`);
+    throw new ProtocolError(
+      "version",
+      `This output was stored by ${age} lm-transparency (format ${version}; this one reads ${PAYLOAD_VERSION}). Run the cell again, or install the matching version.`,
+    );
   }
   if (typeof picture !== "string" || !(PICTURES as readonly string[]).includes(picture)) {
-    throw new ProtocolError("version", `This version of lm-transparency has no picture named ${typeof picture === "string" ? JSON.stringify(picture.slice(0, 60)) : `by a value of type ${typeof picture}`}; it has ${PICTURES.join(", ")}.`);
+    throw new ProtocolError(
+      "version",
+      `This version of lm-transparency has no picture named ${typeof picture === "string" ? JSON.stringify(picture.slice(0, 60)) : `by a value of type ${typeof picture}`}; it has ${PICTURES.join(", ")}.`,
+    );
   }
   if (typeof data !== "string" || typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
     throw new ProtocolError("malformed", "This output's stored data is damaged: parts of it are missing.");
   }
-  if (size > MAX_INFLATED || data.length > MAX_STORED) throw new ProtocolError("malformed", `This output's stored data claims ${size} bytes; at most ${MAX_INFLATED} are read.`);
-  if (nestedDeeper(options, MAX_DEPTH)) throw new ProtocolError("malformed", "This output's stored data is damaged: its options are nested too deep.");
+  if (size > MAX_INFLATED || data.length > MAX_STORED)
+    throw new ProtocolError(
+      "malformed",
+      `This output's stored data claims ${size} bytes; at most ${MAX_INFLATED} are read.`,
+    );
+  if (nestedDeeper(options, MAX_DEPTH))
+    throw new ProtocolError("malformed", "This output's stored data is damaged: its options are nested too deep.");
   // base64: three bytes in four characters.
-  if (size > MAX_ANY_RATIO && size > MAX_RATIO * 0.75 * data.length) throw new ProtocolError("malformed", `This output's stored data claims ${size} bytes in ${data.length} characters, which no picture's data has.`);
+  if (size > MAX_ANY_RATIO && size > MAX_RATIO * 0.75 * data.length)
+    throw new ProtocolError(
+      "malformed",
+      `This output's stored data claims ${size} bytes in ${data.length} characters, which no picture's data has.`,
+    );
   return {
     payload: version,
     picture: picture as PictureName,
@@ -100,6 +123,9 @@ export function readPayload(value: unknown): Payload {
 export function checkStoredRun(facts: RunFacts): void {
   const { nHeads, nLayers } = facts.model;
   if (nHeads > MAX_HEADS || nLayers * facts.tokens.length > 64 * MAX_TOKENS) {
-    throw new ProtocolError("malformed", `This output says that its model has ${nLayers} layers of ${nHeads} heads over ${facts.tokens.length} tokens, which cannot be drawn.`);
+    throw new ProtocolError(
+      "malformed",
+      `This output says that its model has ${nLayers} layers of ${nHeads} heads over ${facts.tokens.length} tokens, which cannot be drawn.`,
+    );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The inside of a stored payload: `[length of JSON, u32 little-endian][JSON][columns]`. Written in the kernel (`write.ts`), read in the
- * browser (`read.ts`); `src/protocol/README.md` has the layout.
+ * The inside of a stored payload: `[length of JSON, u32 little-endian][JSON][columns]`. Written in the kernel
+ * (`write.ts`), read in the browser (`read.ts`); `src/protocol/README.md` has the layout.
  */
 import type { NodeKind } from "../model/names";
 import type { Answer, Question, QuestionKind } from "../protocol/questions";
@@ -42,4 +42,5 @@ export const FEW = 10;
 export const zigzag = (value: number): number => (value >= 0 ? 2 * value : -2 * value - 1);
 export const unzigzag = (value: number): number => (value % 2 === 0 ? value / 2 : -(value + 1) / 2);
 /** Steps of the probability of a logit as it is read back. */
-export const chanceOf = (logit: number, logZ: number): number => Math.round(Math.min(1, Math.exp(logit - logZ)) * CHANCES);
+export const chanceOf = (logit: number, logZ: number): number =>
+  Math.round(Math.min(1, Math.exp(logit - logZ)) * CHANCES);

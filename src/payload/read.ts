@@ -19,9 +19,11 @@ const MAX_ANSWERS = 400_000;
 const MAX_DESCRIPTION = 24 * 2 ** 20;
 const MAX_VALUES = 1_500_000;
 
-const malformed = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}.`);
+const malformed = (what: string): ProtocolError =>
+  new ProtocolError("malformed", `The data stored in this output is damaged: ${what}.`);
 
-const record = (value: unknown): Record<string, unknown> => (typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {});
+const record = (value: unknown): Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 
 /** Whether JSON has more values than are read: many small ones take a hundred times their text in memory. */
 function manyValues(json: Uint8Array): boolean {
@@ -38,7 +40,10 @@ function starts(counts: ArrayLike<number>): Float64Array {
 }
 
 /** Columns of contributions: steps, or floats as they were. */
-const sharesOf = (place: unknown, values: ColumnValues): Float32Array => (values instanceof Float32Array && record(place).t === "f24" ? values : Float32Array.from(values, (value) => value / SHARES));
+const sharesOf = (place: unknown, values: ColumnValues): Float32Array =>
+  values instanceof Float32Array && record(place).t === "f24"
+    ? values
+    : Float32Array.from(values, (value) => value / SHARES);
 
 /** A run's stored answers. Nothing is decoded before it is asked for. */
 export class StoredAnswers {
@@ -56,7 +61,8 @@ export class StoredAnswers {
     if (bytes.length > MAX_INFLATED) throw malformed("it is too large");
     const length = bytes.length >= 4 ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) : Infinity;
     if (4 + length > bytes.length) throw malformed("its beginning is cut off");
-    if (length > MAX_DESCRIPTION || manyValues(bytes.subarray(4, 4 + length))) throw malformed("its description is too large");
+    if (length > MAX_DESCRIPTION || manyValues(bytes.subarray(4, 4 + length)))
+      throw malformed("its description is too large");
     let json: Record<string, unknown>;
     try {
       json = record(JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))));
@@ -90,13 +96,19 @@ export class StoredAnswers {
       // What speaks for a token does not follow from contributions.
       if (asked.contrast) return undefined;
       try {
-        return (await this.#contributions().routes(asked.from, asked.threshold, asked.renormalize, signal)) as Answer<K>;
+        return (await this.#contributions().routes(
+          asked.from,
+          asked.threshold,
+          asked.renormalize,
+          signal,
+        )) as Answer<K>;
       } catch (error) {
         if (error instanceof ProtocolError && error.code === "unavailable") return undefined;
         throw error;
       }
     }
-    if (asked.kind === "heads") return this.#contributions().heads(asked.layer, asked.query, asked.key) as Answer<K> | undefined;
+    if (asked.kind === "heads")
+      return this.#contributions().heads(asked.layer, asked.query, asked.key) as Answer<K> | undefined;
     if (asked.kind === "layerMaps") return this.#layerMaps(asked.layer) as Answer<K> | undefined;
     return undefined;
   }
@@ -130,7 +142,8 @@ export class StoredAnswers {
 
   #remember({ second }: Record<string, unknown>, question: unknown, decode: () => unknown): void {
     this.#expect(1);
-    if (second === true) this.#answers.set(questionKey(readQuestion({ kind: "second", question })), () => ({ answer: decode() }));
+    if (second === true)
+      this.#answers.set(questionKey(readQuestion({ kind: "second", question })), () => ({ answer: decode() }));
     else this.#answers.set(questionKey(readQuestion(question)), decode);
   }
 
@@ -147,7 +160,11 @@ export class StoredAnswers {
   }
 
   /** Lists that `orderedColumns` wrote, by their number. */
-  #ordered(section: Record<string, unknown>, counts: ColumnValues, down: (i: number) => boolean): (i: number) => number[] {
+  #ordered(
+    section: Record<string, unknown>,
+    counts: ColumnValues,
+    down: (i: number) => boolean,
+  ): (i: number) => number[] {
     const [digits, first] = ["digits", "first"].map((name) => this.#reader.read(section[name], counts.length));
     const at = starts(counts.map((count) => Math.max(0, count - 1)));
     const gaps = this.#reader.read(section.gaps, at[counts.length]);
@@ -212,14 +229,24 @@ export class StoredAnswers {
     const at = starts(counts);
     const tokens = read("tokens", at[2 * n]);
     const scores = this.#ordered(section, counts, (i) => i % 2 === 0);
-    const list = (i: number): WireEffectToken[] => scores(i).map((score, j) => ({ ...this.#token(tokens[at[i] + j]), score }));
+    const list = (i: number): WireEffectToken[] =>
+      scores(i).map((score, j) => ({ ...this.#token(tokens[at[i] + j]), score }));
     for (let i = 0; i < n; i++) {
       const kind = KINDS[kinds[i]];
       const part = parts[i] === 0 ? {} : kind === "attention" ? { head: parts[i] - 1 } : { neuron: parts[i] - 1 };
-      this.#remember(section, { kind: "effect", component: { kind, layer: layers[i], position: positions[i], ...part }, normalize: section.normalize, topK: section.topK }, () => ({
-        promoted: list(2 * i),
-        suppressed: list(2 * i + 1),
-      }));
+      this.#remember(
+        section,
+        {
+          kind: "effect",
+          component: { kind, layer: layers[i], position: positions[i], ...part },
+          normalize: section.normalize,
+          topK: section.topK,
+        },
+        () => ({
+          promoted: list(2 * i),
+          suppressed: list(2 * i + 1),
+        }),
+      );
     }
   }
 
@@ -235,9 +262,17 @@ export class StoredAnswers {
     const activations = read("activations", at[n]);
     const contributions = sharesOf(section.contributions, read("contributions", at[n]));
     for (let i = 0; i < n; i++) {
-      this.#remember(section, { kind: "neurons", layer: layers[i], position: positions[i], topK: section.topK }, () => ({
-        neurons: Array.from({ length: counts[i] }, (_, j) => ({ neuron: neurons[at[i] + j], activation: unzigzag(activations[at[i] + j]) / 10 ** digits[i], contribution: contributions[at[i] + j] })),
-      }));
+      this.#remember(
+        section,
+        { kind: "neurons", layer: layers[i], position: positions[i], topK: section.topK },
+        () => ({
+          neurons: Array.from({ length: counts[i] }, (_, j) => ({
+            neuron: neurons[at[i] + j],
+            activation: unzigzag(activations[at[i] + j]) / 10 ** digits[i],
+            contribution: contributions[at[i] + j],
+          })),
+        }),
+      );
     }
   }
 
@@ -254,7 +289,8 @@ export class StoredAnswers {
     const square = (values: ColumnValues, i: number, scale: number): Float32Array => {
       const data = new Float32Array(T * T);
       let at = i * size;
-      for (let query = 0; query < T; query++) for (let key = 0; key <= query; key++) data[query * T + key] = (values[at++] / STEPS) * scale;
+      for (let query = 0; query < T; query++)
+        for (let key = 0; key <= query; key++) data[query * T + key] = (values[at++] / STEPS) * scale;
       return data;
     };
     for (let i = 0; i < n; i++) {
@@ -281,12 +317,14 @@ export class StoredAnswers {
     // Before room is made for maps that are only claimed.
     this.#index("maps");
     this.#index("other");
-    for (let head = 0; head < H; head++) if (!this.#answers.has(questionKey({ kind: "maps", layer, head } as Question))) return undefined;
+    for (let head = 0; head < H; head++)
+      if (!this.#answers.has(questionKey({ kind: "maps", layer, head } as Question))) return undefined;
     const pattern = new Float32Array(H * T * T);
     const contributions = new Float32Array(H * T * T);
     for (let head = 0; head < H; head++) {
       const map = this.#stored({ kind: "maps", layer, head }) as Answer<"maps"> | undefined;
-      if (!map || ![map.pattern, map.contributions].every((one) => isTensor(one) && one.data.length === T * T)) return undefined;
+      if (!map || ![map.pattern, map.contributions].every((one) => isTensor(one) && one.data.length === T * T))
+        return undefined;
       pattern.set(map.pattern.data, head * T * T);
       contributions.set(map.contributions.data, head * T * T);
     }
@@ -308,21 +346,35 @@ export class StoredAnswers {
       const layers = read("layers");
       const n = layers.length;
       if (n > facts.model.nLayers * T) throw malformed("it has more rows than there are tokens and layers");
-      const [queries, residuals, ffns, biases, counts] = ["queries", "residuals", "ffns", "biases", "counts"].map((name) => read(name, n));
+      const [queries, residuals, ffns, biases, counts] = ["queries", "residuals", "ffns", "biases", "counts"].map(
+        (name) => read(name, n),
+      );
       const at = starts(counts);
       const keys = read("keys", at[n]);
       const terms = sharesOf(section.terms, read("terms", at[n] * H));
       const weights = Float32Array.from(read("weights", at[n] * H), (weight) => weight / STEPS);
       for (let i = 0; i < n; i++) {
         const own = Array.from(keys.subarray(at[i], at[i + 1]));
-        if (!within(layers[i], queries[i]) || own.some((key, j) => key > queries[i] || (j > 0 && key <= own[j - 1]))) throw malformed("a row belongs to no token");
+        if (!within(layers[i], queries[i]) || own.some((key, j) => key > queries[i] || (j > 0 && key <= own[j - 1])))
+          throw malformed("a row belongs to no token");
         const range = [at[i] * H, at[i + 1] * H] as const;
-        wholes.push({ layer: layers[i], query: queries[i], residual: residuals[i], ffn: ffns[i], bias: biases[i], keys: own, terms: terms.subarray(...range), weights: weights.subarray(...range) });
+        wholes.push({
+          layer: layers[i],
+          query: queries[i],
+          residual: residuals[i],
+          ffn: ffns[i],
+          bias: biases[i],
+          keys: own,
+          terms: terms.subarray(...range),
+          weights: weights.subarray(...range),
+        });
       }
       const pairLayers = read("pairLayers");
       const m = pairLayers.length;
       if (m > facts.model.nLayers * T) throw malformed("it has more rows than there are tokens and layers");
-      const [positions, pairFfns, pairResiduals] = ["pairPositions", "pairFfns", "pairResiduals"].map((name) => read(name, m));
+      const [positions, pairFfns, pairResiduals] = ["pairPositions", "pairFfns", "pairResiduals"].map((name) =>
+        read(name, m),
+      );
       for (let i = 0; i < m; i++) {
         if (!within(pairLayers[i], positions[i])) throw malformed("a row belongs to no token");
         pairs.push({ layer: pairLayers[i], position: positions[i], ffn: pairFfns[i], residual: pairResiduals[i] });

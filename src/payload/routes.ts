@@ -38,7 +38,13 @@ interface GraphParts {
   readonly renormalize: boolean;
   readonly contrast?: RoutesAnswer["contrast"];
   readonly nodes: readonly { readonly name: NodeName }[];
-  readonly edges: readonly { readonly source: NodeName; readonly target: NodeName; readonly kind: string; readonly weight: number; readonly heads?: Readonly<Record<number, number>> }[];
+  readonly edges: readonly {
+    readonly source: NodeName;
+    readonly target: NodeName;
+    readonly kind: string;
+    readonly weight: number;
+    readonly heads?: Readonly<Record<number, number>>;
+  }[];
 }
 
 /** A route graph as the answer to a question about it. */
@@ -80,8 +86,17 @@ export function routesAnswer(graph: GraphParts): RoutesAnswer {
   };
 }
 
-/** The keys of a row that a route can pass at `threshold` or above, with renormalisation or without: all others are below it even in sum. */
-export function passingKeys(terms: ArrayLike<number>, nKeys: number, nHeads: number, rest: readonly number[], threshold: number): number[] {
+/**
+ * The keys of a row that a route can pass at `threshold` or above, with renormalisation or without: all others are
+ * below it even in sum.
+ */
+export function passingKeys(
+  terms: ArrayLike<number>,
+  nKeys: number,
+  nHeads: number,
+  rest: readonly number[],
+  threshold: number,
+): number[] {
   const keys: number[] = [];
   let best = -1;
   let largest = 0;
@@ -106,9 +121,14 @@ export function passingKeys(terms: ArrayLike<number>, nKeys: number, nHeads: num
 const MAX_EDGES = 250_000;
 
 const notStored = (): ProtocolError =>
-  new ProtocolError("unavailable", "These routes are not stored in this notebook: only those at the thresholds it was saved for are. Run the cell again to see them.");
+  new ProtocolError(
+    "unavailable",
+    "These routes are not stored in this notebook: only those at the thresholds it was saved for are. Run the cell again to see them.",
+  );
 
-/** Contributions that are stored, as the route tracer wants them. A row that is not stored is refused with a sentence. */
+/**
+ * Contributions that are stored, as the route tracer wants them. A row that is not stored is refused with a sentence.
+ */
 class StoredContributions implements ContributionSource {
   readonly nHeads: number;
   readonly nLayers: number;
@@ -155,7 +175,13 @@ class StoredContributions implements ContributionSource {
       const own = whole.keys[whole.keys.length - 1] === position ? whole.keys : [...whole.keys, position];
       const terms = new Float32Array(own.length * nHeads);
       terms.set(whole.terms);
-      const notable = { indices: Uint32Array.from(indices), values: Float32Array.from(values), best, bestValue, keys: { keys: Uint32Array.from(own), terms } };
+      const notable = {
+        indices: Uint32Array.from(indices),
+        values: Float32Array.from(values),
+        best,
+        bestValue,
+        keys: { keys: Uint32Array.from(own), terms },
+      };
       return { position, notable, residual: whole.residual, ffn: whole.ffn, bias: whole.bias };
     });
   }
@@ -189,13 +215,30 @@ export class StoredRoutes {
   }
 
   /** Rejects with a `ProtocolError` where rows are missing. */
-  async routes(from: number | NodeName, threshold: number, renormalize: boolean, signal?: AbortSignal): Promise<RoutesAnswer> {
+  async routes(
+    from: number | NodeName,
+    threshold: number,
+    renormalize: boolean,
+    signal?: AbortSignal,
+  ): Promise<RoutesAnswer> {
     if (threshold < this.threshold) throw notStored();
     const name = typeof from === "string" ? from : nodeName("I", this.model.nLayers - 1, from);
     const place = parseNode(name);
-    if (!place || (place.kind === "A" && this.model.parallelBlocks) || place.layer >= this.model.nLayers || place.position >= this.#source.nTokens) throw notStored();
+    if (
+      !place ||
+      (place.kind === "A" && this.model.parallelBlocks) ||
+      place.layer >= this.model.nLayers ||
+      place.position >= this.#source.nTokens
+    )
+      throw notStored();
     const start = { name, ...place };
-    const { nodes, edges } = await trace(this.#source, { from: [start], threshold, renormalize, signal, limit: MAX_EDGES }).catch((error: unknown) => {
+    const { nodes, edges } = await trace(this.#source, {
+      from: [start],
+      threshold,
+      renormalize,
+      signal,
+      limit: MAX_EDGES,
+    }).catch((error: unknown) => {
       throw error instanceof RangeError ? new ProtocolError("range", error.message) : error;
     });
     return routesAnswer({ from: [start.name], threshold, renormalize, nodes, edges });
@@ -205,7 +248,8 @@ export class StoredRoutes {
     const whole = this.#source.whole(layer, query);
     const at = whole ? whole.keys.indexOf(key) : -1;
     if (!whole || at < 0) return undefined;
-    const pick = (values: ArrayLike<number>): Float32Array => Float32Array.from({ length: this.model.nHeads }, (_, head) => values[at * this.model.nHeads + head]);
+    const pick = (values: ArrayLike<number>): Float32Array =>
+      Float32Array.from({ length: this.model.nHeads }, (_, head) => values[at * this.model.nHeads + head]);
     return { contributions: tensor(pick(whole.terms)), weights: tensor(pick(whole.weights)) };
   }
 }

@@ -35,7 +35,8 @@ const REFERENCE = "$tensor";
 
 function dtypeOf(data: WireArray): WireDtype {
   // By name, not by class: cells may run in a context of their own with other classes of the same names.
-  for (const [name, type] of Object.entries(ARRAYS)) if (data[Symbol.toStringTag] === type.name) return name as WireDtype;
+  for (const [name, type] of Object.entries(ARRAYS))
+    if (data[Symbol.toStringTag] === type.name) return name as WireDtype;
   throw new ProtocolError("malformed", `Arrays of type ${Object.prototype.toString.call(data)} cannot cross the wire.`);
 }
 
@@ -46,7 +47,10 @@ function product(shape: readonly number[]): number {
 /** Wraps `data` for the wire. Without `shape` it is one axis. Throws where the sizes do not agree. */
 export function tensor<A extends WireArray>(data: A, shape: readonly number[] = [data.length]): WireTensor<A> {
   if (product(shape) !== data.length) {
-    throw new ProtocolError("malformed", `A tensor of shape [${shape.join(", ")}] needs ${product(shape)} values, not ${data.length}.`);
+    throw new ProtocolError(
+      "malformed",
+      `A tensor of shape [${shape.join(", ")}] needs ${product(shape)} values, not ${data.length}.`,
+    );
   }
   return { dtype: dtypeOf(data), shape, data };
 }
@@ -92,17 +96,24 @@ export function unpack(json: unknown, buffers: readonly (ArrayBufferView | Array
 function readReference(reference: unknown, buffers: readonly (ArrayBufferView | ArrayBuffer)[]): WireTensor {
   const { buffer, dtype, shape } = (reference ?? {}) as { buffer?: unknown; dtype?: unknown; shape?: unknown };
   if (typeof dtype !== "string" || !Object.hasOwn(ARRAYS, dtype)) {
-    throw new ProtocolError("malformed", `A tensor has the type ${shown(dtype)}; known are ${Object.keys(ARRAYS).join(", ")}.`);
+    throw new ProtocolError(
+      "malformed",
+      `A tensor has the type ${shown(dtype)}; known are ${Object.keys(ARRAYS).join(", ")}.`,
+    );
   }
   if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
     throw new ProtocolError("malformed", `A tensor has the shape ${shown(shape)}, which is not a list of sizes.`);
   }
   const bytes = typeof buffer === "number" ? buffers[buffer] : undefined;
-  if (bytes === undefined) throw new ProtocolError("malformed", `A tensor refers to buffer ${shown(buffer)}, but ${buffers.length} came.`);
+  if (bytes === undefined)
+    throw new ProtocolError("malformed", `A tensor refers to buffer ${shown(buffer)}, but ${buffers.length} came.`);
   const type = ARRAYS[dtype as WireDtype];
   const size = product(shape as number[]);
   if (bytes.byteLength !== size * type.BYTES_PER_ELEMENT) {
-    throw new ProtocolError("malformed", `A tensor of shape [${shape.join(", ")}] and type ${dtype} came with ${bytes.byteLength} bytes.`);
+    throw new ProtocolError(
+      "malformed",
+      `A tensor of shape [${shape.join(", ")}] and type ${dtype} came with ${bytes.byteLength} bytes.`,
+    );
   }
   // Views from the wire can start at any byte; typed arrays cannot.
   const source = ArrayBuffer.isView(bytes) ? bytes : new Uint8Array(bytes);

@@ -2,9 +2,9 @@ import { DEFAULT_THRESHOLD } from "./selection";
 import { checkVersion, PROTOCOL_VERSION, ProtocolError } from "./version";
 
 /**
- * What the controls around a picture show and send: which model, on which device, in which precision, which prompt. The kernel holds the
- * state (`SessionState`), the controls send what was chosen, and everything that comes of it (progress, errors, a new picture)
- * arrives as state again, in every tab.
+ * What the controls around a picture show and send: which model, on which device, in which precision, which prompt. The
+ * kernel holds the state (`SessionState`), the controls send what was chosen, and everything that comes of it
+ * (progress, errors, a new picture) arrives as state again, in every tab.
  */
 
 /** How the graph is cut and read, before there is a run to share a selection. */
@@ -70,7 +70,13 @@ export interface ControlCurrent {
 export type ControlStatus =
   | { readonly phase: "idle" }
   /** `stage` as the model says it; `total` null where unknown. */
-  | { readonly phase: "loading" | "running"; readonly stage: string; readonly done: number; readonly total: number | null; readonly unit: string }
+  | {
+      readonly phase: "loading" | "running";
+      readonly stage: string;
+      readonly done: number;
+      readonly total: number | null;
+      readonly unit: string;
+    }
   /** One sentence; trying again is offered where it can help. */
   | { readonly phase: "error"; readonly message: string; readonly retry: boolean };
 
@@ -89,14 +95,23 @@ export interface Choice {
   readonly settings?: GraphSettings;
 }
 
-export const choosePayload = (choice: Choice): { readonly protocol: number; readonly choice: Choice } => ({ protocol: PROTOCOL_VERSION, choice });
-export const datasetPayload = (file: string): { readonly protocol: number; readonly file: string } => ({ protocol: PROTOCOL_VERSION, file });
+export const choosePayload = (choice: Choice): { readonly protocol: number; readonly choice: Choice } => ({
+  protocol: PROTOCOL_VERSION,
+  choice,
+});
+export const datasetPayload = (file: string): { readonly protocol: number; readonly file: string } => ({
+  protocol: PROTOCOL_VERSION,
+  file,
+});
 
-const object = (value: unknown): Record<string, unknown> => (typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {});
+const object = (value: unknown): Record<string, unknown> =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
-const numberOrNull = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
-const texts = (value: unknown): string[] => (Array.isArray(value) ? value.filter((item) => typeof item === "string") : []);
+const numberOrNull = (value: unknown): number | null =>
+  typeof value === "number" && Number.isFinite(value) ? value : null;
+const texts = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 
 function readSettings(value: unknown): GraphSettings {
   const { threshold, renormalize, normalize } = object(value);
@@ -115,7 +130,11 @@ export function readChoosePayload(value: unknown): Choice {
   const choice: Record<string, unknown> = {};
   for (const name of ["model", "device", "dtype", "prompt"] as const) {
     if (given[name] === undefined) continue;
-    if (typeof given[name] !== "string") throw new ProtocolError("malformed", `In a choice, ${name} has to be a text, not ${JSON.stringify(given[name])}.`);
+    if (typeof given[name] !== "string")
+      throw new ProtocolError(
+        "malformed",
+        `In a choice, ${name} has to be a text, not ${JSON.stringify(given[name])}.`,
+      );
     choice[name] = given[name];
   }
   if (given.settings !== undefined) choice.settings = readSettings(given.settings);
@@ -126,7 +145,8 @@ export function readChoosePayload(value: unknown): Choice {
 export function readDatasetPayload(value: unknown): string {
   const payload = object(value);
   checkVersion(payload.protocol, "A choice from the controls");
-  if (typeof payload.file !== "string" || payload.file.trim() === "") throw new ProtocolError("malformed", "A file of prompts needs a name.");
+  if (typeof payload.file !== "string" || payload.file.trim() === "")
+    throw new ProtocolError("malformed", "A file of prompts needs a name.");
   return payload.file;
 }
 
@@ -139,7 +159,11 @@ export function readChoices(value: unknown): ControlChoices {
     models: texts(given.models),
     devices: texts(given.devices),
     dtypes: texts(given.dtypes),
-    unavailable: Object.fromEntries(Object.entries(object(given.unavailable)).filter((entry): entry is [string, string] => typeof entry[1] === "string")),
+    unavailable: Object.fromEntries(
+      Object.entries(object(given.unavailable)).filter(
+        (entry): entry is [string, string] => typeof entry[1] === "string",
+      ),
+    ),
     prompts: texts(given.prompts),
     dataset: text(given.dataset),
     ownModels: given.ownModels === true,
@@ -182,9 +206,19 @@ export function readStatus(value: unknown): ControlStatus {
   switch (given.phase) {
     case "loading":
     case "running":
-      return { phase: given.phase, stage: text(given.stage), done: number(given.done), total: numberOrNull(given.total), unit: text(given.unit) };
+      return {
+        phase: given.phase,
+        stage: text(given.stage),
+        done: number(given.done),
+        total: numberOrNull(given.total),
+        unit: text(given.unit),
+      };
     case "error":
-      return { phase: "error", message: text(given.message) || "Something failed, and no reason was given.", retry: given.retry === true };
+      return {
+        phase: "error",
+        message: text(given.message) || "Something failed, and no reason was given.",
+        retry: given.retry === true,
+      };
     default:
       return { phase: "idle" };
   }

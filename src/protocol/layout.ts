@@ -2,8 +2,8 @@ import type { NodeKind, NodePlace } from "../model/names";
 import { parseNode } from "../model/names";
 
 /**
- * Where everything of a flow graph lies, in pixels, for whoever draws it: SVG or canvas in the browser, the static picture
- * in the kernel. One column a token, one band a layer; layers upward. Nothing here depends on the routes.
+ * Where everything of a flow graph lies, in pixels, for whoever draws it: SVG or canvas in the browser, the static
+ * picture in the kernel. One column a token, one band a layer; layers upward. Nothing here depends on the routes.
  */
 
 export interface FlowLayoutOptions {
@@ -75,7 +75,10 @@ export function flowLayout(options: FlowLayoutOptions): FlowLayout {
     const share = kind === "I" ? 0.8 : kind === "M" ? (parallelBlocks ? 0.4 : 0.55) : 0.3;
     return band.y + band.height * (1 - share);
   };
-  const point = (place: NodePlace): Point => ({ x: x(place.position) + (place.kind === "M" ? ffnOffset : 0), y: y(place.kind, place.layer) });
+  const point = (place: NodePlace): Point => ({
+    x: x(place.position) + (place.kind === "M" ? ffnOffset : 0),
+    y: y(place.kind, place.layer),
+  });
 
   const path = (source: NodePlace, target: NodePlace, kind: string): string => {
     const a = point(source);
@@ -85,8 +88,10 @@ export function flowLayout(options: FlowLayoutOptions): FlowLayout {
       const bow = Math.min(columnWidth * 0.32, Math.max(7, Math.abs(b.y - a.y) * 0.7));
       return `M${round(a.x)},${round(a.y)}C${round(a.x - bow)},${round(a.y)} ${round(b.x - bow)},${round(b.y)} ${round(b.x)},${round(b.y)}`;
     }
-    if (kind === "ffn-in") return `M${round(a.x)},${round(a.y)}Q${round(b.x)},${round(a.y)} ${round(b.x)},${round(b.y)}`;
-    if (kind === "ffn-out") return `M${round(a.x)},${round(a.y)}Q${round(a.x)},${round(b.y)} ${round(b.x)},${round(b.y)}`;
+    if (kind === "ffn-in")
+      return `M${round(a.x)},${round(a.y)}Q${round(b.x)},${round(a.y)} ${round(b.x)},${round(b.y)}`;
+    if (kind === "ffn-out")
+      return `M${round(a.x)},${round(a.y)}Q${round(a.x)},${round(b.y)} ${round(b.x)},${round(b.y)}`;
     return `M${round(a.x)},${round(a.y)}L${round(b.x)},${round(b.y)}`;
   };
 
@@ -95,7 +100,11 @@ export function flowLayout(options: FlowLayoutOptions): FlowLayout {
     if (position < 0 || position >= nTokens || at.y < 0 || at.y > height) return undefined;
     const band = bands.find((b) => at.y >= b.y && at.y < b.y + b.height);
     if (!band) return { kind: "X", layer: -1, position };
-    const candidates: NodePlace[] = [...stateKinds(parallelBlocks), "M" as const].map((kind) => ({ kind, layer: band.layer, position }));
+    const candidates: NodePlace[] = [...stateKinds(parallelBlocks), "M" as const].map((kind) => ({
+      kind,
+      layer: band.layer,
+      position,
+    }));
     const distance = (place: NodePlace): number => Math.hypot(point(place).x - at.x, point(place).y - at.y);
     return candidates.reduce((best, place) => (distance(place) < distance(best) ? place : best));
   };

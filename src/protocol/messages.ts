@@ -5,13 +5,16 @@ import { checkVersion, PROTOCOL_VERSION, ProtocolError } from "./version";
 
 /**
  * Custom messages between a widget's front end and the kernel. The envelope, `{request, kind, payload}` answered by
- * `{response, payload}` or `{response, error}` and withdrawn by `{cancel}`, serves either direction and any widget; what is said
- * about questions lies in the payloads. Tensors lie in the message's buffers.
+ * `{response, payload}` or `{response, error}` and withdrawn by `{cancel}`, serves either direction and any widget;
+ * what is said about questions lies in the payloads. Tensors lie in the message's buffers.
  */
 
 /** Kind of the request that carries a question. */
 export const ASK = "ask";
-/** Kind of the kernel's request for a file of what a page shows: payload `{format}`, perhaps with the `part` that is wanted, answered with the file as one buffer. */
+/**
+ * Kind of the kernel's request for a file of what a page shows: payload `{format}`, perhaps with the `part` that is
+ * wanted, answered with the file as one buffer.
+ */
 export const EXPORT = "export";
 
 export interface RequestMessage {
@@ -43,7 +46,8 @@ export interface AnswerPayload {
 export const askPayload = (question: Question): AskPayload => ({ protocol: PROTOCOL_VERSION, question });
 export const answerPayload = (answer: unknown): AnswerPayload => ({ protocol: PROTOCOL_VERSION, answer });
 
-const object = (value: unknown): Record<string, unknown> => (typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {});
+const object = (value: unknown): Record<string, unknown> =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 
 /** Reads what a front end asked. Throws a `ProtocolError`. */
 export function readAskPayload(value: unknown): Question {
@@ -66,7 +70,10 @@ export function readResponse(content: unknown): ResponseMessage | undefined {
   if (message.error === undefined) return { response: message.response, payload: message.payload };
   const error = object(message.error);
   const code = (typeof error.code === "string" ? error.code : "failed") as ErrorCode;
-  return { response: message.response, error: { code, message: typeof error.message === "string" ? error.message : "The kernel gave no reason." } };
+  return {
+    response: message.response,
+    error: { code, message: typeof error.message === "string" ? error.message : "The kernel gave no reason." },
+  };
 }
 
 /** The error of a response as something to throw. */

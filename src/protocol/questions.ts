@@ -37,7 +37,13 @@ export interface WireEffectToken extends WireToken {
 export type WireComponent =
   | { readonly kind: "attention" | "ffn"; readonly layer: number; readonly position: number }
   /** With `key`: what the head wrote from that one token. */
-  | { readonly kind: "attention"; readonly layer: number; readonly position: number; readonly head: number; readonly key?: number }
+  | {
+      readonly kind: "attention";
+      readonly layer: number;
+      readonly position: number;
+      readonly head: number;
+      readonly key?: number;
+    }
   | { readonly kind: "ffn"; readonly layer: number; readonly position: number; readonly neuron: number };
 
 /** Edge kinds by their number in `RoutesAnswer.kinds`. */
@@ -82,17 +88,32 @@ export interface GridAnswer {
 }
 
 /** Cuts a part out of a whole grid of `nTokens` columns; undefined where the grid does not have it. */
-export function partOfGrid(grid: GridAnswer, { row, first, count }: { readonly row: number; readonly first: number; readonly count: number }): GridAnswer | undefined {
+export function partOfGrid(
+  grid: GridAnswer,
+  { row, first, count }: { readonly row: number; readonly first: number; readonly count: number },
+): GridAnswer | undefined {
   const [rows, columns] = grid.tops.shape;
   if (row >= rows || first + count > columns) return undefined;
   const begin = row * columns + first;
-  const cut = <A extends Uint32Array | Float32Array>({ dtype, data }: WireTensor<A>): WireTensor<A> => ({ dtype, data: data.slice(begin, begin + count) as A, shape: [1, count] });
-  return { tops: cut(grid.tops), tokens: grid.tokens, probabilities: cut(grid.probabilities), entropies: cut(grid.entropies) };
+  const cut = <A extends Uint32Array | Float32Array>({ dtype, data }: WireTensor<A>): WireTensor<A> => ({
+    dtype,
+    data: data.slice(begin, begin + count) as A,
+    shape: [1, count],
+  });
+  return {
+    tops: cut(grid.tops),
+    tokens: grid.tokens,
+    probabilities: cut(grid.probabilities),
+    entropies: cut(grid.entropies),
+  };
 }
 
 export interface Questions {
   /** Routes of the token at position `from`, or of the node of that name; of a contrast where one is given. */
-  routes: { ask: { from: number | NodeName; threshold: number; renormalize: boolean; contrast?: TokenContrast }; answer: RoutesAnswer };
+  routes: {
+    ask: { from: number | NodeName; threshold: number; renormalize: boolean; contrast?: TokenContrast };
+    answer: RoutesAnswer;
+  };
   /** Tokens that may come after `position`, likeliest first: all, or those that are or begin with `text`. */
   targets: { ask: { position: number; text: string; topK: number }; answer: { tokens: readonly WireTarget[] } };
   /** The most likely tokens of a state. */
@@ -140,24 +161,39 @@ export interface Questions {
   /** One token's way through the states of a position, bottom to top. All [number of states]. */
   follow: {
     ask: { position: number; token: number; normalize: boolean };
-    answer: { nodes: readonly NodeName[]; token: WireToken; ranks: WireTensor<Uint32Array>; probabilities: WireTensor<Float32Array> };
+    answer: {
+      nodes: readonly NodeName[];
+      token: WireToken;
+      ranks: WireTensor<Uint32Array>;
+      probabilities: WireTensor<Float32Array>;
+    };
   };
 }
 
 export type QuestionKind = keyof Questions;
 /** A question to one run. */
-export type SingleQuestion = { [P in Exclude<QuestionKind, "second">]: { readonly kind: P } & Readonly<Questions[P]["ask"]> }[Exclude<QuestionKind, "second">];
+export type SingleQuestion = {
+  [P in Exclude<QuestionKind, "second">]: { readonly kind: P } & Readonly<Questions[P]["ask"]>;
+}[Exclude<QuestionKind, "second">];
 /** A question: its kind, and what that kind asks. */
-export type Question<K extends QuestionKind = QuestionKind> = { [P in K]: { readonly kind: P } & Readonly<Questions[P]["ask"]> }[K];
+export type Question<K extends QuestionKind = QuestionKind> = {
+  [P in K]: { readonly kind: P } & Readonly<Questions[P]["ask"]>;
+}[K];
 export type Answer<K extends QuestionKind> = Questions[K]["answer"];
 
 type Check = (value: unknown) => string | undefined;
 
-const count: Check = (value) => (Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : "a whole number from 0 on");
+const count: Check = (value) =>
+  Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : "a whole number from 0 on";
 const flag: Check = (value) => (typeof value === "boolean" ? undefined : "true or false");
-const share: Check = (value) => (typeof value === "number" && value >= 0 && value <= 1 ? undefined : "a number from 0 to 1");
-const topK: Check = (value) => (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= 1000 ? undefined : "a whole number from 1 to 1000");
-const node: Check = (value) => (typeof value === "string" && parseNode(value) ? undefined : "a node's name such as I5_7");
+const share: Check = (value) =>
+  typeof value === "number" && value >= 0 && value <= 1 ? undefined : "a number from 0 to 1";
+const topK: Check = (value) =>
+  Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= 1000
+    ? undefined
+    : "a whole number from 1 to 1000";
+const node: Check = (value) =>
+  typeof value === "string" && parseNode(value) ? undefined : "a node's name such as I5_7";
 const contrast: Check = (value) => (readContrast(value) ? undefined : "two tokens' ids, either of which may be null");
 /** May be left out. */
 const optional =
@@ -179,8 +215,19 @@ const component: Check = (value) => {
 
 /** For each kind of question, what each of its values has to be. */
 const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K]["ask"]]-?: Check } } = {
-  routes: { from: (value) => (typeof value === "string" ? node(value) && "a position or a node's name such as I5_7" : count(value)), threshold: share, renormalize: flag, contrast: optional(contrast) },
-  targets: { position: count, text: (value) => (typeof value === "string" && value.length <= 200 ? undefined : "a text of at most 200 characters"), topK },
+  routes: {
+    from: (value) =>
+      typeof value === "string" ? node(value) && "a position or a node's name such as I5_7" : count(value),
+    threshold: share,
+    renormalize: flag,
+    contrast: optional(contrast),
+  },
+  targets: {
+    position: count,
+    text: (value) =>
+      typeof value === "string" && value.length <= 200 ? undefined : "a text of at most 200 characters",
+    topK,
+  },
   lens: { node, normalize: flag, topK },
   effect: { component, normalize: flag, topK },
   heads: { layer: count, query: count, key: count },
@@ -190,7 +237,12 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
   grid: { normalize: flag },
   gridPart: { row: count, first: count, count, normalize: flag },
   headLabels: {},
-  second: { question: (value) => (typeof value === "object" && value !== null && (value as { kind?: unknown }).kind !== "second" ? undefined : "a question to one run") },
+  second: {
+    question: (value) =>
+      typeof value === "object" && value !== null && (value as { kind?: unknown }).kind !== "second"
+        ? undefined
+        : "a question to one run",
+  },
   follow: { position: count, token: count, normalize: flag },
 };
 
@@ -199,50 +251,105 @@ export function readQuestion(value: unknown): Question {
   const given = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const kind = given.kind;
   if (typeof kind !== "string" || !Object.hasOwn(CHECKS, kind)) {
-    throw new ProtocolError("malformed", `There is no question of kind ${kind === undefined ? "undefined" : shown(kind)}; known are ${Object.keys(CHECKS).join(", ")}.`);
+    throw new ProtocolError(
+      "malformed",
+      `There is no question of kind ${kind === undefined ? "undefined" : shown(kind)}; known are ${Object.keys(CHECKS).join(", ")}.`,
+    );
   }
   const question: Record<string, unknown> = { kind };
   for (const [name, check] of Object.entries(CHECKS[kind as QuestionKind]) as [string, Check][]) {
     const allowed = check(given[name]);
-    if (allowed !== undefined) throw new ProtocolError("malformed", `In a question of kind "${kind}", ${name} has to be ${allowed}, not ${given[name] === undefined ? "undefined" : shown(given[name])}.`);
+    if (allowed !== undefined)
+      throw new ProtocolError(
+        "malformed",
+        `In a question of kind "${kind}", ${name} has to be ${allowed}, not ${given[name] === undefined ? "undefined" : shown(given[name])}.`,
+      );
     if (given[name] !== undefined) question[name] = given[name];
   }
   if (kind === "second") question.question = readQuestion(given.question);
   return question as Question;
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 /** JSON has no infinities: they come as null. */
 const isNumber = (value: unknown): boolean => typeof value === "number" || value === null;
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((text) => typeof text === "string");
-const isToken = (value: unknown): boolean => isObject(value) && typeof value.id === "number" && typeof value.text === "string";
-const areTokens = (value: unknown, ...numbers: readonly string[]): boolean => Array.isArray(value) && value.every((token) => isToken(token) && numbers.every((name) => isNumber((token as Record<string, unknown>)[name])));
+const isToken = (value: unknown): boolean =>
+  isObject(value) && typeof value.id === "number" && typeof value.text === "string";
+const areTokens = (value: unknown, ...numbers: readonly string[]): boolean =>
+  Array.isArray(value) &&
+  value.every((token) => isToken(token) && numbers.every((name) => isNumber((token as Record<string, unknown>)[name])));
 /** A tensor of one of the given types and number of axes. */
-const isTensorOf = (value: unknown, dtypes: readonly string[], axes: number): value is WireTensor => isTensor(value) && dtypes.includes(value.dtype) && value.shape.length === axes;
-const isWhole = (value: unknown, axes: number): value is WireTensor => isTensorOf(value, ["uint8", "uint16", "uint32", "int32"], axes);
+const isTensorOf = (value: unknown, dtypes: readonly string[], axes: number): value is WireTensor =>
+  isTensor(value) && dtypes.includes(value.dtype) && value.shape.length === axes;
+const isWhole = (value: unknown, axes: number): value is WireTensor =>
+  isTensorOf(value, ["uint8", "uint16", "uint32", "int32"], axes);
 const isReal = (value: unknown, axes: number): value is WireTensor => isTensorOf(value, ["float32", "float64"], axes);
-const sameShape = (...tensors: readonly WireTensor[]): boolean => tensors.every(({ shape }) => shape.join() === tensors[0].shape.join());
+const sameShape = (...tensors: readonly WireTensor[]): boolean =>
+  tensors.every(({ shape }) => shape.join() === tensors[0].shape.join());
 
 const isGrid = ({ tops, tokens, probabilities, entropies }: Readonly<Record<string, unknown>>): boolean =>
-  isWhole(tops, 2) && isReal(probabilities, 2) && isReal(entropies, 2) && sameShape(tops, probabilities, entropies) && areTokens(tokens) && tops.data.every((top: number) => top < (tokens as readonly unknown[]).length);
-const isMaps = ({ pattern, contributions }: Readonly<Record<string, unknown>>, axes: number): boolean => isReal(pattern, axes) && isReal(contributions, axes) && sameShape(pattern, contributions);
+  isWhole(tops, 2) &&
+  isReal(probabilities, 2) &&
+  isReal(entropies, 2) &&
+  sameShape(tops, probabilities, entropies) &&
+  areTokens(tokens) &&
+  tops.data.every((top: number) => top < (tokens as readonly unknown[]).length);
+const isMaps = ({ pattern, contributions }: Readonly<Record<string, unknown>>, axes: number): boolean =>
+  isReal(pattern, axes) && isReal(contributions, axes) && sameShape(pattern, contributions);
 
 /** For each kind of question, whether a value has the form of its answer. */
-const ANSWERS: { readonly [K in Exclude<QuestionKind, "second">]: (answer: Readonly<Record<string, unknown>>) => boolean } = {
-  routes: ({ from, threshold, renormalize, contrast: about, nodes, sources, targets, kinds, weights, headStarts, heads, headWeights }) =>
-    isTexts(from) && isNumber(threshold) && typeof renormalize === "boolean" && isTexts(nodes) && [sources, targets, kinds, headStarts, heads].every((column) => isWhole(column, 1)) && isReal(weights, 1) && isReal(headWeights, 1) &&
-    (about === undefined || (isObject(about) && isToken(about.token) && (about.versus === undefined || isToken(about.versus)))),
+const ANSWERS: {
+  readonly [K in Exclude<QuestionKind, "second">]: (answer: Readonly<Record<string, unknown>>) => boolean;
+} = {
+  routes: ({
+    from,
+    threshold,
+    renormalize,
+    contrast: about,
+    nodes,
+    sources,
+    targets,
+    kinds,
+    weights,
+    headStarts,
+    heads,
+    headWeights,
+  }) =>
+    isTexts(from) &&
+    isNumber(threshold) &&
+    typeof renormalize === "boolean" &&
+    isTexts(nodes) &&
+    [sources, targets, kinds, headStarts, heads].every((column) => isWhole(column, 1)) &&
+    isReal(weights, 1) &&
+    isReal(headWeights, 1) &&
+    (about === undefined ||
+      (isObject(about) && isToken(about.token) && (about.versus === undefined || isToken(about.versus)))),
   targets: ({ tokens }) => areTokens(tokens, "logit", "probability"),
   lens: ({ tokens }) => areTokens(tokens, "logit", "probability", "rank"),
   effect: ({ promoted, suppressed }) => areTokens(promoted, "score") && areTokens(suppressed, "score"),
-  heads: ({ contributions, weights }) => isReal(contributions, 1) && isReal(weights, 1) && sameShape(contributions, weights),
-  neurons: ({ neurons }) => Array.isArray(neurons) && neurons.every((one) => isObject(one) && typeof one.neuron === "number" && isNumber(one.activation) && isNumber(one.contribution)),
+  heads: ({ contributions, weights }) =>
+    isReal(contributions, 1) && isReal(weights, 1) && sameShape(contributions, weights),
+  neurons: ({ neurons }) =>
+    Array.isArray(neurons) &&
+    neurons.every(
+      (one) =>
+        isObject(one) && typeof one.neuron === "number" && isNumber(one.activation) && isNumber(one.contribution),
+    ),
   maps: (answer) => isMaps(answer, 2),
   layerMaps: (answer) => isMaps(answer, 3),
   grid: isGrid,
   gridPart: isGrid,
-  headLabels: ({ patterns, labels, scores }) => isTexts(patterns) && isWhole(labels, 2) && isReal(scores, 2) && sameShape(labels, scores),
-  follow: ({ nodes, token, ranks, probabilities }) => isTexts(nodes) && isToken(token) && isWhole(ranks, 1) && isReal(probabilities, 1) && sameShape(ranks, probabilities) && ranks.shape[0] === (nodes as readonly unknown[]).length,
+  headLabels: ({ patterns, labels, scores }) =>
+    isTexts(patterns) && isWhole(labels, 2) && isReal(scores, 2) && sameShape(labels, scores),
+  follow: ({ nodes, token, ranks, probabilities }) =>
+    isTexts(nodes) &&
+    isToken(token) &&
+    isWhole(ranks, 1) &&
+    isReal(probabilities, 1) &&
+    sameShape(ranks, probabilities) &&
+    ranks.shape[0] === (nodes as readonly unknown[]).length,
 };
 
 /** Whether a value that someone stored has the form of an answer to the question: whoever shows it may rely on that. */

@@ -8,7 +8,10 @@ export type Focus =
   | { readonly kind: "edge"; readonly source: NodeName; readonly target: NodeName }
   | { readonly kind: "ffn"; readonly layer: number; readonly position: number };
 
-/** Ids of the tokens that a trace is about. `token` null: the best prediction; `versus` null: `token` alone, beside no other. */
+/**
+ * Ids of the tokens that a trace is about. `token` null: the best prediction; `versus` null: `token` alone, beside no
+ * other.
+ */
 export interface TokenContrast {
   readonly token: number | null;
   readonly versus: number | null;
@@ -20,7 +23,10 @@ export interface Selection {
   readonly start: number;
   /** State or block at which the routes begin instead, at the position `start`; null: at the last state of `start`. */
   readonly origin: NodeName | null;
-  /** Routes of what speaks for one token rather than another, always from the last state of `start`; null: of the whole state. */
+  /**
+   * Routes of what speaks for one token rather than another, always from the last state of `start`; null: of the whole
+   * state.
+   */
   readonly contrast: TokenContrast | null;
   /** The same for the second graph of a comparison. */
   readonly secondContrast: TokenContrast | null;
@@ -63,8 +69,8 @@ export function initialSelection(nTokens: number): Selection {
 }
 
 /**
- * `current` with a part of it changed. A new start has its own routes again, an origin its own position; a contrast is traced from a last
- * state, so that of the two the one that is given now stays.
+ * `current` with a part of it changed. A new start has its own routes again, an origin its own position; a contrast is
+ * traced from a last state, so that of the two the one that is given now stays.
  */
 export function changedSelection<S extends Selection>(current: S, change: Partial<Selection>): S {
   const next = { ...current, ...change };
@@ -76,7 +82,13 @@ export function changedSelection<S extends Selection>(current: S, change: Partia
 
 /** The question that a graph asks for its routes. */
 export function routesQuestion({ start, origin, contrast, threshold, renormalize }: Selection): Question<"routes"> {
-  return { kind: "routes", from: origin ?? start, threshold, renormalize, ...(contrast && origin === null ? { contrast } : {}) };
+  return {
+    kind: "routes",
+    from: origin ?? start,
+    threshold,
+    renormalize,
+    ...(contrast && origin === null ? { contrast } : {}),
+  };
 }
 
 /** Of a run, what says which states it has. */
@@ -86,16 +98,18 @@ export interface StatesOf {
 }
 
 /**
- * What the other graph of a comparison has selected, from either side: the same places, with tokens counted from the end. What it does not have is not
- * selected there; a start before its first token is the first.
+ * What the other graph of a comparison has selected, from either side: the same places, with tokens counted from the
+ * end. What it does not have is not selected there; a start before its first token is the first.
  */
 export function mirroredSelection(selection: Selection, from: StatesOf, to: StatesOf): Selection {
   const shift = to.tokens.length - from.tokens.length;
   const { origin, focus, head, neuron, contrast, secondContrast } = selection;
-  const has = (layer: number, position: number): boolean => layer < to.model.nLayers && position >= 0 && position < to.tokens.length;
+  const has = (layer: number, position: number): boolean =>
+    layer < to.model.nLayers && position >= 0 && position < to.tokens.length;
   const across = (name: NodeName): NodeName | null => {
     const place = parseNode(name);
-    if (!place || !has(place.layer, place.position + shift) || (place.kind === "A" && to.model.parallelBlocks)) return null;
+    if (!place || !has(place.layer, place.position + shift) || (place.kind === "A" && to.model.parallelBlocks))
+      return null;
     return nodeName(place.kind, place.layer, place.position + shift);
   };
   const mirrored = (): Focus | null => {
@@ -106,7 +120,9 @@ export function mirroredSelection(selection: Selection, from: StatesOf, to: Stat
     if (focus?.kind === "edge") {
       const [source, target] = [across(focus.source), across(focus.target)];
       // Where blocks are parallel, edges end elsewhere.
-      return source === null || target === null || from.model.parallelBlocks !== to.model.parallelBlocks ? null : { kind: "edge", source, target };
+      return source === null || target === null || from.model.parallelBlocks !== to.model.parallelBlocks
+        ? null
+        : { kind: "edge", source, target };
     }
     return focus && has(focus.layer, focus.position + shift) ? { ...focus, position: focus.position + shift } : null;
   };
@@ -118,7 +134,8 @@ export function mirroredSelection(selection: Selection, from: StatesOf, to: Stat
     secondContrast: contrast,
     focus: mirrored(),
     head: head && head.layer < to.model.nLayers ? head : null,
-    neuron: neuron && has(neuron.layer, neuron.position + shift) ? { ...neuron, position: neuron.position + shift } : null,
+    neuron:
+      neuron && has(neuron.layer, neuron.position + shift) ? { ...neuron, position: neuron.position + shift } : null,
   };
 }
 
@@ -127,9 +144,17 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 function readFocus(value: unknown): Focus | null {
   const focus = value as Record<string, unknown> | null;
   if (typeof focus !== "object" || focus === null) return null;
-  if (focus.kind === "node" && typeof focus.node === "string" && isNodeName(focus.node)) return { kind: "node", node: focus.node };
-  if (focus.kind === "ffn" && isCount(focus.layer) && isCount(focus.position)) return { kind: "ffn", layer: focus.layer, position: focus.position };
-  if (focus.kind === "edge" && typeof focus.source === "string" && typeof focus.target === "string" && isNodeName(focus.source) && isNodeName(focus.target)) {
+  if (focus.kind === "node" && typeof focus.node === "string" && isNodeName(focus.node))
+    return { kind: "node", node: focus.node };
+  if (focus.kind === "ffn" && isCount(focus.layer) && isCount(focus.position))
+    return { kind: "ffn", layer: focus.layer, position: focus.position };
+  if (
+    focus.kind === "edge" &&
+    typeof focus.source === "string" &&
+    typeof focus.target === "string" &&
+    isNodeName(focus.source) &&
+    isNodeName(focus.target)
+  ) {
     return { kind: "edge", source: focus.source, target: focus.target };
   }
   return null;
@@ -148,14 +173,25 @@ export function readSelection(value: unknown, fallback: Selection): Selection {
   const given = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const head = given.head as Record<string, unknown> | null | undefined;
   const neuron = given.neuron as Record<string, unknown> | null | undefined;
-  const contrast = (name: "contrast" | "secondContrast"): TokenContrast | null => (given[name] === undefined ? fallback[name] : (readContrast(given[name]) ?? null));
+  const contrast = (name: "contrast" | "secondContrast"): TokenContrast | null =>
+    given[name] === undefined ? fallback[name] : (readContrast(given[name]) ?? null);
   return {
     start: isCount(given.start) ? given.start : fallback.start,
-    origin: given.origin === undefined ? fallback.origin : typeof given.origin === "string" && isNodeName(given.origin) ? given.origin : null,
+    origin:
+      given.origin === undefined
+        ? fallback.origin
+        : typeof given.origin === "string" && isNodeName(given.origin)
+          ? given.origin
+          : null,
     contrast: contrast("contrast"),
     secondContrast: contrast("secondContrast"),
     focus: given.focus === undefined ? fallback.focus : readFocus(given.focus),
-    head: head === undefined ? fallback.head : head && isCount(head.layer) && isCount(head.head) ? { layer: head.layer, head: head.head } : null,
+    head:
+      head === undefined
+        ? fallback.head
+        : head && isCount(head.layer) && isCount(head.head)
+          ? { layer: head.layer, head: head.head }
+          : null,
     neuron:
       neuron === undefined
         ? fallback.neuron
@@ -163,7 +199,10 @@ export function readSelection(value: unknown, fallback: Selection): Selection {
           ? { layer: neuron.layer, position: neuron.position, neuron: neuron.neuron }
           : null,
     token: given.token === undefined ? fallback.token : isCount(given.token) ? given.token : null,
-    threshold: typeof given.threshold === "number" && given.threshold >= 0 && given.threshold <= 1 ? given.threshold : fallback.threshold,
+    threshold:
+      typeof given.threshold === "number" && given.threshold >= 0 && given.threshold <= 1
+        ? given.threshold
+        : fallback.threshold,
     renormalize: typeof given.renormalize === "boolean" ? given.renormalize : fallback.renormalize,
     normalize: typeof given.normalize === "boolean" ? given.normalize : fallback.normalize,
   };

@@ -34,7 +34,10 @@ export interface RunFacts {
   readonly predictions: readonly WirePrediction[];
 }
 
-/** Prompts longer than this are not drawn: a picture of more columns tells nothing, and a hostile one would hang the page. */
+/**
+ * Prompts longer than this are not drawn: a picture of more columns tells nothing, and a hostile one would hang the
+ * page.
+ */
 export const MAX_TOKENS = 4096;
 const MAX_LAYERS = 1024;
 
@@ -46,7 +49,10 @@ export function readRunFacts(value: unknown): RunFacts {
   for (const name of ["nLayers", "nHeads", "dFfn"] as const) {
     const n = model[name];
     if (!Number.isSafeInteger(n) || (n as number) < 0 || (name === "nLayers" && (n as number) > MAX_LAYERS)) {
-      throw new ProtocolError("malformed", `This output says that its model has ${name} = ${shown(n)}, which cannot be drawn.`);
+      throw new ProtocolError(
+        "malformed",
+        `This output says that its model has ${name} = ${shown(n)}, which cannot be drawn.`,
+      );
     }
   }
   if (!Array.isArray(facts.tokens) || facts.tokens.length === 0 || facts.tokens.length > MAX_TOKENS) {
@@ -79,7 +85,16 @@ export function readRunFacts(value: unknown): RunFacts {
 }
 
 /** Names of the pictures: each is an element, a widget and a class of the library. */
-export const PICTURES = ["flow-graph", "explorer", "token-matrix", "token-table", "head-bars", "neuron-bars", "lens-grid", "flow-compare"] as const;
+export const PICTURES = [
+  "flow-graph",
+  "explorer",
+  "token-matrix",
+  "token-table",
+  "head-bars",
+  "neuron-bars",
+  "lens-grid",
+  "flow-compare",
+] as const;
 export type PictureName = (typeof PICTURES)[number];
 
 /** Parts of a picture that are saved alone: the graph, and what is shown of what is selected in it. */
@@ -111,10 +126,17 @@ export function selectionFor(facts: RunFacts, value: unknown): Selection {
   };
 }
 
-/** Why a CSS variable of a picture cannot be set; undefined where it can. Nothing that would fetch anything is a value. */
+/**
+ * Why a CSS variable of a picture cannot be set; undefined where it can. Nothing that would fetch anything is a value.
+ */
 export function styleProblem(name: string, value: unknown): string | undefined {
-  if (!/^--lmt-[a-z-]+$/.test(name)) return `${shown(name)} is not a variable of a picture: their names begin with --lmt-, such as --lmt-attention.`;
-  if (typeof value !== "string" || !/^[\w\s#%.,()+*/-]{1,200}$/.test(value) || /url|image|src|element|cross/i.test(value)) {
+  if (!/^--lmt-[a-z-]+$/.test(name))
+    return `${shown(name)} is not a variable of a picture: their names begin with --lmt-, such as --lmt-attention.`;
+  if (
+    typeof value !== "string" ||
+    !/^[\w\s#%.,()+*/-]{1,200}$/.test(value) ||
+    /url|image|src|element|cross/i.test(value)
+  ) {
     return `${name} is ${value === undefined ? "undefined" : shown(value)}, but has to be a colour, length or list of fonts as CSS writes them, without quotes.`;
   }
   return undefined;

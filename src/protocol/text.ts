@@ -14,10 +14,12 @@ const NAMED: Readonly<Record<string, string>> = {
 
 /**
  * Characters that take no ink or turn the writing direction around: shown by their code point, so that a token made of
- * them is not an empty box, and so that text after them is not reordered. Joiners inside a word or an emoji do their work.
+ * them is not an empty box, and so that text after them is not reordered. Joiners inside a word or an emoji do their
+ * work.
  */
- 
-const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|^[\u200c\u200d]|[\u200c\u200d]$/gu;
+
+const HIDDEN =
+  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|^[\u200c\u200d]|[\u200c\u200d]$/gu;
 
 /** `text` with visible blanks. An empty text reads "∅". */
 export function visibleText(text: string): string {

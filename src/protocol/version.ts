@@ -1,6 +1,6 @@
 /**
- * Version of everything that crosses between kernel and browser: state, messages, stored payloads. It counts up whenever
- * an older reader could misread what a newer writer says; see README.md for what changed when.
+ * Version of everything that crosses between kernel and browser: state, messages, stored payloads. It counts up
+ * whenever an older reader could misread what a newer writer says; see README.md for what changed when.
  */
 export const PROTOCOL_VERSION = 1;
 
@@ -33,7 +33,8 @@ export class ProtocolError extends Error {
 /** Throws a `ProtocolError` with code "version" unless `version` is the one this code was written for. */
 export function checkVersion(version: unknown, what: string): void {
   if (version === PROTOCOL_VERSION) return;
-  if (typeof version !== "number") throw new ProtocolError("malformed", `${what} does not say which protocol version it has.`);
+  if (typeof version !== "number")
+    throw new ProtocolError("malformed", `${what} does not say which protocol version it has.`);
   const age = version > PROTOCOL_VERSION ? "a newer" : "an older";
   throw new ProtocolError(
     "version",

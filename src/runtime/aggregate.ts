@@ -24,7 +24,10 @@ export interface AggregateOptions {
 /** A prompt of an aggregate's list that cannot be run. */
 export class PromptError extends RangeError {
   /** @param index of the prompt, from 0 */
-  constructor(readonly index: number, readonly reason: string) {
+  constructor(
+    readonly index: number,
+    readonly reason: string,
+  ) {
     super(`Prompt ${index + 1} of the list: ${reason}`);
   }
 }
@@ -127,8 +130,13 @@ export class Aggregate {
   /** Heads that follow a pattern with at least this share of their attention, the clearest first. */
   labels(atLeast = 0.4): HeadLabel[] {
     const { nHeads } = this.state.model;
-    return HEAD_PATTERNS.flatMap(pattern =>
-      Array.from(this.pattern(pattern).data, (score, i) => ({ layer: Math.floor(i / nHeads), head: i % nHeads, pattern, score })),
+    return HEAD_PATTERNS.flatMap((pattern) =>
+      Array.from(this.pattern(pattern).data, (score, i) => ({
+        layer: Math.floor(i / nHeads),
+        head: i % nHeads,
+        pattern,
+        score,
+      })),
     )
       .filter(({ score }) => score >= atLeast)
       .sort((a, b) => b.score - a.score || a.layer - b.layer || a.head - b.head);
@@ -137,23 +145,43 @@ export class Aggregate {
   /** All heads, then all FFNs, by layer. */
   table(): AggregateRow[] {
     const { nHeads } = this.state.model;
-    const patterns = HEAD_PATTERNS.map(name => [name, this.pattern(name).data] as const);
+    const patterns = HEAD_PATTERNS.map((name) => [name, this.pattern(name).data] as const);
     const [contributions, frequencies] = [this.heads.data, this.headFrequency.data];
     const ffnFrequency = this.ffnFrequency.data;
     const heads = Array.from(contributions, (contribution, i): AggregateRow => ({
-      component: "head", layer: Math.floor(i / nHeads), head: i % nHeads, contribution, frequency: frequencies[i],
+      component: "head",
+      layer: Math.floor(i / nHeads),
+      head: i % nHeads,
+      contribution,
+      frequency: frequencies[i],
       patterns: Object.fromEntries(patterns.map(([name, data]) => [name, data[i]])) as Record<HeadPattern, number>,
     }));
-    return [...heads, ...Array.from(this.ffn.data, (contribution, layer): AggregateRow => ({ component: "ffn", layer, contribution, frequency: ffnFrequency[layer] }))];
+    return [
+      ...heads,
+      ...Array.from(this.ffn.data, (contribution, layer): AggregateRow => ({
+        component: "ffn",
+        layer,
+        contribution,
+        frequency: ffnFrequency[layer],
+      })),
+    ];
   }
 
   /** The table as comma-separated values with a header line. */
   toCSV(): string {
-    const number = (value: number | undefined): string => (value === undefined || Number.isNaN(value) ? "" : String(value));
+    const number = (value: number | undefined): string =>
+      value === undefined || Number.isNaN(value) ? "" : String(value);
     const lines = this.table().map(({ component, layer, head, contribution, frequency, patterns }) =>
-      [component, layer, number(head), number(contribution), number(frequency), ...HEAD_PATTERNS.map(name => number(patterns?.[name]))].join(","),
+      [
+        component,
+        layer,
+        number(head),
+        number(contribution),
+        number(frequency),
+        ...HEAD_PATTERNS.map((name) => number(patterns?.[name])),
+      ].join(","),
     );
-    return `${["component,layer,head,contribution,frequency", ...HEAD_PATTERNS.map(name => name.replace(" ", "_"))].join(",")}\n${lines.join("\n")}\n`;
+    return `${["component,layer,head,contribution,frequency", ...HEAD_PATTERNS.map((name) => name.replace(" ", "_"))].join(",")}\n${lines.join("\n")}\n`;
   }
 
   toJSON(): AggregateState & { readonly table: readonly AggregateRow[]; readonly labels: readonly HeadLabel[] } {
@@ -162,7 +190,7 @@ export class Aggregate {
 
   private mean(sums: readonly number[], count: number, byHead: boolean): Tensor {
     const { nLayers, nHeads } = this.state.model;
-    return { data: Float32Array.from(sums, sum => sum / count), dims: byHead ? [nLayers, nHeads] : [nLayers] };
+    return { data: Float32Array.from(sums, (sum) => sum / count), dims: byHead ? [nLayers, nHeads] : [nLayers] };
   }
 }
 
@@ -184,7 +212,10 @@ class Sums {
   readonly patterns: Record<HeadPattern, Float64Array>;
   readonly patternQueries: Record<HeadPattern, number>;
 
-  constructor(readonly model: AggregateState["model"], readonly options: AggregateState["options"]) {
+  constructor(
+    readonly model: AggregateState["model"],
+    readonly options: AggregateState["options"],
+  ) {
     const { nLayers, nHeads } = model;
     this.heads = new Float64Array(nLayers * nHeads);
     this.headOnRoute = new Float64Array(nLayers * nHeads);
@@ -198,7 +229,10 @@ class Sums {
 
   /** Counts a prompt as seen. */
   see(prompt: Prompt): void {
-    this.digest = createHash("sha256").update(this.digest).update(typeof prompt === "string" ? `s${prompt}` : `i${prompt.join(",")}`).digest("hex");
+    this.digest = createHash("sha256")
+      .update(this.digest)
+      .update(typeof prompt === "string" ? `s${prompt}` : `i${prompt.join(",")}`)
+      .digest("hex");
     this.nPrompts++;
   }
 
@@ -221,29 +255,43 @@ class Sums {
     const own = new Sums(this.model, this.options);
     for (let layer = 0; layer < nLayers; layer++) {
       signal?.throwIfAborted();
-      const { terms, residual } = await run.attentionContributions(layer, { positions, valueBias: this.options.valueBias, signal });
+      const { terms, residual } = await run.attentionContributions(layer, {
+        positions,
+        valueBias: this.options.valueBias,
+        signal,
+      });
       const ffn = await run.ffnContributions(layer);
       for (let row = 0; row < positions.length; row++) {
         const at = row * nTokens * nHeads;
-        for (let j = 0; j < (positions[row] + 1) * nHeads; j++) own.heads[layer * nHeads + (j % nHeads)] += terms.data[at + j];
+        for (let j = 0; j < (positions[row] + 1) * nHeads; j++)
+          own.heads[layer * nHeads + (j % nHeads)] += terms.data[at + j];
         own.attentionResidual[layer] += residual.data[row];
         own.ffn[layer] += ffn.ffn.data[positions[row]];
         own.ffnResidual[layer] += ffn.residual.data[positions[row]];
       }
       const pattern = (await run.attentionPattern(layer)).data;
-      const views = byPattern(name => own.patterns[name].subarray(layer * nHeads, (layer + 1) * nHeads));
+      const views = byPattern((name) => own.patterns[name].subarray(layer * nHeads, (layer + 1) * nHeads));
       const counted = addPatterns(pattern, nHeads, keys, views);
       if (layer === 0) Object.assign(own.patternQueries, counted);
     }
-    const { edges } = await run.routes({ threshold: this.options.threshold, valueBias: this.options.valueBias, signal });
+    const { edges } = await run.routes({
+      threshold: this.options.threshold,
+      valueBias: this.options.valueBias,
+      signal,
+    });
     for (const { kind, target, heads } of edges) {
       const layer = Number(target.slice(1, target.indexOf("_")));
       if (kind === "ffn-out") own.ffnOnRoute[layer] = 1;
       for (const head of Object.keys(heads ?? {})) own.headOnRoute[layer * nHeads + Number(head)] = 1;
     }
-    for (const name of SUMS) own[name].forEach((x, i) => { this[name][i] += x; });
+    for (const name of SUMS)
+      own[name].forEach((x, i) => {
+        this[name][i] += x;
+      });
     for (const name of HEAD_PATTERNS) {
-      own.patterns[name].forEach((x, i) => { this.patterns[name][i] += x; });
+      own.patterns[name].forEach((x, i) => {
+        this.patterns[name][i] += x;
+      });
       this.patternQueries[name] += own.patternQueries[name];
     }
     this.nPositions += positions.length;
@@ -259,9 +307,13 @@ class Sums {
       nPositions: this.nPositions,
       digest: this.digest,
       sums: {
-        heads: list(this.heads), attentionResidual: list(this.attentionResidual), ffn: list(this.ffn), ffnResidual: list(this.ffnResidual),
-        headOnRoute: list(this.headOnRoute), ffnOnRoute: list(this.ffnOnRoute),
-        patterns: byPattern(name => list(this.patterns[name])),
+        heads: list(this.heads),
+        attentionResidual: list(this.attentionResidual),
+        ffn: list(this.ffn),
+        ffnResidual: list(this.ffnResidual),
+        headOnRoute: list(this.headOnRoute),
+        ffnOnRoute: list(this.ffnOnRoute),
+        patterns: byPattern((name) => list(this.patterns[name])),
         patternQueries: { ...this.patternQueries },
       },
     };
@@ -269,17 +321,32 @@ class Sums {
 }
 
 function byPattern<T>(make: (name: HeadPattern) => T): Record<HeadPattern, T> {
-  return Object.fromEntries(HEAD_PATTERNS.map(name => [name, make(name)])) as Record<HeadPattern, T>;
+  return Object.fromEntries(HEAD_PATTERNS.map((name) => [name, make(name)])) as Record<HeadPattern, T>;
 }
 
 /**
- * Averages the importance of each head and FFN over prompts, one after the other, in memory that does not grow with their number.
+ * Averages the importance of each head and FFN over prompts, one after the other, in memory that does not grow with
+ * their number.
  *
  * @param prompts a list, or what gives one after the other; `readPrompts(file)` for a text file
- * @throws RangeError where a prompt cannot be run (its number is named), or `resume` is of another model, other options or other prompts.
+ * @throws RangeError where a prompt cannot be run (its number is named), or `resume` is of another model, other
+ *   options or other prompts.
  */
-export async function aggregate(model: TransparentModel, prompts: Iterable<Prompt> | AsyncIterable<Prompt>, options: AggregateOptions = {}): Promise<Aggregate> {
-  const { positions = "all", threshold = 0.04, valueBias = "output", resume, onState, total, onProgress, signal } = options;
+export async function aggregate(
+  model: TransparentModel,
+  prompts: Iterable<Prompt> | AsyncIterable<Prompt>,
+  options: AggregateOptions = {},
+): Promise<Aggregate> {
+  const {
+    positions = "all",
+    threshold = 0.04,
+    valueBias = "output",
+    resume,
+    onState,
+    total,
+    onProgress,
+    signal,
+  } = options;
   const given: unknown = prompts;
   if (typeof given !== "object" || given === null || !(Symbol.iterator in given || Symbol.asyncIterator in given)) {
     throw new TypeError(`Prompts to aggregate are a list: give ["…", "…"], or readPrompts("FILE") for a text file.`);
@@ -295,12 +362,17 @@ export async function aggregate(model: TransparentModel, prompts: Iterable<Promp
     if (resume && sums.nPrompts < resume.nPrompts) {
       sums.see(prompt);
       if (sums.nPrompts === resume.nPrompts) {
-        if (sums.digest !== resume.digest) throw new RangeError(`The first ${resume.nPrompts} prompts are not those that were aggregated before: start anew, or give the same prompts.`);
+        if (sums.digest !== resume.digest)
+          throw new RangeError(
+            `The first ${resume.nPrompts} prompts are not those that were aggregated before: start anew, or give the same prompts.`,
+          );
         sums.restore(resume);
       }
       continue;
     }
-    const run = await (typeof prompt === "string" ? model.run(prompt, { signal }) : model.run(prompt, { signal })).catch((error: unknown) => {
+    const run = await (
+      typeof prompt === "string" ? model.run(prompt, { signal }) : model.run(prompt, { signal })
+    ).catch((error: unknown) => {
       if (error instanceof RangeError) throw new PromptError(sums.nPrompts, error.message);
       throw error;
     });
@@ -313,7 +385,10 @@ export async function aggregate(model: TransparentModel, prompts: Iterable<Promp
     onProgress?.({ stage: "aggregate", done: sums.nPrompts, total, unit: "prompts" });
     await onState?.(() => sums.state());
   }
-  if (resume && sums.nPrompts < resume.nPrompts) throw new RangeError(`There are ${sums.nPrompts} prompts, and ${resume.nPrompts} were aggregated before: start anew, or give the same prompts.`);
+  if (resume && sums.nPrompts < resume.nPrompts)
+    throw new RangeError(
+      `There are ${sums.nPrompts} prompts, and ${resume.nPrompts} were aggregated before: start anew, or give the same prompts.`,
+    );
   if (sums.nPrompts === 0) throw new RangeError("There are no prompts to aggregate.");
   return new Aggregate(sums.state());
 }
@@ -321,32 +396,57 @@ export async function aggregate(model: TransparentModel, prompts: Iterable<Promp
 /** States come out of files: nothing about them is taken for granted. */
 function checkResume(resume: AggregateState, like: Sums): void {
   if (typeof resume !== "object" || resume === null || resume.schema !== AGGREGATE_SCHEMA) {
-    throw new RangeError(`The state to resume is of schema ${JSON.stringify((resume as Partial<AggregateState> | null)?.schema)}, not ${AGGREGATE_SCHEMA}.`);
+    throw new RangeError(
+      `The state to resume is of schema ${JSON.stringify((resume as Partial<AggregateState> | null)?.schema)}, not ${AGGREGATE_SCHEMA}.`,
+    );
   }
   const { model, options } = like;
   for (const key of ["name", "nLayers", "nHeads"] as const) {
-    if (resume.model?.[key] !== model[key]) throw new RangeError(`The state to resume is of a model with ${key} ${resume.model?.[key]}, not ${model[key]}: start anew.`);
+    if (resume.model?.[key] !== model[key])
+      throw new RangeError(
+        `The state to resume is of a model with ${key} ${resume.model?.[key]}, not ${model[key]}: start anew.`,
+      );
   }
   for (const key of ["positions", "threshold", "valueBias"] as const) {
-    if (resume.options?.[key] !== options[key]) throw new RangeError(`The state to resume was made with ${key} ${resume.options?.[key]}, not ${options[key]}: start anew, or give the same options.`);
+    if (resume.options?.[key] !== options[key])
+      throw new RangeError(
+        `The state to resume was made with ${key} ${resume.options?.[key]}, not ${options[key]}: start anew, or give the same options.`,
+      );
   }
   const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-  const numbers = (value: unknown, length: number): boolean => Array.isArray(value) && value.length === length && value.every(x => Number.isFinite(x) && x >= 0);
+  const numbers = (value: unknown, length: number): boolean =>
+    Array.isArray(value) && value.length === length && value.every((x) => Number.isFinite(x) && x >= 0);
   const { sums } = resume;
   const whole =
-    count(resume.nPrompts) && count(resume.nPositions) && resume.nPositions >= resume.nPrompts && SUMS.every(name => numbers(sums?.[name], like[name].length)) &&
-    HEAD_PATTERNS.every(name => numbers(sums?.patterns?.[name], like.patterns[name].length) && count(sums?.patternQueries?.[name]));
-  if (!whole) throw new RangeError("The state to resume is damaged: numbers of it are missing or impossible; start anew.");
+    count(resume.nPrompts) &&
+    count(resume.nPositions) &&
+    resume.nPositions >= resume.nPrompts &&
+    SUMS.every((name) => numbers(sums?.[name], like[name].length)) &&
+    HEAD_PATTERNS.every(
+      (name) => numbers(sums?.patterns?.[name], like.patterns[name].length) && count(sums?.patternQueries?.[name]),
+    );
+  if (!whole)
+    throw new RangeError("The state to resume is damaged: numbers of it are missing or impossible; start anew.");
 }
 
 /**
- * Scores and labels heads on random tokens that are repeated once: nothing but the repetition can be attended to, which tells
- * induction and duplicate-token heads from those that follow meaning (Olsson et al. 2022).
+ * Scores and labels heads on random tokens that are repeated once: nothing but the repetition can be attended to, which
+ * tells induction and duplicate-token heads from those that follow meaning (Olsson et al. 2022).
  */
-export async function headPatterns(model: TransparentModel, options: { readonly nPrompts?: number; readonly nTokens?: number; readonly seed?: number; readonly signal?: AbortSignal; readonly onProgress?: ProgressListener } = {}): Promise<Aggregate> {
+export async function headPatterns(
+  model: TransparentModel,
+  options: {
+    readonly nPrompts?: number;
+    readonly nTokens?: number;
+    readonly seed?: number;
+    readonly signal?: AbortSignal;
+    readonly onProgress?: ProgressListener;
+  } = {},
+): Promise<Aggregate> {
   const { nPrompts = 4, nTokens = 25, seed = 1, signal, onProgress } = options;
   for (const [name, count] of Object.entries({ nPrompts, nTokens })) {
-    if (!Number.isInteger(count) || count < 1) throw new RangeError(`${name} is ${String(count)}: it must be an integer of at least 1.`);
+    if (!Number.isInteger(count) || count < 1)
+      throw new RangeError(`${name} is ${String(count)}: it must be an integer of at least 1.`);
   }
   const start = model.tokenize("").map(({ id }) => id);
   let state = seed >>> 0;

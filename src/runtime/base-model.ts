@@ -33,7 +33,10 @@ export abstract class BaseModel implements TransparentModel {
 
   run(prompt: Prompt, options?: RunOptions): Promise<BaseRun>;
   run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<BaseRun[]>;
-  async run(input: Prompt | readonly string[] | readonly (readonly number[])[], options: RunOptions = {}): Promise<BaseRun | BaseRun[]> {
+  async run(
+    input: Prompt | readonly string[] | readonly (readonly number[])[],
+    options: RunOptions = {},
+  ): Promise<BaseRun | BaseRun[]> {
     const batch = Array.isArray(input) && input.length > 0 && typeof input[0] !== "number";
     if (!batch) return this.runOne(input as Prompt, options, "The prompt");
     const prompts = (input as readonly Prompt[]).map((prompt, i) => this.read(prompt, options, `Prompt ${i}`));
@@ -44,7 +47,7 @@ export abstract class BaseModel implements TransparentModel {
         options.onProgress?.({ stage: "prompts", done: runs.length, total: prompts.length, unit: "prompts" });
       }
     } catch (error) {
-      await Promise.all(runs.map(run => run.dispose()));
+      await Promise.all(runs.map((run) => run.dispose()));
       throw error;
     }
     return runs;
@@ -56,12 +59,15 @@ export abstract class BaseModel implements TransparentModel {
 
   private read(prompt: Prompt, options: RunOptions, what: string): readonly Token[] {
     options.signal?.throwIfAborted();
-    if (typeof prompt !== "string" && !(Array.isArray(prompt) && prompt.every(id => typeof id === "number"))) {
-      throw new TypeError(`${what} is ${prompt === null ? "null" : Array.isArray(prompt) ? "an array of something else" : `of type ${typeof prompt}`}: give a text or an array of token ids.`);
+    if (typeof prompt !== "string" && !(Array.isArray(prompt) && prompt.every((id) => typeof id === "number"))) {
+      throw new TypeError(
+        `${what} is ${prompt === null ? "null" : Array.isArray(prompt) ? "an array of something else" : `of type ${typeof prompt}`}: give a text or an array of token ids.`,
+      );
     }
-    const tokens = typeof prompt === "string" ? this.tokenize(prompt, { addSpecialTokens: options.addSpecialTokens }) : undefined;
+    const tokens =
+      typeof prompt === "string" ? this.tokenize(prompt, { addSpecialTokens: options.addSpecialTokens }) : undefined;
     const ids = tokens ? tokens.map(({ id }) => id) : (prompt as readonly number[]);
     checkTokenIds(ids, this.info, what);
-    return tokens ?? ids.map(id => this.token(id));
+    return tokens ?? ids.map((id) => this.token(id));
   }
 }

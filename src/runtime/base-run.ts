@@ -1,7 +1,13 @@
 import { inspect } from "node:util";
 import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
 import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
-import { attentionRowAlong, difference as readoutDifference, dot, pairAlong, type Readout } from "../attribution/readout";
+import {
+  attentionRowAlong,
+  difference as readoutDifference,
+  dot,
+  pairAlong,
+  type Readout,
+} from "../attribution/readout";
 import { nodeName, requireNode } from "../model/names";
 import { notableTerms } from "../attribution/notable";
 import { routeGraph, type LocalRouteGraph } from "../attribution/route-graph";
@@ -9,12 +15,40 @@ import { trace, type ContributionSource, type NotableRow } from "../attribution/
 import { effectTokens, lensTokens } from "../lens/lens";
 import { topIds } from "../lens/vocabulary";
 import type {
-  AttentionContributions, Component, ContributionOptions, Contrast, Effect, FfnContributions, LensToken, LogitAttribution,
-  LogitAttributionOptions, LogitPart, ModelInfo, NeuronContribution, NodeName,
-  ResidualPoint, RouteGraph, RouteNode, RouteOptions, Run, Tensor, Token, TransparentModel, ValueBias, VocabularyOptions,
+  AttentionContributions,
+  Component,
+  ContributionOptions,
+  Contrast,
+  Effect,
+  FfnContributions,
+  LensToken,
+  LogitAttribution,
+  LogitAttributionOptions,
+  LogitPart,
+  ModelInfo,
+  NeuronContribution,
+  NodeName,
+  ResidualPoint,
+  RouteGraph,
+  RouteNode,
+  RouteOptions,
+  Run,
+  Tensor,
+  Token,
+  TransparentModel,
+  ValueBias,
+  VocabularyOptions,
 } from "../model/types";
 import { answerBudget, ByteCache, digestBudget } from "./byte-cache";
-import { checkIndex, checkOneOf, checkThreshold, checkTopK, checkValueBias, oneToken, startNodes } from "../model/check";
+import {
+  checkIndex,
+  checkOneOf,
+  checkThreshold,
+  checkTopK,
+  checkValueBias,
+  oneToken,
+  startNodes,
+} from "../model/check";
 
 /** Constants of one layer's attention block, each [.., d]. */
 export interface AttentionConstants {
@@ -36,7 +70,7 @@ const SHOWN_TOKENS = 24;
 /** Axes that are unembedded together where a readout has to be found. */
 const AXES = 64;
 
-const yieldToEvents = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+const yieldToEvents = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
  * Every question of `Run`, answered from a few primitives that a subclass reads out of its model. Arguments are checked
@@ -113,7 +147,9 @@ export abstract class BaseRun implements Run {
     return all;
   }
 
-  /** `[f]`: `‖y‖₁ − ‖y − z_n‖₁` of each neuron's update z_n to y = resid_post. Default: from W_out's rows, one by one. */
+  /**
+   * `[f]`: `‖y‖₁ − ‖y − z_n‖₁` of each neuron's update z_n to y = resid_post. Default: from W_out's rows, one by one.
+   */
   protected async readNeuronProximities(layer: number, position: number): Promise<Float32Array> {
     const { dModel, dFfn } = this.info;
     const whole = await this.state(layer, "post");
@@ -122,7 +158,13 @@ export abstract class BaseRun implements Run {
     const result = new Float32Array(dFfn);
     for (let n = 0; n < dFfn; n++) {
       const row = (await this.model.neuronOutput(layer, n)).data;
-      result[n] = proximity(row.map(w => w * activations[n] * scale), 0, whole, position * dModel, dModel);
+      result[n] = proximity(
+        row.map((w) => w * activations[n] * scale),
+        0,
+        whole,
+        position * dModel,
+        dModel,
+      );
     }
     return result;
   }
@@ -141,13 +183,15 @@ export abstract class BaseRun implements Run {
   }
 
   /**
-   * How the logit of each token is read out of the last state at a position, the final norm's statistic fixed. Default: found by
-   * asking `unembed` about every axis, which holds for a LayerNorm, an RMSNorm or none before a linear unembedding; better given.
+   * How the logit of each token is read out of the last state at a position, the final norm's statistic fixed. Default:
+   * found by asking `unembed` about every axis, which holds for a LayerNorm, an RMSNorm or none before a linear
+   * unembedding; better given.
    */
   protected async readReadouts(position: number, ids: readonly number[]): Promise<Readout[]> {
     const { dModel } = this.info;
     const state = await this.vector(this.topNode(position));
-    const ask = async (vectors: readonly Float32Array[]): Promise<number[][]> => (await this.unembedAll(vectors, true)).map(logits => ids.map(id => logits[id]));
+    const ask = async (vectors: readonly Float32Array[]): Promise<number[][]> =>
+      (await this.unembedAll(vectors, true)).map((logits) => ids.map((id) => logits[id]));
     const [zero, here] = await ask([new Float32Array(dModel), state]);
     const directions = ids.map(() => new Float64Array(dModel));
     for (let begin = 0; begin < dModel; begin += AXES) {
@@ -157,13 +201,17 @@ export abstract class BaseRun implements Run {
         axis[begin + i] = 1e4;
         return axis;
       });
-      (await ask(axes)).forEach((logits, i) => logits.forEach((logit, n) => { directions[n][begin + i] = logit - zero[n]; }));
+      (await ask(axes)).forEach((logits, i) =>
+        logits.forEach((logit, n) => {
+          directions[n][begin + i] = logit - zero[n];
+        }),
+      );
     }
     // Every axis has the same statistic; what that of this state is shows in its logits.
-    const along = directions.map(direction => dot(direction, state, 0));
+    const along = directions.map((direction) => dot(direction, state, 0));
     const best = along.reduce((largest, x, n) => (Math.abs(x) > Math.abs(along[largest]) ? n : largest), 0);
     const factor = along[best] === 0 ? 1 : (here[best] - zero[best]) / along[best];
-    return directions.map((direction, n) => ({ direction: direction.map(x => x * factor), constant: zero[n] }));
+    return directions.map((direction, n) => ({ direction: direction.map((x) => x * factor), constant: zero[n] }));
   }
 
   // Answers.
@@ -191,14 +239,18 @@ export abstract class BaseRun implements Run {
     this.check(layer);
     checkOneOf("The point", point, ["pre", "mid", "post"]);
     if (point === "mid" && this.info.parallelBlocks) {
-      throw new RangeError('There is no residual "mid" in this model: its attention and feed-forward blocks are parallel; use "pre" or "post".');
+      throw new RangeError(
+        'There is no residual "mid" in this model: its attention and feed-forward blocks are parallel; use "pre" or "post".',
+      );
     }
     return { data: await this.state(layer, point), dims: [this.nTokens, this.info.dModel] };
   }
 
   async attentionPattern(layer: number): Promise<Tensor> {
     this.check(layer);
-    return this.tensor(`pattern ${layer}`, [this.info.nHeads, this.nTokens, this.nTokens], () => this.readPattern(layer));
+    return this.tensor(`pattern ${layer}`, [this.info.nHeads, this.nTokens, this.nTokens], () =>
+      this.readPattern(layer),
+    );
   }
 
   async attentionOut(layer: number): Promise<Tensor> {
@@ -244,45 +296,66 @@ export abstract class BaseRun implements Run {
   async neuronActivations(layer: number, position: number, point: "pre" | "post"): Promise<Tensor> {
     this.check(layer, position);
     checkOneOf("The point", point, ["pre", "post"]);
-    return this.tensor(`neurons ${layer} ${position} ${point}`, [this.info.dFfn], () => this.readNeurons(layer, position, point));
+    return this.tensor(`neurons ${layer} ${position} ${point}`, [this.info.dFfn], () =>
+      this.readNeurons(layer, position, point),
+    );
   }
 
   async attentionContributions(layer: number, options: ContributionOptions = {}): Promise<AttentionContributions> {
     this.check(layer);
     checkValueBias(options.valueBias);
     const positions = options.positions ?? Array.from(this.tokens, (_, t) => t);
-    if (!Array.isArray(positions)) throw new TypeError(`positions are a list of query positions, such as [${this.nTokens - 1}], not ${String(positions)}.`);
+    if (!Array.isArray(positions))
+      throw new TypeError(
+        `positions are a list of query positions, such as [${this.nTokens - 1}], not ${String(positions)}.`,
+      );
     for (const position of positions) checkIndex("position", position, this.nTokens);
     const { nHeads, parallelBlocks } = this.info;
     const rows = await this.attentionRows(layer, positions, options);
     const n = rows.length;
     const terms = new Float32Array(n * this.nTokens * nHeads);
     rows.forEach((row, i) => terms.set(row.terms, i * this.nTokens * nHeads));
-    const column = (value: (row: AttentionRow) => number): Tensor => ({ data: Float32Array.from(rows, value), dims: [n] });
+    const column = (value: (row: AttentionRow) => number): Tensor => ({
+      data: Float32Array.from(rows, value),
+      dims: [n],
+    });
     return {
       positions: [...positions],
       terms: { data: terms, dims: [n, this.nTokens, nHeads] },
-      residual: column(row => row.residual),
-      ...(options.includeBias ? { bias: column(row => row.bias) } : {}),
-      ...(parallelBlocks ? { ffn: column(row => row.ffn) } : {}),
+      residual: column((row) => row.residual),
+      ...(options.includeBias ? { bias: column((row) => row.bias) } : {}),
+      ...(parallelBlocks ? { ffn: column((row) => row.ffn) } : {}),
     };
   }
 
   async ffnContributions(layer: number): Promise<FfnContributions> {
     this.check(layer);
-    const pairs = await this.ffnPairs(layer, Array.from(this.tokens, (_, t) => t));
-    const column = (i: 0 | 1): Tensor => ({ data: Float32Array.from(pairs, pair => pair[i]), dims: [this.nTokens] });
+    const pairs = await this.ffnPairs(
+      layer,
+      Array.from(this.tokens, (_, t) => t),
+    );
+    const column = (i: 0 | 1): Tensor => ({ data: Float32Array.from(pairs, (pair) => pair[i]), dims: [this.nTokens] });
     return { ffn: column(0), residual: column(1) };
   }
 
-  async neuronContributions(layer: number, position: number, options: { readonly topK?: number } = {}): Promise<readonly NeuronContribution[]> {
+  async neuronContributions(
+    layer: number,
+    position: number,
+    options: { readonly topK?: number } = {},
+  ): Promise<readonly NeuronContribution[]> {
     this.check(layer, position);
     if (options.topK !== undefined) checkTopK(options.topK);
     const { dModel } = this.info;
     const key = `neuron proximities ${layer} ${position}`;
     const { data } = await this.tensor(key, [this.info.dFfn], () => this.readNeuronProximities(layer, position));
     const activations = await this.neuronActivations(layer, position, "post");
-    const other = proximity(await this.besideFfn(layer), position * dModel, await this.state(layer, "post"), position * dModel, dModel);
+    const other = proximity(
+      await this.besideFfn(layer),
+      position * dModel,
+      await this.state(layer, "post"),
+      position * dModel,
+      dModel,
+    );
     return neuronContributions(data, other, activations.data, options.topK);
   }
 
@@ -294,7 +367,10 @@ export abstract class BaseRun implements Run {
     const from = startNodes(options.from, this.info, this.nTokens);
     const { nLayers, nHeads, parallelBlocks } = this.info;
     let source: ContributionSource = {
-      nTokens: this.nTokens, nLayers, nHeads, parallelBlocks,
+      nTokens: this.nTokens,
+      nLayers,
+      nHeads,
+      parallelBlocks,
       attention: (layer, positions) => this.attentionRows(layer, positions, options),
       notable: (layer, positions) => this.notableRows(layer, positions, options),
       ffn: (layer, positions) => this.ffnPairs(layer, positions),
@@ -303,19 +379,32 @@ export abstract class BaseRun implements Run {
     if (options.contrast) {
       const [start] = from;
       if (from.length > 1 || start.kind !== "I" || start.layer !== nLayers - 1) {
-        throw new RangeError(`A contrast is traced from one token: give from as a number from 0 to ${this.nTokens - 1}.`);
+        throw new RangeError(
+          `A contrast is traced from one token: give from as a number from 0 to ${this.nTokens - 1}.`,
+        );
       }
       const { readout, ...tokens } = await this.readContrast(start.position, options.contrast);
       contrast = tokens;
       source = this.along(source, readout.direction, start.position, options);
     }
     const { nodes, edges } = await trace(source, { from, threshold, renormalize, joinSelf, signal, onProgress });
-    return routeGraph({ model: this.info, tokens: this.tokens, from: from.map(({ name }) => name), threshold, renormalize, ...(joinSelf ? { joinSelf } : {}), contrast, nodes, edges });
+    return routeGraph({
+      model: this.info,
+      tokens: this.tokens,
+      from: from.map(({ name }) => name),
+      threshold,
+      renormalize,
+      ...(joinSelf ? { joinSelf } : {}),
+      contrast,
+      nodes,
+      edges,
+    });
   }
 
   /**
-   * Direct logit attribution (nostalgebraist 2020; Elhage et al. 2021): what the embedding, each head, each attention block's
-   * output bias and each FFN add to the logit of a token, or to the difference of two, with the final norm's statistic fixed.
+   * Direct logit attribution (nostalgebraist 2020; Elhage et al. 2021): what the embedding, each head, each attention
+   * block's output bias and each FFN add to the logit of a token, or to the difference of two, with the final norm's
+   * statistic fixed.
    */
   async logitAttribution(options: LogitAttributionOptions = {}): Promise<LogitAttribution> {
     const { position = this.nTokens - 1, valueBias, signal } = options;
@@ -340,31 +429,45 @@ export abstract class BaseRun implements Run {
     }
     parts.push({ kind: "constant", logit: readout.constant });
     const logits = (await this.logits({ position })).data;
-    return { position, token, ...(versus ? { versus } : {}), logit: logits[token.id] - (versus ? logits[versus.id] : 0), parts };
+    return {
+      position,
+      token,
+      ...(versus ? { versus } : {}),
+      logit: logits[token.id] - (versus ? logits[versus.id] : 0),
+      parts,
+    };
   }
 
   lens(node: NodeName, options?: VocabularyOptions): Promise<readonly LensToken[]>;
-  lens<N extends string>(node: string extends N ? N : never, options?: VocabularyOptions): Promise<readonly LensToken[]>;
+  lens<N extends string>(
+    node: string extends N ? N : never,
+    options?: VocabularyOptions,
+  ): Promise<readonly LensToken[]>;
   async lens(node: string, options: VocabularyOptions = {}): Promise<readonly LensToken[]> {
     this.check();
     const { normalize = true, topK = 30 } = options;
     checkTopK(topK);
     const here = requireNode(node, this.info.nLayers, this.nTokens, this.info.parallelBlocks);
     if (here.kind === "M") {
-      throw new RangeError(`${node} is a block, not a state of the residual stream: read what it wrote with effect({ kind: "ffn", layer: ${here.layer}, position: ${here.position} }).`);
+      throw new RangeError(
+        `${node} is a block, not a state of the residual stream: read what it wrote with effect({ kind: "ffn", layer: ${here.layer}, position: ${here.position} }).`,
+      );
     }
     const below = this.below(here);
     const [logits, logitsBelow] = await this.stateLogits(below ? [here, below] : [here], normalize);
-    return lensTokens(logits, logitsBelow, topK, id => this.model.token(id));
+    return lensTokens(logits, logitsBelow, topK, (id) => this.model.token(id));
   }
 
-  async effect(component: Component, options: VocabularyOptions & { readonly valueBias?: ValueBias } = {}): Promise<Effect> {
+  async effect(
+    component: Component,
+    options: VocabularyOptions & { readonly valueBias?: ValueBias } = {},
+  ): Promise<Effect> {
     this.check();
     const { normalize = true, topK = 30 } = options;
     checkTopK(topK);
     const vector = await this.update(component, options.valueBias);
     const [scores] = await this.unembedAll([vector], normalize);
-    return effectTokens(scores, topK, id => this.model.token(id));
+    return effectTokens(scores, topK, (id) => this.model.token(id));
   }
 
   async dispose(): Promise<void> {
@@ -409,48 +512,84 @@ export abstract class BaseRun implements Run {
     const { data } = await this.model.neuronOutput(layer, component.neuron);
     const activation = (await this.neuronActivations(layer, position, "post")).data[component.neuron];
     const scale = (await this.readFfnScale(layer))?.[position] ?? 1;
-    return data.map(w => w * activation * scale);
+    return data.map((w) => w * activation * scale);
   }
 
   /** `[d]`: what a head wrote at a query out of one key. */
-  private async headKeyUpdate({ layer, position, head }: { readonly layer: number; readonly position: number; readonly head: number }, key: number, valueBias?: ValueBias): Promise<Float32Array> {
-    if (!Number.isInteger(key) || key < 0 || key > position) throw new RangeError(`There is no key ${key} for the query at ${position}: keys go from 0 to ${position}.`);
+  private async headKeyUpdate(
+    { layer, position, head }: { readonly layer: number; readonly position: number; readonly head: number },
+    key: number,
+    valueBias?: ValueBias,
+  ): Promise<Float32Array> {
+    if (!Number.isInteger(key) || key < 0 || key > position)
+      throw new RangeError(`There is no key ${key} for the query at ${position}: keys go from 0 to ${position}.`);
     const { dModel, nHeads } = this.info;
     const { pattern, valueOut, termScale } = await this.readAttentionInputs(layer);
     const bias = valueBias === "term" ? (await this.constants(layer)).valueBiasOut : undefined;
-    const factor = pattern[(head * this.nTokens + position) * this.nTokens + key] * (termScale ? termScale[position] : 1);
+    const factor =
+      pattern[(head * this.nTokens + position) * this.nTokens + key] * (termScale ? termScale[position] : 1);
     const at = (key * nHeads + head) * dModel;
-    return Float32Array.from({ length: dModel }, (_, i) => factor * (valueOut[at + i] + (bias ? bias[head * dModel + i] : 0)));
+    return Float32Array.from(
+      { length: dModel },
+      (_, i) => factor * (valueOut[at + i] + (bias ? bias[head * dModel + i] : 0)),
+    );
   }
 
   /** The tokens of a contrast, and how the difference of their logits is read out. */
-  private async readContrast(position: number, contrast: Contrast): Promise<{ readonly token: Token; readonly versus?: Token; readonly readout: Readout }> {
-    const token = contrast.token === undefined ? this.model.token(topIds((await this.logits({ position })).data, 1)[0]) : oneToken(this.model, contrast.token);
+  private async readContrast(
+    position: number,
+    contrast: Contrast,
+  ): Promise<{ readonly token: Token; readonly versus?: Token; readonly readout: Readout }> {
+    const token =
+      contrast.token === undefined
+        ? this.model.token(topIds((await this.logits({ position })).data, 1)[0])
+        : oneToken(this.model, contrast.token);
     if (contrast.versus === undefined) {
       const [readout] = await this.readReadouts(position, [token.id]);
       return { token, readout };
     }
     const versus = oneToken(this.model, contrast.versus);
-    if (versus.id === token.id) throw new RangeError(`Both tokens of the contrast are ${JSON.stringify(token.text)} (${token.id}): their logits do not differ.`);
+    if (versus.id === token.id)
+      throw new RangeError(
+        `Both tokens of the contrast are ${JSON.stringify(token.text)} (${token.id}): their logits do not differ.`,
+      );
     const [a, b] = await this.readReadouts(position, [token.id, versus.id]);
     return { token, versus, readout: readoutDifference(a, b) };
   }
 
   /** Contributions that are measured along a direction at one position, and as ever at the others. */
-  private along(source: ContributionSource, direction: Float64Array, position: number, options: ContributionOptions): ContributionSource {
+  private along(
+    source: ContributionSource,
+    direction: Float64Array,
+    position: number,
+    options: ContributionOptions,
+  ): ContributionSource {
     return {
       ...source,
       notable: undefined,
       attention: async (layer, positions) => {
         if (!positions.includes(position)) return source.attention(layer, positions);
         const own = await attentionRowAlong(direction, await this.attentionBlock(layer, options), position);
-        const others = new Map((await source.attention(layer, positions.filter(t => t !== position))).map(row => [row.position, row]));
-        return positions.map(t => others.get(t) ?? own);
+        const others = new Map(
+          (
+            await source.attention(
+              layer,
+              positions.filter((t) => t !== position),
+            )
+          ).map((row) => [row.position, row]),
+        );
+        return positions.map((t) => others.get(t) ?? own);
       },
       ffn: async (layer, positions) => {
         const pairs = await source.ffn(layer, positions);
         if (!positions.includes(position)) return pairs;
-        const own = pairAlong(direction, (await this.ffnOut(layer)).data, await this.besideFfn(layer), await this.state(layer, "post"), position);
+        const own = pairAlong(
+          direction,
+          (await this.ffnOut(layer)).data,
+          await this.besideFfn(layer),
+          await this.state(layer, "post"),
+          position,
+        );
         return pairs.map((pair, i) => (positions[i] === position ? own : pair));
       },
     };
@@ -464,7 +603,8 @@ export abstract class BaseRun implements Run {
   /** The residual node that a node's whole has as a part. */
   private below({ kind, layer, position }: RouteNode): RouteNode | undefined {
     if (kind === "X") return undefined;
-    if (kind === "I" && !this.info.parallelBlocks) return { name: nodeName("A", layer, position), kind: "A", layer, position };
+    if (kind === "I" && !this.info.parallelBlocks)
+      return { name: nodeName("A", layer, position), kind: "A", layer, position };
     if (layer === 0) return { name: nodeName("X", -1, position), kind: "X", layer: -1, position };
     return { name: nodeName("I", layer - 1, position), kind: "I", layer: layer - 1, position };
   }
@@ -478,7 +618,7 @@ export abstract class BaseRun implements Run {
   /** `[V]` for each residual node; those not known yet are unembedded together. */
   private async stateLogits(nodes: readonly RouteNode[], normalize: boolean): Promise<Float32Array[]> {
     const missing: { node: RouteNode; give: (logits: Float32Array) => void; fail: (error: unknown) => void }[] = [];
-    const answers = nodes.map(node =>
+    const answers = nodes.map((node) =>
       this.cache.get(
         `lens ${node.name} ${normalize}`,
         () => new Promise<Float32Array>((give, fail) => missing.push({ node, give, fail })),
@@ -510,8 +650,12 @@ export abstract class BaseRun implements Run {
   /** `[ffn, other]` at each of `positions`, computed where they are not known yet. */
   private async ffnPairs(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
     const { dModel } = this.info;
-    const pairs = await this.digests.get(`ffn pairs ${layer}`, async () => new Map<number, readonly [number, number]>(), () => 64 * this.nTokens);
-    if (positions.some(position => !pairs.has(position))) {
+    const pairs = await this.digests.get(
+      `ffn pairs ${layer}`,
+      async () => new Map<number, readonly [number, number]>(),
+      () => 64 * this.nTokens,
+    );
+    if (positions.some((position) => !pairs.has(position))) {
       const ffn = (await this.ffnOut(layer)).data;
       const other = await this.besideFfn(layer);
       const whole = await this.state(layer, "post");
@@ -525,19 +669,27 @@ export abstract class BaseRun implements Run {
         }
       }
     }
-    return positions.map(position => pairs.get(position) as readonly [number, number]);
+    return positions.map((position) => pairs.get(position) as readonly [number, number]);
   }
 
   /** Contributions at `positions`, computed where they are not known yet. */
-  private async attentionRows(layer: number, positions: readonly number[], options: ContributionOptions): Promise<AttentionRow[]> {
+  private async attentionRows(
+    layer: number,
+    positions: readonly number[],
+    options: ContributionOptions,
+  ): Promise<AttentionRow[]> {
     const inTerms = options.valueBias === "term";
     const includeBias = options.includeBias ?? false;
     const key = `rows ${layer} ${inTerms} ${includeBias}`;
     // One after the other for each layer: who comes second finds the first one's rows.
     return this.inTurn(key, async () => {
       options.signal?.throwIfAborted();
-      const rows = await this.cache.get(key, async () => new Map<number, AttentionRow>(), () => 0);
-      const missing = positions.filter(position => !rows.has(position));
+      const rows = await this.cache.get(
+        key,
+        async () => new Map<number, AttentionRow>(),
+        () => 0,
+      );
+      const missing = positions.filter((position) => !rows.has(position));
       if (missing.length > 0) {
         const block = await this.attentionBlock(layer, options);
         for (const row of await attentionRows(block, missing, options.signal)) rows.set(row.position, row);
@@ -545,12 +697,15 @@ export abstract class BaseRun implements Run {
         for (const row of rows.values()) bytes += row.terms.byteLength;
         this.cache.grown(key, bytes);
       }
-      return positions.map(position => rows.get(position) as AttentionRow);
+      return positions.map((position) => rows.get(position) as AttentionRow);
     });
   }
 
   /** A layer's attention block as a sum of the parts that the options ask for. */
-  private async attentionBlock(layer: number, { valueBias, includeBias = false }: ContributionOptions): Promise<AttentionBlock> {
+  private async attentionBlock(
+    layer: number,
+    { valueBias, includeBias = false }: ContributionOptions,
+  ): Promise<AttentionBlock> {
     const { nHeads, dModel } = this.info;
     const inTerms = valueBias === "term";
     const constants = inTerms || includeBias ? await this.constants(layer) : {};
@@ -565,13 +720,21 @@ export abstract class BaseRun implements Run {
   }
 
   /**
-   * What of the rows can pass a threshold. Small, so it stays when the rows themselves had to go: moving the threshold computes
-   * nothing again, however long the prompt is.
+   * What of the rows can pass a threshold. Small, so it stays when the rows themselves had to go: moving the threshold
+   * computes nothing again, however long the prompt is.
    */
-  private async notableRows(layer: number, positions: readonly number[], options: ContributionOptions): Promise<NotableRow[]> {
+  private async notableRows(
+    layer: number,
+    positions: readonly number[],
+    options: ContributionOptions,
+  ): Promise<NotableRow[]> {
     const key = `notable ${layer} ${options.valueBias === "term"} ${options.includeBias ?? false}`;
-    const known = await this.digests.get(key, async () => new Map<number, NotableRow>(), () => 0);
-    const missing = positions.filter(position => !known.has(position));
+    const known = await this.digests.get(
+      key,
+      async () => new Map<number, NotableRow>(),
+      () => 0,
+    );
+    const missing = positions.filter((position) => !known.has(position));
     if (missing.length > 0) {
       let steps = 0;
       let bytes = 0;
@@ -586,20 +749,30 @@ export abstract class BaseRun implements Run {
       }
       this.digests.grown(key, missing.length * ROW_BYTES + bytes, true);
     }
-    return positions.map(position => known.get(position) as NotableRow);
+    return positions.map((position) => known.get(position) as NotableRow);
   }
 
   private constants(layer: number): Promise<AttentionConstants> {
-    return this.cache.get(`constants ${layer}`, () => this.readConstants(layer), () => 0);
+    return this.cache.get(
+      `constants ${layer}`,
+      () => this.readConstants(layer),
+      () => 0,
+    );
   }
 
   private async state(layer: number, point: ResidualPoint): Promise<Float32Array> {
-    const { data } = await this.tensor(`residual ${layer} ${point}`, [this.nTokens, this.info.dModel], () => this.readResidual(layer, point));
+    const { data } = await this.tensor(`residual ${layer} ${point}`, [this.nTokens, this.info.dModel], () =>
+      this.readResidual(layer, point),
+    );
     return data;
   }
 
   private tensor(key: string, dims: readonly number[], read: () => Promise<Float32Array>): Promise<Tensor> {
-    return this.cache.get(key, async () => ({ data: await read(), dims }), ({ data }) => data.byteLength);
+    return this.cache.get(
+      key,
+      async () => ({ data: await read(), dims }),
+      ({ data }) => data.byteLength,
+    );
   }
 
   private inTurn<T>(key: string, task: () => Promise<T>): Promise<T> {
@@ -618,7 +791,12 @@ function difference(a: Float32Array, b: Float32Array): Float32Array {
 }
 
 /** `[d]`: the constant that is added beside all terms; undefined where there is none. */
-function outputBias({ valueBiasOut, outputBias: bias }: AttentionConstants, inTerms: boolean, nHeads: number, d: number): Float32Array | undefined {
+function outputBias(
+  { valueBiasOut, outputBias: bias }: AttentionConstants,
+  inTerms: boolean,
+  nHeads: number,
+  d: number,
+): Float32Array | undefined {
   if (inTerms || !valueBiasOut) return bias;
   const sum = bias ? Float64Array.from(bias) : new Float64Array(d);
   for (let head = 0; head < nHeads; head++) for (let i = 0; i < d; i++) sum[i] += valueBiasOut[head * d + i];

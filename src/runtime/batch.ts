@@ -5,14 +5,17 @@ interface Waiting<A> {
 }
 
 /**
- * Joins questions into one call: those asked in the same turn of the event loop, and those that come while a call is under way.
- * Questions keep their order; a call has at most `limit` items unless one question has more.
+ * Joins questions into one call: those asked in the same turn of the event loop, and those that come while a call is
+ * under way. Questions keep their order; a call has at most `limit` items unless one question has more.
  */
 export class Batch<A = Float32Array> {
   private waiting: Waiting<A>[] = [];
   private running = false;
 
-  constructor(private readonly ask: (items: readonly Float32Array[]) => Promise<A[]>, private readonly limit: number) {}
+  constructor(
+    private readonly ask: (items: readonly Float32Array[]) => Promise<A[]>,
+    private readonly limit: number,
+  ) {}
 
   add(items: readonly Float32Array[]): Promise<A[]> {
     return new Promise((resolve, reject) => {
@@ -27,7 +30,8 @@ export class Batch<A = Float32Array> {
     while (this.waiting.length > 0) {
       let count = this.waiting[0].items.length;
       let taken = 1;
-      while (taken < this.waiting.length && count + this.waiting[taken].items.length <= this.limit) count += this.waiting[taken++].items.length;
+      while (taken < this.waiting.length && count + this.waiting[taken].items.length <= this.limit)
+        count += this.waiting[taken++].items.length;
       const group = this.waiting.splice(0, taken);
       try {
         const answers = await this.ask(group.flatMap(({ items }) => items));

@@ -16,8 +16,8 @@ interface Entry {
 }
 
 /**
- * Remembers the answers of one run within a budget that it shares with other runs; the one used longest ago goes first. An answer being
- * made is shared by all who ask.
+ * Remembers the answers of one run within a budget that it shares with other runs; the one used longest ago goes first.
+ * An answer being made is shared by all who ask.
  */
 export class ByteCache {
   private readonly entries = new Map<string, Entry>();
@@ -35,7 +35,7 @@ export class ByteCache {
     const entry: Entry = { value, holding: this.budget.hold<ByteCache>(this, 0, dropper(key)) };
     this.entries.set(key, entry);
     value.then(
-      made => {
+      (made) => {
         if (this.entries.get(key) === entry) this.budget.resize(entry.holding, bytes(made));
       },
       () => {
@@ -68,5 +68,5 @@ export class ByteCache {
 
 /** Outside of the class: a closure made there would hold the cache. */
 function dropper(key: string): (cache: ByteCache) => void {
-  return cache => cache.dropped(key);
+  return (cache) => cache.dropped(key);
 }

@@ -12,7 +12,7 @@ import { keptTensors, LocalRun } from "./local-run";
 const UNEMBED_ROWS = 64;
 
 /** Closes the files of a model that nobody holds; its engine ends by itself. */
-const unreachable = new FinalizationRegistry<ModelFiles["weights"]>(weights => weights.close());
+const unreachable = new FinalizationRegistry<ModelFiles["weights"]>((weights) => weights.close());
 
 /** A model computed on this machine, from its files. */
 export class LocalModel extends BaseModel {
@@ -31,7 +31,8 @@ export class LocalModel extends BaseModel {
     sharedPool().start();
     unreachable.register(this, files.weights, this);
     const { architecture } = files;
-    const unembed = (normalize: boolean) => (vectors: readonly Float32Array[]) => this.unembedTogether(vectors, normalize);
+    const unembed = (normalize: boolean) => (vectors: readonly Float32Array[]) =>
+      this.unembedTogether(vectors, normalize);
     this.normalized = new Batch(unembed(true), UNEMBED_ROWS);
     this.raw = new Batch(unembed(false), UNEMBED_ROWS);
     this.info = Object.freeze({
@@ -53,8 +54,11 @@ export class LocalModel extends BaseModel {
   }
 
   tokenize(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly Token[] {
-    if (typeof text !== "string") throw new TypeError(`A text is needed to tokenize, not ${text === null ? "null" : `a value of type ${typeof text}`}.`);
-    return this.files.tokenizer.encode(text, options).map(id => this.token(id));
+    if (typeof text !== "string")
+      throw new TypeError(
+        `A text is needed to tokenize, not ${text === null ? "null" : `a value of type ${typeof text}`}.`,
+      );
+    return this.files.tokenizer.encode(text, options).map((id) => this.token(id));
   }
 
   token(id: number): Token {
@@ -64,7 +68,10 @@ export class LocalModel extends BaseModel {
 
   protected async forward(tokens: readonly Token[], options: RunOptions): Promise<LocalRun> {
     this.check();
-    const pass = await this.engine.forward(tokens.map(({ id }) => id), { signal: options.signal, onProgress: options.onProgress, keep: keptTensors(this.info.parallelBlocks) });
+    const pass = await this.engine.forward(
+      tokens.map(({ id }) => id),
+      { signal: options.signal, onProgress: options.onProgress, keep: keptTensors(this.info.parallelBlocks) },
+    );
     const run = new LocalRun(this, tokens, pass);
     this.runs.add(new WeakRef(run));
     for (const reference of this.runs) if (reference.deref() === undefined) this.runs.delete(reference);
@@ -76,7 +83,9 @@ export class LocalModel extends BaseModel {
     // Not `instanceof`: arrays of a cell or a test come from another realm.
     const isVector = ArrayBuffer.isView(vector) && vector[Symbol.toStringTag] === "Float32Array";
     if (!isVector || vector.length !== this.info.dModel) {
-      throw new RangeError(`A vector to unembed is a Float32Array of ${this.info.dModel} numbers${isVector ? `, not ${vector.length}` : ""}.`);
+      throw new RangeError(
+        `A vector to unembed is a Float32Array of ${this.info.dModel} numbers${isVector ? `, not ${vector.length}` : ""}.`,
+      );
     }
     const [data] = await this.unembedAll([vector], options.normalize ?? true);
     return { data, dims: [this.info.dVocab] };
@@ -94,14 +103,17 @@ export class LocalModel extends BaseModel {
     if (this.disposed) return;
     this.disposed = true;
     unreachable.unregister(this);
-    await Promise.all([...this.runs].map(reference => reference.deref()?.dispose()));
+    await Promise.all([...this.runs].map((reference) => reference.deref()?.dispose()));
     await this.engine.dispose();
     this.files.weights.close();
   }
 
   // For the runs.
 
-  /** `[V]` for each vector [d]. What is asked at once, or while the engine is busy with the last, is one pass over the unembedding. */
+  /**
+   * `[V]` for each vector [d]. What is asked at once, or while the engine is busy with the last, is one pass over the
+   * unembedding.
+   */
   unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
     return (normalize ? this.normalized : this.raw).add(vectors);
   }
@@ -113,15 +125,15 @@ export class LocalModel extends BaseModel {
     const norm = finalNorm && {
       kind: finalNorm.kind,
       epsilon: finalNorm.epsilon,
-      weight: finalNorm.weight && weights.read(finalNorm.weight).data.map(w => (finalNorm.unitOffset ? w + 1 : w)),
+      weight: finalNorm.weight && weights.read(finalNorm.weight).data.map((w) => (finalNorm.unitOffset ? w + 1 : w)),
       bias: finalNorm.bias && weights.read(finalNorm.bias).data,
     };
     const bias = unembedding.bias && weights.read(unembedding.bias).data;
     const { dModel, dVocab } = this.info;
     const whole = unembedding.layout === "in-out" ? weights.read(unembedding.weight).data : undefined;
     const rows = whole
-      ? ids.map(id => Float32Array.from({ length: dModel }, (_, i) => whole[i * dVocab + id]))
-      : ids.map(id => weights.readRows(unembedding.weight, [id]));
+      ? ids.map((id) => Float32Array.from({ length: dModel }, (_, i) => whole[i * dVocab + id]))
+      : ids.map((id) => weights.readRows(unembedding.weight, [id]));
     return ids.map((id, n) => readoutOf(state, rows[n], bias?.[id] ?? 0, norm, logitScale, logitSoftcap));
   }
 

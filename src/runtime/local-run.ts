@@ -5,11 +5,20 @@ import { BaseRun, type AttentionInputs } from "./base-run";
 import type { LocalModel } from "./local-model";
 
 /**
- * What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes and clicks need. What is
- * small for what it saves comes first; states between layers are kept in any case.
+ * What is fetched with the forward pass itself, as far as the engine's memory allows: all that routes and clicks need.
+ * What is small for what it saves comes first; states between layers are kept in any case.
  */
 export function keptTensors(parallelBlocks: boolean): readonly LayerTensorName[] {
-  return ["term_scale", "ffn_scale", ...(parallelBlocks ? [] : ["resid_mid" as const]), "ffn_out", "attn_out", "pattern", "value_out", "ffn_post"];
+  return [
+    "term_scale",
+    "ffn_scale",
+    ...(parallelBlocks ? [] : ["resid_mid" as const]),
+    "ffn_out",
+    "attn_out",
+    "pattern",
+    "value_out",
+    "ffn_post",
+  ];
 }
 
 type BlockTensors = Partial<Record<"resid_mid" | "attn_out" | "ffn_out", Tensor>>;
@@ -91,7 +100,14 @@ export class LocalRun extends BaseRun {
     const scale: LayerTensorName[] = this.model.hasPostAttentionNorm(layer) ? ["term_scale"] : [];
     const whole = this.info.parallelBlocks ? "resid_post" : "resid_mid";
     const ffn: LayerTensorName[] = this.info.parallelBlocks ? ["ffn_out"] : [];
-    const tensors: Partial<Record<LayerTensorName, { readonly data: Float32Array }>> = await this.pass.fetch(layer, ["pattern", "value_out", "resid_pre", whole, ...scale, ...ffn]);
+    const tensors: Partial<Record<LayerTensorName, { readonly data: Float32Array }>> = await this.pass.fetch(layer, [
+      "pattern",
+      "value_out",
+      "resid_pre",
+      whole,
+      ...scale,
+      ...ffn,
+    ]);
     const data = (name: LayerTensorName): Float32Array => (tensors[name] as { readonly data: Float32Array }).data;
     return {
       pattern: data("pattern"),
@@ -110,7 +126,8 @@ export class LocalRun extends BaseRun {
   }
 
   private async fetchOne(layer: number, name: LayerTensorName): Promise<Float32Array> {
-    if (name !== "resid_mid" && name !== "attn_out" && name !== "ffn_out") return (await this.pass.fetch(layer, [name]))[name].data;
+    if (name !== "resid_mid" && name !== "attn_out" && name !== "ffn_out")
+      return (await this.pass.fetch(layer, [name]))[name].data;
     return (await this.fetchBlocks(layer))[name]?.data as Float32Array;
   }
 
@@ -120,7 +137,9 @@ export class LocalRun extends BaseRun {
       const names = ["attn_out", "ffn_out", ...(this.info.parallelBlocks ? [] : ["resid_mid" as const])] as const;
       const tensors: Promise<BlockTensors> = this.pass.fetch(layer, names);
       this.blocks = { layer, tensors };
-      tensors.catch(() => { this.blocks = undefined; });
+      tensors.catch(() => {
+        this.blocks = undefined;
+      });
     }
     return this.blocks.tensors;
   }

@@ -19,7 +19,7 @@ export async function* promptLines(file: string, limit = Infinity): AsyncGenerat
   const input = createReadStream(file, { fd, encoding: "utf8" });
   // The lines end without a word where reading fails.
   let failure: unknown;
-  input.on("error", error => (failure = error));
+  input.on("error", (error) => (failure = error));
   for await (const line of createInterface({ input, crlfDelay: Infinity })) {
     if (taken >= limit) return;
     const text = number++ === 0 ? line.replace(/^\ufeff/, "") : line;
@@ -27,16 +27,23 @@ export async function* promptLines(file: string, limit = Infinity): AsyncGenerat
     taken++;
     yield { prompt: json ? parsePrompt(text, `${file}, line ${number}`) : text, line: number };
   }
-  if (failure !== undefined) throw systemCode(failure) === undefined ? failure : new FileError(`${file} cannot be read: ${because(failure)}.`, { cause: failure });
+  if (failure !== undefined)
+    throw systemCode(failure) === undefined
+      ? failure
+      : new FileError(`${file} cannot be read: ${because(failure)}.`, { cause: failure });
 }
 
 /**
- * The prompts of a text file for `aggregate`, one a line (empty lines are skipped), read as they are needed. With the ending `.jsonl` each line
- * is JSON: a text, `{"text": …}` or `{"token_ids": […]}`.
+ * The prompts of a text file for `aggregate`, one a line (empty lines are skipped), read as they are needed. With the
+ * ending `.jsonl` each line is JSON: a text, `{"text": …}` or `{"token_ids": […]}`.
  *
- * @throws RangeError that names the line where one is no prompt; FileError where the file cannot be read, with the system's error as its cause
+ * @throws RangeError that names the line where one is no prompt; FileError where the file cannot be read, with the
+ *   system's error as its cause
  */
-export async function* readPrompts(file: string, options: { readonly limit?: number } = {}): AsyncGenerator<string | number[]> {
+export async function* readPrompts(
+  file: string,
+  options: { readonly limit?: number } = {},
+): AsyncGenerator<string | number[]> {
   for await (const { prompt } of promptLines(file, options.limit)) yield prompt;
 }
 
@@ -45,11 +52,16 @@ function parsePrompt(line: string, where: string): string | number[] {
   try {
     value = JSON.parse(line);
   } catch (error) {
-    throw new RangeError(`${where}: no JSON (${(error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ")})`);
+    throw new RangeError(
+      `${where}: no JSON (${(error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ")})`,
+    );
   }
   if (typeof value === "string") return value;
-  const { text, token_ids: ids } = (typeof value === "object" && value !== null ? value : {}) as { readonly text?: unknown; readonly token_ids?: unknown };
+  const { text, token_ids: ids } = (typeof value === "object" && value !== null ? value : {}) as {
+    readonly text?: unknown;
+    readonly token_ids?: unknown;
+  };
   if (typeof text === "string") return text;
-  if (Array.isArray(ids) && ids.every(id => typeof id === "number")) return ids as number[];
+  if (Array.isArray(ids) && ids.every((id) => typeof id === "number")) return ids as number[];
   throw new RangeError(`${where}: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}`);
 }

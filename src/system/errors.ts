@@ -25,7 +25,8 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** The code of a system's error ("ENOENT", …); undefined for others. */
 export function systemCode(error: unknown): string | undefined {
-  const code: unknown = typeof error === "object" && error !== null ? (error as { readonly code?: unknown }).code : undefined;
+  const code: unknown =
+    typeof error === "object" && error !== null ? (error as { readonly code?: unknown }).code : undefined;
   return typeof code === "string" ? code : undefined;
 }
 

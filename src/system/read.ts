@@ -1,4 +1,7 @@
-/** Reading of files that a user names: only plain ones, as a pipe or a device would be waited for for ever, or never end. */
+/**
+ * Reading of files that a user names: only plain ones, as a pipe or a device would be waited for for ever, or never
+ * end.
+ */
 import { closeSync, fstatSync, openSync, statSync, type Stats } from "node:fs";
 import { open } from "node:fs/promises";
 import { FileError, because, systemCode } from "./errors";
@@ -9,7 +12,9 @@ function check(path: string, info: Stats): void {
 }
 
 function problem(path: string, error: unknown): unknown {
-  return error instanceof FileError || systemCode(error) === undefined ? error : new FileError(`${path} cannot be read: ${because(error)}.`, { cause: error });
+  return error instanceof FileError || systemCode(error) === undefined
+    ? error
+    : new FileError(`${path} cannot be read: ${because(error)}.`, { cause: error });
 }
 
 /**
@@ -50,7 +55,8 @@ export async function readFileBytes(path: string, most = 2 ** 29): Promise<Buffe
   try {
     const { fd, size } = openPlainFile(path);
     closeSync(fd);
-    if (size > most) throw new FileError(`${path} cannot be read: it has ${size} bytes, and at most ${most} are expected.`);
+    if (size > most)
+      throw new FileError(`${path} cannot be read: it has ${size} bytes, and at most ${most} are expected.`);
     const handle = await open(path, "r");
     try {
       return await handle.readFile();

@@ -1,6 +1,7 @@
 /**
- * Files that are replaced whole: what is written goes into a file beside the target and takes its place when it is complete and on
- * the disk, so that a full disk, an error or an interrupt leaves the old file, or none, and never a part of the new one.
+ * Files that are replaced whole: what is written goes into a file beside the target and takes its place when it is
+ * complete and on the disk, so that a full disk, an error or an interrupt leaves the old file, or none, and never a
+ * part of the new one.
  */
 import { constants, type Stats } from "node:fs";
 import { access, open, readlink, rename, stat, unlink, type FileHandle } from "node:fs/promises";
@@ -19,8 +20,8 @@ const MOST_LINKS = 40;
 let count = 0;
 
 /**
- * Replaces `file` by `content`. A symlink stays and the file that it leads to is replaced; permissions (and, where that is allowed, the
- * owner) of an existing file stay. What is no plain file (a device, a pipe) is written to as it is.
+ * Replaces `file` by `content`. A symlink stays and the file that it leads to is replaced; permissions (and, where that
+ * is allowed, the owner) of an existing file stay. What is no plain file (a device, a pipe) is written to as it is.
  * @throws FileError, one sentence; what `content` throws is passed on
  */
 export async function writeFileAtomically(file: string, content: FileContent): Promise<void> {
@@ -28,7 +29,8 @@ export async function writeFileAtomically(file: string, content: FileContent): P
   const known = await failing(file, statOf(target));
   if (known?.isDirectory()) throw problem(file, { code: "EISDIR" });
   // "/dev/stdout" may be a plain file, which others have open.
-  if (known !== undefined && (!known.isFile() || OPEN_FILES.test(target))) return writeInto(file, await failing(file, open(target, "w")), content);
+  if (known !== undefined && (!known.isFile() || OPEN_FILES.test(target)))
+    return writeInto(file, await failing(file, open(target, "w")), content);
   // A rename would replace a file that may not be written to.
   if (known !== undefined) await failing(file, access(target, constants.W_OK));
   const beside = join(dirname(target), `.lm-transparency-${process.pid}-${count++}.tmp`);
@@ -55,7 +57,13 @@ export async function writeFileAtomically(file: string, content: FileContent): P
 async function writeInto(file: string, handle: FileHandle, content: FileContent): Promise<void> {
   let open = true;
   try {
-    const write = (piece: string | NodeJS.ArrayBufferView) => failing(file, handle.writeFile(typeof piece === "string" ? piece : new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength)));
+    const write = (piece: string | NodeJS.ArrayBufferView) =>
+      failing(
+        file,
+        handle.writeFile(
+          typeof piece === "string" ? piece : new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength),
+        ),
+      );
     if (typeof content === "string" || ArrayBuffer.isView(content)) {
       await write(content);
     } else {
@@ -63,7 +71,8 @@ async function writeInto(file: string, handle: FileHandle, content: FileContent)
     }
     // Some disks say only here that they are full; others cannot do it.
     await handle.sync().catch((error: unknown) => {
-      if (!["EINVAL", "ENOTSUP", "EROFS", "ENOSYS", "EPERM"].includes(systemCode(error) ?? "")) throw problem(file, error);
+      if (!["EINVAL", "ENOTSUP", "EROFS", "ENOSYS", "EPERM"].includes(systemCode(error) ?? ""))
+        throw problem(file, error);
     });
     open = false;
     await failing(file, handle.close());

@@ -11,8 +11,9 @@ interface Entry extends Holding {
 }
 
 /**
- * One budget of memory for what all owners in this process remember. What was used longest ago goes first, whoever owns it; what a collected
- * owner held counts no longer. Nothing is held strongly here: an owner that nobody else holds is collected with all it remembers.
+ * One budget of memory for what all owners in this process remember. What was used longest ago goes first, whoever owns
+ * it; what a collected owner held counts no longer. Nothing is held strongly here: an owner that nobody else holds is
+ * collected with all it remembers.
  */
 export class MemoryBudget {
   /** Least recently used first. */

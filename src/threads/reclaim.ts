@@ -25,9 +25,9 @@ let collect: (() => unknown) | undefined;
 /** Collects at once what nobody holds, and lets those know who wait for it to be collected. */
 export async function collectGarbage(): Promise<void> {
   // The current task's own values survive a collection within it.
-  await new Promise<void>(resolve => setImmediate(resolve));
+  await new Promise<void>((resolve) => setImmediate(resolve));
   (collect ??= collector())();
-  await new Promise<void>(resolve => setImmediate(resolve));
+  await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 function collector(): () => unknown {

@@ -36,7 +36,7 @@ function makeBlock({ T, H, d, seed, inTerms, scaled, bias, parallel, window, sha
   }
   const valueOut = array(T * H * d);
   const valueBiasOut = inTerms ? array(H * d, 0.5) : undefined;
-  const termScale = scaled ? array(T).map(x => Math.abs(x) + 0.1) : undefined;
+  const termScale = scaled ? array(T).map((x) => Math.abs(x) + 0.1) : undefined;
   const residual = array(T * d);
   const constant = array(d, 0.4);
   const ffn = parallel ? array(T * d) : undefined;
@@ -44,11 +44,25 @@ function makeBlock({ T, H, d, seed, inTerms, scaled, bias, parallel, window, sha
   for (let q = 0; q < T; q++) {
     for (let i = 0; i < d; i++) {
       let sum = constant[i];
-      for (let k = 0; k <= q; k++) for (let h = 0; h < H; h++) sum += pattern[(h * T + q) * T + k] * (valueOut[(k * H + h) * d + i] + (valueBiasOut?.[h * d + i] ?? 0));
+      for (let k = 0; k <= q; k++)
+        for (let h = 0; h < H; h++)
+          sum += pattern[(h * T + q) * T + k] * (valueOut[(k * H + h) * d + i] + (valueBiasOut?.[h * d + i] ?? 0));
       whole[q * d + i] = sum * (termScale?.[q] ?? 1) + residual[q * d + i] + (ffn?.[q * d + i] ?? 0);
     }
   }
-  return { nTokens: T, nHeads: H, dModel: d, pattern, valueOut, valueBiasOut, termScale, whole, residual, ffn, bias: bias ? constant : undefined };
+  return {
+    nTokens: T,
+    nHeads: H,
+    dModel: d,
+    pattern,
+    valueOut,
+    valueBiasOut,
+    termScale,
+    whole,
+    residual,
+    ffn,
+    bias: bias ? constant : undefined,
+  };
 }
 
 async function expectRows(block: AttentionBlock, positions: readonly number[]): Promise<void> {
@@ -57,7 +71,9 @@ async function expectRows(block: AttentionBlock, positions: readonly number[]): 
   for (const actual of rows) {
     const expected = referenceRow(block, actual.position);
     expect(maxDifference(actual.terms, expected.terms)).toBeLessThan(2e-6);
-    expect(maxDifference([actual.residual, actual.bias, actual.ffn], [expected.residual, expected.bias, expected.ffn])).toBeLessThan(2e-6);
+    expect(
+      maxDifference([actual.residual, actual.bias, actual.ffn], [expected.residual, expected.bias, expected.ffn]),
+    ).toBeLessThan(2e-6);
     const sum = actual.terms.reduce((a, b) => a + b, actual.residual + actual.bias + actual.ffn);
     expect(Math.abs(sum - 1)).toBeLessThan(1e-5);
   }
@@ -67,11 +83,24 @@ const plain = { seed: 7, inTerms: false, scaled: false, bias: false, parallel: f
 
 test("every part equals the formula, for any shape and any choice of rows", async () => {
   const shapes = fc.record({
-    T: fc.integer({ min: 1, max: 11 }), H: fc.integer({ min: 1, max: 5 }), d: fc.integer({ min: 1, max: 37 }), seed: fc.integer(),
-    inTerms: fc.boolean(), scaled: fc.boolean(), bias: fc.boolean(), parallel: fc.boolean(), window: fc.integer({ min: 1, max: 12 }), shared: fc.boolean(),
+    T: fc.integer({ min: 1, max: 11 }),
+    H: fc.integer({ min: 1, max: 5 }),
+    d: fc.integer({ min: 1, max: 37 }),
+    seed: fc.integer(),
+    inTerms: fc.boolean(),
+    scaled: fc.boolean(),
+    bias: fc.boolean(),
+    parallel: fc.boolean(),
+    window: fc.integer({ min: 1, max: 12 }),
+    shared: fc.boolean(),
   });
   await fc.assert(
-    fc.asyncProperty(shapes, fc.array(fc.nat(), { minLength: 1, maxLength: 14 }), (shape, picks) => expectRows(makeBlock(shape), picks.map(pick => pick % shape.T))),
+    fc.asyncProperty(shapes, fc.array(fc.nat(), { minLength: 1, maxLength: 14 }), (shape, picks) =>
+      expectRows(
+        makeBlock(shape),
+        picks.map((pick) => pick % shape.T),
+      ),
+    ),
     { numRuns: 150 },
   );
 });

@@ -1,6 +1,7 @@
 /**
- * The first five minutes: the first notebook in a real JupyterLab with the default model, run from its first cell to its last,
- * then a click on a state, on an attention edge and on an FFN square. What appears is compared with what the library says.
+ * The first five minutes: the first notebook in a real JupyterLab with the default model, run from its first cell to
+ * its last, then a click on a state, on an attention edge and on an FFN square. What appears is compared with what the
+ * library says.
  */
 import { loadModel } from "../../src/index";
 import type { Run, TransparentModel } from "../../src/model/types";
@@ -21,7 +22,8 @@ beforeAll(async () => {
   jupyter = await startJupyter({ notebooks: ["notebooks/01-first-look.ipynb"] });
   notebook = await jupyter.open("01-first-look.ipynb", { width: 1400, height: 1200 });
   for (const [i, source] of (await notebook.sources()).entries()) {
-    for (const name of ["loadModel(", "model.run(", "topPredictions(run)", "flowGraph(run)", "run.routes("]) if (source.includes(name) && !source.startsWith("#")) cells.set(name, i);
+    for (const name of ["loadModel(", "model.run(", "topPredictions(run)", "flowGraph(run)", "run.routes("])
+      if (source.includes(name) && !source.startsWith("#")) cells.set(name, i);
   }
   await notebook.runAll();
 }, 300_000);
@@ -40,7 +42,8 @@ const panel = () => notebook.outputs(cell("flowGraph(run)")).locator("lmt-flow-p
 const plain = (text: string) => text.replaceAll("·", " ");
 
 test("every cell ran without an error", async () => {
-  for (let i = 0; i < (await notebook.cellCount()); i++) expect((await notebook.outputData(i)).filter((output) => output.output_type === "error")).toEqual([]);
+  for (let i = 0; i < (await notebook.cellCount()); i++)
+    expect((await notebook.outputData(i)).filter((output) => output.output_type === "error")).toEqual([]);
 });
 
 test("shows the tokens and the top predictions, Paris first", async () => {
@@ -55,9 +58,15 @@ test("draws the graph inline: tokens, states, edges and squares of the routes at
   await panel().locator("[data-node]").first().waitFor();
   await notebook.screenshot("first-look-1-graph", notebook.cell(cell("flowGraph(run)")));
   const routes = await run.routes({ threshold: 0.04 });
-  expect(await panel().locator("[data-edge][data-kind=attention]").count()).toBe(routes.edges.filter((edge) => edge.kind === "attention" && !sameColumn(edge.source, edge.target)).length + (await selfEdges(routes)));
-  expect(await panel().locator("[data-ffn]").count()).toBeGreaterThanOrEqual(routes.nodes.filter((node) => node.kind === "M").length);
-  for (let t = 0; t < run.tokens.length; t++) expect(await panel().locator(`[data-start="${t}"]`).count()).toBeGreaterThan(0);
+  expect(await panel().locator("[data-edge][data-kind=attention]").count()).toBe(
+    routes.edges.filter((edge) => edge.kind === "attention" && !sameColumn(edge.source, edge.target)).length +
+      (await selfEdges(routes)),
+  );
+  expect(await panel().locator("[data-ffn]").count()).toBeGreaterThanOrEqual(
+    routes.nodes.filter((node) => node.kind === "M").length,
+  );
+  for (let t = 0; t < run.tokens.length; t++)
+    expect(await panel().locator(`[data-start="${t}"]`).count()).toBeGreaterThan(0);
 });
 
 const sameColumn = (a: string, b: string) => a.split("_")[1] === b.split("_")[1];
@@ -90,17 +99,22 @@ test("a click on an attention edge shows the contribution of every head", async 
   await notebook.page.mouse.click(point.x, point.y);
   const bars = panel().locator("lmt-head-bars [data-head]");
   await bars.nth(model.info.nHeads - 1).waitFor();
-  for (let head = 0; head < model.info.nHeads; head++) expect(await panel().locator(`lmt-head-bars [data-head="${head}"]`).count()).toBe(1);
+  for (let head = 0; head < model.info.nHeads; head++)
+    expect(await panel().locator(`lmt-head-bars [data-head="${head}"]`).count()).toBe(1);
   await notebook.screenshot("first-look-3-edge", notebook.cell(cell("flowGraph(run)")));
 });
 
 test("a click on an FFN square shows the neurons that contributed most", async () => {
   const square = panel().locator("[data-ffn]").first();
-  const [layer, position] = String(await square.getAttribute("data-ffn")).split("_").map(Number);
+  const [layer, position] = String(await square.getAttribute("data-ffn"))
+    .split("_")
+    .map(Number);
   await square.click();
   const best = await run.neuronContributions(layer, position, { topK: 3 });
   await panel().locator(`lmt-neuron-bars [data-neuron="${best[0].neuron}"]`).waitFor();
-  const shown = await panel().locator("lmt-neuron-bars [data-neuron]").evaluateAll((elements) => elements.map((element) => Number(element.getAttribute("data-neuron"))));
+  const shown = await panel()
+    .locator("lmt-neuron-bars [data-neuron]")
+    .evaluateAll((elements) => elements.map((element) => Number(element.getAttribute("data-neuron"))));
   expect(shown.slice(0, 3)).toEqual(best.map((neuron) => neuron.neuron));
   await notebook.screenshot("first-look-4-ffn", notebook.cell(cell("flowGraph(run)")));
 });

@@ -1,4 +1,7 @@
-/** A picture's cell that runs again and again in a real JupyterLab: the page lets go of what it showed, without a word of error. */
+/**
+ * A picture's cell that runs again and again in a real JupyterLab: the page lets go of what it showed, without a word
+ * of error.
+ */
 import type { CDPSession } from "playwright-core";
 import { modelFolder } from "../support/fixtures";
 import { type Jupyter, makeNotebook, type NotebookPage, startJupyter } from "../support/jupyter";
@@ -44,7 +47,10 @@ async function held(): Promise<{ readonly nodes: number; readonly listeners: num
     await cdp.send("HeapProfiler.collectGarbage");
     const { metrics } = await cdp.send("Performance.getMetrics");
     const value = (name: string): number => metrics.find((metric) => metric.name === name)?.value ?? NaN;
-    least = { nodes: Math.min(least.nodes, value("Nodes")), listeners: Math.min(least.listeners, value("JSEventListeners")) };
+    least = {
+      nodes: Math.min(least.nodes, value("Nodes")),
+      listeners: Math.min(least.listeners, value("JSEventListeners")),
+    };
   }
   return least;
 }
@@ -80,12 +86,19 @@ test.each([
   ["a flow graph", FLOW],
   ["an Explorer", EXPLORER],
   ["widgets in a box", WIDGETS],
-])("%s: nodes and listeners return to their number", async (_what, cell) => {
-  own ??= await growth(PLAIN);
-  const more = await growth(cell);
-  // A picture has hundreds of nodes, and dozens of listeners; a stock widget leaves its model's nodes to JupyterLab's widget manager.
-  expect(more.listeners - own.listeners).toBeLessThanOrEqual(5);
-  expect(more.nodes - own.nodes).toBeLessThanOrEqual(cell === WIDGETS ? 250 : 60);
-  expect(await notebook.page.getByText(/Error (displaying|creating) widget|could not be (found|loaded)/i).count()).toBe(0);
-  expect(errors).toEqual([]);
-}, 300_000);
+])(
+  "%s: nodes and listeners return to their number",
+  async (_what, cell) => {
+    own ??= await growth(PLAIN);
+    const more = await growth(cell);
+    // A picture has hundreds of nodes, and dozens of listeners; a stock widget leaves its model's nodes to JupyterLab's
+    // widget manager.
+    expect(more.listeners - own.listeners).toBeLessThanOrEqual(5);
+    expect(more.nodes - own.nodes).toBeLessThanOrEqual(cell === WIDGETS ? 250 : 60);
+    expect(
+      await notebook.page.getByText(/Error (displaying|creating) widget|could not be (found|loaded)/i).count(),
+    ).toBe(0);
+    expect(errors).toEqual([]);
+  },
+  300_000,
+);

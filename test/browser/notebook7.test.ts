@@ -14,7 +14,8 @@ beforeAll(async () => {
 afterAll(() => jupyter?.stop(), 30_000);
 
 test("runs without an error and draws the graph", async () => {
-  for (let i = 0; i < (await notebook.cellCount()); i++) expect((await notebook.outputData(i)).filter((output) => output.output_type === "error")).toEqual([]);
+  for (let i = 0; i < (await notebook.cellCount()); i++)
+    expect((await notebook.outputData(i)).filter((output) => output.output_type === "error")).toEqual([]);
   await notebook.outputs(graph).locator("lmt-flow-panel [data-node]").first().waitFor();
 });
 

@@ -1,4 +1,7 @@
-/** `npm start -- --config my.json`: the Explorer is there without a key pressed; a wrong file is said in sentences; no other notebook runs by being opened. */
+/**
+ * `npm start -- --config my.json`: the Explorer is there without a key pressed; a wrong file is said in sentences; no
+ * other notebook runs by being opened.
+ */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -24,12 +27,22 @@ afterAll(async () => {
   fs.rmSync(path.join(ROOT, ".cache", "explorer", `${stem}.ipynb`), { recursive: true, force: true });
 }, 180_000);
 
-function start(file: string): { text(): string; until(pattern: RegExp): Promise<RegExpMatchArray>; ended: Promise<number | null>; stop(): void } {
+function start(file: string): {
+  text(): string;
+  until(pattern: RegExp): Promise<RegExpMatchArray>;
+  ended: Promise<number | null>;
+  stop(): void;
+} {
   const env = { ...process.env };
   for (const name of ["npm_lifecycle_event", "INIT_CWD"]) delete env[name];
-  const child = spawn(process.execPath, [path.join(ROOT, "scripts/start.mjs"), "--no-browser", "--no-model", "--config", file], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(
+    process.execPath,
+    [path.join(ROOT, "scripts/start.mjs"), "--no-browser", "--no-model", "--config", file],
+    { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] },
+  );
   let text = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
   const ended = new Promise<number | null>((done) => child.once("close", done));
   return {
     text: () => text,
@@ -50,7 +63,15 @@ test("the Explorer of a configuration opens by itself, once; paths are those of 
   fs.mkdirSync(path.join(folder, "config"));
   const file = path.join("config", `${stem}.json`);
   // As the published tool has it: the prompts beside where the program is called, not beside the file.
-  fs.writeFileSync(path.join(folder, file), JSON.stringify({ models: { "": null, tiny: modelFolder("gpt2-tiny") }, default_model: "tiny", preloaded_dataset_filename: "prompts.txt", demo_mode: true }));
+  fs.writeFileSync(
+    path.join(folder, file),
+    JSON.stringify({
+      models: { "": null, tiny: modelFolder("gpt2-tiny") },
+      default_model: "tiny",
+      preloaded_dataset_filename: "prompts.txt",
+      demo_mode: true,
+    }),
+  );
   const server = start(file);
   try {
     const [, url] = await server.until(/JupyterLab is up:\s+(\S+)/);
@@ -64,14 +85,30 @@ test("the Explorer of a configuration opens by itself, once; paths are those of 
     const tool = page.locator("lmt-explore");
     await tool.locator("[data-edge]").first().waitFor({ timeout: 120_000 });
     await tool.locator("lmt-prompt-strip").getByText("cat").waitFor();
-    expect(await tool.locator("lmt-prompt-bar option").allTextContents()).toEqual(["One two three", "A cat sat on the mat"]);
+    expect(await tool.locator("lmt-prompt-bar option").allTextContents()).toEqual([
+      "One two three",
+      "A cat sat on the mat",
+    ]);
     expect(await tool.locator("lmt-prompt-bar textarea").count()).toBe(0);
     expect(await tool.count()).toBe(1);
 
     // Another notebook is opened and nothing runs, even by the same address and with the same words in it.
-    fs.writeFileSync(explorer(`${stem}-other.ipynb`), JSON.stringify({ ...makeNotebook(["1 + 1"]), metadata: { kernelspec: { name: "lm-transparency", display_name: "x" }, lmTransparencyRun: `explorer/${stem}-other.ipynb` } }));
+    fs.writeFileSync(
+      explorer(`${stem}-other.ipynb`),
+      JSON.stringify({
+        ...makeNotebook(["1 + 1"]),
+        metadata: {
+          kernelspec: { name: "lm-transparency", display_name: "x" },
+          lmTransparencyRun: `explorer/${stem}-other.ipynb`,
+        },
+      }),
+    );
     const other = await context.newPage();
-    await other.goto(url.replace(`${stem}.ipynb`, `${stem}-other.ipynb`).replace("?", `?lmTransparencyRun=explorer/${stem}-other.ipynb&reset&`));
+    await other.goto(
+      url
+        .replace(`${stem}.ipynb`, `${stem}-other.ipynb`)
+        .replace("?", `?lmTransparencyRun=explorer/${stem}-other.ipynb&reset&`),
+    );
     await other.locator(".jp-Notebook .jp-Cell").first().waitFor();
     await other.waitForTimeout(4000);
     expect(await other.locator(".jp-Notebook:visible .jp-InputPrompt").first().textContent()).toBe("[ ]:");

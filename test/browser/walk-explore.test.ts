@@ -1,6 +1,7 @@
 /**
- * The paper's whole walk in the whole tool, `explore()`, in JupyterLab and in Notebook 7, on a GPT-2 and on the default model: prompt, graph, start token,
- * edge, heads, maps, what a head promotes, feed-forward block, neuron, its tokens, state, lens. What is shown is compared with what the kernel answers.
+ * The paper's whole walk in the whole tool, `explore()`, in JupyterLab and in Notebook 7, on a GPT-2 and on the default
+ * model: prompt, graph, start token, edge, heads, maps, what a head promotes, feed-forward block, neuron, its tokens,
+ * state, lens. What is shown is compared with what the kernel answers.
  */
 import type { Locator } from "playwright-core";
 import { modelFolder } from "../support/fixtures";
@@ -15,7 +16,8 @@ const CELLS = {
     `const tool = explore({ models: { tiny: ${JSON.stringify(modelFolder("gpt2-tiny"))}, default: null }, default_model: "tiny", max_user_string_length: 60 }, { prompts: ["A cat sat", ${JSON.stringify(PROMPT)}] });`,
     "tool",
   ].join("\n"),
-  state: "console.log(JSON.stringify({ selection: tool.selection, tokens: tool.run!.tokens.map((token) => token.text), family: tool.model!.info.family, layers: tool.model!.info.nLayers }))",
+  state:
+    "console.log(JSON.stringify({ selection: tool.selection, tokens: tool.run!.tokens.map((token) => token.text), family: tool.model!.info.family, layers: tool.model!.info.nLayers }))",
   heads: [
     "await (async () => {",
     "  const { source, target } = tool.selection!.focus as { source: string; target: string };",
@@ -83,7 +85,12 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
       throw new Error(`cell "${cell}" wrote ${text}`);
     }
   }
-  const state = (): Promise<{ selection: { start: number; threshold: number; normalize: boolean; focus: unknown; head: { head: number } | null }; tokens: string[]; family: string; layers: number }> => kernelSays("state");
+  const state = (): Promise<{
+    selection: { start: number; threshold: number; normalize: boolean; focus: unknown; head: { head: number } | null };
+    tokens: string[];
+    family: string;
+    layers: number;
+  }> => kernelSays("state");
   const chips = (inside: Locator): Locator => inside.locator("lmt-prompt-strip .chip");
 
   async function walk(nHeads: number): Promise<void> {
@@ -116,16 +123,24 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     // Head → its two maps and what it promotes.
     await tool.locator("lmt-head-bars [data-head='1']").click();
     await tool.locator("lmt-token-matrix canvas.map").nth(1).waitFor();
-    await tool.locator("lmt-effect-table").getByText(/head 1 of layer/).waitFor();
+    await tool
+      .locator("lmt-effect-table")
+      .getByText(/head 1 of layer/)
+      .waitFor();
     const promoted = await kernelSays<number[]>("head");
     expect(await effectIds()).toEqual(promoted);
 
     // Feed-forward block → neurons → what one promotes.
     await tool.locator("lmt-flow-graph [data-ffn]").last().dispatchEvent("click");
     await tool.locator("lmt-neuron-bars [data-neuron]").nth(1).waitFor();
-    const neurons = await tool.locator("lmt-neuron-bars [data-neuron]").evaluateAll((all) => all.slice(0, 3).map((one) => Number((one as HTMLElement).dataset.neuron)));
+    const neurons = await tool
+      .locator("lmt-neuron-bars [data-neuron]")
+      .evaluateAll((all) => all.slice(0, 3).map((one) => Number((one as HTMLElement).dataset.neuron)));
     await tool.locator("lmt-neuron-bars [data-neuron]").nth(0).click();
-    await tool.locator("lmt-effect-table").getByText(/neuron \d+ of layer/).waitFor();
+    await tool
+      .locator("lmt-effect-table")
+      .getByText(/neuron \d+ of layer/)
+      .waitFor();
     const neuron = await kernelSays<{ promoted: number[]; best: number[] }>("neuron");
     expect(neurons).toEqual(neuron.best);
     expect(await effectIds()).toEqual(neuron.promoted);
@@ -143,12 +158,26 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
   const effectIds = async (): Promise<number[]> => {
     const texts = tool.locator("lmt-effect-table .promoted tbody tr button");
     await texts.first().waitFor();
-    return texts.evaluateAll((all) => all.slice(0, 5).map((one) => Number(/id (\d+)/.exec((one as HTMLElement).title)?.[1] ?? (one.closest("tr") as HTMLElement).dataset.tokenId)));
+    return texts.evaluateAll((all) =>
+      all
+        .slice(0, 5)
+        .map((one) =>
+          Number(
+            /id (\d+)/.exec((one as HTMLElement).title)?.[1] ?? (one.closest("tr") as HTMLElement).dataset.tokenId,
+          ),
+        ),
+    );
   };
 
   async function expectRows(): Promise<void> {
     const wanted = await kernelSays<{ id: number; probability: number }[]>("lens");
-    await expectEventually(() => tool.locator("lmt-token-table tbody tr").evaluateAll((rows) => rows.slice(0, 5).map((row) => Number((row as HTMLElement).dataset.tokenId))), wanted.map(({ id }) => id));
+    await expectEventually(
+      () =>
+        tool
+          .locator("lmt-token-table tbody tr")
+          .evaluateAll((rows) => rows.slice(0, 5).map((row) => Number((row as HTMLElement).dataset.tokenId))),
+      wanted.map(({ id }) => id),
+    );
   }
 
   async function expectText(locator: Locator, text: RegExp): Promise<void> {
@@ -207,7 +236,8 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
   }, 180_000);
 
   test("follows the theme while it is shown; fits 400 pixels", async () => {
-    const color = (): Promise<string> => tool.locator("lmt-explorer").evaluate((element) => getComputedStyle(element).color);
+    const color = (): Promise<string> =>
+      tool.locator("lmt-explorer").evaluate((element) => getComputedStyle(element).color);
     const light = await color();
     if (app === "lab") await notebook.theme("dark");
     else await notebook.page.evaluate(() => document.body.setAttribute("data-jp-theme-light", "false"));
@@ -219,7 +249,10 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     await expectEventually(() => tool.locator("lmt-flow-graph").getAttribute("data-theme"), "light");
     const box = tool.locator("xpath=..");
     await box.evaluate((element) => (element.style.width = "400px"));
-    await expectEventually(() => tool.evaluate((element) => element.clientWidth > 0 && element.scrollWidth <= 400), true);
+    await expectEventually(
+      () => tool.evaluate((element) => element.clientWidth > 0 && element.scrollWidth <= 400),
+      true,
+    );
     await notebook.screenshot(`walk-${app}-400`, tool);
     await box.evaluate((element) => (element.style.width = ""));
   }, 180_000);

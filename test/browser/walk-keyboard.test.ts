@@ -1,6 +1,6 @@
 /**
- * The paper's whole walk in JupyterLab by keyboard alone: after every key the focus is somewhere in the tool, and seen to be there; at no place is it held. Then
- * axe-core on what is shown.
+ * The paper's whole walk in JupyterLab by keyboard alone: after every key the focus is somewhere in the tool, and seen
+ * to be there; at no place is it held. Then axe-core on what is shown.
  */
 import fs from "node:fs";
 import type { Locator } from "playwright-core";
@@ -41,7 +41,12 @@ const focused = (): Promise<Focused> =>
     const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
     const name = element.getAttribute("aria-label") ?? (element as HTMLElement).innerText ?? element.textContent ?? "";
     const label = element.closest("label")?.innerText ?? "";
-    return { path: path.join(" "), name: `${label} ${name}`.replace(/\s+/g, " ").trim().slice(0, 120), inTool, seen: element.matches(":focus-visible") && outlined && bounds.width > 0 && bounds.height > 0 };
+    return {
+      path: path.join(" "),
+      name: `${label} ${name}`.replace(/\s+/g, " ").trim().slice(0, 120),
+      inTool,
+      seen: element.matches(":focus-visible") && outlined && bounds.width > 0 && bounds.height > 0,
+    };
   });
 
 async function press(key: string): Promise<Focused> {
@@ -65,8 +70,20 @@ async function tabTo(wanted: RegExp): Promise<Focused> {
   throw new Error(`Tab never came to ${wanted}; it passed ${[...new Set(passed)].join(", ")}`);
 }
 
-const selection = async (): Promise<{ start: number; threshold: number; normalize: boolean; origin: string | null; contrast: { token: number | null; versus: number | null } | null; focus: { kind: string; node?: string } | null; head: unknown; neuron: unknown; token: number | null }> =>
-  tool.locator("lmt-explorer").evaluate((element) => (element as unknown as { selection: { value: never } }).selection.value);
+const selection = async (): Promise<{
+  start: number;
+  threshold: number;
+  normalize: boolean;
+  origin: string | null;
+  contrast: { token: number | null; versus: number | null } | null;
+  focus: { kind: string; node?: string } | null;
+  head: unknown;
+  neuron: unknown;
+  token: number | null;
+}> =>
+  tool
+    .locator("lmt-explorer")
+    .evaluate((element) => (element as unknown as { selection: { value: never } }).selection.value);
 
 beforeAll(async () => {
   jupyter = await startJupyter({
@@ -89,7 +106,10 @@ test("prompt, start token, threshold", async () => {
   await tool.locator("lmt-model-panel select").first().focus();
   await tabTo(/lmt-prompt-bar select/);
   await press("ArrowUp");
-  await eventually(async () => (await tool.locator("lmt-prompt-strip .chip").allTextContents()).join(""), (text) => expect(text).toContain("war"));
+  await eventually(
+    async () => (await tool.locator("lmt-prompt-strip .chip").allTextContents()).join(""),
+    (text) => expect(text).toContain("war"),
+  );
   await tool.locator("[data-edge][data-kind=attention]").first().waitFor({ state: "attached" });
   expect((await focused()).path).toMatch(/lmt-prompt-bar select/);
 
@@ -97,7 +117,10 @@ test("prompt, start token, threshold", async () => {
   expect(own.inTool).toBe(true);
   await notebook.page.keyboard.type("The cat sat on the mat");
   await press("Enter");
-  await eventually(async () => (await tool.locator("lmt-prompt-strip .chip").allTextContents()).join(""), (text) => expect(text).toContain("cat"));
+  await eventually(
+    async () => (await tool.locator("lmt-prompt-strip .chip").allTextContents()).join(""),
+    (text) => expect(text).toContain("cat"),
+  );
   await tool.locator("[data-edge][data-kind=attention]").first().waitFor({ state: "attached" });
   expect((await focused()).path).toMatch(/lmt-prompt-bar textarea/);
 
@@ -130,7 +153,10 @@ test("edge, heads, maps, a head's tokens", async () => {
   await press("ArrowDown");
   await press("ArrowDown");
   expect((await selection()).head).toMatchObject({ head: 1 });
-  await tool.locator("lmt-effect-table").getByText(/head 1 of layer/).waitFor();
+  await tool
+    .locator("lmt-effect-table")
+    .getByText(/head 1 of layer/)
+    .waitFor();
   await tabTo(/lmt-token-table button|lmt-effect-table button/);
   await tool.locator("lmt-token-matrix canvas.map").nth(1).waitFor();
   await tabTo(/lmt-token-matrix (canvas|div|svg)/);
@@ -148,7 +174,10 @@ test("feed-forward block, neuron, its tokens", async () => {
   await tabTo(/lmt-neuron-bars div/);
   await press("ArrowDown");
   expect((await selection()).neuron).not.toBeNull();
-  await tool.locator("lmt-effect-table").getByText(/neuron \d+ of layer/).waitFor();
+  await tool
+    .locator("lmt-effect-table")
+    .getByText(/neuron \d+ of layer/)
+    .waitFor();
 }, 180_000);
 
 test("state, its tokens, one of them followed and let go", async () => {
@@ -187,7 +216,10 @@ test("why one token rather than another, and back", async () => {
   expect((await focused()).path).toMatch(/lmt-token-picker#versus input/);
   await notebook.page.keyboard.type("the");
   await tool.locator("lmt-token-picker#versus [role=option][data-token-id]").first().waitFor();
-  await eventually(() => tool.locator("lmt-token-picker#versus [role=option][data-token-id]").allTextContents(), (all) => expect(all.every((text) => text.trim().replace("·", "").toLowerCase().startsWith("the"))).toBe(true));
+  await eventually(
+    () => tool.locator("lmt-token-picker#versus [role=option][data-token-id]").allTextContents(),
+    (all) => expect(all.every((text) => text.trim().replace("·", "").toLowerCase().startsWith("the"))).toBe(true),
+  );
   await press("ArrowDown");
   await press("ArrowUp");
   await press("Enter");
@@ -251,9 +283,21 @@ test("menus open, give the focus back, and nothing holds it", async () => {
 test("axe-core finds nothing in what is shown", async () => {
   await notebook.page.addScriptTag({ content: fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8") });
   const violations = await tool.evaluate(async (element) => {
-    const axe = (window as unknown as { axe: { run(node: Element, options: object): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe;
+    const axe = (
+      window as unknown as {
+        axe: {
+          run(
+            node: Element,
+            options: object,
+          ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
+        };
+      }
+    ).axe;
     const { violations } = await axe.run(element, { resultTypes: ["violations"] });
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(" | ")}`);
+    return violations.map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`).join(" | ")}`,
+    );
   });
   expect(violations).toEqual([]);
 }, 120_000);

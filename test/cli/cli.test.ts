@@ -11,11 +11,17 @@ const folder = modelFolder("llama-tiny");
 const golden = readGolden("llama-tiny.p6");
 const ids = golden.token_ids.join(",");
 let temporary: string;
-beforeAll(() => { temporary = fs.mkdtempSync(path.join(os.tmpdir(), "lm-transparency-cli-")); });
+beforeAll(() => {
+  temporary = fs.mkdtempSync(path.join(os.tmpdir(), "lm-transparency-cli-"));
+});
 afterAll(() => fs.rmSync(temporary, { recursive: true, force: true }));
 
 function run(...args: string[]): { readonly code: number | null; readonly out: string; readonly err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8", cwd: temporary, timeout: 50000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+    encoding: "utf8",
+    cwd: temporary,
+    timeout: 50000,
+  });
   return { code: status, out: stdout, err: stderr };
 }
 
@@ -23,8 +29,23 @@ interface Trace {
   readonly schema: string;
   readonly model: { readonly name: string; readonly nLayers: number };
   readonly tokens: readonly { readonly id: number; readonly text: string }[];
-  readonly predictions: readonly { readonly id: number; readonly text: string; readonly logit: number; readonly probability: number }[];
-  readonly routes: readonly { readonly from: number; readonly nodes: readonly string[]; readonly edges: readonly { readonly source: string; readonly target: string; readonly kind: string; readonly weight: number; readonly heads?: Record<string, number> }[] }[];
+  readonly predictions: readonly {
+    readonly id: number;
+    readonly text: string;
+    readonly logit: number;
+    readonly probability: number;
+  }[];
+  readonly routes: readonly {
+    readonly from: number;
+    readonly nodes: readonly string[];
+    readonly edges: readonly {
+      readonly source: string;
+      readonly target: string;
+      readonly kind: string;
+      readonly weight: number;
+      readonly heads?: Record<string, number>;
+    }[];
+  }[];
 }
 
 test("trace prints predictions and routes that equal the reference values", () => {
@@ -41,25 +62,52 @@ test("trace prints predictions and routes that equal the reference values", () =
   const total = logits.reduce((sum, logit) => sum + Math.exp(logit - logits[best]), 0);
   expect(trace.predictions[0].probability).toBeCloseTo(1 / total, 4);
   expect(trace.routes.map(({ from }) => from)).toEqual([0, 1, 2, 3, 4, 5]);
-  const weights = new Map((golden.peer?.graph["renorm_0.04_ffnfix"] ?? []).map(([from, to, weight]) => [`${from} ${to}`, weight]));
+  const weights = new Map(
+    (golden.peer?.graph["renorm_0.04_ffnfix"] ?? []).map(([from, to, weight]) => [`${from} ${to}`, weight]),
+  );
   for (const { from, nodes, edges } of trace.routes) {
-    const expected = golden.peer?.paths["renorm_0.04_ffnfix__thr_0.04"][from] as unknown as readonly (readonly [string, string])[];
+    const expected = golden.peer?.paths["renorm_0.04_ffnfix__thr_0.04"][from] as unknown as readonly (readonly [
+      string,
+      string,
+    ])[];
     const merged = new Map<string, number>();
     for (const { source, target, weight, kind, heads } of edges) {
       merged.set(`${source} ${target}`, (merged.get(`${source} ${target}`) ?? 0) + weight);
       expect(heads !== undefined).toBe(kind === "attention");
       if (heads) expect(Object.values(heads).reduce((a, b) => a + b, 0)).toBeCloseTo(weight, 6);
     }
-    expect(new Set(merged.keys())).toEqual(new Set(expected.map(edge => edge.join(" "))));
+    expect(new Set(merged.keys())).toEqual(new Set(expected.map((edge) => edge.join(" "))));
     for (const [key, weight] of merged) expect(Math.abs(weight - (weights.get(key) as number))).toBeLessThan(5e-5);
-    expect(new Set(nodes)).toEqual(new Set([`I${trace.model.nLayers - 1}_${from}`, ...edges.flatMap(({ source, target }) => [source, target])]));
+    expect(new Set(nodes)).toEqual(
+      new Set([`I${trace.model.nLayers - 1}_${from}`, ...edges.flatMap(({ source, target }) => [source, target])]),
+    );
   }
 });
 
 test("trace takes a text, one start, its options, and writes files", () => {
   const json = path.join(temporary, "trace.json");
   const graph = path.join(temporary, "trace.graphml");
-  const { code, out, err } = run("trace", "--model", folder, "--text", golden.prompt, "--from", "2", "--threshold", "0.1", "--no-renormalize", "--value-bias", "term", "--include-bias", "--top-k", "3", "--json", json, "--graph", graph);
+  const { code, out, err } = run(
+    "trace",
+    "--model",
+    folder,
+    "--text",
+    golden.prompt,
+    "--from",
+    "2",
+    "--threshold",
+    "0.1",
+    "--no-renormalize",
+    "--value-bias",
+    "term",
+    "--include-bias",
+    "--top-k",
+    "3",
+    "--json",
+    json,
+    "--graph",
+    graph,
+  );
   expect([code, out, err]).toEqual([0, "", ""]);
   const trace = JSON.parse(fs.readFileSync(json, "utf8")) as Trace;
   expect(trace.tokens.map(({ id }) => id)).toEqual(golden.token_ids_plain_hf_tokenizer);
@@ -82,25 +130,100 @@ const wrong: readonly (readonly [string, readonly string[], number, RegExp])[] =
   ["a stray argument", ["trace", "--model", "m", "text"], 2, /unexpected argument "text"/],
   ["no model", ["trace", "--text", "a"], 2, /--model is missing/],
   ["no prompt", ["trace", "--model", "m"], 2, /give the prompt either by --text or by --token-ids/],
-  ["two prompts", ["trace", "--model", "m", "--text", "a", "--token-ids", "1"], 2, /give the prompt either by --text or by --token-ids/],
-  ["no ids", ["trace", "--model", "m", "--token-ids", "1,b"], 2, /--token-ids is "1,b": it must be integers with commas between them, such as 1,2,3/],
-  ["a bad start", ["trace", "--model", "m", "--text", "a", "--from", "first"], 2, /--from is "first": it must be last, all, or the number of a token/],
-  ["a bad threshold", ["trace", "--model", "m", "--text", "a", "--threshold", "1.5"], 2, /--threshold is "1.5": it must be a number from 0 to 1/],
-  ["a bad reading", ["trace", "--model", "m", "--text", "a", "--value-bias", "none"], 2, /--value-bias is "none": it must be output or term/],
-  ["a start after the end", ["trace", "--model", folder, "--token-ids", "1,2", "--from", "2"], 2, /--from is 2: the tokens of this prompt are numbered 0 to 1/],
-  ["an id outside", ["trace", "--model", folder, "--token-ids", "1,300"], 2, /Token id 300 at position 1 of the prompt is outside the vocabulary: ids go from 0 to 299\./],
-  ["a value that begins with a dash", ["trace", "--model", "m", "--text", "a", "--threshold", "-1"], 2, /--threshold is "-1": it must be a number from 0 to 1/],
-  ["an option where a value should be", ["trace", "--model", "m", "--text", "--from", "all"], 2, /--text has no value: --from comes after it \(write --text=--from if that is the value\)/],
+  [
+    "two prompts",
+    ["trace", "--model", "m", "--text", "a", "--token-ids", "1"],
+    2,
+    /give the prompt either by --text or by --token-ids/,
+  ],
+  [
+    "no ids",
+    ["trace", "--model", "m", "--token-ids", "1,b"],
+    2,
+    /--token-ids is "1,b": it must be integers with commas between them, such as 1,2,3/,
+  ],
+  [
+    "a bad start",
+    ["trace", "--model", "m", "--text", "a", "--from", "first"],
+    2,
+    /--from is "first": it must be last, all, or the number of a token/,
+  ],
+  [
+    "a bad threshold",
+    ["trace", "--model", "m", "--text", "a", "--threshold", "1.5"],
+    2,
+    /--threshold is "1.5": it must be a number from 0 to 1/,
+  ],
+  [
+    "a bad reading",
+    ["trace", "--model", "m", "--text", "a", "--value-bias", "none"],
+    2,
+    /--value-bias is "none": it must be output or term/,
+  ],
+  [
+    "a start after the end",
+    ["trace", "--model", folder, "--token-ids", "1,2", "--from", "2"],
+    2,
+    /--from is 2: the tokens of this prompt are numbered 0 to 1/,
+  ],
+  [
+    "an id outside",
+    ["trace", "--model", folder, "--token-ids", "1,300"],
+    2,
+    /Token id 300 at position 1 of the prompt is outside the vocabulary: ids go from 0 to 299\./,
+  ],
+  [
+    "a value that begins with a dash",
+    ["trace", "--model", "m", "--text", "a", "--threshold", "-1"],
+    2,
+    /--threshold is "-1": it must be a number from 0 to 1/,
+  ],
+  [
+    "an option where a value should be",
+    ["trace", "--model", "m", "--text", "--from", "all"],
+    2,
+    /--text has no value: --from comes after it \(write --text=--from if that is the value\)/,
+  ],
   ["an option at the end without a value", ["trace", "--model", "m", "--text"], 2, /--text/],
-  ["a file of routes of no known format", ["trace", "--model", "m", "--text", "a", "--graph", "routes.svg"], 2, /--graph is "routes.svg": its ending must be .json or .graphml or .dot or .csv/],
+  [
+    "a file of routes of no known format",
+    ["trace", "--model", "m", "--text", "a", "--graph", "routes.svg"],
+    2,
+    /--graph is "routes.svg": its ending must be .json or .graphml or .dot or .csv/,
+  ],
   ["no such model", ["trace", "--model", "/no/such/folder", "--text", "a"], 1, /\/no\/such\/folder/],
   ["a file that is no model", ["trace", "--model", __filename, "--text", "a"], 1, /\S/],
-  ["a folder that cannot be written", ["trace", "--model", folder, "--token-ids", "1", "--json", "/no/such/folder/x"], 1, /\/no\/such\/folder\/x cannot be written: there is no such file or folder\./],
-  ["a table that cannot be written", ["aggregate", "--model", folder, "--prompts", __filename, "--csv", "/no/such/x.csv"], 1, /\/no\/such\/x\.csv cannot be written: there is no such file or folder\./],
-  ["a state that cannot be written", ["aggregate", "--model", folder, "--prompts", __filename, "--state", os.tmpdir()], 1, /cannot be written: it is a folder\./],
+  [
+    "a folder that cannot be written",
+    ["trace", "--model", folder, "--token-ids", "1", "--json", "/no/such/folder/x"],
+    1,
+    /\/no\/such\/folder\/x cannot be written: there is no such file or folder\./,
+  ],
+  [
+    "a table that cannot be written",
+    ["aggregate", "--model", folder, "--prompts", __filename, "--csv", "/no/such/x.csv"],
+    1,
+    /\/no\/such\/x\.csv cannot be written: there is no such file or folder\./,
+  ],
+  [
+    "a state that cannot be written",
+    ["aggregate", "--model", folder, "--prompts", __filename, "--state", os.tmpdir()],
+    1,
+    /cannot be written: it is a folder\./,
+  ],
   ["no prompts", ["aggregate", "--model", "m"], 2, /--prompts is missing/],
-  ["no file of prompts", ["aggregate", "--model", folder, "--prompts", "/no/such/file"], 1, /\/no\/such\/file cannot be read: there is no such file or folder\./],
-  ["a folder of prompts", ["aggregate", "--model", folder, "--prompts", os.tmpdir()], 1, /cannot be read: it is a folder\./],
+  [
+    "no file of prompts",
+    ["aggregate", "--model", folder, "--prompts", "/no/such/file"],
+    1,
+    /\/no\/such\/file cannot be read: there is no such file or folder\./,
+  ],
+  [
+    "a folder of prompts",
+    ["aggregate", "--model", folder, "--prompts", os.tmpdir()],
+    1,
+    /cannot be read: it is a folder\./,
+  ],
 ];
 test.each(wrong)("%s: one line on standard error and the exit code", (_, args, code, sentence) => {
   const result = run(...args);
@@ -118,39 +241,84 @@ test("a prompt may begin with a dash", () => {
 
 test("an ending in capitals is the same format", () => {
   const graph = path.join(temporary, "ROUTES.DOT");
-  expect(run("trace", "--model", folder, "--token-ids", "1,2", "--json", path.join(temporary, "x.json"), "--graph", graph).code).toBe(0);
+  expect(
+    run("trace", "--model", folder, "--token-ids", "1,2", "--json", path.join(temporary, "x.json"), "--graph", graph)
+      .code,
+  ).toBe(0);
   expect(fs.readFileSync(graph, "utf8")).toMatch(/^digraph/);
 });
 
 test("help and version", () => {
-  expect([run("-h").out, run("trace", "-h").out, run("-v").out]).toEqual([run("--help").out, run("trace", "--help").out, run("--version").out]);
+  expect([run("-h").out, run("trace", "-h").out, run("-v").out]).toEqual([
+    run("--help").out,
+    run("trace", "--help").out,
+    run("--version").out,
+  ]);
   expect(run("--help").out).toContain("trace");
   expect(run("trace", "--help").out).toContain("--no-renormalize");
   expect(run("aggregate", "--help").out).toContain("--state");
-  const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8")) as { readonly version: string };
+  const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8")) as {
+    readonly version: string;
+  };
   expect(run("--version").out).toBe(`${version}\n`);
 });
 
 test("a reader that goes away is no error", async () => {
-  const child = spawn(process.execPath, [program, "trace", "--model", folder, "--token-ids", ids, "--from", "all", "--threshold", "0"]);
+  const child = spawn(process.execPath, [
+    program,
+    "trace",
+    "--model",
+    folder,
+    "--token-ids",
+    ids,
+    "--from",
+    "all",
+    "--threshold",
+    "0",
+  ]);
   child.stdout.destroy();
   let err = "";
-  child.stderr.on("data", chunk => { err += String(chunk); });
-  const code = await new Promise(resolve => child.on("exit", resolve));
+  child.stderr.on("data", (chunk) => {
+    err += String(chunk);
+  });
+  const code = await new Promise((resolve) => child.on("exit", resolve));
   expect([code, err]).toEqual([0, ""]);
 });
 
 describe("aggregate", () => {
-  const lines = ["The cat sat", "", "on the mat", JSON.stringify({ text: "the cat" }), JSON.stringify({ token_ids: [1, 5, 9, 5] })];
+  const lines = [
+    "The cat sat",
+    "",
+    "on the mat",
+    JSON.stringify({ text: "the cat" }),
+    JSON.stringify({ token_ids: [1, 5, 9, 5] }),
+  ];
 
   test("equals the library's, for a file of JSON lines; table and state too", async () => {
     const file = path.join(temporary, "prompts.jsonl");
-    fs.writeFileSync(file, `${lines.map(line => (line.startsWith("{") || line === "" ? line : JSON.stringify(line))).join("\r\n")}\n`);
+    fs.writeFileSync(
+      file,
+      `${lines.map((line) => (line.startsWith("{") || line === "" ? line : JSON.stringify(line))).join("\r\n")}\n`,
+    );
     const [csv, state] = [path.join(temporary, "table.csv"), path.join(temporary, "state.json")];
-    const { code, out, err } = run("aggregate", "--model", folder, "--prompts", file, "--positions", "last", "--csv", csv, "--state", state);
+    const { code, out, err } = run(
+      "aggregate",
+      "--model",
+      folder,
+      "--prompts",
+      file,
+      "--positions",
+      "last",
+      "--csv",
+      csv,
+      "--state",
+      state,
+    );
     expect([code, err]).toEqual([0, ""]);
     const model = await loadModel(folder);
-    const expected = await aggregate(model, ["The cat sat", "on the mat", "the cat", [1, 5, 9, 5]], { positions: "last" });
+    const expected = await aggregate(model, ["The cat sat", "on the mat", "the cat", [1, 5, 9, 5]], {
+      positions: "last",
+    });
     await model.dispose();
     expect(JSON.parse(out)).toEqual(JSON.parse(JSON.stringify(expected)));
     expect(fs.readFileSync(csv, "utf8")).toBe(expected.toCSV());
@@ -162,12 +330,23 @@ describe("aggregate", () => {
     // Far more than it can do before it is interrupted.
     fs.writeFileSync(file, Array.from({ length: 50000 }, (_, i) => `prompt number ${i}`).join("\n"));
     const state = path.join(temporary, "many.state");
-    const child = spawn(process.execPath, [program, "aggregate", "--model", folder, "--prompts", file, "--state", state]);
+    const child = spawn(process.execPath, [
+      program,
+      "aggregate",
+      "--model",
+      folder,
+      "--prompts",
+      file,
+      "--state",
+      state,
+    ]);
     let err = "";
-    child.stderr.on("data", chunk => { err += String(chunk); });
-    while (!fs.existsSync(state)) await new Promise(resolve => setTimeout(resolve, 20));
+    child.stderr.on("data", (chunk) => {
+      err += String(chunk);
+    });
+    while (!fs.existsSync(state)) await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill("SIGINT");
-    const code = await new Promise(resolve => child.on("exit", resolve));
+    const code = await new Promise((resolve) => child.on("exit", resolve));
     expect([code, err]).toEqual([130, "lm-transparency: interrupted\n"]);
     const reached = (JSON.parse(fs.readFileSync(state, "utf8")) as AggregateState).nPrompts;
     expect(reached).toBeGreaterThan(0);
@@ -189,26 +368,40 @@ describe("aggregate", () => {
     fs.writeFileSync(file, `fine\n\n${"much too long ".repeat(50)}\nfine`);
     const failed = run("aggregate", "--model", folder, "--prompts", file);
     expect(failed.code).toBe(2);
-    expect(failed.err).toMatch(/lines\.txt, line 3: The prompt has \d+ tokens, and llama-tiny was made for at most 64\.\n$/);
+    expect(failed.err).toMatch(
+      /lines\.txt, line 3: The prompt has \d+ tokens, and llama-tiny was made for at most 64\.\n$/,
+    );
   });
 
-  test.each(["", "{", "null", "[]", '{"schema":"lm-transparency/aggregate@1"}'])("a state file that holds %j is refused, and stays", text => {
-    const [file, state] = [path.join(temporary, "few.txt"), path.join(temporary, "torn.json")];
-    fs.writeFileSync(file, "the cat\n");
-    fs.writeFileSync(state, text);
-    const { code, err } = run("aggregate", "--model", folder, "--prompts", file, "--state", state);
-    expect([code, err]).toEqual([2, expect.stringMatching(/^lm-transparency: .*state.*\n$/)]);
-    expect(fs.readFileSync(state, "utf8")).toBe(text);
-  });
+  test.each(["", "{", "null", "[]", '{"schema":"lm-transparency/aggregate@1"}'])(
+    "a state file that holds %j is refused, and stays",
+    (text) => {
+      const [file, state] = [path.join(temporary, "few.txt"), path.join(temporary, "torn.json")];
+      fs.writeFileSync(file, "the cat\n");
+      fs.writeFileSync(state, text);
+      const { code, err } = run("aggregate", "--model", folder, "--prompts", file, "--state", state);
+      expect([code, err]).toEqual([2, expect.stringMatching(/^lm-transparency: .*state.*\n$/)]);
+      expect(fs.readFileSync(state, "utf8")).toBe(text);
+    },
+  );
 
   test("goes on after it was killed", async () => {
     const file = path.join(temporary, "killed.txt");
     fs.writeFileSync(file, Array.from({ length: 50000 }, (_, i) => `prompt number ${i}`).join("\n"));
     const state = path.join(temporary, "killed.state");
-    const child = spawn(process.execPath, [program, "aggregate", "--model", folder, "--prompts", file, "--state", state]);
-    while (!fs.existsSync(state)) await new Promise(resolve => setTimeout(resolve, 20));
+    const child = spawn(process.execPath, [
+      program,
+      "aggregate",
+      "--model",
+      folder,
+      "--prompts",
+      file,
+      "--state",
+      state,
+    ]);
+    while (!fs.existsSync(state)) await new Promise((resolve) => setTimeout(resolve, 20));
     child.kill("SIGKILL");
-    await new Promise(resolve => child.on("exit", resolve));
+    await new Promise((resolve) => child.on("exit", resolve));
     // What was being written when it died.
     fs.writeFileSync(`${state}.new`, fs.readFileSync(state, "utf8").slice(0, 100));
     const limit = String((JSON.parse(fs.readFileSync(state, "utf8")) as AggregateState).nPrompts + 5);
@@ -221,6 +414,9 @@ describe("aggregate", () => {
     const file = path.join(temporary, "bad.jsonl");
     fs.writeFileSync(file, '"fine"\n{"prompt": "x"}\n');
     const { code, err } = run("aggregate", "--model", folder, "--prompts", file);
-    expect([code, err]).toEqual([2, `lm-transparency: ${file}, line 2: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}\n`]);
+    expect([code, err]).toEqual([
+      2,
+      `lm-transparency: ${file}, line 2: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}\n`,
+    ]);
   });
 });

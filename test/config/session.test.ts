@@ -1,8 +1,20 @@
-/** The session behind the controls, on reference models: what is chosen is loaded and run, what cannot be is said, what is replaced is freed. */
+/**
+ * The session behind the controls, on reference models: what is chosen is loaded and run, what cannot be is said, what
+ * is replaced is freed.
+ */
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { type ExplorerConfig, ExploreSession, explore, loadModel, modelPanel, promptBar, readConfig, type Run } from "../../src/index";
+import {
+  type ExplorerConfig,
+  ExploreSession,
+  explore,
+  loadModel,
+  modelPanel,
+  promptBar,
+  readConfig,
+  type Run,
+} from "../../src/index";
 import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
 import { type Payload, PAYLOAD_MIME, readPayload } from "../../src/payload/format";
 import { createEngine } from "../../src/engine";
@@ -13,7 +25,10 @@ import { modelFolder } from "../support/fixtures";
 
 const gpt2 = modelFolder("gpt2-tiny");
 const llama = modelFolder("llama-tiny");
-const config = (more: ExplorerConfig = {}): ExploreSession => new ExploreSession(readConfig({ models: { "some/gpt2": gpt2, llama }, default_model: "some/gpt2", ...more }), { prompts: ["a b c", "the the cat"] });
+const config = (more: ExplorerConfig = {}): ExploreSession =>
+  new ExploreSession(readConfig({ models: { "some/gpt2": gpt2, llama }, default_model: "some/gpt2", ...more }), {
+    prompts: ["a b c", "the the cat"],
+  });
 
 const open: ExploreSession[] = [];
 const session = (more?: ExplorerConfig): ExploreSession => {
@@ -38,14 +53,22 @@ test("what is chosen at first is loaded from its path and run; the last prompt c
   expect(one.get("current").card).toMatchObject({ family: "gpt2", nLayers: one.model!.info.nLayers, dtype: "float32" });
   const same = await loadModel(gpt2);
   expect(one.run!.tokens).toEqual(same.tokenize("the the cat"));
-  expect(one.picture!.selection).toMatchObject({ threshold: 0.07, renormalize: false, normalize: true, start: one.run!.tokens.length - 1 });
+  expect(one.picture!.selection).toMatchObject({
+    threshold: 0.07,
+    renormalize: false,
+    normalize: true,
+    start: one.run!.tokens.length - 1,
+  });
   await same.dispose();
 });
 
 test("the menu says which devices this machine does not have, and why", async () => {
   const one = session({ device: "tpu", default_model: "" });
   one.start();
-  await eventually(async () => one.get("choices").unavailable, (unavailable) => expect(unavailable.tpu).toMatch(/^There is no device "tpu"/));
+  await eventually(
+    async () => one.get("choices").unavailable,
+    (unavailable) => expect(unavailable.tpu).toMatch(/^There is no device "tpu"/),
+  );
   const { devices, dtypes, unavailable } = one.get("choices");
   expect(devices).toEqual(["auto", "cpu", "gpu", "tpu"]);
   expect(Object.keys(unavailable)).not.toContain("cpu");
@@ -93,7 +116,11 @@ test("another model takes the place of the first, which is disposed of", async (
 
 test("the newest choice wins, whatever came before it", async () => {
   const one = session();
-  const results = await Promise.all([one.choose({ prompt: "a b c" }), one.choose({ model: "llama" }), one.choose({ prompt: "the the cat", model: "some/gpt2" })]);
+  const results = await Promise.all([
+    one.choose({ prompt: "a b c" }),
+    one.choose({ model: "llama" }),
+    one.choose({ prompt: "the the cat", model: "some/gpt2" }),
+  ]);
   expect(one.model!.info.family).toBe("gpt2");
   expect(one.run!.tokens).toEqual(one.model!.tokenize("the the cat"));
   expect(results.at(-1)).toBe(one.run);
@@ -105,7 +132,11 @@ test("an error is a sentence in the state, and trying again works once its cause
   const one = new ExploreSession(readConfig({ models: { mine: folder } }), { prompts: ["a"] });
   open.push(one);
   await expect(one.choose({ model: "mine" })).rejects.toThrow("config.json");
-  expect(one.get("status")).toMatchObject({ phase: "error", retry: true, message: expect.stringContaining("config.json") });
+  expect(one.get("status")).toMatchObject({
+    phase: "error",
+    retry: true,
+    message: expect.stringContaining("config.json"),
+  });
   expect(one.picture).toBeUndefined();
   fs.cpSync(gpt2, folder, { recursive: true });
   await one.choose({});
@@ -116,7 +147,9 @@ test("an error is a sentence in the state, and trying again works once its cause
 
 test("limits of the configuration hold for code and for browsers alike", async () => {
   const one = session({ max_user_string_length: 5 });
-  await expect(one.choose({ prompt: "123456" })).rejects.toThrow("The prompt has 6 characters; the configuration allows 5 (max_user_string_length).");
+  await expect(one.choose({ prompt: "123456" })).rejects.toThrow(
+    "The prompt has 6 characters; the configuration allows 5 (max_user_string_length).",
+  );
   await expect(one.choose({ prompt: "" })).rejects.toThrow("The prompt is empty");
   await expect(one.choose({ dtype: "fp16" })).rejects.toThrow('dtype is "fp16", but has to be one of "auto"');
   // Five characters, though ten UTF-16 units; and what the file offers may be longer.
@@ -175,7 +208,12 @@ test("a loaded model is the only one, and stays the reader's", async () => {
 test("a notebook keeps the picture under the whole tool's own id, and says so where there is none yet", async () => {
   const stored = (bundle: Record<string, unknown>): Payload => readPayload(bundle[PAYLOAD_MIME]);
   const lazy = explore({ models: { tiny: gpt2 }, share: "seen" });
-  expect(stored(await lazy[JUPYTER_DISPLAY]())).toMatchObject({ picture: "explorer", size: 0, widget: lazy.modelId, share: "seen" });
+  expect(stored(await lazy[JUPYTER_DISPLAY]())).toMatchObject({
+    picture: "explorer",
+    size: 0,
+    widget: lazy.modelId,
+    share: "seen",
+  });
   await expect(lazy.save("x.html")).rejects.toThrow("There is no picture yet to save");
   const model = await loadModel(gpt2);
   const shown = explore(model, { prompt: "a b c" });
@@ -189,7 +227,10 @@ test("a notebook keeps the picture under the whole tool's own id, and says so wh
 test("explore() takes a name, a configuration, its file; and refuses the rest with a sentence", () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-session-"));
   fs.writeFileSync(path.join(folder, "c.json"), JSON.stringify({ models: { g: gpt2 }, demo_mode: true }));
-  expect(explore(path.join(folder, "c.json")).session.get("choices")).toMatchObject({ models: ["g"], ownModels: false });
+  expect(explore(path.join(folder, "c.json")).session.get("choices")).toMatchObject({
+    models: ["g"],
+    ownModels: false,
+  });
   expect(explore(gpt2).session.get("current").model).toBe(gpt2);
   expect(explore({ models: { g: gpt2 } }).session.get("choices").models).toEqual(["g"]);
   expect(explore().session.get("current").model).toBe("default");

@@ -10,7 +10,9 @@ interface Promoted {
   readonly attn: Readonly<Record<string, Effects>>;
   readonly ffn: Readonly<Record<string, Effects>>;
   readonly head_last_pos: Readonly<Record<string, Readonly<Record<"peer" | "corrected", Effects>>>>;
-  readonly neuron_last_pos: Readonly<Record<string, { readonly neuron: number; readonly activation_post: number; readonly times_activation: Effects }>>;
+  readonly neuron_last_pos: Readonly<
+    Record<string, { readonly neuron: number; readonly activation_post: number; readonly times_activation: Effects }>
+  >;
 }
 type Lens = Readonly<Record<string, Readonly<Record<"norm" | "raw", readonly (readonly [number, number])[]>>>>;
 type Edge = readonly [string, string, number];
@@ -19,16 +21,27 @@ const CONTRIBUTION = 5e-5;
 const STATE = 1e-4;
 /** Float32 noise of scores that come out of a sum over d with weights as large as those of the reference models. */
 const SCORE = 1e-3;
-const readings: readonly (readonly ["peer" | "corrected", ValueBias])[] = [["peer", "output"], ["corrected", "term"]];
-const normalizations = [["norm", true], ["raw", false]] as const;
+const readings: readonly (readonly ["peer" | "corrected", ValueBias])[] = [
+  ["peer", "output"],
+  ["corrected", "term"],
+];
+const normalizations = [
+  ["norm", true],
+  ["raw", false],
+] as const;
 
 /** Best-first lists agree: the scores in order, and each id where no other score is close. */
-function expectScores(actual: readonly { readonly id: number; readonly score: number }[], expected: readonly (readonly [number, number])[], tolerance = SCORE): void {
+function expectScores(
+  actual: readonly { readonly id: number; readonly score: number }[],
+  expected: readonly (readonly [number, number])[],
+  tolerance = SCORE,
+): void {
   expect(actual.length).toBe(expected.length);
   const scale = Math.max(1, ...expected.map(([, score]) => Math.abs(score)));
   expected.forEach(([id, score], i) => {
     expect(Math.abs(actual[i].score - score)).toBeLessThanOrEqual(tolerance * scale);
-    const close = (j: number): boolean => j >= 0 && j < expected.length && Math.abs(expected[j][1] - score) <= 2 * tolerance * scale;
+    const close = (j: number): boolean =>
+      j >= 0 && j < expected.length && Math.abs(expected[j][1] - score) <= 2 * tolerance * scale;
     if (!close(i - 1) && !close(i + 1) && i < expected.length - 1) expect(actual[i].id).toBe(id);
   });
 }
@@ -41,7 +54,8 @@ function expectEnds(actual: Effect, expected: Ends): void {
 /** Residual edge and attention of a token to itself as one, as the reference values have it; weights by "from to". */
 function merged(edges: Awaited<ReturnType<Run["routes"]>>["edges"]): Map<string, number> {
   const weights = new Map<string, number>();
-  for (const { source, target, weight } of edges) weights.set(`${source} ${target}`, (weights.get(`${source} ${target}`) ?? 0) + weight);
+  for (const { source, target, weight } of edges)
+    weights.set(`${source} ${target}`, (weights.get(`${source} ${target}`) ?? 0) + weight);
   return weights;
 }
 
@@ -67,7 +81,7 @@ function isSelf(key: string): boolean {
 function reached(edges: readonly string[], start: string): Set<string> {
   const nodes = new Set([start]);
   const found = new Set<string>();
-  for (let size = -1; size !== found.size; ) {
+  for (let size = -1; size !== found.size;) {
     size = found.size;
     for (const edge of edges) {
       const [from, to] = edge.split(" ");
@@ -80,18 +94,27 @@ function reached(edges: readonly string[], start: string): Set<string> {
 }
 
 /** The weight of those of the edges between two nodes that do not pass by themselves. */
-function partBelow(edges: Awaited<ReturnType<Run["routes"]>>["edges"], from: string, to: string, threshold: number): number {
-  return edges.filter(({ source, target, weight }) => source === from && target === to && weight <= threshold).reduce((sum, { weight }) => sum + weight, 0);
+function partBelow(
+  edges: Awaited<ReturnType<Run["routes"]>>["edges"],
+  from: string,
+  to: string,
+  threshold: number,
+): number {
+  return edges
+    .filter(({ source, target, weight }) => source === from && target === to && weight <= threshold)
+    .reduce((sum, { weight }) => sum + weight, 0);
 }
 
-describe.each(goldenNames)("%s", name => {
+describe.each(goldenNames)("%s", (name) => {
   const golden: Golden = readGolden(name);
   const values = golden as unknown as { readonly logit_lens: Lens; readonly promoted: Promoted };
   const nTokens = golden.token_ids.length;
   const nLayers = golden.resid_pre.length;
   const layers = Array.from({ length: nLayers }, (_, l) => l);
   /** Parallel blocks are not served by the published tool: there are no values. */
-  const served: typeof test | ((name: string, check: () => Promise<void>) => void) = golden.resid_mid ? test : () => undefined;
+  const served: typeof test | ((name: string, check: () => Promise<void>) => void) = golden.resid_mid
+    ? test
+    : () => undefined;
   let model: TransparentModel;
   let run: Run;
 
@@ -103,21 +126,37 @@ describe.each(goldenNames)("%s", name => {
 
   test("states, patterns and logits", async () => {
     for (const layer of layers) {
-      expect(maxDifference((await run.residual(layer, "pre")).data, flat(golden.resid_pre[layer]))).toBeLessThanOrEqual(STATE);
-      if (golden.resid_mid) expect(maxDifference((await run.residual(layer, "mid")).data, flat(golden.resid_mid[layer]))).toBeLessThanOrEqual(STATE);
-      expect(maxDifference((await run.residual(layer, "post")).data, flat(golden.resid_post[layer]))).toBeLessThanOrEqual(STATE);
-      expect(maxDifference((await run.attentionOut(layer)).data, flat(golden.attn_out[layer]))).toBeLessThanOrEqual(STATE);
+      expect(maxDifference((await run.residual(layer, "pre")).data, flat(golden.resid_pre[layer]))).toBeLessThanOrEqual(
+        STATE,
+      );
+      if (golden.resid_mid)
+        expect(
+          maxDifference((await run.residual(layer, "mid")).data, flat(golden.resid_mid[layer])),
+        ).toBeLessThanOrEqual(STATE);
+      expect(
+        maxDifference((await run.residual(layer, "post")).data, flat(golden.resid_post[layer])),
+      ).toBeLessThanOrEqual(STATE);
+      expect(maxDifference((await run.attentionOut(layer)).data, flat(golden.attn_out[layer]))).toBeLessThanOrEqual(
+        STATE,
+      );
       expect(maxDifference((await run.ffnOut(layer)).data, flat(golden.mlp_out[layer]))).toBeLessThanOrEqual(STATE);
-      expect(maxDifference((await run.attentionPattern(layer)).data, flat(golden.attn_pattern[layer]))).toBeLessThanOrEqual(STATE);
+      expect(
+        maxDifference((await run.attentionPattern(layer)).data, flat(golden.attn_pattern[layer])),
+      ).toBeLessThanOrEqual(STATE);
     }
-    expect(maxDifference((await run.logits({ position: nTokens - 1 })).data, golden.logits_last)).toBeLessThanOrEqual(STATE);
+    expect(maxDifference((await run.logits({ position: nTokens - 1 })).data, golden.logits_last)).toBeLessThanOrEqual(
+      STATE,
+    );
   });
 
   test("logit lens with and without the final norm", async () => {
     for (const [node, lens] of Object.entries(values.logit_lens)) {
       for (const [key, normalize] of normalizations) {
         const tokens = await run.lens(node as NodeName, { normalize, topK: 10 });
-        expectScores(tokens.map(({ id, logit }) => ({ id, score: logit })), lens[key]);
+        expectScores(
+          tokens.map(({ id, logit }) => ({ id, score: logit })),
+          lens[key],
+        );
       }
     }
   });
@@ -127,7 +166,8 @@ describe.each(goldenNames)("%s", name => {
       for (const [place, effects] of Object.entries(values.promoted[kind])) {
         const [layer, position] = place.split("_").map(Number);
         const component: Component = { kind: kind === "attn" ? "attention" : "ffn", layer, position };
-        for (const [key, normalize] of normalizations) expectEnds(await run.effect(component, { normalize, topK: 10 }), effects[key]);
+        for (const [key, normalize] of normalizations)
+          expectEnds(await run.effect(component, { normalize, topK: 10 }), effects[key]);
       }
     }
   });
@@ -136,18 +176,29 @@ describe.each(goldenNames)("%s", name => {
     for (const [place, effects] of Object.entries(values.promoted.head_last_pos)) {
       const [layer, head] = place.split("_").map(Number);
       for (const [key, normalize] of normalizations) {
-        expectEnds(await run.effect({ kind: "attention", layer, position: nTokens - 1, head }, { normalize, topK: 10, valueBias }), effects[reading][key]);
+        expectEnds(
+          await run.effect(
+            { kind: "attention", layer, position: nTokens - 1, head },
+            { normalize, topK: 10, valueBias },
+          ),
+          effects[reading][key],
+        );
       }
     }
   });
 
   test("promoted and suppressed tokens of neurons: what they wrote", async () => {
-    for (const [place, { neuron, activation_post, times_activation }] of Object.entries(values.promoted.neuron_last_pos)) {
+    for (const [place, { neuron, activation_post, times_activation }] of Object.entries(
+      values.promoted.neuron_last_pos,
+    )) {
       const layer = Number(place);
       const { data } = await run.neuronActivations(layer, nTokens - 1, "post");
       expect(Math.abs(data[neuron] - activation_post)).toBeLessThanOrEqual(STATE);
       for (const [key, normalize] of normalizations) {
-        expectEnds(await run.effect({ kind: "ffn", layer, position: nTokens - 1, neuron }, { normalize, topK: 10 }), times_activation[key]);
+        expectEnds(
+          await run.effect({ kind: "ffn", layer, position: nTokens - 1, neuron }, { normalize, topK: 10 }),
+          times_activation[key],
+        );
       }
     }
   });
@@ -157,10 +208,12 @@ describe.each(goldenNames)("%s", name => {
       const actual = await run.neuronContributions(layer, nTokens - 1);
       const by = new Map(actual.map(({ neuron, contribution }) => [neuron, contribution]));
       const { residual, sorted } = neuronsOf(golden.peer, layer);
-      for (const [neuron, contribution] of sorted) expect(Math.abs((by.get(neuron) as number) - contribution)).toBeLessThanOrEqual(CONTRIBUTION);
+      for (const [neuron, contribution] of sorted)
+        expect(Math.abs((by.get(neuron) as number) - contribution)).toBeLessThanOrEqual(CONTRIBUTION);
       const sum = actual.reduce((total, { contribution }) => total + contribution, 0);
       expect(Math.abs(1 - sum - residual)).toBeLessThanOrEqual(CONTRIBUTION);
-      for (let i = 1; i < actual.length; i++) expect(actual[i].contribution).toBeLessThanOrEqual(actual[i - 1].contribution);
+      for (let i = 1; i < actual.length; i++)
+        expect(actual[i].contribution).toBeLessThanOrEqual(actual[i - 1].contribution);
     }
   });
 
@@ -181,10 +234,14 @@ describe.each(goldenNames)("%s", name => {
       for (const layer of layers) {
         const { terms, residual } = await run.attentionContributions(layer, { valueBias });
         expect(maxDifference(terms.data, flat(expected.attn_contrib[layer]))).toBeLessThanOrEqual(CONTRIBUTION);
-        expect(maxDifference(residual.data, flat(expected.attn_resid_contrib[layer]))).toBeLessThanOrEqual(CONTRIBUTION);
+        expect(maxDifference(residual.data, flat(expected.attn_resid_contrib[layer]))).toBeLessThanOrEqual(
+          CONTRIBUTION,
+        );
         const ffn = await run.ffnContributions(layer);
         expect(maxDifference(ffn.ffn.data, flat(expected.ffn_contrib[layer]))).toBeLessThanOrEqual(CONTRIBUTION);
-        expect(maxDifference(ffn.residual.data, flat(expected.ffn_resid_contrib[layer]))).toBeLessThanOrEqual(CONTRIBUTION);
+        expect(maxDifference(ffn.residual.data, flat(expected.ffn_resid_contrib[layer]))).toBeLessThanOrEqual(
+          CONTRIBUTION,
+        );
       }
     });
 
@@ -193,21 +250,34 @@ describe.each(goldenNames)("%s", name => {
       const whole = await run.routes({ from: "all", threshold: 0, renormalize: false, valueBias });
       expectEdges(merged(whole.edges), expected.graph["renorm_none"], 0);
       for (let t = 0; t < nTokens; t++) {
-        for (const [graph, renormalize] of [["renorm_none", false], ["renorm_0.04_ffnfix", true]] as const) {
+        for (const [graph, renormalize] of [
+          ["renorm_none", false],
+          ["renorm_0.04_ffnfix", true],
+        ] as const) {
           const { edges } = await run.routes({ from: t, threshold: 0.04, renormalize, valueBias });
           const weights = new Map(expected.graph[graph].map(([from, to, weight]) => [`${from} ${to}`, weight]));
-          const path = (expected.paths[`${graph}__thr_0.04`][t] as unknown as readonly (readonly [string, string])[]).map(edge => edge.join(" "));
+          const path = (
+            expected.paths[`${graph}__thr_0.04`][t] as unknown as readonly (readonly [string, string])[]
+          ).map((edge) => edge.join(" "));
           const start = `I${nLayers - 1}_${t}`;
-          // The reference has the residual and a token's attention to itself as one edge; `joinSelf` takes them through the threshold as one.
-          const joined = merged((await run.routes({ from: t, threshold: 0.04, renormalize, joinSelf: true, valueBias })).edges);
+          // The reference has the residual and a token's attention to itself as one edge; `joinSelf` takes them through
+          // the threshold as one.
+          const joined = merged(
+            (await run.routes({ from: t, threshold: 0.04, renormalize, joinSelf: true, valueBias })).edges,
+          );
           expect(new Set(joined.keys())).toEqual(new Set(path));
-          for (const [key, weight] of joined) expect(Math.abs(weight - (weights.get(key) as number))).toBeLessThanOrEqual(CONTRIBUTION);
+          for (const [key, weight] of joined)
+            expect(Math.abs(weight - (weights.get(key) as number))).toBeLessThanOrEqual(CONTRIBUTION);
           // Without it each passes by itself.
           const passing = [...weights].filter(([, weight]) => weight > 0.04).map(([key]) => key);
           expect(reached(passing, start)).toEqual(new Set(path));
-          const alone = passing.filter(key => {
+          const alone = passing.filter((key) => {
             const [from, to] = key.split(" ");
-            return renormalize || !isSelf(key) || whole.edges.some(({ source, target, weight }) => source === from && target === to && weight > 0.04);
+            return (
+              renormalize ||
+              !isSelf(key) ||
+              whole.edges.some(({ source, target, weight }) => source === from && target === to && weight > 0.04)
+            );
           });
           const mine = merged(edges);
           expect(new Set(mine.keys())).toEqual(reached(alone, start));
@@ -230,7 +300,7 @@ interface GoldenNeurons {
 
 function neuronsOf(expected: unknown, layer: number): GoldenNeurons {
   const all = (expected as { readonly neurons_last_pos: readonly GoldenNeurons[] }).neurons_last_pos;
-  const found = all.find(neurons => neurons.layer === layer);
+  const found = all.find((neurons) => neurons.layer === layer);
   if (!found) throw new Error(`The reference values have no neurons of layer ${layer}.`);
   return found;
 }

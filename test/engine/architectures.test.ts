@@ -15,7 +15,12 @@ afterAll(() => fs.rmSync(scratch, { recursive: true }));
 
 const option = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
 const activation = fc.constantFrom<Activation>("gelu", "gelu_tanh", "quick_gelu", "relu", "relu2", "silu");
-const normChoice = fc.record({ kind: fc.constantFrom("layernorm" as const, "rmsnorm" as const), weight: fc.boolean(), bias: fc.boolean(), unitOffset: fc.boolean() });
+const normChoice = fc.record({
+  kind: fc.constantFrom("layernorm" as const, "rmsnorm" as const),
+  weight: fc.boolean(),
+  bias: fc.boolean(),
+  unitOffset: fc.boolean(),
+});
 
 const layerChoice = fc.record({
   block: fc.constantFrom("sequential" as const, "parallel" as const),
@@ -26,11 +31,19 @@ const layerChoice = fc.record({
   qkv: fc.constantFrom("separate" as const, "concat" as const, "per-head" as const, "per-group" as const),
   layout: fc.constantFrom<LinearLayout>("out-in", "in-out"),
   bias: fc.boolean(),
-  rotary: option(fc.record({ part: fc.constantFrom(0.5, 1), pairing: fc.constantFrom("half" as const, "interleaved" as const), scale: option(fc.constantFrom(0.8, 1.2)) })),
+  rotary: option(
+    fc.record({
+      part: fc.constantFrom(0.5, 1),
+      pairing: fc.constantFrom("half" as const, "interleaved" as const),
+      scale: option(fc.constantFrom(0.8, 1.2)),
+    }),
+  ),
   alibi: fc.boolean(),
   window: option(fc.integer({ min: 1, max: 6 })),
   softcap: option(fc.constantFrom(1.5, 4)),
-  queryKeyNorm: option(fc.record({ over: fc.constantFrom("head" as const, "all" as const, "per-head" as const), norm: normChoice })),
+  queryKeyNorm: option(
+    fc.record({ over: fc.constantFrom("head" as const, "all" as const, "per-head" as const), norm: normChoice }),
+  ),
   activation,
   gate: fc.constantFrom("none" as const, "separate" as const, "fused" as const),
 });
@@ -58,7 +71,7 @@ type Choices = typeof choices extends fc.Arbitrary<infer T> ? T : never;
 /** A model of these choices with random weights, in a file. */
 function make(choice: Choices): { architecture: Architecture; weights: WeightSource; tokenIds: number[] } {
   const { nKeyValueHeads, group, dHead, dModel, dFfn, dVocab } = choice;
-  const nHeads = nKeyValueHeads * (choice.layers.some(layer => layer.qkv === "per-head") ? 1 : group);
+  const nHeads = nKeyValueHeads * (choice.layers.some((layer) => layer.qkv === "per-head") ? 1 : group);
   const [nQuery, nKey] = [nHeads * dHead, nKeyValueHeads * dHead];
   let state = choice.seed;
   const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
@@ -68,7 +81,10 @@ function make(choice: Choices): { architecture: Architecture; weights: WeightSou
   let offset = 0;
   const tensor = (dims: number[], center: number, spread: number) => {
     const name = `tensor ${entries.length}`;
-    const values = Float32Array.from({ length: dims.reduce((a, b) => a * b) }, () => center + spread * (2 * random() - 1));
+    const values = Float32Array.from(
+      { length: dims.reduce((a, b) => a * b) },
+      () => center + spread * (2 * random() - 1),
+    );
     chunks.push(Buffer.from(values.buffer));
     entries.push({ name, type: "F32", dims, file, offset, byteLength: values.byteLength });
     offset += values.byteLength;
@@ -79,7 +95,11 @@ function make(choice: Choices): { architecture: Architecture; weights: WeightSou
     bias: bias ? tensor([outputs], 0, 0.4) : undefined,
     layout,
   });
-  const norm = (of: { kind: Norm["kind"]; weight: boolean; bias: boolean; unitOffset: boolean } | undefined, dims: number[], mayHaveBias = true): Norm | undefined =>
+  const norm = (
+    of: { kind: Norm["kind"]; weight: boolean; bias: boolean; unitOffset: boolean } | undefined,
+    dims: number[],
+    mayHaveBias = true,
+  ): Norm | undefined =>
     of && {
       kind: of.kind,
       epsilon: 1e-5,
@@ -92,7 +112,8 @@ function make(choice: Choices): { architecture: Architecture; weights: WeightSou
     const fused = own.qkv !== "separate";
     const dims = own.rotary && 2 * Math.max(1, Math.floor((own.rotary.part * dHead) / 2));
     const over = own.queryKeyNorm?.over;
-    const headDims = (heads: number) => (over === "all" ? [heads * dHead] : over === "per-head" ? [heads, dHead] : [dHead]);
+    const headDims = (heads: number) =>
+      over === "all" ? [heads * dHead] : over === "per-head" ? [heads, dHead] : [dHead];
     // Biases of norms of each head have no place of their own in the description.
     const headNorm = (heads: number) => norm(own.queryKeyNorm?.norm, headDims(heads), over !== "per-head")!;
     return {
@@ -102,12 +123,26 @@ function make(choice: Choices): { architecture: Architecture; weights: WeightSou
       postAttentionNorm: norm(own.postAttentionNorm, [dModel], false),
       postFfnNorm: norm(own.postFfnNorm, [dModel], false),
       attention: {
-        qkv: own.qkv !== "separate"
-          ? { kind: "fused", order: own.qkv, linear: linear(dModel, nQuery + 2 * nKey, layout, bias) }
-          : { kind: "separate", query: linear(dModel, nQuery, layout, bias), key: linear(dModel, nKey, layout, fused), value: linear(dModel, nKey, layout, bias) },
+        qkv:
+          own.qkv !== "separate"
+            ? { kind: "fused", order: own.qkv, linear: linear(dModel, nQuery + 2 * nKey, layout, bias) }
+            : {
+                kind: "separate",
+                query: linear(dModel, nQuery, layout, bias),
+                key: linear(dModel, nKey, layout, fused),
+                value: linear(dModel, nKey, layout, bias),
+              },
         output: linear(nQuery, dModel, layout, bias),
         scale: 1 / Math.sqrt(dHead),
-        rotary: own.rotary && dims ? { dims, pairing: own.rotary.pairing, scale: own.rotary.scale, frequencies: n => Float64Array.from({ length: dims / 2 }, (_, i) => 3 ** -i / (1 + n / 50)) } : undefined,
+        rotary:
+          own.rotary && dims
+            ? {
+                dims,
+                pairing: own.rotary.pairing,
+                scale: own.rotary.scale,
+                frequencies: (n) => Float64Array.from({ length: dims / 2 }, (_, i) => 3 ** -i / (1 + n / 50)),
+              }
+            : undefined,
         alibiSlopes: own.alibi ? Float64Array.from({ length: nHeads }, (_, head) => 2 ** -(head + 1)) : undefined,
         window: own.window,
         softcap: own.softcap,
@@ -123,10 +158,22 @@ function make(choice: Choices): { architecture: Architecture; weights: WeightSou
     };
   });
   const architecture: Architecture = {
-    family: "random", nLayers: layers.length, nHeads, nKeyValueHeads, dModel, dHead, dFfn, dVocab, maxPositions: 16, layers,
+    family: "random",
+    nLayers: layers.length,
+    nHeads,
+    nKeyValueHeads,
+    dModel,
+    dHead,
+    dFfn,
+    dVocab,
+    maxPositions: 16,
+    layers,
     embedding: {
       token: tensor([dVocab, dModel], 0, 1),
-      position: choice.positions === undefined ? undefined : { weight: tensor([16 + choice.positions, dModel], 0, 1), offset: choice.positions },
+      position:
+        choice.positions === undefined
+          ? undefined
+          : { weight: tensor([16 + choice.positions, dModel], 0, 1), offset: choice.positions },
       scale: choice.embeddingScale,
       norm: norm(choice.embeddingNorm, [dModel]),
     },
@@ -136,12 +183,16 @@ function make(choice: Choices): { architecture: Architecture; weights: WeightSou
     logitScale: choice.logitScale,
   };
   fs.writeFileSync(file, Buffer.concat(chunks));
-  return { architecture, weights: createWeightSource(entries), tokenIds: Array.from({ length: choice.nTokens }, () => Math.floor(random() * dVocab)) };
+  return {
+    architecture,
+    weights: createWeightSource(entries),
+    tokenIds: Array.from({ length: choice.nTokens }, () => Math.floor(random() * dVocab)),
+  };
 }
 
 test("any described architecture computes what the description says, and its parts add up", async () => {
   await fc.assert(
-    fc.asyncProperty(choices, async choice => {
+    fc.asyncProperty(choices, async (choice) => {
       const { architecture, weights, tokenIds } = make(choice);
       const expected = referenceForward(architecture, weights, tokenIds);
       const engine = await createEngine({ architecture, weights });
@@ -154,7 +205,7 @@ test("any described architecture computes what the description says, and its par
             const difference = maxDifference(ours, theirs) / size;
             if (!(difference < 5e-4)) throw new Error(`layer ${index}: ${name} is ${difference} off`);
           };
-          const names = (Object.keys(layer) as (keyof typeof layer)[]).filter(name => layer[name] !== undefined);
+          const names = (Object.keys(layer) as (keyof typeof layer)[]).filter((name) => layer[name] !== undefined);
           const ours = await pass.fetch(index, [...names, "value_out", "term_scale", "ffn_scale"] as LayerTensorName[]);
           for (const name of names) near(name, ours[name].data, flat(layer[name]));
 
@@ -163,12 +214,16 @@ test("any described architecture computes what the description says, and its par
           const query = tokenIds.length - 1;
           const attention = new Float64Array(dModel);
           const written = new Float64Array(dModel);
-          const rows = await Promise.all(Array.from({ length: dFfn }, (_, neuron) => engine.neuronOutput(index, neuron)));
+          const rows = await Promise.all(
+            Array.from({ length: dFfn }, (_, neuron) => engine.neuronOutput(index, neuron)),
+          );
           for (let i = 0; i < dModel; i++) {
             attention[i] = outputBias?.[i] ?? 0;
             for (let head = 0; head < nHeads; head++) {
               attention[i] += valueBiasOut?.[head * dModel + i] ?? 0;
-              for (let key = 0; key <= query; key++) attention[i] += layer.pattern[head][query][key] * ours.value_out.data[(key * nHeads + head) * dModel + i];
+              for (let key = 0; key <= query; key++)
+                attention[i] +=
+                  layer.pattern[head][query][key] * ours.value_out.data[(key * nHeads + head) * dModel + i];
             }
             attention[i] *= ours.term_scale.data[query];
             written[i] = ffnOutputBias?.[i] ?? 0;
@@ -179,7 +234,9 @@ test("any described architecture computes what the description says, and its par
           near("ffn_out", written, layer.ffn_out[query]);
         }
         const logits = flat(expected.logits);
-        expect(maxDifference((await pass.logits()).data, logits) / Math.max(1, ...logits.map(Math.abs))).toBeLessThan(5e-4);
+        expect(maxDifference((await pass.logits()).data, logits) / Math.max(1, ...logits.map(Math.abs))).toBeLessThan(
+          5e-4,
+        );
       } finally {
         await engine.dispose();
       }

@@ -6,9 +6,17 @@ import { flat, goldenNames, maxDifference, modelFolder, readGolden } from "../su
 /** README of the fixtures: on states and logits. */
 const TOLERANCE = 1e-4;
 
-const names: readonly LayerTensorName[] = ["resid_pre", "resid_post", "attn_out", "ffn_out", "pattern", "value_out", "term_scale"];
+const names: readonly LayerTensorName[] = [
+  "resid_pre",
+  "resid_post",
+  "attn_out",
+  "ffn_out",
+  "pattern",
+  "value_out",
+  "term_scale",
+];
 
-describe.each(goldenNames)("%s", name => {
+describe.each(goldenNames)("%s", (name) => {
   const golden = readGolden(name);
   let engine: Engine;
   let tensors: Record<LayerTensorName, Tensor>[];
@@ -19,7 +27,10 @@ describe.each(goldenNames)("%s", name => {
     engine = await createEngine(files);
     const pass = await engine.forward(golden.token_ids);
     const wanted = golden.resid_mid ? [...names, "resid_mid" as const] : names;
-    tensors = await Promise.all(golden.resid_pre.map((_, layer) => pass.fetch(layer, wanted))) as Record<LayerTensorName, Tensor>[];
+    tensors = (await Promise.all(golden.resid_pre.map((_, layer) => pass.fetch(layer, wanted)))) as Record<
+      LayerTensorName,
+      Tensor
+    >[];
     logits = await pass.logits();
   });
 
@@ -55,7 +66,7 @@ describe.each(goldenNames)("%s", name => {
         for (let query = 0; query < nTokens; query++) {
           const row = pattern.data.subarray((head * nTokens + query) * nTokens, (head * nTokens + query + 1) * nTokens);
           expect(row.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 5);
-          expect(row.subarray(query + 1).every(weight => weight === 0)).toBe(true);
+          expect(row.subarray(query + 1).every((weight) => weight === 0)).toBe(true);
         }
       }
     }
@@ -70,13 +81,15 @@ describe.each(goldenNames)("%s", name => {
         for (let query = 0; query < nTokens; query++) {
           for (let key = 0; key <= query; key++) {
             const weight = pattern.data[(head * nTokens + query) * nTokens + key] * term_scale.data[query];
-            for (let i = 0; i < d; i++) headOut[(query * heads + head) * d + i] += weight * value_out.data[(key * heads + head) * d + i];
+            for (let i = 0; i < d; i++)
+              headOut[(query * heads + head) * d + i] += weight * value_out.data[(key * heads + head) * d + i];
           }
         }
       }
       if (golden.peer) expect(maxDifference(headOut, flat(golden.peer.head_out[layer]))).toBeLessThan(TOLERANCE);
       const withBias = headOut.map((value, at) => value + (valueBiasOut?.[at % (heads * d)] ?? 0));
-      if (golden.corrected) expect(maxDifference(withBias, flat(golden.corrected.head_out[layer]))).toBeLessThan(TOLERANCE);
+      if (golden.corrected)
+        expect(maxDifference(withBias, flat(golden.corrected.head_out[layer]))).toBeLessThan(TOLERANCE);
       const whole = Float64Array.from(attn_out.data, (_, at) => {
         const [query, i] = [Math.floor(at / d), at % d];
         let sum = (outputBias?.[i] ?? 0) * term_scale.data[query];

@@ -7,7 +7,7 @@ import { openModel } from "../../src/model/open";
 import { flat, maxDifference, root } from "../support/fixtures";
 
 const folder = path.join(root, "test/reference/families");
-const names = fs.readdirSync(folder).filter(name => fs.existsSync(path.join(folder, name, "reference.json")));
+const names = fs.readdirSync(folder).filter((name) => fs.existsSync(path.join(folder, name, "reference.json")));
 
 /** Characters as tokens: these models are fed with ids, but a model folder has a tokenizer. */
 const tokenizer = {
@@ -17,7 +17,11 @@ const tokenizer = {
   pre_tokenizer: null,
   post_processor: null,
   decoder: null,
-  model: { type: "BPE", vocab: Object.fromEntries(Array.from({ length: 61 }, (_, id) => [String.fromCharCode(48 + id), id])), merges: [] },
+  model: {
+    type: "BPE",
+    vocab: Object.fromEntries(Array.from({ length: 61 }, (_, id) => [String.fromCharCode(48 + id), id])),
+    merges: [],
+  },
 };
 
 let scratch: string;
@@ -29,7 +33,7 @@ test("there is a model of each family", () => {
 });
 
 /** Models made by transformers (test/reference/make_families.py): its values are the reference. */
-describe.each(names)("%s", name => {
+describe.each(names)("%s", (name) => {
   const reference = JSON.parse(fs.readFileSync(path.join(folder, name, "reference.json"), "utf8")) as {
     token_ids: number[];
     logits: number[][];
@@ -66,12 +70,24 @@ describe.each(names)("%s", name => {
     const { weight, bias } = architecture.unembedding;
     const matrix = weights.read(weight).data;
     const biases = bias && weights.read(bias).data;
-    const products = Float64Array.from(expected, (_, token) => state.reduce((sum, value, i) => sum + value * matrix[token * state.length + i], biases?.[token] ?? 0));
+    const products = Float64Array.from(expected, (_, token) =>
+      state.reduce((sum, value, i) => sum + value * matrix[token * state.length + i], biases?.[token] ?? 0),
+    );
     expect(maxDifference((await engine.unembed(state, { normalize: false })).data, products)).toBeLessThan(1e-4);
   });
 
   test("the terms and the constants add up to the blocks' outputs", async () => {
-    const first = await pass.fetch(0, ["pattern", "value_out", "term_scale", "attn_out", "resid_pre", "resid_post", "ffn_out", "ffn_post", "ffn_scale"]);
+    const first = await pass.fetch(0, [
+      "pattern",
+      "value_out",
+      "term_scale",
+      "attn_out",
+      "resid_pre",
+      "resid_post",
+      "ffn_out",
+      "ffn_post",
+      "ffn_scale",
+    ]);
     const { valueBiasOut, outputBias, ffnOutputBias } = await engine.constants(0);
     const [nTokens, heads, d] = first.value_out.dims;
     const query = nTokens - 1;
@@ -82,7 +98,10 @@ describe.each(names)("%s", name => {
       for (let head = 0; head < heads; head++) {
         attention[i] += (valueBiasOut?.[head * d + i] ?? 0) * scale;
         for (let key = 0; key <= query; key++) {
-          attention[i] += first.pattern.data[(head * nTokens + query) * nTokens + key] * scale * first.value_out.data[(key * heads + head) * d + i];
+          attention[i] +=
+            first.pattern.data[(head * nTokens + query) * nTokens + key] *
+            scale *
+            first.value_out.data[(key * heads + head) * d + i];
         }
       }
     }

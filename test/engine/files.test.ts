@@ -64,14 +64,16 @@ test.each([
 });
 
 test("two models at once do not disturb each other", async () => {
-  const [first, second] = await Promise.all(["llama-tiny.p6", "gpt2-tiny.p6"].map(async name => {
-    const values = readGolden(name);
-    const engine = await createEngine(await openModel(modelFolder(values.model)));
-    const passes = await Promise.all([1, 2, 3].map(() => engine.forward(values.token_ids)));
-    const logits = await Promise.all(passes.map(pass => pass.logits(values.token_ids.length - 1)));
-    await engine.dispose();
-    return Math.max(...logits.map(({ data }) => maxDifference(data, values.logits_last)));
-  }));
+  const [first, second] = await Promise.all(
+    ["llama-tiny.p6", "gpt2-tiny.p6"].map(async (name) => {
+      const values = readGolden(name);
+      const engine = await createEngine(await openModel(modelFolder(values.model)));
+      const passes = await Promise.all([1, 2, 3].map(() => engine.forward(values.token_ids)));
+      const logits = await Promise.all(passes.map((pass) => pass.logits(values.token_ids.length - 1)));
+      await engine.dispose();
+      return Math.max(...logits.map(({ data }) => maxDifference(data, values.logits_last)));
+    }),
+  );
   expect(first).toBeLessThan(1e-4);
   expect(second).toBeLessThan(1e-4);
 });
@@ -83,14 +85,28 @@ test("a file that is gone when it is needed says which", async () => {
 });
 
 test.each([
-  ["model.embed_tokens.weight", NaN, /^The state before the first layer is not finite at position 0 \(token id \d+\): the embedding holds NaN or infinity, .*\. Check the model's files\.$/],
-  ["model.layers.1.mlp.down_proj.weight", Infinity, /^The state after layer 1 is not finite at position 0 \(token id \d+\): the layer's weights hold NaN or infinity/],
+  [
+    "model.embed_tokens.weight",
+    NaN,
+    /^The state before the first layer is not finite at position 0 \(token id \d+\): the embedding holds NaN or infinity, .*\. Check the model's files\.$/,
+  ],
+  [
+    "model.layers.1.mlp.down_proj.weight",
+    Infinity,
+    /^The state after layer 1 is not finite at position 0 \(token id \d+\): the layer's weights hold NaN or infinity/,
+  ],
 ])("%s with a value that is %p is told, and not computed with", async (name, value, message) => {
   const folder = fs.mkdtempSync(path.join(scratch, "broken-"));
   fs.cpSync(modelFolder("llama-tiny"), folder, { recursive: true });
   const { offset, byteLength } = (await openModel(folder)).weights.entries.get(name)!;
   const file = fs.openSync(path.join(folder, "model.safetensors"), "r+");
-  fs.writeSync(file, new Uint8Array(Float32Array.from({ length: byteLength / 4 }, () => value).buffer), 0, byteLength, offset);
+  fs.writeSync(
+    file,
+    new Uint8Array(Float32Array.from({ length: byteLength / 4 }, () => value).buffer),
+    0,
+    byteLength,
+    offset,
+  );
   fs.closeSync(file);
   await expect(lastLogits(await openModel(folder))).rejects.toThrow(message);
 });

@@ -22,7 +22,9 @@ test("a prompt that memory does not allow is refused before it runs, with the nu
   const engine = await createEngine(files, { memoryBytes: 50e6 });
   const longest = longestPrompt(files.architecture, 50e6);
   const prompt = (n: number) => new Array<number>(n).fill(3);
-  await expect(engine.forward(prompt(longest + 1))).rejects.toThrow(new RangeError(`The prompt has ${longest + 1} tokens; the free memory (50 MB) is enough for ${longest}.`));
+  await expect(engine.forward(prompt(longest + 1))).rejects.toThrow(
+    new RangeError(`The prompt has ${longest + 1} tokens; the free memory (50 MB) is enough for ${longest}.`),
+  );
   await engine.forward(prompt(longest));
   await engine.dispose();
 });
@@ -34,19 +36,38 @@ test("a run is refused in one sentence when the system's memory has become short
   await engine.forward(prompt);
   const short = jest.spyOn(process, "availableMemory").mockReturnValue(2e6);
   const longest = longestPrompt(files.architecture, 0.8 * 2e6);
-  await expect(engine.forward(prompt)).rejects.toThrow(new RangeError(`The prompt has 400 tokens; the free memory (2 MB) is enough for ${longest}.`));
+  await expect(engine.forward(prompt)).rejects.toThrow(
+    new RangeError(`The prompt has 400 tokens; the free memory (2 MB) is enough for ${longest}.`),
+  );
   short.mockRestore();
   await engine.forward(prompt);
   await engine.dispose();
 });
 
 test("a container's limit counts, without the files that were read; so does a machine that has less", () => {
-  const machine = { platform: "linux", total: 64e9, free: 30e9, available: 30e9, limit: 2 ** 64, account: () => undefined } as const;
+  const machine = {
+    platform: "linux",
+    total: 64e9,
+    free: 30e9,
+    available: 30e9,
+    limit: 2 ** 64,
+    account: () => undefined,
+  } as const;
   expect(availableMemory(machine)).toBe(30e9);
   const container = { ...machine, available: 1e9, limit: 8e9 };
   expect(availableMemory(container)).toBe(1e9);
-  expect(availableMemory({ ...container, account: () => "anon 4000000000\nfile 3000000000\ninactive_file 2500000000\nactive_file 500000000\n" })).toBe(3.5e9);
-  expect(availableMemory({ ...container, account: () => "cache 3000000000\ninactive_file 1\ntotal_inactive_file 2500000000\n" })).toBe(3.5e9);
+  expect(
+    availableMemory({
+      ...container,
+      account: () => "anon 4000000000\nfile 3000000000\ninactive_file 2500000000\nactive_file 500000000\n",
+    }),
+  ).toBe(3.5e9);
+  expect(
+    availableMemory({
+      ...container,
+      account: () => "cache 3000000000\ninactive_file 1\ntotal_inactive_file 2500000000\n",
+    }),
+  ).toBe(3.5e9);
   expect(availableMemory({ ...container, available: 6e9, free: 2e9 })).toBe(2e9);
   expect(availableMemory({ ...machine, platform: "darwin", free: 1e9, available: 1e9 })).toBe(32e9);
 });

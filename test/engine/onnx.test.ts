@@ -51,9 +51,19 @@ const graph: Graph = {
   inputs: [{ name: "x", type: "float32", dims: ["T", 4] }],
   outputs: [{ name: "é", type: "float32", dims: [3, "T"] }],
   initializers: [
-    { name: "w", type: "bfloat16", dims: [3, 4], content: { kind: "external", location: "model.safetensors", offset: 5_000_000_000, byteLength: 24 } },
+    {
+      name: "w",
+      type: "bfloat16",
+      dims: [3, 4],
+      content: { kind: "external", location: "model.safetensors", offset: 5_000_000_000, byteLength: 24 },
+    },
     { name: "shape", type: "int64", dims: [2], content: { kind: "inline", bytes: bytes(BigInt64Array.of(0n, -1n)) } },
-    { name: "b", type: "float32", dims: [3], content: { kind: "inline", bytes: bytes(Float32Array.of(1.5, -2, 1e-5)) } },
+    {
+      name: "b",
+      type: "float32",
+      dims: [3],
+      content: { kind: "inline", bytes: bytes(Float32Array.of(1.5, -2, 1e-5)) },
+    },
   ],
   nodes: [
     { operator: "Cast", inputs: ["w"], outputs: ["w32"], attributes: { to: 1 } },
@@ -61,7 +71,13 @@ const graph: Graph = {
     { operator: "Transpose", inputs: ["y"], outputs: ["t"], attributes: { perm: [1, 0] } },
     { operator: "Gelu", inputs: ["t"], outputs: ["g"], attributes: { approximate: "tanh" } },
     { operator: "Softmax", inputs: ["g"], outputs: ["s"], attributes: { axis: -1 } },
-    { operator: "MatMulNBits", inputs: ["s", "", "b"], outputs: ["é"], attributes: { bits: 4 }, domain: "com.microsoft" },
+    {
+      operator: "MatMulNBits",
+      inputs: ["s", "", "b"],
+      outputs: ["é"],
+      attributes: { bits: 4 },
+      domain: "com.microsoft",
+    },
   ],
 };
 
@@ -72,6 +88,9 @@ test("a model reads like the one that the onnx package writes", () => {
 });
 
 test("a constant with too few bytes is refused by name", () => {
-  const wrong: Graph = { ...graph, initializers: [{ name: "b", type: "float32", dims: [3], content: { kind: "inline", bytes: new Uint8Array(8) } }] };
+  const wrong: Graph = {
+    ...graph,
+    initializers: [{ name: "b", type: "float32", dims: [3], content: { kind: "inline", bytes: new Uint8Array(8) } }],
+  };
   expect(() => encodeModel(wrong)).toThrow("Constant b of float32 [3] has 12 bytes, but 8 were given.");
 });

@@ -41,7 +41,9 @@ describe("in this process", () => {
   });
 
   test("a signal that has fired already rejects at once", async () => {
-    await expect(engine.forward(prompt(4), { signal: AbortSignal.abort() })).rejects.toMatchObject({ name: "AbortError" });
+    await expect(engine.forward(prompt(4), { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      name: "AbortError",
+    });
   });
 
   test("the event loop turns while the engine computes", async () => {
@@ -62,8 +64,8 @@ describe("in this process", () => {
   });
 
   test("questions asked at once get the answers that they get alone", async () => {
-    const passes = await Promise.all([5, 9, 7].map(n => engine.forward(prompt(n), { keep: ["pattern"] })));
-    const together = await Promise.all(passes.map(pass => pass.fetch(1, ["value_out", "ffn_post", "pattern"])));
+    const passes = await Promise.all([5, 9, 7].map((n) => engine.forward(prompt(n), { keep: ["pattern"] })));
+    const together = await Promise.all(passes.map((pass) => pass.fetch(1, ["value_out", "ffn_post", "pattern"])));
     for (const [i, n] of [5, 9, 7].entries()) {
       const alone = await (await engine.forward(prompt(n))).fetch(1, ["value_out", "ffn_post", "pattern"]);
       expect(together[i]).toEqual(alone);
@@ -74,7 +76,8 @@ describe("in this process", () => {
     const pass = await engine.forward(prompt(3), { keep: ["pattern"] });
     const { pattern, resid_pre, value_out } = await pass.fetch(0, ["pattern", "resid_pre", "value_out"]);
     // By its tag: the test runs in a realm of its own.
-    for (const tensor of [pattern, resid_pre, value_out]) expect(Object.prototype.toString.call(tensor.data.buffer)).toBe("[object SharedArrayBuffer]");
+    for (const tensor of [pattern, resid_pre, value_out])
+      expect(Object.prototype.toString.call(tensor.data.buffer)).toBe("[object SharedArrayBuffer]");
   });
 
   test.each([
@@ -91,7 +94,9 @@ describe("in this process", () => {
     await expect(pass.fetch(3, ["pattern"])).rejects.toThrow("There is no layer 3: layers go from 0 to 2.");
     await expect(pass.logits(4)).rejects.toThrow("There is no position 4: positions go from 0 to 3.");
     await expect(engine.neuronOutput(0, 80)).rejects.toThrow("There is no neuron 80: neurons go from 0 to 79.");
-    await expect(engine.unembed(new Float32Array(33))).rejects.toThrow("Vectors to unembed have 32 values each; 33 were given.");
+    await expect(engine.unembed(new Float32Array(33))).rejects.toThrow(
+      "Vectors to unembed have 32 values each; 33 were given.",
+    );
     await pass.dispose();
     await expect(pass.logits()).rejects.toThrow("This run was disposed of.");
   });
@@ -109,7 +114,10 @@ test("disposing during a run ends it, and later questions are refused", async ()
 
 test("loading can be cancelled", async () => {
   const controller = new AbortController();
-  const loading = createEngine(await openModel(folder), { signal: controller.signal, onProgress: () => controller.abort() });
+  const loading = createEngine(await openModel(folder), {
+    signal: controller.signal,
+    onProgress: () => controller.abort(),
+  });
   await expect(loading).rejects.toMatchObject({ name: "AbortError" });
 });
 
@@ -130,19 +138,25 @@ test("kept tensors are bounded, the most wanted stay", async () => {
   // Of 100 tokens: patterns 480 kB, resid_mid 38 kB, ffn_post 96 kB.
   const engine = await createEngine(files, { keepBytes: 100e3 });
   const pass = await engine.forward(prompt(100), { keep: ["pattern", "resid_mid", "ffn_post"] });
-  const same = async (name: "pattern" | "resid_mid" | "ffn_post") => (await pass.fetch(1, [name]))[name].data === (await pass.fetch(1, [name]))[name].data;
+  const same = async (name: "pattern" | "resid_mid" | "ffn_post") =>
+    (await pass.fetch(1, [name]))[name].data === (await pass.fetch(1, [name]))[name].data;
   expect([await same("pattern"), await same("resid_mid"), await same("ffn_post")]).toEqual([false, true, false]);
   await engine.dispose();
 });
 
 test("weights that do not fit the configuration are refused by name", async () => {
   const files = await openModel(folder);
-  await expect(createEngine({ ...files, architecture: { ...files.architecture, dFfn: 81 } })).rejects.toThrow(/Tensor "model\.layers\.0\.mlp\.gate_proj\.weight" is 80 × 32, but the model's configuration makes it 81 × 32\./);
+  await expect(createEngine({ ...files, architecture: { ...files.architecture, dFfn: 81 } })).rejects.toThrow(
+    /Tensor "model\.layers\.0\.mlp\.gate_proj\.weight" is 80 × 32, but the model's configuration makes it 81 × 32\./,
+  );
 });
 
 describe("as a process", () => {
   /** Runs a script with `forward` (a run that takes seconds) under way. */
-  function script(body: string, environment: NodeJS.ProcessEnv = process.env): Promise<{ code: number | null; signal: string | null; output: string }> {
+  function script(
+    body: string,
+    environment: NodeJS.ProcessEnv = process.env,
+  ): Promise<{ code: number | null; signal: string | null; output: string }> {
     const source = `
       const { createEngine } = require(${JSON.stringify(path.join(root, "dist/engine"))});
       const { openModel } = require(${JSON.stringify(path.join(root, "dist/model/open"))});
@@ -151,37 +165,59 @@ describe("as a process", () => {
         const ids = Array.from({ length: 3000 }, (_, i) => 3 + i % 250);
         ${body}
       })();`;
-    return new Promise(resolve => {
+    return new Promise((resolve) => {
       const child = spawn(process.execPath, ["-e", source], { env: environment });
       let output = "";
-      for (const stream of [child.stdout, child.stderr]) stream.on("data", data => (output += String(data)));
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += String(data)));
       child.on("close", (code, signal) => resolve({ code, signal, output }));
     });
   }
 
   test("process.exit during a run leaves with its code", async () => {
-    expect(await script("void engine.forward(ids).catch(() => {}); setTimeout(() => process.exit(7), 100);")).toEqual({ code: 7, signal: null, output: "" });
+    expect(await script("void engine.forward(ids).catch(() => {}); setTimeout(() => process.exit(7), 100);")).toEqual({
+      code: 7,
+      signal: null,
+      output: "",
+    });
   });
 
   test("an error that nobody catches during a run leaves with code 1", async () => {
-    const { code, signal, output } = await script("void engine.forward(ids).catch(() => {}); setTimeout(() => { throw new Error('mine'); }, 100);");
+    const { code, signal, output } = await script(
+      "void engine.forward(ids).catch(() => {}); setTimeout(() => { throw new Error('mine'); }, 100);",
+    );
     expect({ code, signal }).toEqual({ code: 1, signal: null });
     expect(output).toContain("Error: mine");
   });
 
   test("a process without anything else to do waits for its run and ends by itself", async () => {
-    expect(await script("void engine.forward(ids).then(() => console.log('done'));")).toEqual({ code: 0, signal: null, output: "done\n" });
+    expect(await script("void engine.forward(ids).then(() => console.log('done'));")).toEqual({
+      code: 0,
+      signal: null,
+      output: "done\n",
+    });
   });
 
   test("an engine that is not asked anything keeps no process alive", async () => {
-    expect(await script("await engine.forward([3, 4]); console.log('idle');")).toEqual({ code: 0, signal: null, output: "idle\n" });
+    expect(await script("await engine.forward([3, 4]); console.log('idle');")).toEqual({
+      code: 0,
+      signal: null,
+      output: "idle\n",
+    });
   });
 
   test("onnxruntime's telemetry leaves no file", async () => {
     const home = fs.mkdtempSync(path.join(os.tmpdir(), "home-"));
     // onnxruntime keeps quiet by itself where it thinks that it runs in CI.
-    const environment: NodeJS.ProcessEnv = { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: path.join(home, ".cache"), USERPROFILE: home, TMPDIR: home };
-    expect(await script("await engine.forward([3, 4]); await engine.dispose();", environment)).toMatchObject({ code: 0 });
+    const environment: NodeJS.ProcessEnv = {
+      PATH: process.env.PATH,
+      HOME: home,
+      XDG_CACHE_HOME: path.join(home, ".cache"),
+      USERPROFILE: home,
+      TMPDIR: home,
+    };
+    expect(await script("await engine.forward([3, 4]); await engine.dispose();", environment)).toMatchObject({
+      code: 0,
+    });
     expect(fs.readdirSync(home, { recursive: true })).toEqual([]);
     fs.rmSync(home, { recursive: true });
   });

@@ -6,7 +6,9 @@ import { damaged, fuzz, type Random } from "./support";
 import { tryModel } from "./models";
 
 const FOLDER = join(root, "test/model/data/gguf");
-const FILES = readdirSync(FOLDER).filter((name) => name.endsWith(".gguf")).map((name) => readFileSync(join(FOLDER, name)));
+const FILES = readdirSync(FOLDER)
+  .filter((name) => name.endsWith(".gguf"))
+  .map((name) => readFileSync(join(FOLDER, name)));
 
 let scratch: string;
 beforeAll(() => (scratch = mkdtempSync(join(tmpdir(), "lmt-fuzz-gguf-"))));
@@ -24,11 +26,31 @@ function behind(bytes: Buffer, key: string): number | undefined {
 function grown(bytes: Buffer, random: Random): Buffer {
   const result = Buffer.from(bytes);
   for (let n = random.int(1, 4); n > 0; n--) {
-    const key = random.pick([".block_count", ".embedding_length", ".context_length", ".feed_forward_length", ".attention.head_count", ".attention.head_count_kv", ".attention.key_length", ".rope.dimension_count", ".rope.freq_base",
-      ".attention.sliding_window", ".attention.layer_norm_rms_epsilon", "general.alignment", "tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.scores", "tokenizer.ggml.token_type", "general.architecture", "tokenizer.ggml.bos_token_id", ".weight"]);
+    const key = random.pick([
+      ".block_count",
+      ".embedding_length",
+      ".context_length",
+      ".feed_forward_length",
+      ".attention.head_count",
+      ".attention.head_count_kv",
+      ".attention.key_length",
+      ".rope.dimension_count",
+      ".rope.freq_base",
+      ".attention.sliding_window",
+      ".attention.layer_norm_rms_epsilon",
+      "general.alignment",
+      "tokenizer.ggml.tokens",
+      "tokenizer.ggml.merges",
+      "tokenizer.ggml.scores",
+      "tokenizer.ggml.token_type",
+      "general.architecture",
+      "tokenizer.ggml.bos_token_id",
+      ".weight",
+    ]);
     const at = behind(result, key);
     // A type, then the value (of a list: its type and its length).
-    if (at !== undefined && at + 20 < result.length) result.writeUInt32LE(random.pick(NUMBERS), at + random.pick([0, 4, 4, 4, 8, 12]));
+    if (at !== undefined && at + 20 < result.length)
+      result.writeUInt32LE(random.pick(NUMBERS), at + random.pick([0, 4, 4, 4, 8, 12]));
     else result.writeUInt32LE(random.pick(NUMBERS), random.pick([4, 8, 12, 16, 20]));
   }
   return result;

@@ -27,7 +27,8 @@ export async function tryModel(source: string): Promise<"accepted" | "refused"> 
     weights.read(architecture.unembedding.weight);
     for (const { attention } of architecture.layers) {
       const frequencies = attention.rotary?.frequencies(3);
-      if (frequencies !== undefined && !frequencies.every(Number.isFinite)) throw new Error("Frequencies that are not finite");
+      if (frequencies !== undefined && !frequencies.every(Number.isFinite))
+        throw new Error("Frequencies that are not finite");
     }
     tokenizer.token(0);
     return "accepted";

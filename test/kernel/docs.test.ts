@@ -7,7 +7,12 @@ import { KernelClient, packageRoot } from "../support/kernel-client";
 /** A part of a file of the library, not a cell. */
 const EXCERPTS = ["docs/adding-a-family.md"];
 
-const pages = ["README.md", ...readdirSync(join(packageRoot, "docs")).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)].filter((page) => !EXCERPTS.includes(page));
+const pages = [
+  "README.md",
+  ...readdirSync(join(packageRoot, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+].filter((page) => !EXCERPTS.includes(page));
 
 /** The examples of a page in order. Commands and other formats are not run. */
 function examplesOf(page: string): string[] {
@@ -16,7 +21,8 @@ function examplesOf(page: string): string[] {
 
 const withExamples = pages.filter((page) => examplesOf(page).length > 0);
 
-test("there are examples", () => expect(withExamples).toEqual(expect.arrayContaining(["README.md", "docs/ipywidgets.md", "docs/own-models.md"])));
+test("there are examples", () =>
+  expect(withExamples).toEqual(expect.arrayContaining(["README.md", "docs/ipywidgets.md", "docs/own-models.md"])));
 
 describe.each(withExamples)("%s", (page) => {
   let kernel: KernelClient;

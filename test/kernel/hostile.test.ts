@@ -17,7 +17,8 @@ beforeAll(async () => {
 });
 afterAll(() => KernelClient.closeAll());
 
-const residentMb = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${kernel.process.pid}/status`, "utf8"))?.[1] ?? 0) / 1024;
+const residentMb = (): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${kernel.process.pid}/status`, "utf8"))?.[1] ?? 0) / 1024;
 
 /** Cells, comms, control and heartbeat all answer. */
 async function answers(): Promise<void> {
@@ -38,7 +39,11 @@ function throwAt(port: number, bytes: Buffer): Promise<void> {
 }
 
 /** What a ZeroMQ peer says first: signature, version 3.0, mechanism NULL, no server. */
-const GREETING = Buffer.concat([Buffer.from([0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0]), Buffer.from("NULL".padEnd(20, "\0")), Buffer.alloc(32)]);
+const GREETING = Buffer.concat([
+  Buffer.from([0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0]),
+  Buffer.from("NULL".padEnd(20, "\0")),
+  Buffer.alloc(32),
+]);
 const READY = Buffer.concat([Buffer.from([4, 26]), Buffer.from("\x05READY\x0bSocket-Type\0\0\0\x03REQ", "latin1")]);
 
 describe("garbage", () => {
@@ -46,7 +51,16 @@ describe("garbage", () => {
     const before = residentMb();
     for (const port of Object.values(kernel.ports)) {
       for (let n = 0; n < 300; n += 20) {
-        await Promise.all(Array.from({ length: 20 }, (_, i) => throwAt(port, (n + i) % 3 === 0 ? Buffer.concat([GREETING, READY, randomBytes((n + i) % 500)]) : randomBytes(1 + ((n + i) * 7) % 700))));
+        await Promise.all(
+          Array.from({ length: 20 }, (_, i) =>
+            throwAt(
+              port,
+              (n + i) % 3 === 0
+                ? Buffer.concat([GREETING, READY, randomBytes((n + i) % 500)])
+                : randomBytes(1 + (((n + i) * 7) % 700)),
+            ),
+          ),
+        );
       }
     }
     await answers();
@@ -54,8 +68,11 @@ describe("garbage", () => {
   });
 
   test("339 bytes to the heartbeat's port: a greeting and frames that a peer of that kind does not send", async () => {
-    const frames = Buffer.concat(Array.from({ length: 20 }, (_, i) => Buffer.concat([Buffer.from([i % 2, 12]), randomBytes(12)])));
-    for (let i = 0; i < 20; i++) await throwAt(kernel.ports.heartbeat, Buffer.concat([GREETING, READY, frames]).subarray(0, 339));
+    const frames = Buffer.concat(
+      Array.from({ length: 20 }, (_, i) => Buffer.concat([Buffer.from([i % 2, 12]), randomBytes(12)])),
+    );
+    for (let i = 0; i < 20; i++)
+      await throwAt(kernel.ports.heartbeat, Buffer.concat([GREETING, READY, frames]).subarray(0, 339));
     await answers();
   });
 
@@ -63,7 +80,8 @@ describe("garbage", () => {
     const size = Buffer.alloc(9);
     size[0] = 2;
     size.writeBigUInt64BE(1n << 40n, 1);
-    for (const port of Object.values(kernel.ports)) await throwAt(port, Buffer.concat([GREETING, READY, size, Buffer.alloc(1000)]));
+    for (const port of Object.values(kernel.ports))
+      await throwAt(port, Buffer.concat([GREETING, READY, size, Buffer.alloc(1000)]));
     await answers();
   });
 
@@ -76,7 +94,8 @@ describe("garbage", () => {
       return kernel.signed(made);
     };
     const deep = `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
-    const header = (change: object): string => JSON.stringify({ ...(JSON.parse(String(good[2])) as object), msg_id: randomBytes(8).toString("hex"), ...change });
+    const header = (change: object): string =>
+      JSON.stringify({ ...(JSON.parse(String(good[2])) as object), msg_id: randomBytes(8).toString("hex"), ...change });
     const bad: Buffer[][] = [
       [Buffer.alloc(0)],
       [Buffer.from("<IDS|MSG>")],
@@ -97,14 +116,21 @@ describe("garbage", () => {
       signed(header({ msg_type: "input_reply" }), "{}", "{}", `{"value": 7}`),
       signed(header({ msg_type: "complete_request" }), "{}", "{}", `{"code": 7, "cursor_pos": "x"}`),
     ];
-    for (const frames of bad) for (const channel of ["shell", "control", "stdin"] as const) kernel.sendRaw(channel, frames);
+    for (const frames of bad)
+      for (const channel of ["shell", "control", "stdin"] as const) kernel.sendRaw(channel, frames);
     await answers();
   });
 });
 
 test("a message that comes again is not run again", async () => {
   await kernel.execute("let counted = 0;");
-  const { frames, id } = kernel.frames("execute_request", { code: "counted++", silent: false, store_history: true, user_expressions: {}, allow_stdin: false });
+  const { frames, id } = kernel.frames("execute_request", {
+    code: "counted++",
+    silent: false,
+    store_history: true,
+    user_expressions: {},
+    allow_stdin: false,
+  });
   kernel.sendRaw("shell", frames);
   await kernel.finished(id);
   for (let i = 0; i < 5; i++) kernel.sendRaw("shell", frames);
@@ -129,10 +155,14 @@ describe("cells that change the process", () => {
   test.each([
     ["process.removeAllListeners();"],
     ["for (const name of process.eventNames()) process.removeAllListeners(name);"],
-    ["for (const name of ['uncaughtException', 'unhandledRejection', 'SIGINT']) for (const one of process.listeners(name as 'exit')) process.off(name, one);"],
+    [
+      "for (const name of ['uncaughtException', 'unhandledRejection', 'SIGINT']) for (const one of process.listeners(name as 'exit')) process.off(name, one);",
+    ],
   ])("%s does not take the kernel's listeners", async (code) => {
     await kernel.execute(code);
-    await kernel.execute("setTimeout(() => { throw new Error('in a timer'); }, 1); void Promise.reject(new Error('nobody waits'));");
+    await kernel.execute(
+      "setTimeout(() => { throw new Error('in a timer'); }, 1); void Promise.reject(new Error('nobody waits'));",
+    );
     await new Promise((done) => setTimeout(done, 200));
     const loop = kernel.submit("for (;;) {}");
     await new Promise((done) => setTimeout(done, 300));
@@ -142,25 +172,43 @@ describe("cells that change the process", () => {
   });
 
   test.each([
-    ["readline", 'import * as readline from "node:readline";\nawait new Promise((done) => readline.createInterface({ input: process.stdin, output: process.stdout }).question("Name? ", done));'],
-    ["readline with promises", 'import * as lines from "node:readline/promises";\nawait lines.createInterface({ input: process.stdin, output: process.stdout }).question("Name? ");'],
+    [
+      "readline",
+      'import * as readline from "node:readline";\nawait new Promise((done) => readline.createInterface({ input: process.stdin, output: process.stdout }).question("Name? ", done));',
+    ],
+    [
+      "readline with promises",
+      'import * as lines from "node:readline/promises";\nawait lines.createInterface({ input: process.stdin, output: process.stdout }).question("Name? ");',
+    ],
     ["a loop over the stream", "for await (const chunk of process.stdin) console.log(chunk);"],
     ["a listener", 'await new Promise((done) => process.stdin.once("data", done));'],
     ["read", "process.stdin.read();"],
   ])("reading standard input by %s says that it needs input()", async (_, code) => {
     const { error } = await kernel.execute(code);
-    expect(error?.evalue).toBe('A notebook has no standard input to read from: ask with const answer = await input("Your name?").');
+    expect(error?.evalue).toBe(
+      'A notebook has no standard input to read from: ask with const answer = await input("Your name?").',
+    );
   });
 
   test("the descriptor of standard input is empty", async () => {
-    expect((await kernel.execute('import { readFileSync } from "node:fs";\nreadFileSync(0, "utf8")')).result).toEqual({ "text/plain": "''" });
+    expect((await kernel.execute('import { readFileSync } from "node:fs";\nreadFileSync(0, "utf8")')).result).toEqual({
+      "text/plain": "''",
+    });
   });
 
   test("a handler that waits in a loop ends at an interrupt", async () => {
     const front = new WidgetFront(kernel);
-    await kernel.execute('import * as w from "lm-transparency/ipywidgets";\nlet handled = 0;\nconst button = new w.Button();\nbutton.on("click", async () => { for (;;) { handled++; await new Promise((done) => setTimeout(done, 10)); } });\nbutton');
-    kernel.send("shell", "comm_msg", { comm_id: front.model("ButtonModel").id, data: { method: "custom", content: { event: "click" } } });
-    await eventually(async () => Number((await kernel.execute("handled")).result?.["text/plain"]), (turns) => expect(turns).toBeGreaterThan(0));
+    await kernel.execute(
+      'import * as w from "lm-transparency/ipywidgets";\nlet handled = 0;\nconst button = new w.Button();\nbutton.on("click", async () => { for (;;) { handled++; await new Promise((done) => setTimeout(done, 10)); } });\nbutton',
+    );
+    kernel.send("shell", "comm_msg", {
+      comm_id: front.model("ButtonModel").id,
+      data: { method: "custom", content: { event: "click" } },
+    });
+    await eventually(
+      async () => Number((await kernel.execute("handled")).result?.["text/plain"]),
+      (turns) => expect(turns).toBeGreaterThan(0),
+    );
     await kernel.request("interrupt_request", {}, "control");
     await new Promise((done) => setTimeout(done, 100));
     const first = (await kernel.execute("handled")).result;
@@ -171,15 +219,47 @@ describe("cells that change the process", () => {
 
 describe("cells that replace what the kernel uses too", () => {
   const broken = "() => { throw new Error('broken'); }";
-  const globals = ["JSON", "Date", "Buffer", "Promise", "setTimeout", "clearTimeout", "setImmediate", "performance", "Object", "Array", "Map", "Set", "Number", "AbortController", "queueMicrotask"];
+  const globals = [
+    "JSON",
+    "Date",
+    "Buffer",
+    "Promise",
+    "setTimeout",
+    "clearTimeout",
+    "setImmediate",
+    "performance",
+    "Object",
+    "Array",
+    "Map",
+    "Set",
+    "Number",
+    "AbortController",
+    "queueMicrotask",
+  ];
   const members = [
-    ..."JSON.stringify JSON.parse Date.now Buffer.from Buffer.alloc Buffer.concat Object.entries Object.keys Object.fromEntries Array.isArray Array.from Promise.race Promise.all process.nextTick performance.now crypto.randomUUID".split(" "),
-    ..."map filter push splice slice shift forEach join some every find findIndex findLast includes indexOf concat at keys entries values flatMap".split(" ").map((name) => `Array.prototype.${name}`),
-    ..."replace replaceAll split slice startsWith endsWith trim padStart match matchAll".split(" ").map((name) => `String.prototype.${name}`),
+    ..."JSON.stringify JSON.parse Date.now Buffer.from Buffer.alloc Buffer.concat Object.entries Object.keys Object.fromEntries Array.isArray Array.from Promise.race Promise.all process.nextTick performance.now crypto.randomUUID".split(
+      " ",
+    ),
+    ..."map filter push splice slice shift forEach join some every find findIndex findLast includes indexOf concat at keys entries values flatMap"
+      .split(" ")
+      .map((name) => `Array.prototype.${name}`),
+    ..."replace replaceAll split slice startsWith endsWith trim padStart match matchAll"
+      .split(" ")
+      .map((name) => `String.prototype.${name}`),
     ..."get set has delete values keys entries".split(" ").map((name) => `Map.prototype.${name}`),
     ..."add has delete values".split(" ").map((name) => `Set.prototype.${name}`),
     ..."then catch finally".split(" ").map((name) => `Promise.prototype.${name}`),
-    "Function.prototype.call", "Function.prototype.apply", "Function.prototype.bind", "RegExp.prototype.exec", "RegExp.prototype.test", "Date.prototype.toISOString", "Uint8Array.prototype.subarray", "Buffer.prototype.toString", "Buffer.prototype.equals", "Object.prototype.hasOwnProperty", "Object.prototype.toString",
+    "Function.prototype.call",
+    "Function.prototype.apply",
+    "Function.prototype.bind",
+    "RegExp.prototype.exec",
+    "RegExp.prototype.test",
+    "Date.prototype.toISOString",
+    "Uint8Array.prototype.subarray",
+    "Buffer.prototype.toString",
+    "Buffer.prototype.equals",
+    "Object.prototype.hasOwnProperty",
+    "Object.prototype.toString",
   ];
 
   let own: KernelClient | undefined;
@@ -195,7 +275,9 @@ describe("cells that replace what the kernel uses too", () => {
     own ??= await KernelClient.start();
     try {
       await own.finished(own.submit(code), 20_000);
-      await own.finished(own.submit("console.log('text'); 1 + 1"), 20_000).then(({ result, stdout }) => expect([result, stdout]).toEqual([{ "text/plain": "2" }, "text\n"]));
+      await own
+        .finished(own.submit("console.log('text'); 1 + 1"), 20_000)
+        .then(({ result, stdout }) => expect([result, stdout]).toEqual([{ "text/plain": "2" }, "text\n"]));
       await own.request("kernel_info_request", {}, "control", 10_000);
       await own.request("comm_info_request", {}, "shell", 10_000);
       await own.request("complete_request", { code: "consol", cursor_pos: 6 }, "shell", 10_000);
@@ -211,15 +293,21 @@ describe("cells that replace what the kernel uses too", () => {
 describe("child processes", () => {
   const folder = mkdtempSync(join(tmpdir(), "lmt-children-"));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  const alive = (pid: number): boolean => existsSync(`/proc/${pid}`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  const alive = (pid: number): boolean =>
+    existsSync(`/proc/${pid}`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
   const pidIn = async (name: string): Promise<number> => {
     const file = join(folder, name);
-    await eventually(async () => (existsSync(file) ? readFileSync(file, "utf8").trim() : ""), (text) => expect(text).toMatch(/^\d+$/));
+    await eventually(
+      async () => (existsSync(file) ? readFileSync(file, "utf8").trim() : ""),
+      (text) => expect(text).toMatch(/^\d+$/),
+    );
     return Number(readFileSync(file, "utf8"));
   };
 
   test("execSync ends with an interrupt, and a child beside the cells goes on", async () => {
-    await kernel.execute(`import { execSync, spawn } from "node:child_process";\nconst beside = spawn("sleep", ["100"]);`);
+    await kernel.execute(
+      `import { execSync, spawn } from "node:child_process";\nconst beside = spawn("sleep", ["100"]);`,
+    );
     const beside = Number((await kernel.execute("beside.pid")).result?.["text/plain"]);
     const cell = kernel.submit(`execSync("echo $$ > ${join(folder, "sync")}; exec sleep 100")`);
     const pid = await pidIn("sync");
@@ -231,12 +319,23 @@ describe("child processes", () => {
   });
 
   test("children end with the kernel, detached ones do not", async () => {
-    writeFileSync(join(folder, "deaf.sh"), `trap '' TERM INT\necho $$ > ${join(folder, "deaf")}\nwhile true; do sleep 0.1; done\n`);
-    await kernel.execute(`const one = spawn("sh", ["-c", "sleep 100 & echo $! > ${join(folder, "grandchild")}; wait"]);\nconst deaf = spawn("sh", ["${join(folder, "deaf.sh")}"]);\nconst apart = spawn("sleep", ["30"], { detached: true, stdio: "ignore" });\napart.unref();`);
-    const [one, apart] = [Number((await kernel.execute("one.pid")).result?.["text/plain"]), Number((await kernel.execute("apart.pid")).result?.["text/plain"])];
+    writeFileSync(
+      join(folder, "deaf.sh"),
+      `trap '' TERM INT\necho $$ > ${join(folder, "deaf")}\nwhile true; do sleep 0.1; done\n`,
+    );
+    await kernel.execute(
+      `const one = spawn("sh", ["-c", "sleep 100 & echo $! > ${join(folder, "grandchild")}; wait"]);\nconst deaf = spawn("sh", ["${join(folder, "deaf.sh")}"]);\nconst apart = spawn("sleep", ["30"], { detached: true, stdio: "ignore" });\napart.unref();`,
+    );
+    const [one, apart] = [
+      Number((await kernel.execute("one.pid")).result?.["text/plain"]),
+      Number((await kernel.execute("apart.pid")).result?.["text/plain"]),
+    ];
     const [grandchild, deaf] = [await pidIn("grandchild"), await pidIn("deaf")];
     await kernel.close();
-    await eventually(async () => [one, grandchild, deaf].map(alive), (still) => expect(still).toEqual([false, false, false]));
+    await eventually(
+      async () => [one, grandchild, deaf].map(alive),
+      (still) => expect(still).toEqual([false, false, false]),
+    );
     expect(alive(apart)).toBe(true);
     process.kill(apart, "SIGKILL");
   });

@@ -10,7 +10,10 @@ jest.setTimeout(240_000);
 const elsewhere = mkdtempSync(join(tmpdir(), "notebook-"));
 afterAll(() => rmSync(elsewhere, { recursive: true, force: true }));
 
-describe.each([["inside the package", join(packageRoot, "notebooks")], ["in any other folder", elsewhere]])("%s", (_where, cwd) => {
+describe.each([
+  ["inside the package", join(packageRoot, "notebooks")],
+  ["in any other folder", elsewhere],
+])("%s", (_where, cwd) => {
   let kernel: KernelClient;
   beforeAll(async () => {
     kernel = await KernelClient.start({ cwd });
@@ -18,7 +21,9 @@ describe.each([["inside the package", join(packageRoot, "notebooks")], ["in any 
   afterAll(() => kernel.close());
 
   test("the library is imported with its types", async () => {
-    const run = await kernel.execute('import { loadModel, type Token } from "lm-transparency";\nconst token: Token = { id: 1, text: "x" };\ntypeof loadModel');
+    const run = await kernel.execute(
+      'import { loadModel, type Token } from "lm-transparency";\nconst token: Token = { id: 1, text: "x" };\ntypeof loadModel',
+    );
     expect(run.error).toBeUndefined();
     expect(run.result).toEqual({ "text/plain": "'function'" });
     const wrong = await kernel.execute("const other: Token = { id: 'no', text: 'x' };");
@@ -26,11 +31,17 @@ describe.each([["inside the package", join(packageRoot, "notebooks")], ["in any 
   });
 
   test("a variable may have a type that no cell imported", async () => {
-    const first = await kernel.execute(`import { flowGraph, loadModel } from "lm-transparency";\nconst tiny = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});\nconst short = await tiny.run([1, 2]);`);
+    const first = await kernel.execute(
+      `import { flowGraph, loadModel } from "lm-transparency";\nconst tiny = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});\nconst short = await tiny.run([1, 2]);`,
+    );
     expect(first.error).toBeUndefined();
-    const second = await kernel.execute("const shown = await (async () => { const picture = flowGraph(short); return picture; })();\nshown.selection.start");
+    const second = await kernel.execute(
+      "const shown = await (async () => { const picture = flowGraph(short); return picture; })();\nshown.selection.start",
+    );
     expect(second.error).toBeUndefined();
-    expect((await kernel.execute("await tiny.dispose();\nconst wrong: string = shown;")).error?.evalue).toContain("FlowGraph");
+    expect((await kernel.execute("await tiny.dispose();\nconst wrong: string = shown;")).error?.evalue).toContain(
+      "FlowGraph",
+    );
   });
 
   test("names and members complete; a name is explained with its documentation", async () => {
@@ -45,7 +56,9 @@ describe.each([["inside the package", join(packageRoot, "notebooks")], ["in any 
   });
 
   test("Node's own modules have types", async () => {
-    const run = await kernel.execute('import { basename } from "node:path";\nconst name: string = basename("/a/b.txt");\nname');
+    const run = await kernel.execute(
+      'import { basename } from "node:path";\nconst name: string = basename("/a/b.txt");\nname',
+    );
     expect(run.result).toEqual({ "text/plain": "'b.txt'" });
   });
 
@@ -58,7 +71,10 @@ describe("modules beside the notebook", () => {
   let kernel: KernelClient;
   const folder = mkdtempSync(join(tmpdir(), "modules-"));
   beforeAll(async () => {
-    writeFileSync(join(folder, "local.ts"), "import { base } from './second';\nexport const answer: number = base + 2;\n");
+    writeFileSync(
+      join(folder, "local.ts"),
+      "import { base } from './second';\nexport const answer: number = base + 2;\n",
+    );
     writeFileSync(join(folder, "second.ts"), "export const base = 40;\n");
     kernel = await KernelClient.start({ cwd: folder });
   });
@@ -79,19 +95,27 @@ describe("modules beside the notebook", () => {
       for (const [file, text] of Object.entries(files)) writeFileSync(join(root, file), text);
     };
     make("exports-only", {
-      "package.json": JSON.stringify({ name: "exports-only", type: "module", exports: { ".": { types: "./a.d.ts", default: "./a.js" }, "./sub": { types: "./b.d.ts", default: "./b.js" } } }),
+      "package.json": JSON.stringify({
+        name: "exports-only",
+        type: "module",
+        exports: { ".": { types: "./a.d.ts", default: "./a.js" }, "./sub": { types: "./b.d.ts", default: "./b.js" } },
+      }),
       "a.js": "export const a = 1;",
       "a.d.ts": "export declare const a: number;",
       "b.js": "export const b = await Promise.resolve(2);",
       "b.d.ts": "export declare const b: number;",
     });
-    const run = await kernel.execute('import { a } from "exports-only";\nimport { b } from "exports-only/sub";\nconst sum: number = a + b;\nsum');
+    const run = await kernel.execute(
+      'import { a } from "exports-only";\nimport { b } from "exports-only/sub";\nconst sum: number = a + b;\nsum',
+    );
     expect(run.error).toBeUndefined();
     expect(run.result).toEqual({ "text/plain": "3" });
   });
 
   test("a cell that names itself a module is imported by that name", async () => {
     await kernel.execute("/** @module shared */\nexport const secret: string = 'm';");
-    expect((await kernel.execute('import { secret } from "./shared";\nsecret')).result).toEqual({ "text/plain": "'m'" });
+    expect((await kernel.execute('import { secret } from "./shared";\nsecret')).result).toEqual({
+      "text/plain": "'m'",
+    });
   });
 });

@@ -13,7 +13,9 @@ async function start(): Promise<void> {
   kernel = await KernelClient.start({ cwd: join(packageRoot, "notebooks") });
   kernel.send("shell", "comm_open", { comm_id: "control", target_name: "jupyter.widget.control", data: {} });
   kernel.send("shell", "comm_msg", { comm_id: "control", data: { method: "request_states" } });
-  await kernel.until(() => kernel.iopub.find((message) => message.header.msg_type === "comm_msg" && message.content["comm_id"] === "control"));
+  await kernel.until(() =>
+    kernel.iopub.find((message) => message.header.msg_type === "comm_msg" && message.content["comm_id"] === "control"),
+  );
   await run(
     "setup",
     `import { setFlagsFromString } from "node:v8";
@@ -29,7 +31,12 @@ async function collect() { for (let i = 0; i < 4; i++) { await new Promise((reso
 
 /** Runs a cell of this id, as front ends name them. */
 async function run(cell: string, code: string, metadata: Json = {}): Promise<Executed> {
-  const id = kernel.send("shell", "execute_request", { code, silent: false, store_history: true, user_expressions: {}, allow_stdin: false, stop_on_error: true }, { metadata: { cellId: cell, ...metadata } });
+  const id = kernel.send(
+    "shell",
+    "execute_request",
+    { code, silent: false, store_history: true, user_expressions: {}, allow_stdin: false, stop_on_error: true },
+    { metadata: { cellId: cell, ...metadata } },
+  );
   const executed = await kernel.finished(id);
   if (executed.error !== undefined) throw new Error(executed.error.traceback.join("\n"));
   return executed;
@@ -49,23 +56,34 @@ async function open(): Promise<Set<string>> {
 /** Ids of the widgets of this kind that a cell has opened. */
 function opened(executed: Executed, model: string): string[] {
   return executed.messages
-    .filter(({ header, content }) => header.msg_type === "comm_open" && ((content["data"] as Json)["state"] as Json)["_model_name"] === model)
+    .filter(
+      ({ header, content }) =>
+        header.msg_type === "comm_open" && ((content["data"] as Json)["state"] as Json)["_model_name"] === model,
+    )
     .map(({ content }) => String(content["comm_id"]));
 }
 
-const closed = (id: string): boolean => kernel.iopub.some(({ header, content }) => header.msg_type === "comm_close" && content["comm_id"] === id);
+const closed = (id: string): boolean =>
+  kernel.iopub.some(({ header, content }) => header.msg_type === "comm_close" && content["comm_id"] === id);
 
 /** Clicks a button; gives what its handler has printed. */
 async function click(id: string): Promise<string> {
-  const sent = kernel.send("shell", "comm_msg", { comm_id: id, data: { method: "custom", content: { event: "click" } } });
+  const sent = kernel.send("shell", "comm_msg", {
+    comm_id: id,
+    data: { method: "custom", content: { event: "click" } },
+  });
   const from = kernel.iopub.length;
   await kernel.until(() => (kernel.isIdle(sent) ? true : undefined));
   // What a handler prints stands below the cell of its widget.
-  const said = await kernel.until(() => kernel.iopub.slice(from).find(({ header }) => header.msg_type === "stream"), 5000);
+  const said = await kernel.until(
+    () => kernel.iopub.slice(from).find(({ header }) => header.msg_type === "stream"),
+    5000,
+  );
   return String(said.content["text"]);
 }
 
-const BUTTON = (text: string): string => `(() => { const button = new w.Button({ description: ${JSON.stringify(text)} }); button.on("click", () => console.log(${JSON.stringify(text)})); return button; })()`;
+const BUTTON = (text: string): string =>
+  `(() => { const button = new w.Button({ description: ${JSON.stringify(text)} }); button.on("click", () => console.log(${JSON.stringify(text)})); return button; })()`;
 
 async function resident(): Promise<number> {
   return Number((await run("resident", "await collect();\nprocess.memoryUsage().rss")).result?.["text/plain"]);
@@ -78,7 +96,13 @@ describe("widgets that outputs show", () => {
     const before = await open();
     const [alone] = opened(await run("alone", BUTTON("alone")), "ButtonModel");
     const [boxed] = opened(await run("boxed", `new w.VBox([new w.HBox([${BUTTON("boxed")}])])`), "ButtonModel");
-    const [captured] = opened(await run("captured", `await (async () => { const output = new w.Output(); await output.append(${BUTTON("captured")}); return output; })()`), "ButtonModel");
+    const [captured] = opened(
+      await run(
+        "captured",
+        `await (async () => { const output = new w.Output(); await output.append(${BUTTON("captured")}); return output; })()`,
+      ),
+      "ButtonModel",
+    );
     const [displayed] = opened(await run("displayed", `await w.display(${BUTTON("displayed")});`), "ButtonModel");
     const interact = await run("interact", "w.interact(({ x }) => { console.log(`x is ${x}`); }, { x: 5 })");
     const [slider] = opened(interact, "IntSliderModel");
@@ -88,8 +112,20 @@ describe("widgets that outputs show", () => {
     expect(await click(boxed!)).toBe("boxed\n");
     expect(await click(captured!)).toBe("captured\n");
     expect(await click(displayed!)).toBe("displayed\n");
-    kernel.send("shell", "comm_msg", { comm_id: slider, data: { method: "update", state: { value: 7 }, buffer_paths: [] } });
-    await kernel.until(() => kernel.iopub.find(({ header, content }) => header.msg_type === "comm_msg" && content["comm_id"] === output && JSON.stringify(content).includes("x is 7")), 5000);
+    kernel.send("shell", "comm_msg", {
+      comm_id: slider,
+      data: { method: "update", state: { value: 7 }, buffer_paths: [] },
+    });
+    await kernel.until(
+      () =>
+        kernel.iopub.find(
+          ({ header, content }) =>
+            header.msg_type === "comm_msg" &&
+            content["comm_id"] === output &&
+            JSON.stringify(content).includes("x is 7"),
+        ),
+      5000,
+    );
     for (const cell of ["alone", "boxed", "captured", "displayed", "interact"]) await run(cell, "1");
     expect([...(await open())].filter((id) => !before.has(id))).toEqual([]);
     // Front ends are told, so that they let go of their side.
@@ -100,7 +136,10 @@ describe("widgets that outputs show", () => {
     const [held] = opened(await run("make", `const kept = ${BUTTON("kept")};\nkept`), "ButtonModel");
     await run("make", "1");
     expect(await open()).toContain(held);
-    const [twice] = opened(await run("holder", `const holder: { it?: unknown } = { it: ${BUTTON("twice")} };`), "ButtonModel");
+    const [twice] = opened(
+      await run("holder", `const holder: { it?: unknown } = { it: ${BUTTON("twice")} };`),
+      "ButtonModel",
+    );
     await run("first", "holder.it");
     await run("second", "holder.it");
     await run("holder 2", "delete holder.it;");
@@ -116,9 +155,15 @@ describe("widgets that outputs show", () => {
     expect(await open()).toContain(deleted);
     await run("any", "1", { deletedCells: ["deleted"] });
     expect(await open()).not.toContain(deleted);
-    const [cleared] = opened(await run("cleared", `await w.display(${BUTTON("cleared")});\nawait collect();\ncommHost().clearOutput();`), "ButtonModel");
+    const [cleared] = opened(
+      await run("cleared", `await w.display(${BUTTON("cleared")});\nawait collect();\ncommHost().clearOutput();`),
+      "ButtonModel",
+    );
     expect(await open()).not.toContain(cleared);
-    const [waiting] = opened(await run("waiting", `await w.display(${BUTTON("waiting")});\ncommHost().clearOutput({ wait: true });`), "ButtonModel");
+    const [waiting] = opened(
+      await run("waiting", `await w.display(${BUTTON("waiting")});\ncommHost().clearOutput({ wait: true });`),
+      "ButtonModel",
+    );
     // Nothing came: it still stands there.
     expect(await open()).toContain(waiting);
     expect(await click(waiting!)).toBe("waiting\n");
@@ -141,10 +186,16 @@ describe("widgets that outputs show", () => {
 
   test("a link in the browser lives as long as one of its ends", async () => {
     const before = await open();
-    const made = await run("ends", "new w.VBox((() => { const [a, b] = [new w.IntSlider(), new w.IntSlider()]; w.jslink([a, \"value\"], [b, \"value\"]); return [a, b]; })())");
+    const made = await run(
+      "ends",
+      'new w.VBox((() => { const [a, b] = [new w.IntSlider(), new w.IntSlider()]; w.jslink([a, "value"], [b, "value"]); return [a, b]; })())',
+    );
     const [link] = opened(made, "LinkModel");
     expect(await open()).toContain(link);
-    const half = await run("half", "const end = new w.IntSlider();\nw.jsdlink([end, \"value\"], [new w.IntSlider(), \"value\"]);\nend");
+    const half = await run(
+      "half",
+      'const end = new w.IntSlider();\nw.jsdlink([end, "value"], [new w.IntSlider(), "value"]);\nend',
+    );
     const [directed] = opened(half, "DirectionalLinkModel");
     await run("half", "1");
     expect(await open()).toContain(directed);
@@ -155,10 +206,22 @@ describe("widgets that outputs show", () => {
   });
 
   test("a handler's own outputs hold what they show", async () => {
-    const [outer] = opened(await run("outer", `(() => { const button = new w.Button(); button.on("click", async () => { await w.display(${BUTTON("inner")}); console.log("shown"); }); return button; })()`), "ButtonModel");
+    const [outer] = opened(
+      await run(
+        "outer",
+        `(() => { const button = new w.Button(); button.on("click", async () => { await w.display(${BUTTON("inner")}); console.log("shown"); }); return button; })()`,
+      ),
+      "ButtonModel",
+    );
     const from = kernel.iopub.length;
     expect(await click(outer!)).toBe("shown\n");
-    const inner = kernel.iopub.slice(from).find(({ header, content }) => header.msg_type === "comm_open" && ((content["data"] as Json)["state"] as Json)["_model_name"] === "ButtonModel")?.content["comm_id"];
+    const inner = kernel.iopub
+      .slice(from)
+      .find(
+        ({ header, content }) =>
+          header.msg_type === "comm_open" &&
+          ((content["data"] as Json)["state"] as Json)["_model_name"] === "ButtonModel",
+      )?.content["comm_id"];
     expect(await open()).toContain(inner);
     expect(await click(String(inner))).toBe("inner\n");
     await run("outer", "1");
@@ -170,8 +233,12 @@ describe("a picture's cell that runs again and again", () => {
   beforeEach(start);
 
   test("100 times: runs, widgets and comms are freed", async () => {
-    await run("load", `const model = await lm.loadModel(${JSON.stringify(modelFolder("llama-tiny"))});\nlet round = 0;\nconst runs: WeakRef<object>[] = [];`);
-    const cell = "const run = await model.run([1 + (round++ % 50), 2, 3, 4, 5, 6]);\nruns.push(new WeakRef(run));\nlm.flowGraph(run)";
+    await run(
+      "load",
+      `const model = await lm.loadModel(${JSON.stringify(modelFolder("llama-tiny"))});\nlet round = 0;\nconst runs: WeakRef<object>[] = [];`,
+    );
+    const cell =
+      "const run = await model.run([1 + (round++ % 50), 2, 3, 4, 5, 6]);\nruns.push(new WeakRef(run));\nlm.flowGraph(run)";
     let first = 0;
     let widgets = 0;
     let picture: string | undefined;
@@ -185,13 +252,19 @@ describe("a picture's cell that runs again and again", () => {
     expect(left.size).toBeLessThanOrEqual(widgets);
     // No variable holds the picture that is shown, and its bundle has no widget's view.
     expect(left).toContain(picture);
-    const alive = Number((await run("alive", "await collect();\nruns.filter((reference) => reference.deref() !== undefined).length")).result?.["text/plain"]);
+    const alive = Number(
+      (await run("alive", "await collect();\nruns.filter((reference) => reference.deref() !== undefined).length"))
+        .result?.["text/plain"],
+    );
     expect(alive).toBeLessThanOrEqual(2);
     expect((await resident()) - first).toBeLessThan(80e6);
   });
 
   test("pictures and controls are freed also where the run, or the session, that they share goes on", async () => {
-    await run("load", `const model = await lm.loadModel(${JSON.stringify(modelFolder("llama-tiny"))});\nconst run = await model.run([1, 2, 3, 4]);\nconst session = lm.promptBar(model);`);
+    await run(
+      "load",
+      `const model = await lm.loadModel(${JSON.stringify(modelFolder("llama-tiny"))});\nconst run = await model.run([1, 2, 3, 4]);\nconst session = lm.promptBar(model);`,
+    );
     let newest: string[] = [];
     let first = 0;
     for (let i = 0; i < 6; i++) {
@@ -206,16 +279,27 @@ describe("a picture's cell that runs again and again", () => {
     expect(left.size).toBe(first);
     // They hear of what they share as long as their outputs are there.
     expect([...left]).toEqual(expect.arrayContaining(newest));
-    const link = (await run("heard", "const seen: number[] = [];\nconst held = lm.flowGraph(run);\nheld.on(\"select\", ({ start }) => void seen.push(start));\nlm.tokenMatrix(run).select({ start: 2 });\nseen")).result;
+    const link = (
+      await run(
+        "heard",
+        'const seen: number[] = [];\nconst held = lm.flowGraph(run);\nheld.on("select", ({ start }) => void seen.push(start));\nlm.tokenMatrix(run).select({ start: 2 });\nseen',
+      )
+    ).result;
     expect(link?.["text/plain"]).toBe("[ 2 ]");
   });
 
   test("a run that is kept does not keep the picture of the cell that made it", async () => {
-    await run("load", `const model = await lm.loadModel(${JSON.stringify(modelFolder("llama-tiny"))});\nconst kept: unknown[] = [];`);
+    await run(
+      "load",
+      `const model = await lm.loadModel(${JSON.stringify(modelFolder("llama-tiny"))});\nconst kept: unknown[] = [];`,
+    );
     const cell = "const run = await model.run([1, 2, 3, 4]);\nkept.push(run);\nawait run.routes();\nlm.flowGraph(run)";
     const [picture] = opened(await run("picture", cell), "PictureModel");
     // As a page does that shows it.
-    const asked = kernel.send("shell", "comm_msg", { comm_id: picture, data: { method: "custom", content: { request: "q", kind: "ask", payload: {} } } });
+    const asked = kernel.send("shell", "comm_msg", {
+      comm_id: picture,
+      data: { method: "custom", content: { request: "q", kind: "ask", payload: {} } },
+    });
     await kernel.until(() => (kernel.isIdle(asked) ? true : undefined));
     await run("picture", cell);
     expect(await open()).not.toContain(picture);
@@ -223,7 +307,8 @@ describe("a picture's cell that runs again and again", () => {
 
   test("the default model with 40 tokens: memory stays within 300 MB of the first", async () => {
     await run("load", `const model = await lm.loadModel(${JSON.stringify(await defaultModelFile())});\nlet round = 0;`);
-    const cell = "const run = await model.run(Array.from({ length: 40 }, (_, i) => 1000 + 37 * i + round));\nround++;\nlm.flowGraph(run)";
+    const cell =
+      "const run = await model.run(Array.from({ length: 40 }, (_, i) => 1000 + 37 * i + round));\nround++;\nlm.flowGraph(run)";
     const memory: number[] = [];
     for (let i = 0; i < 9; i++) {
       await run("picture", cell);

@@ -38,17 +38,29 @@ test("completion counts code points, and replaces the word under the cursor", as
 });
 
 test("inspection of nothing finds nothing", async () => {
-  expect(await kernel.request("inspect_request", { code: "  ", cursor_pos: 1, detail_level: 0 })).toMatchObject({ status: "ok", found: false, data: {} });
+  expect(await kernel.request("inspect_request", { code: "  ", cursor_pos: 1, detail_level: 0 })).toMatchObject({
+    status: "ok",
+    found: false,
+    data: {},
+  });
 });
 
 test("history: tail, range and search, with results, once each", async () => {
   for (const code of ["1 + 10", "2 + 20", "1 + 10"]) await kernel.execute(code);
-  const ask = async (content: Json): Promise<unknown> => (await kernel.request("history_request", { output: false, raw: true, ...content }))["history"];
+  const ask = async (content: Json): Promise<unknown> =>
+    (await kernel.request("history_request", { output: false, raw: true, ...content }))["history"];
   const lines = ((await ask({ hist_access_type: "tail", n: 3 })) as unknown[][]).map((entry) => entry[1] as number);
   const [first] = lines as [number];
-  expect(await ask({ hist_access_type: "tail", n: 2 })).toEqual([[1, first + 1, "2 + 20"], [1, first + 2, "1 + 10"]]);
-  expect(await ask({ hist_access_type: "range", session: 0, start: first, stop: first + 1, output: true })).toEqual([[1, first, ["1 + 10", "11"]]]);
-  expect(await ask({ hist_access_type: "search", pattern: "1 + ?0", unique: true })).toEqual([[1, first + 2, "1 + 10"]]);
+  expect(await ask({ hist_access_type: "tail", n: 2 })).toEqual([
+    [1, first + 1, "2 + 20"],
+    [1, first + 2, "1 + 10"],
+  ]);
+  expect(await ask({ hist_access_type: "range", session: 0, start: first, stop: first + 1, output: true })).toEqual([
+    [1, first, ["1 + 10", "11"]],
+  ]);
+  expect(await ask({ hist_access_type: "search", pattern: "1 + ?0", unique: true })).toEqual([
+    [1, first + 2, "1 + 10"],
+  ]);
   expect(await ask({ hist_access_type: "search", pattern: "2*", n: 1 })).toEqual([[1, first + 1, "2 + 20"]]);
 });
 
@@ -56,7 +68,9 @@ test("clear_output and displays that are updated, by the cell's host", async () 
   const run = await kernel.execute(
     "const h = (globalThis as any)[Symbol.for('lm-transparency.comm-host')];\nh.display({ 'text/plain': 'a' }, { displayId: 'd', metadata: { m: 1 } });\nh.updateDisplay('d', { 'text/plain': 'b' });\nh.clearOutput({ wait: true });",
   );
-  const shown = run.messages.filter((message) => /display|clear/.test(message.header.msg_type)).map((message) => [message.header.msg_type, message.content]);
+  const shown = run.messages
+    .filter((message) => /display|clear/.test(message.header.msg_type))
+    .map((message) => [message.header.msg_type, message.content]);
   expect(shown).toEqual([
     ["display_data", { data: { "text/plain": "a" }, metadata: { m: 1 }, transient: { display_id: "d" } }],
     ["update_display_data", { data: { "text/plain": "b" }, metadata: {}, transient: { display_id: "d" } }],
@@ -101,7 +115,9 @@ test("the kernel ends when the process that Jupyter names as its parent is gone"
 });
 
 test("a comm message's answer comes before its busy and idle; a comm that was slow says busy first", async () => {
-  await kernel.execute('import { commHost } from "lm-transparency/ipywidgets";\ncommHost().registerTarget("pace", (comm) => comm.onMessage(({ data }) => { const end = Date.now() + Number(data.ms); while (Date.now() < end); comm.send({ done: true }); }));');
+  await kernel.execute(
+    'import { commHost } from "lm-transparency/ipywidgets";\ncommHost().registerTarget("pace", (comm) => comm.onMessage(({ data }) => { const end = Date.now() + Number(data.ms); while (Date.now() < end); comm.send({ done: true }); }));',
+  );
   kernel.send("shell", "comm_open", { comm_id: "pace-1", target_name: "pace", data: {} });
   const order = async (ms: number): Promise<unknown[]> => {
     const id = kernel.send("shell", "comm_msg", { comm_id: "pace-1", data: { ms } });
@@ -110,7 +126,8 @@ test("a comm message's answer comes before its busy and idle; a comm that was sl
   };
   /** On a loaded machine any handler may have been slow the last time: asked again until it was not. */
   const quick = async (): Promise<void> => {
-    for (let tries = 0; tries < 50; tries++) if (JSON.stringify(await order(0)) === '["comm_msg","busy","idle"]') return;
+    for (let tries = 0; tries < 50; tries++)
+      if (JSON.stringify(await order(0)) === '["comm_msg","busy","idle"]') return;
     throw new Error("a quick comm never answered before its busy");
   };
   await quick();

@@ -35,7 +35,10 @@ describe.each(["llama-tiny", "gpt-neox-tiny"])("%s", (name) => {
         const at = row * whole.columns + position;
         expect(whole.tops[at]).toBe(all[0].id);
         expect(whole.probabilities[at]).toBeCloseTo(all[0].probability, 6);
-        expect(whole.entropies[at]).toBeCloseTo(-all.reduce((sum, { probability: p }) => sum + (p > 0 ? p * Math.log2(p) : 0), 0), 4);
+        expect(whole.entropies[at]).toBeCloseTo(
+          -all.reduce((sum, { probability: p }) => sum + (p > 0 ? p * Math.log2(p) : 0), 0),
+          4,
+        );
       }
     }
     const part = await lensTable(run, { firstRow: 1, rows: 1, first: 2, count: 2 });
@@ -49,14 +52,20 @@ describe.each(["llama-tiny", "gpt-neox-tiny"])("%s", (name) => {
     expect(all.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 5);
     all.forEach(({ logit }, i) => expect(i === 0 || logit <= all[i - 1].logit).toBe(true));
     const found = await searchTokens(run, "a", { topK: 1000 });
-    expect(found.map(({ id }) => id)).toEqual(all.filter(({ text }) => text.trim().toLowerCase().startsWith("a")).map(({ id }) => id));
+    expect(found.map(({ id }) => id)).toEqual(
+      all.filter(({ text }) => text.trim().toLowerCase().startsWith("a")).map(({ id }) => id),
+    );
     expect(found.length).toBeGreaterThan(0);
   });
 
   test("what does not exist is refused in a sentence", async () => {
     await expect(followToken(run, model.info.dVocab)).rejects.toThrow(RangeError);
-    await expect(followToken(run, 1, { position: 5 })).rejects.toThrow("There is no position 5: positions go from 0 to 4.");
-    await expect(lensTable(run, { first: 3, count: 3 })).rejects.toThrow("There is no position 5: positions go from 0 to 4.");
+    await expect(followToken(run, 1, { position: 5 })).rejects.toThrow(
+      "There is no position 5: positions go from 0 to 4.",
+    );
+    await expect(lensTable(run, { first: 3, count: 3 })).rejects.toThrow(
+      "There is no position 5: positions go from 0 to 4.",
+    );
     await expect(searchTokens(run, "a", { position: -1 })).rejects.toThrow(RangeError);
   });
 });

@@ -1,5 +1,16 @@
 /** Folders that hold more than one model, or more than a model: the hub's cache, and several GGUF files. */
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ModelFileError } from "../../src/model/errors";
@@ -14,7 +25,10 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 async function failure(source: string, options: OpenOptions = {}): Promise<string> {
-  const error: unknown = await openModel(source, options).then(() => undefined, (caught: unknown) => caught);
+  const error: unknown = await openModel(source, options).then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
   expect(error).toBeInstanceOf(ModelFileError);
   expect((error as Error).message).not.toContain("\n");
   return (error as Error).message;
@@ -64,9 +78,17 @@ describe("a folder of the hub's cache", () => {
     writeFileSync(join(model, "refs/pr/1"), COMMITS[0]);
     // Not among the refs.
     writeFileSync(join(folder, "x"), COMMITS[0]);
-    for (const [i, revision] of [[0, COMMITS[0]], [1, COMMITS[1]], [2, "main"], [0, "pr/1"]] as const) expect((await opened(model, { revision }))[1]).toBe(FAMILIES[i]);
+    for (const [i, revision] of [
+      [0, COMMITS[0]],
+      [1, COMMITS[1]],
+      [2, "main"],
+      [0, "pr/1"],
+    ] as const)
+      expect((await opened(model, { revision }))[1]).toBe(FAMILIES[i]);
     for (const revision of ["none", "../../x", "pr", COMMITS[0].slice(0, 7), "a\0b", "..", ""]) {
-      expect(await failure(model, { revision })).toMatch(/models--org--tiny has no version ".*"; it has a{40}, b{40} and c{40}\.$/);
+      expect(await failure(model, { revision })).toMatch(
+        /models--org--tiny has no version ".*"; it has a{40}, b{40} and c{40}\.$/,
+      );
     }
   });
 
@@ -87,22 +109,30 @@ describe("a folder of the hub's cache", () => {
 
   test("a download that was not finished", async () => {
     const model = cached("models--org--tiny", 0);
-    expect(await failure(model)).toBe(`${model} has no version of the model under snapshots: its download was not finished; load it by its name, "org/tiny".`);
+    expect(await failure(model)).toBe(
+      `${model} has no version of the model under snapshots: its download was not finished; load it by its name, "org/tiny".`,
+    );
     expect(await failure(model, { revision: "main" })).toBe(`${model} has no version "main"; it has none.`);
     rmSync(join(model, "snapshots"), { recursive: true });
     expect(await failure(model)).toMatch(/is no model/);
     const other = cached("models--org--half", 1);
     rmSync(join(other, "blobs/0-model.safetensors"));
-    expect(await failure(other)).toMatch(/snapshots\/a{40}\/model\.safetensors is missing: it is a link to a file that is not there\.$/);
+    expect(await failure(other)).toMatch(
+      /snapshots\/a{40}\/model\.safetensors is missing: it is a link to a file that is not there\.$/,
+    );
   });
 
   test("a cache of several models is refused with their names", async () => {
     cached("models--org--one", 1);
     cached("models--gpt2", 1);
     mkdirSync(join(folder, "datasets--org--x"));
-    expect(await failure(folder)).toBe(`${folder} is a cache of 2 models, not one: name one of models--gpt2 or models--org--one, as "${join(folder, "models--gpt2")}".`);
+    expect(await failure(folder)).toBe(
+      `${folder} is a cache of 2 models, not one: name one of models--gpt2 or models--org--one, as "${join(folder, "models--gpt2")}".`,
+    );
     for (let i = 0; i < 20; i++) mkdirSync(join(folder, `models--z--${i}`));
-    expect(await failure(folder)).toMatch(/is a cache of 22 models, not one: name one of (models--[^ ]+, ){10}models--[^ ]+ or models--[^ ]+, …, as ".*"\.$/);
+    expect(await failure(folder)).toMatch(
+      /is a cache of 22 models, not one: name one of (models--[^ ]+, ){10}models--[^ ]+ or models--[^ ]+, …, as ".*"\.$/,
+    );
   });
 
   test("a model in whose folder others lie is a model", async () => {
@@ -120,8 +150,10 @@ describe("several GGUF files", () => {
   const LLAMA = readFileSync(join(data, "llama.gguf"));
 
   /** A metadata pair with a text. */
-  const pair = (key: string, value: string): Buffer => Buffer.concat([length(key), Buffer.from(key), Buffer.of(8, 0, 0, 0), length(value), Buffer.from(value)]);
-  const count = (key: string, value: number): Buffer => Buffer.concat([length(key), Buffer.from(key), Buffer.of(2, 0, 0, 0, value, 0)]);
+  const pair = (key: string, value: string): Buffer =>
+    Buffer.concat([length(key), Buffer.from(key), Buffer.of(8, 0, 0, 0), length(value), Buffer.from(value)]);
+  const count = (key: string, value: number): Buffer =>
+    Buffer.concat([length(key), Buffer.from(key), Buffer.of(2, 0, 0, 0, value, 0)]);
   const length = (text: string): Buffer => {
     const bytes = Buffer.alloc(8);
     bytes.writeBigUInt64LE(BigInt(Buffer.byteLength(text)));
@@ -140,7 +172,7 @@ describe("several GGUF files", () => {
       return Buffer.concat([length(name), Buffer.from(name), info]);
     });
     const header = Buffer.concat([head, ...pairs, ...infos]);
-    return Buffer.concat([header, Buffer.alloc((32 - (header.length % 32)) % 32 + 32 * tensors.length)]);
+    return Buffer.concat([header, Buffer.alloc(((32 - (header.length % 32)) % 32) + 32 * tensors.length)]);
   }
   const changed = (bytes: Buffer, from: string, to: string): Buffer => {
     const copy = Buffer.from(bytes);
@@ -156,16 +188,38 @@ describe("several GGUF files", () => {
 
   /** Files that cannot be opened, whatever they are called. */
   const NONE: readonly (readonly [string, Buffer])[] = [
-    ["a projector", small([pair("general.architecture", "clip"), pair("general.type", "mmproj")], ["v.patch_embd.weight"])],
-    ["a part of a split model", small([pair("general.architecture", "llama"), count("split.count", 2), count("split.no", 0)], ["token_embd.weight"])],
+    [
+      "a projector",
+      small([pair("general.architecture", "clip"), pair("general.type", "mmproj")], ["v.patch_embd.weight"]),
+    ],
+    [
+      "a part of a split model",
+      small(
+        [pair("general.architecture", "llama"), count("split.count", 2), count("split.no", 0)],
+        ["token_embd.weight"],
+      ),
+    ],
     ["a later part of a split model", small([count("split.count", 2), count("split.no", 1)], ["blk.1.ffn_up.weight"])],
     ["a matrix of importance", small([pair("general.type", "imatrix")], ["blk.0.attn_q.weight.in_sum2"])],
     ["a vocabulary alone", small([pair("general.architecture", "llama"), pair("tokenizer.ggml.model", "llama")])],
-    ["a LoRA adapter", small([pair("general.architecture", "llama"), pair("general.type", "adapter")], ["token_embd.weight", "blk.0.attn_q.weight.lora_a"])],
+    [
+      "a LoRA adapter",
+      small(
+        [pair("general.architecture", "llama"), pair("general.type", "adapter")],
+        ["token_embd.weight", "blk.0.attn_q.weight.lora_a"],
+      ),
+    ],
     ["a draft without an embedding", small([pair("general.architecture", "llama")], ["blk.0.attn_q.weight"])],
     ["an architecture that is not read", small([pair("general.architecture", "mamba")], ["token_embd.weight"])],
     ["a type of weights that is not read", typed(LLAMA, "blk.1.ffn_up.weight", 2, 20)],
-    ["a tokenizer that is not read", changed(LLAMA, "tokenizer.ggml.model\x08\0\0\0\x05\0\0\0\0\0\0\0llama", "tokenizer.ggml.model\x08\0\0\0\x05\0\0\0\0\0\0\0t5xxx")],
+    [
+      "a tokenizer that is not read",
+      changed(
+        LLAMA,
+        "tokenizer.ggml.model\x08\0\0\0\x05\0\0\0\0\0\0\0llama",
+        "tokenizer.ggml.model\x08\0\0\0\x05\0\0\0\0\0\0\0t5xxx",
+      ),
+    ],
     ["half a download", LLAMA.subarray(0, LLAMA.length - 1000)],
     ["a pointer of Git LFS", Buffer.from("version https://git-lfs.github.com/spec/v1\n")],
     ["an empty file", Buffer.alloc(0)],
@@ -184,7 +238,9 @@ describe("several GGUF files", () => {
     symlinkSync("nowhere", join(folder, "link.gguf"));
     writeFileSync(join(folder, "y.gguf"), LLAMA);
     writeFileSync(join(folder, "z.gguf"), QWEN);
-    expect(await failure(folder)).toBe(`${folder} has 2 GGUF files: name one of y.gguf or z.gguf, as "${folder}/y.gguf".`);
+    expect(await failure(folder)).toBe(
+      `${folder} has 2 GGUF files: name one of y.gguf or z.gguf, as "${folder}/y.gguf".`,
+    );
     expect((await openModel(join(folder, "z.gguf"))).architecture.family).toBe("qwen2");
   });
 

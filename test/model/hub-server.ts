@@ -55,18 +55,24 @@ export class HubServer {
 
   /** Requests of files, as `path range`. */
   downloads(): string[] {
-    return this.requests.filter((request) => request.includes("/resolve/")).map((request) => request.replace(/^.*\/resolve\/[0-9a-f]{40}\//, "").trim());
+    return this.requests
+      .filter((request) => request.includes("/resolve/"))
+      .map((request) => request.replace(/^.*\/resolve\/[0-9a-f]{40}\//, "").trim());
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://hub");
     const range = request.headers.range ?? "";
     this.requests.push(`${request.method} ${url.pathname} ${range}`);
-    const instead = [...this.instead].find(([text, answers]) => url.pathname.includes(text) && answers.length > 0)?.[1].shift();
+    const instead = [...this.instead]
+      .find(([text, answers]) => url.pathname.includes(text) && answers.length > 0)?.[1]
+      .shift();
     if (instead !== undefined) return instead(request, response);
     if (url.pathname.startsWith("/cdn/")) {
       this.stored.push({ range, authorization: request.headers.authorization });
-      const bytes = [...this.repos.values()].flatMap((repo) => Object.values(repo.files)).find((content) => `/cdn/${sha256(content)}` === url.pathname);
+      const bytes = [...this.repos.values()]
+        .flatMap((repo) => Object.values(repo.files))
+        .find((content) => `/cdn/${sha256(content)}` === url.pathname);
       const fault = this.faults.get("cdn")?.shift() ?? {};
       const refused = fault.status ?? (request.headers.authorization !== undefined ? 400 : undefined);
       if (bytes === undefined || refused !== undefined) response.writeHead(refused ?? 404).end();
@@ -74,23 +80,48 @@ export class HubServer {
       return;
     }
     const refuse = (status: number, code: string): void => {
-      response.writeHead(status, { "x-error-code": code, "content-type": "application/json" }).end(JSON.stringify({ error: code }));
+      response
+        .writeHead(status, { "x-error-code": code, "content-type": "application/json" })
+        .end(JSON.stringify({ error: code }));
     };
     const api = /^\/api\/models\/(.+?)\/(revision|tree)\/([^/]+)$/.exec(url.pathname);
     const file = /^\/(.+?)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
     const repo = this.repos.get(api?.[1] ?? file?.[1] ?? "");
     const token = request.headers.authorization?.replace("Bearer ", "");
-    if (repo === undefined || (repo.token !== undefined && !repo.gated && repo.token !== token)) return refuse(401, "RepoNotFound");
+    if (repo === undefined || (repo.token !== undefined && !repo.gated && repo.token !== token))
+      return refuse(401, "RepoNotFound");
     const revision = decodeURIComponent(api?.[3] ?? file?.[2] ?? "");
     const commit = Object.values(repo.refs).includes(revision) ? revision : repo.refs[revision];
     if (commit === undefined) return refuse(404, "RevisionNotFound");
     if (api !== null) {
-      const body = api[2] === "revision"
-        ? { _id: "1", id: api[1], sha: commit, private: false, downloads: 0, likes: 0, gated: repo.gated ? "manual" : false, lastModified: "2024-01-01T00:00:00.000Z" }
-        : Object.entries(repo.files)
-            .filter(([path]) => url.searchParams.get("recursive") === "true" || !path.includes("/"))
-            .map(([path, bytes]) => ({ type: "file", path, size: bytes.length, ...(!repo.bare && { oid: gitSha(bytes) }), ...(!repo.bare && isLarge(path) && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } }) }));
-      response.writeHead(200, { "content-type": "application/json", ...(repo.next !== undefined && api[2] === "tree" && { link: `<${repo.next}>; rel="next"` }) }).end(JSON.stringify(body));
+      const body =
+        api[2] === "revision"
+          ? {
+              _id: "1",
+              id: api[1],
+              sha: commit,
+              private: false,
+              downloads: 0,
+              likes: 0,
+              gated: repo.gated ? "manual" : false,
+              lastModified: "2024-01-01T00:00:00.000Z",
+            }
+          : Object.entries(repo.files)
+              .filter(([path]) => url.searchParams.get("recursive") === "true" || !path.includes("/"))
+              .map(([path, bytes]) => ({
+                type: "file",
+                path,
+                size: bytes.length,
+                ...(!repo.bare && { oid: gitSha(bytes) }),
+                ...(!repo.bare &&
+                  isLarge(path) && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } }),
+              }));
+      response
+        .writeHead(200, {
+          "content-type": "application/json",
+          ...(repo.next !== undefined && api[2] === "tree" && { link: `<${repo.next}>; rel="next"` }),
+        })
+        .end(JSON.stringify(body));
       return;
     }
     if (repo.gated && repo.token !== token) return refuse(token === undefined ? 401 : 403, "GatedRepo");
@@ -101,14 +132,32 @@ export class HubServer {
     if (fault.status !== undefined) return refuse(fault.status, "");
     if (repo.cdn !== undefined && isLarge(path)) {
       const sum = sha256(bytes);
-      response.writeHead(302, { location: `${repo.cdn}/cdn/${sum}`, "x-linked-etag": `"${sum}"`, "x-linked-size": String(bytes.length), "x-repo-commit": commit, etag: '"of-the-redirect"' }).end();
+      response
+        .writeHead(302, {
+          location: `${repo.cdn}/cdn/${sum}`,
+          "x-linked-etag": `"${sum}"`,
+          "x-linked-size": String(bytes.length),
+          "x-repo-commit": commit,
+          etag: '"of-the-redirect"',
+        })
+        .end();
       return;
     }
-    await send(request, response, bytes, range, fault, { etag: `"${isLarge(path) ? sha256(bytes) : gitSha(bytes)}"`, "x-repo-commit": commit });
+    await send(request, response, bytes, range, fault, {
+      etag: `"${isLarge(path) ? sha256(bytes) : gitSha(bytes)}"`,
+      "x-repo-commit": commit,
+    });
   }
 }
 
-async function send(request: IncomingMessage, response: ServerResponse, bytes: Buffer, range: string, fault: Fault, headers: Record<string, string>): Promise<void> {
+async function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bytes: Buffer,
+  range: string,
+  fault: Fault,
+  headers: Record<string, string>,
+): Promise<void> {
   const start = fault.ignoreRange ? 0 : Number(/^bytes=(\d+)-$/.exec(range)?.[1] ?? 0);
   if (start >= bytes.length && start > 0) {
     response.writeHead(416).end();
@@ -130,4 +179,5 @@ async function send(request: IncomingMessage, response: ServerResponse, bytes: B
 
 const isLarge = (path: string): boolean => /\.(safetensors|gguf)$/.test(path);
 export const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
-export const gitSha = (bytes: Buffer): string => createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+export const gitSha = (bytes: Buffer): string =>
+  createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");

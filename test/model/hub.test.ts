@@ -1,5 +1,16 @@
 import { spawn } from "node:child_process";
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import promises from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,10 +25,22 @@ const COMMIT = "a".repeat(40);
 const OLDER = "b".repeat(40);
 const fixture = (name: string): Buffer => readFileSync(join(modelFolder("llama-tiny"), name));
 const weights = fixture("model.safetensors");
-const MODEL = Object.fromEntries(["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"].map((name) => [name, fixture(name)]));
+const MODEL = Object.fromEntries(
+  ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"].map((name) => [name, fixture(name)]),
+);
 jest.setTimeout(120000);
 
-const VARIABLES = ["HF_ENDPOINT", "HF_HUB_CACHE", "HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "HF_TOKEN_PATH", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_OFFLINE", "HUGGING_FACE_HUB_TOKEN"];
+const VARIABLES = [
+  "HF_ENDPOINT",
+  "HF_HUB_CACHE",
+  "HF_HOME",
+  "HF_TOKEN",
+  "HF_HUB_OFFLINE",
+  "HF_TOKEN_PATH",
+  "HUGGINGFACE_HUB_CACHE",
+  "TRANSFORMERS_OFFLINE",
+  "HUGGING_FACE_HUB_TOKEN",
+];
 
 let server: HubServer;
 let cache: string;
@@ -44,10 +67,14 @@ afterEach(async () => {
 });
 
 const storage = (): string => join(cache, "models--org--tiny");
-const blobs = (): string[] => (existsSync(join(storage(), "blobs")) ? readdirSync(join(storage(), "blobs")).sort() : []);
+const blobs = (): string[] =>
+  existsSync(join(storage(), "blobs")) ? readdirSync(join(storage(), "blobs")).sort() : [];
 
 async function failure(source: string, options: Parameters<typeof openModel>[1] = {}): Promise<string> {
-  const error: unknown = await openModel(source, options).then(() => undefined, (caught: unknown) => caught);
+  const error: unknown = await openModel(source, options).then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
   expect(error).toBeInstanceOf(ModelFileError);
   const { message } = error as Error;
   expect(message).not.toContain("\n");
@@ -67,7 +94,11 @@ describe("a model by its name", () => {
     const link = join(storage(), "snapshots", COMMIT, "config.json");
     expect(readlinkSync(link)).toBe(join("..", "..", "blobs", gitSha(MODEL["config.json"])));
     expect(readFileSync(link)).toEqual(MODEL["config.json"]);
-    expect(blobs()).toEqual([...Object.entries(MODEL).map(([name, bytes]) => (name === "model.safetensors" ? sha256(bytes) : gitSha(bytes)))].sort());
+    expect(blobs()).toEqual(
+      [
+        ...Object.entries(MODEL).map(([name, bytes]) => (name === "model.safetensors" ? sha256(bytes) : gitSha(bytes))),
+      ].sort(),
+    );
   });
 
   test("is taken from the cache the second time", async () => {
@@ -123,14 +154,17 @@ describe("a model by its name", () => {
     });
     afterEach(() => elsewhere.stop());
 
-    test.each([false, true])("follows there without the token, cut connections included (listed without checksums: %j)", async (bare) => {
-      server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, token: "secret", cdn, bare });
-      process.env.HF_TOKEN = "secret";
-      elsewhere.faults.set("cdn", [{ cutAfter: 40000 }, {}]);
-      expect((await openModel("org/tiny")).nParams).toBe(51680);
-      expect(blobs()).toContain(sha256(weights));
-      expect(elsewhere.stored).toEqual([{ range: "" }, { range: expect.stringMatching(/^bytes=\d+-$/) as string }]);
-    });
+    test.each([false, true])(
+      "follows there without the token, cut connections included (listed without checksums: %j)",
+      async (bare) => {
+        server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, token: "secret", cdn, bare });
+        process.env.HF_TOKEN = "secret";
+        elsewhere.faults.set("cdn", [{ cutAfter: 40000 }, {}]);
+        expect((await openModel("org/tiny")).nParams).toBe(51680);
+        expect(blobs()).toContain(sha256(weights));
+        expect(elsewhere.stored).toEqual([{ range: "" }, { range: expect.stringMatching(/^bytes=\d+-$/) as string }]);
+      },
+    );
 
     test("and the rest of its list too: no token goes there", async () => {
       server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, token: "secret", next: `${cdn}/cdn/list` });
@@ -142,7 +176,9 @@ describe("a model by its name", () => {
     test("that refuses is not taken for a gate", async () => {
       server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, cdn });
       elsewhere.faults.set("cdn", [{ status: 403 }]);
-      expect(await failure("org/tiny")).toBe(`${cdn}, to which ${url} sends for "model.safetensors", answered with status 403: try again, or look for a proxy or firewall in between.`);
+      expect(await failure("org/tiny")).toBe(
+        `${cdn}, to which ${url} sends for "model.safetensors", answered with status 403: try again, or look for a proxy or firewall in between.`,
+      );
       await openModel("org/tiny");
     });
   });
@@ -159,7 +195,9 @@ describe("a model by its name", () => {
   }, 120000);
 
   test("where no symlinks can be made the files lie in the snapshot, once", async () => {
-    const symlink = jest.spyOn(promises, "symlink").mockRejectedValue(Object.assign(new Error("operation not permitted"), { code: "EPERM" }));
+    const symlink = jest
+      .spyOn(promises, "symlink")
+      .mockRejectedValue(Object.assign(new Error("operation not permitted"), { code: "EPERM" }));
     try {
       expect((await openModel("org/tiny")).nParams).toBe(51680);
       const file = join(storage(), "snapshots", COMMIT, "model.safetensors");
@@ -174,9 +212,20 @@ describe("a model by its name", () => {
   });
 
   test("sharded", async () => {
-    const index = Buffer.from(JSON.stringify({ weight_map: Object.fromEntries(Object.keys(JSON.parse(weights.toString("utf8", 8, 8 + Number(weights.readBigUInt64LE(0)))) as object).filter((name) => name !== "__metadata__").map((name) => [name, "model-00001-of-00001.safetensors"])) }));
+    const index = Buffer.from(
+      JSON.stringify({
+        weight_map: Object.fromEntries(
+          Object.keys(JSON.parse(weights.toString("utf8", 8, 8 + Number(weights.readBigUInt64LE(0)))) as object)
+            .filter((name) => name !== "__metadata__")
+            .map((name) => [name, "model-00001-of-00001.safetensors"]),
+        ),
+      }),
+    );
     const { "model.safetensors": shard, ...small } = MODEL;
-    server.repos.set("org/tiny", { files: { ...small, "model.safetensors.index.json": index, "model-00001-of-00001.safetensors": shard }, refs: { main: COMMIT } });
+    server.repos.set("org/tiny", {
+      files: { ...small, "model.safetensors.index.json": index, "model-00001-of-00001.safetensors": shard },
+      refs: { main: COMMIT },
+    });
     expect((await openModel("org/tiny")).nParams).toBe(51680);
     await server.stop();
     expect((await openModel("org/tiny")).nParams).toBe(51680);
@@ -185,12 +234,17 @@ describe("a model by its name", () => {
 
   test("one GGUF file of many, also in a folder", async () => {
     const gguf = readFileSync(join(__dirname, "data/gguf/llama.gguf"));
-    server.repos.set("org/tiny", { files: { "a.Q4_0.gguf": gguf, "b/a.Q8_0.gguf": gguf, "README.md": Buffer.from("hi") }, refs: { main: COMMIT } });
+    server.repos.set("org/tiny", {
+      files: { "a.Q4_0.gguf": gguf, "b/a.Q8_0.gguf": gguf, "README.md": Buffer.from("hi") },
+      refs: { main: COMMIT },
+    });
     expect((await openModel("org/tiny")).architecture.family).toBe("llama");
     expect((await openModel("org/tiny/b/a.Q8_0.gguf@main")).architecture.family).toBe("llama");
     expect(await failure("org/tiny/c.gguf")).toBe('"org/tiny" has no file "c.gguf"; its GGUF files are a.Q4_0.gguf.');
     server.repos.set("org/tiny", { files: { "a.Q4_0.gguf": gguf, "a.Q8_0.gguf": gguf }, refs: { main: COMMIT } });
-    expect(await failure("org/tiny")).toBe('org/tiny has 2 GGUF files: name one of a.Q4_0.gguf or a.Q8_0.gguf, as "org/tiny/a.Q4_0.gguf".');
+    expect(await failure("org/tiny")).toBe(
+      'org/tiny has 2 GGUF files: name one of a.Q4_0.gguf or a.Q8_0.gguf, as "org/tiny/a.Q4_0.gguf".',
+    );
   });
 
   test("shows its progress, which grows to the end", async () => {
@@ -200,7 +254,12 @@ describe("a model by its name", () => {
     const done = seen.map((progress) => progress.done);
     expect(done).toEqual([...done].sort((a, b) => a - b));
     const last = seen[seen.length - 1];
-    expect(last).toEqual({ stage: "downloading org/tiny", done: last.total, total: Object.values(MODEL).reduce((sum, bytes) => sum + bytes.length, 0), unit: "bytes" });
+    expect(last).toEqual({
+      stage: "downloading org/tiny",
+      done: last.total,
+      total: Object.values(MODEL).reduce((sum, bytes) => sum + bytes.length, 0),
+      unit: "bytes",
+    });
   });
 });
 
@@ -210,7 +269,10 @@ describe("a download that is disturbed", () => {
     const files = await openModel("org/tiny");
     expect(files.nParams).toBe(51680);
     expect(server.downloads().filter((request) => request.startsWith("model.safetensors"))).toEqual([
-      "model.safetensors", "model.safetensors bytes=40000-", "model.safetensors bytes=70000-", "model.safetensors bytes=70000-",
+      "model.safetensors",
+      "model.safetensors bytes=40000-",
+      "model.safetensors bytes=70000-",
+      "model.safetensors bytes=70000-",
     ]);
     expect(readFileSync(join(storage(), "snapshots", COMMIT, "model.safetensors"))).toEqual(weights);
   }, 120000);
@@ -223,7 +285,9 @@ describe("a download that is disturbed", () => {
 
   test("with the wrong bytes is thrown away, and says so", async () => {
     server.faults.set("model.safetensors", [{ corrupt: true }]);
-    expect(await failure("org/tiny")).toMatch(/^"model\.safetensors" from http:\/\/127\.0\.0\.1:\d+ is not what it should be \(checksum .{12}… instead of .{12}…\); it was thrown away\./);
+    expect(await failure("org/tiny")).toMatch(
+      /^"model\.safetensors" from http:\/\/127\.0\.0\.1:\d+ is not what it should be \(checksum .{12}… instead of .{12}…\); it was thrown away\./,
+    );
     expect(blobs().some((name) => name.startsWith(sha256(weights)))).toBe(false);
     await openModel("org/tiny");
   });
@@ -237,7 +301,10 @@ describe("a download that is disturbed", () => {
     mkdirSync(join(storage(), "blobs"), { recursive: true });
     writeFileSync(join(storage(), "blobs", `${sha256(weights)}.incomplete`), Buffer.alloc(1000, 9));
     await openModel("org/tiny");
-    expect(server.downloads().filter((request) => request.startsWith("model.safetensors"))).toEqual(["model.safetensors bytes=1000-", "model.safetensors"]);
+    expect(server.downloads().filter((request) => request.startsWith("model.safetensors"))).toEqual([
+      "model.safetensors bytes=1000-",
+      "model.safetensors",
+    ]);
     expect(readFileSync(join(storage(), "snapshots", COMMIT, "model.safetensors"))).toEqual(weights);
     expect(blobs().filter((name) => name.endsWith(".incomplete"))).toEqual([]);
   });
@@ -272,13 +339,22 @@ describe("a download that is disturbed", () => {
     const child = spawn(process.execPath, ["-e", program], { env: process.env, stdio: ["ignore", "pipe", "inherit"] });
     let out = "";
     child.stdout.on("data", (text: Buffer) => (out += text.toString()));
-    return { kill: () => child.kill("SIGKILL"), end: new Promise((resolve) => child.on("close", () => resolve(out.trim()))) };
+    return {
+      kill: () => child.kill("SIGKILL"),
+      end: new Promise((resolve) => child.on("close", () => resolve(out.trim()))),
+    };
   }
 
   test("of a process that was killed is taken over", async () => {
     server.faults.set("model.safetensors", [{ slow: 50 }]);
     const other = otherProcess();
-    const partial = (): number => Math.max(0, ...blobs().filter((name) => name.endsWith(".incomplete") && name.startsWith(sha256(weights))).map((name) => statSync(join(storage(), "blobs", name)).size));
+    const partial = (): number =>
+      Math.max(
+        0,
+        ...blobs()
+          .filter((name) => name.endsWith(".incomplete") && name.startsWith(sha256(weights)))
+          .map((name) => statSync(join(storage(), "blobs", name)).size),
+      );
     while (partial() < 50000) await new Promise((resolve) => setTimeout(resolve, 20));
     other.kill();
     await other.end;
@@ -290,26 +366,41 @@ describe("a download that is disturbed", () => {
 
   test("does not disturb another process that downloads the same", async () => {
     server.faults.set("model.safetensors", [{ slow: 20 }, { slow: 20 }]);
-    const results = await Promise.all([otherProcess().end, otherProcess().end, openModel("org/tiny").then((files) => String(files.nParams))]);
+    const results = await Promise.all([
+      otherProcess().end,
+      otherProcess().end,
+      openModel("org/tiny").then((files) => String(files.nParams)),
+    ]);
     expect(results).toEqual(["51680", "51680", "51680"]);
     expect(blobs().filter((name) => name.endsWith(".incomplete"))).toEqual([]);
   }, 120000);
 
   test("of a server that only cuts ends with a sentence", async () => {
-    server.faults.set("config.json", Array.from({ length: 20 }, () => ({ cutAfter: 0 })));
-    expect(await failure("org/tiny")).toMatch(/^http:\/\/127\.0\.0\.1:\d+ cannot be reached \(.*\), and "org\/tiny" is not in the cache/);
+    server.faults.set(
+      "config.json",
+      Array.from({ length: 20 }, () => ({ cutAfter: 0 })),
+    );
+    expect(await failure("org/tiny")).toMatch(
+      /^http:\/\/127\.0\.0\.1:\d+ cannot be reached \(.*\), and "org\/tiny" is not in the cache/,
+    );
   }, 120000);
 });
 
 describe("what cannot be had is said in a sentence that helps", () => {
   test("no such model", async () => {
-    expect(await failure("org/none")).toBe(`There is no model "org/none" at ${url}, or it is private: check the name, or set HF_TOKEN to a token that may read it.`);
+    expect(await failure("org/none")).toBe(
+      `There is no model "org/none" at ${url}, or it is private: check the name, or set HF_TOKEN to a token that may read it.`,
+    );
     process.env.HF_TOKEN = "secret";
-    expect(await failure("org/none")).toBe(`There is no model "org/none" at ${url} that the token in use may read: check the name and the token (HF_TOKEN).`);
+    expect(await failure("org/none")).toBe(
+      `There is no model "org/none" at ${url} that the token in use may read: check the name and the token (HF_TOKEN).`,
+    );
   });
 
   test("no such revision", async () => {
-    expect(await failure("org/tiny@v9")).toBe(`"org/tiny" has no revision "v9": see ${url}/org/tiny/tree/main for its branches and tags.`);
+    expect(await failure("org/tiny@v9")).toBe(
+      `"org/tiny" has no revision "v9": see ${url}/org/tiny/tree/main for its branches and tags.`,
+    );
   });
 
   test("a private model opens with its token, from the environment or the file", async () => {
@@ -326,16 +417,22 @@ describe("what cannot be had is said in a sentence that helps", () => {
 
   test("a gated model", async () => {
     server.repos.set("org/tiny", { files: MODEL, refs: { main: COMMIT }, token: "secret", gated: true });
-    expect(await failure("org/tiny")).toBe(`"org/tiny" is gated: accept its terms at ${url}/org/tiny while logged in, then set HF_TOKEN to a token of that account (${url}/settings/tokens).`);
+    expect(await failure("org/tiny")).toBe(
+      `"org/tiny" is gated: accept its terms at ${url}/org/tiny while logged in, then set HF_TOKEN to a token of that account (${url}/settings/tokens).`,
+    );
     process.env.HF_TOKEN = "other";
-    expect(await failure("org/tiny")).toBe(`"org/tiny" is gated, and the token in use has no access: accept its terms at ${url}/org/tiny with the account that the token belongs to, or set HF_TOKEN to another.`);
+    expect(await failure("org/tiny")).toBe(
+      `"org/tiny" is gated, and the token in use has no access: accept its terms at ${url}/org/tiny with the account that the token belongs to, or set HF_TOKEN to another.`,
+    );
     process.env.HF_TOKEN = "secret";
     await openModel("org/tiny");
   });
 
   test("offline: from the cache, or a sentence", async () => {
     process.env.HF_HUB_OFFLINE = "1";
-    expect(await failure("org/tiny")).toBe(`"org/tiny" is not in the cache (${storage()}), and HF_HUB_OFFLINE is set: unset it to download the model, or open a folder or .gguf file.`);
+    expect(await failure("org/tiny")).toBe(
+      `"org/tiny" is not in the cache (${storage()}), and HF_HUB_OFFLINE is set: unset it to download the model, or open a folder or .gguf file.`,
+    );
     expect(server.requests).toEqual([]);
     delete process.env.HF_HUB_OFFLINE;
     await openModel("org/tiny");
@@ -349,31 +446,49 @@ describe("what cannot be had is said in a sentence that helps", () => {
     await openModel("org/tiny");
     process.env.HF_ENDPOINT = "http://127.0.0.1:1";
     expect((await openModel("org/tiny")).nParams).toBe(51680);
-    expect(await failure("org/other")).toMatch(/^http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\), and "org\/other" is not in the cache \(.+\): connect, or open a folder or \.gguf file\.$/);
+    expect(await failure("org/other")).toMatch(
+      /^http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\), and "org\/other" is not in the cache \(.+\): connect, or open a folder or \.gguf file\.$/,
+    );
   }, 120000);
 
   test("a family that is not served, before the weights are asked for", async () => {
-    const config = Buffer.from(JSON.stringify({ ...(JSON.parse(MODEL["config.json"].toString()) as object), model_type: "mamba" }));
+    const config = Buffer.from(
+      JSON.stringify({ ...(JSON.parse(MODEL["config.json"].toString()) as object), model_type: "mamba" }),
+    );
     server.repos.set("org/tiny", { files: { ...MODEL, "config.json": config }, refs: { main: COMMIT } });
-    expect(await failure("org/tiny")).toMatch(/^config\.json of "org\/tiny": model type "mamba" is not supported; bloom, .* are\.$/);
+    expect(await failure("org/tiny")).toMatch(
+      /^config\.json of "org\/tiny": model type "mamba" is not supported; bloom, .* are\.$/,
+    );
     expect(server.downloads()).not.toContain("model.safetensors");
   });
 
   test("pickles alone, before anything is asked for", async () => {
-    server.repos.set("org/tiny", { files: { "config.json": MODEL["config.json"], "pytorch_model.bin": Buffer.from("x") }, refs: { main: COMMIT } });
-    expect(await failure("org/tiny")).toMatch(/^org\/tiny has its weights only as pytorch_model\.bin, a Python pickle, which can run any code when it is read and so is not opened: save the model as safetensors/);
+    server.repos.set("org/tiny", {
+      files: { "config.json": MODEL["config.json"], "pytorch_model.bin": Buffer.from("x") },
+      refs: { main: COMMIT },
+    });
+    expect(await failure("org/tiny")).toMatch(
+      /^org\/tiny has its weights only as pytorch_model\.bin, a Python pickle, which can run any code when it is read and so is not opened: save the model as safetensors/,
+    );
     expect(server.downloads()).toEqual([]);
   });
 
   test("too many requests", async () => {
     server.faults.set("config.json", [{ status: 429 }]);
-    expect(await failure("org/tiny")).toBe(`${url} asks to wait (too many requests): try again in a few minutes, or set HF_TOKEN, which raises the limit.`);
+    expect(await failure("org/tiny")).toBe(
+      `${url} asks to wait (too many requests): try again in a few minutes, or set HF_TOKEN, which raises the limit.`,
+    );
   });
 
-  test.each(["./none", "../x/y", "/no/such/folder", "~/models/x", "a/b/c", "no such model", "weights.safetensors", ""])("%j is no name", async (source) => {
-    expect(await failure(source)).toMatch(/^There is no folder or file ".*"; a model is named by a folder, a \.gguf file, or its name on the hub/);
-    expect(server.requests).toEqual([]);
-  });
+  test.each(["./none", "../x/y", "/no/such/folder", "~/models/x", "a/b/c", "no such model", "weights.safetensors", ""])(
+    "%j is no name",
+    async (source) => {
+      expect(await failure(source)).toMatch(
+        /^There is no folder or file ".*"; a model is named by a folder, a \.gguf file, or its name on the hub/,
+      );
+      expect(server.requests).toEqual([]);
+    },
+  );
 });
 
 test.each([

@@ -21,7 +21,11 @@ const bytes = (array: { readonly buffer: ArrayBufferLike }): Uint8Array => new U
 const f32 = (...values: number[]): Uint8Array => bytes(Float32Array.from(values));
 
 /** Writes a file with these tensors in this order; `change` sees the header before it is written. */
-function write(name: string, tensors: Record<string, Stored>, change: (header: Record<string, unknown>) => void = () => undefined): string {
+function write(
+  name: string,
+  tensors: Record<string, Stored>,
+  change: (header: Record<string, unknown>) => void = () => undefined,
+): string {
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
   let offset = 0;
   for (const [key, { dtype, shape, bytes: data }] of Object.entries(tensors)) {
@@ -35,7 +39,10 @@ function write(name: string, tensors: Record<string, Stored>, change: (header: R
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(Buffer.byteLength(text)));
   const path = join(folder, name);
-  writeFileSync(path, Buffer.concat([length, Buffer.from(text), ...Object.values(tensors).map((tensor) => tensor.bytes)]));
+  writeFileSync(
+    path,
+    Buffer.concat([length, Buffer.from(text), ...Object.values(tensors).map((tensor) => tensor.bytes)]),
+  );
   return path;
 }
 
@@ -52,8 +59,14 @@ test("reads whole tensors, blocks of rows and single rows of every float type", 
   const listing = readSafetensors(path);
   expect([...listing.unserved]).toEqual([["mask", "BOOL"]]);
   const source = createWeightSource(listing.entries);
-  expect(source.read({ name: "matrix" })).toEqual({ data: Float32Array.from({ length: 12 }, (_, i) => i), dims: [4, 3] });
-  expect(source.read({ name: "matrix", rows: [1, 3] })).toEqual({ data: Float32Array.of(3, 4, 5, 6, 7, 8), dims: [2, 3] });
+  expect(source.read({ name: "matrix" })).toEqual({
+    data: Float32Array.from({ length: 12 }, (_, i) => i),
+    dims: [4, 3],
+  });
+  expect(source.read({ name: "matrix", rows: [1, 3] })).toEqual({
+    data: Float32Array.of(3, 4, 5, 6, 7, 8),
+    dims: [2, 3],
+  });
   expect([...source.read({ name: "matrix", add: -1 }).data.subarray(0, 2)]).toEqual([-1, 0]);
   expect([...source.readRows({ name: "matrix" }, [3, 0, 0, 1])]).toEqual([9, 10, 11, 0, 1, 2, 0, 1, 2, 3, 4, 5]);
   expect([...source.readRows({ name: "matrix", rows: [2, 4] }, [1])]).toEqual([9, 10, 11]);
@@ -95,18 +108,34 @@ test("a sharded model is read by its index, through symlinks", () => {
   mkdirSync(join(folder, "snapshot"));
   symlinkSync("../blobs/one", join(folder, "snapshot/model-1.safetensors"));
   symlinkSync("../blobs/two", join(folder, "snapshot/model-2.safetensors"));
-  writeFileSync(join(folder, "snapshot/index.json"), JSON.stringify({ weight_map: { a: "model-1.safetensors", b: "model-2.safetensors" } }));
+  writeFileSync(
+    join(folder, "snapshot/index.json"),
+    JSON.stringify({ weight_map: { a: "model-1.safetensors", b: "model-2.safetensors" } }),
+  );
   const { entries } = readSafetensorsIndex(join(folder, "snapshot"), "index.json");
-  expect(entries.map((entry) => [entry.name, entry.file.endsWith("blobs/one")])).toEqual([["a", true], ["b", false]]);
+  expect(entries.map((entry) => [entry.name, entry.file.endsWith("blobs/one")])).toEqual([
+    ["a", true],
+    ["b", false],
+  ]);
 });
 
 test("of two tensors of a name the one counts that lies where the index says", () => {
   write("one.safetensors", { a: matrix, b: matrix });
   write("two.safetensors", { a: { dtype: "F32", shape: [1], bytes: f32(7) } });
-  for (const [shard, dims] of [["one", [4, 3]], ["two", [1]]] as const) {
-    writeFileSync(join(folder, "index.json"), JSON.stringify({ weight_map: { b: "one.safetensors", a: `${shard}.safetensors`, c: "two.safetensors" } }));
+  for (const [shard, dims] of [
+    ["one", [4, 3]],
+    ["two", [1]],
+  ] as const) {
+    writeFileSync(
+      join(folder, "index.json"),
+      JSON.stringify({ weight_map: { b: "one.safetensors", a: `${shard}.safetensors`, c: "two.safetensors" } }),
+    );
     const { entries } = readSafetensorsIndex(folder, "index.json", new Map());
-    expect(entries.filter((entry) => entry.name === "a").map((entry) => [entry.file.endsWith(`${shard}.safetensors`), entry.dims])).toEqual([[true, dims]]);
+    expect(
+      entries
+        .filter((entry) => entry.name === "a")
+        .map((entry) => [entry.file.endsWith(`${shard}.safetensors`), entry.dims]),
+    ).toEqual([[true, dims]]);
   }
 });
 
@@ -115,9 +144,21 @@ describe("an index that does not fit its shards", () => {
   const open = (): unknown => readSafetensorsIndex(folder, "index.json");
 
   test.each([
-    ["names a shard that is missing", { a: "no.safetensors" }, /no\.safetensors is missing: index\.json places 1 tensors in it/],
-    ["names a tensor that its shard lacks", { z: "one.safetensors" }, /one\.safetensors has no tensor "z", but index\.json places it there/],
-    ["leaves the folder", { a: "../one.safetensors" }, /places tensor "a" in "\.\.\/one\.safetensors"; a \.safetensors file beside the index is expected/],
+    [
+      "names a shard that is missing",
+      { a: "no.safetensors" },
+      /no\.safetensors is missing: index\.json places 1 tensors in it/,
+    ],
+    [
+      "names a tensor that its shard lacks",
+      { z: "one.safetensors" },
+      /one\.safetensors has no tensor "z", but index\.json places it there/,
+    ],
+    [
+      "leaves the folder",
+      { a: "../one.safetensors" },
+      /places tensor "a" in "\.\.\/one\.safetensors"; a \.safetensors file beside the index is expected/,
+    ],
     ["has no map", null, /has no "weight_map" object/],
   ])("%s", (_, map, message) => {
     write("one.safetensors", { a: matrix });
@@ -134,18 +175,76 @@ describe("an index that does not fit its shards", () => {
 
 describe("a file that is not what it should be", () => {
   const cases: [string, () => string, RegExp][] = [
-    ["is cut off inside a tensor", () => truncated(-1), /is cut off: tensor "a" ends at byte \d+, but the file has \d+ bytes\. Download or copy it again\./],
+    [
+      "is cut off inside a tensor",
+      () => truncated(-1),
+      /is cut off: tensor "a" ends at byte \d+, but the file has \d+ bytes\. Download or copy it again\./,
+    ],
     ["is cut off inside the header", () => truncated(20, true), /is cut off: its header alone ends at byte/],
     ["is empty", () => raw(Buffer.alloc(0)), /is not a safetensors file/],
-    ["is something else", () => raw(Buffer.from("PK\u0003\u0004 a zip archive, not weights")), /is not a safetensors file/],
-    ["is a pointer of Git LFS", () => raw(Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")), /is a Git LFS pointer, not the weights: run "git lfs pull"/],
-    ["has a header that is not JSON", () => raw(Buffer.concat([Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0), Buffer.from("{x}")])), /The header of .* is not valid JSON/],
-    ["has overlapping tensors", () => write("x", { a: matrix, b: matrix }, (h) => { h.b = { dtype: "F32", shape: [4, 3], data_offsets: [40, 88] }; }), /the bytes of tensors "a" and "b" overlap/],
-    ["has offsets that do not fit the shape", () => write("x", { a: matrix }, (h) => { h.a = { dtype: "F32", shape: [4, 4], data_offsets: [0, 48] }; }), /tensor "a" of shape \[4, 4\] and type F32 needs 64 bytes, but its offsets give 48/],
-    ["has offsets the wrong way round", () => write("x", { a: matrix }, (h) => { h.a = { dtype: "F32", shape: [0], data_offsets: [48, 0] }; }), /data_offsets \[begin, end\] with begin ≤ end/],
-    ["has a shape that is none", () => write("x", { a: matrix }, (h) => { h.a = { dtype: "F32", shape: [-1], data_offsets: [0, 48] }; }), /no shape of non-negative integers/],
-    ["has an entry without type", () => write("x", { a: matrix }, (h) => { h.a = { shape: [4, 3], data_offsets: [0, 48] }; }), /tensor "a" has no dtype/],
-    ["has null for an entry", () => write("x", { a: matrix }, (h) => { h.a = null; }), /tensor "a" has no dtype/],
+    [
+      "is something else",
+      () => raw(Buffer.from("PK\u0003\u0004 a zip archive, not weights")),
+      /is not a safetensors file/,
+    ],
+    [
+      "is a pointer of Git LFS",
+      () => raw(Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")),
+      /is a Git LFS pointer, not the weights: run "git lfs pull"/,
+    ],
+    [
+      "has a header that is not JSON",
+      () => raw(Buffer.concat([Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0), Buffer.from("{x}")])),
+      /The header of .* is not valid JSON/,
+    ],
+    [
+      "has overlapping tensors",
+      () =>
+        write("x", { a: matrix, b: matrix }, (h) => {
+          h.b = { dtype: "F32", shape: [4, 3], data_offsets: [40, 88] };
+        }),
+      /the bytes of tensors "a" and "b" overlap/,
+    ],
+    [
+      "has offsets that do not fit the shape",
+      () =>
+        write("x", { a: matrix }, (h) => {
+          h.a = { dtype: "F32", shape: [4, 4], data_offsets: [0, 48] };
+        }),
+      /tensor "a" of shape \[4, 4\] and type F32 needs 64 bytes, but its offsets give 48/,
+    ],
+    [
+      "has offsets the wrong way round",
+      () =>
+        write("x", { a: matrix }, (h) => {
+          h.a = { dtype: "F32", shape: [0], data_offsets: [48, 0] };
+        }),
+      /data_offsets \[begin, end\] with begin ≤ end/,
+    ],
+    [
+      "has a shape that is none",
+      () =>
+        write("x", { a: matrix }, (h) => {
+          h.a = { dtype: "F32", shape: [-1], data_offsets: [0, 48] };
+        }),
+      /no shape of non-negative integers/,
+    ],
+    [
+      "has an entry without type",
+      () =>
+        write("x", { a: matrix }, (h) => {
+          h.a = { shape: [4, 3], data_offsets: [0, 48] };
+        }),
+      /tensor "a" has no dtype/,
+    ],
+    [
+      "has null for an entry",
+      () =>
+        write("x", { a: matrix }, (h) => {
+          h.a = null;
+        }),
+      /tensor "a" has no dtype/,
+    ],
   ];
 
   function raw(content: Buffer): string {

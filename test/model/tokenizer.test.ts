@@ -20,17 +20,27 @@ test.each(goldenNames)("tokenizer.json of %s gives the reference's ids and exact
 describe("pre-tokenizers by llama.cpp's names", () => {
   /** Ids by transformers and tokenizers, with merges across every boundary (test/reference/gguf_pretokenizers.py). */
   const reference = JSON.parse(readFileSync(join(data, "pretokenizers.json"), "utf8")) as {
-    tokens: string[]; merges: string[]; types: number[]; texts: string[]; ids: Record<string, number[][]>;
+    tokens: string[];
+    merges: string[];
+    types: number[];
+    texts: string[];
+    ids: Record<string, number[][]>;
   };
   const metadata = (pre: string): GgufMetadata =>
     new GgufMetadata("a file", {
-      "general.architecture": "llama", "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": reference.tokens,
-      "tokenizer.ggml.merges": reference.merges, "tokenizer.ggml.token_type": reference.types,
+      "general.architecture": "llama",
+      "tokenizer.ggml.model": "gpt2",
+      "tokenizer.ggml.pre": pre,
+      "tokenizer.ggml.tokens": reference.tokens,
+      "tokenizer.ggml.merges": reference.merges,
+      "tokenizer.ggml.token_type": reference.types,
     });
 
   test.each(Object.keys(reference.ids))("%s", (pre) => {
     const tokenizer = ggufTokenizer(metadata(pre));
-    expect(reference.texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }))).toEqual(reference.ids[pre]);
+    expect(reference.texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }))).toEqual(
+      reference.ids[pre],
+    );
   });
 
   test("the reference tells them apart", () => {
@@ -40,17 +50,24 @@ describe("pre-tokenizers by llama.cpp's names", () => {
   });
 
   test("an unknown one is refused by name, with those that work", () => {
-    expect(() => ggufTokenizer(metadata("klingon"))).toThrow(/a file: pre-tokenizer "klingon" is not supported; gpt-2, .*llama-bpe.* are\./);
+    expect(() => ggufTokenizer(metadata("klingon"))).toThrow(
+      /a file: pre-tokenizer "klingon" is not supported; gpt-2, .*llama-bpe.* are\./,
+    );
   });
 });
 
 describe("SentencePiece vocabularies", () => {
-  const names = readdirSync(join(data, "gguf")).filter((name) => name.endsWith(".tokens.json")).map((name) => name.slice(0, -12));
+  const names = readdirSync(join(data, "gguf"))
+    .filter((name) => name.endsWith(".tokens.json"))
+    .map((name) => name.slice(0, -12));
 
   test.each(names)("%s has the ids of transformers, and of llama.cpp where they differ", async (name) => {
-    const { cases } = JSON.parse(readFileSync(join(data, `gguf/${name}.tokens.json`), "utf8")) as { cases: { text: string; ids: number[] }[] };
+    const { cases } = JSON.parse(readFileSync(join(data, `gguf/${name}.tokens.json`), "utf8")) as {
+      cases: { text: string; ids: number[] }[];
+    };
     const { tokenizer } = await openModel(join(data, `gguf/${name}.gguf`));
-    for (const { text, ids } of cases) expect([text, tokenizer.encode(text, { addSpecialTokens: false })]).toEqual([text, ids]);
+    for (const { text, ids } of cases)
+      expect([text, tokenizer.encode(text, { addSpecialTokens: false })]).toEqual([text, ids]);
   });
 
   test("BOS comes first where the file says so", async () => {
@@ -86,7 +103,10 @@ test.each([
 
 describe("tokenizer.json as the families have it on the hub", () => {
   /** Ids by the tokenizers library (test/reference/tokenizer_variants.py). */
-  const { texts, variants } = JSON.parse(readFileSync(join(data, "tokenizers.json"), "utf8")) as { texts: string[]; variants: Record<string, { json: unknown; ids: number[][] }> };
+  const { texts, variants } = JSON.parse(readFileSync(join(data, "tokenizers.json"), "utf8")) as {
+    texts: string[];
+    variants: Record<string, { json: unknown; ids: number[][] }>;
+  };
 
   test.each(Object.keys(variants))("%s", (name) => {
     const tokenizer = createTokenizer(name, variants[name].json, {});
@@ -97,19 +117,44 @@ describe("tokenizer.json as the families have it on the hub", () => {
     const tokenizer = createTokenizer(name, variants[name].json, {});
     for (const text of texts) {
       const parts = tokenizer.encode(text).map((id) => tokenizer.token(id).text);
-      const bytes = parts.join("").split(/(<0x[89A-F][0-9A-F]>)/).map((part) => (/^<0x[89A-F][0-9A-F]>$/.test(part) ? Buffer.from([Number(part.slice(1, -1))]) : Buffer.from(part)));
+      const bytes = parts
+        .join("")
+        .split(/(<0x[89A-F][0-9A-F]>)/)
+        .map((part) =>
+          /^<0x[89A-F][0-9A-F]>$/.test(part) ? Buffer.from([Number(part.slice(1, -1))]) : Buffer.from(part),
+        );
       expect(Buffer.concat(bytes).toString("utf8")).toBe(text);
     }
   });
 });
 
 describe("tokenizer.json in its variants", () => {
-  const vocab = { "<s>": 0, "</s>": 1, a: 2, b: 3, "\u2581a": 4, "\u2581": 5, "1": 6, "\u0661": 7, "\u2581\u2581": 8, ab: 9, "\u2581ab": 10 };
-  const added_tokens = [{ id: 0, content: "<s>", special: true }, { id: 1, content: "</s>", special: true }];
+  const vocab = {
+    "<s>": 0,
+    "</s>": 1,
+    a: 2,
+    b: 3,
+    "\u2581a": 4,
+    "\u2581": 5,
+    "1": 6,
+    "\u0661": 7,
+    "\u2581\u2581": 8,
+    ab: 9,
+    "\u2581ab": 10,
+  };
+  const added_tokens = [
+    { id: 0, content: "<s>", special: true },
+    { id: 1, content: "</s>", special: true },
+  ];
   const model = { type: "BPE", vocab, merges: ["\u2581 \u2581", "\u2581 a", "a b", "\u2581a b"] };
 
   test("tokens that only tokenizer_config.json adds are found", () => {
-    const config = { added_tokens_decoder: { 0: { content: "<s>", special: true }, 11: { content: "<tool>", special: true, normalized: false } } };
+    const config = {
+      added_tokens_decoder: {
+        0: { content: "<s>", special: true },
+        11: { content: "<tool>", special: true, normalized: false },
+      },
+    };
     const tokenizer = createTokenizer("x", { model, added_tokens }, config);
     expect(tokenizer.encode("a<tool>b<s>")).toEqual([2, 11, 3, 0]);
     expect(tokenizer.token(11).text).toBe("<tool>");
@@ -117,16 +162,33 @@ describe("tokenizer.json in its variants", () => {
   });
 
   test("Metaspace cuts at every blank unless it says not to", () => {
-    const ids = (split: boolean): number[] => createTokenizer("x", { model, added_tokens, pre_tokenizer: { type: "Metaspace", replacement: "\u2581", prepend_scheme: "never", split } }, {}).encode("  ab");
+    const ids = (split: boolean): number[] =>
+      createTokenizer(
+        "x",
+        {
+          model,
+          added_tokens,
+          pre_tokenizer: { type: "Metaspace", replacement: "\u2581", prepend_scheme: "never", split },
+        },
+        {},
+      ).encode("  ab");
     expect(ids(true)).toEqual([5, 10]);
     expect(ids(false)).toEqual([8, 9]);
   });
 
   test("what is no tokenizer is refused in one sentence", () => {
-    expect(() => createTokenizer("tokenizer.json", { version: "1.0" }, {})).toThrow('tokenizer.json is not a tokenizer file: it has no "model".');
+    expect(() => createTokenizer("tokenizer.json", { version: "1.0" }, {})).toThrow(
+      'tokenizer.json is not a tokenizer file: it has no "model".',
+    );
     const marked = { model: { ...model, continuing_subword_prefix: "##" } };
-    expect(() => createTokenizer("tokenizer.json", marked, {})).toThrow(/^tokenizer\.json: BPE whose pieces inside words are marked \("continuing_subword_prefix": "##"\) is not supported/);
-    expect(createTokenizer("tokenizer.json", { model: { ...model, continuing_subword_prefix: "" } }, {}).encode("a")).toEqual([2]);
-    expect(() => createTokenizer("tokenizer.json", { model: { type: "Fancy", vocab: {} } }, {})).toThrow('tokenizer.json: tokenizer model "Fancy" is not supported; BPE, Unigram and WordPiece are.');
+    expect(() => createTokenizer("tokenizer.json", marked, {})).toThrow(
+      /^tokenizer\.json: BPE whose pieces inside words are marked \("continuing_subword_prefix": "##"\) is not supported/,
+    );
+    expect(
+      createTokenizer("tokenizer.json", { model: { ...model, continuing_subword_prefix: "" } }, {}).encode("a"),
+    ).toEqual([2]);
+    expect(() => createTokenizer("tokenizer.json", { model: { type: "Fancy", vocab: {} } }, {})).toThrow(
+      'tokenizer.json: tokenizer model "Fancy" is not supported; BPE, Unigram and WordPiece are.',
+    );
   });
 });

@@ -15,12 +15,18 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
   }, 60_000);
   afterAll(() => model.dispose());
 
-  const ask = async <K extends QuestionKind>(question: Question<K>): Promise<Answer<K>> => (await answerQuestion(run, question as unknown as Question)) as Answer<K>;
+  const ask = async <K extends QuestionKind>(question: Question<K>): Promise<Answer<K>> =>
+    (await answerQuestion(run, question as unknown as Question)) as Answer<K>;
 
   test("heads of an edge", async () => {
     const { contributions, weights } = await ask<"heads">({ kind: "heads", layer: 1, query: T - 1, key: 2 });
     expect(maxDifference(contributions.data, golden.peer!.attn_contrib[1][T - 1][2])).toBeLessThan(5e-5);
-    expect(maxDifference(weights.data, golden.attn_pattern[1].map((head) => head[T - 1][2]))).toBeLessThan(1e-4);
+    expect(
+      maxDifference(
+        weights.data,
+        golden.attn_pattern[1].map((head) => head[T - 1][2]),
+      ),
+    ).toBeLessThan(1e-4);
   });
 
   test("maps of a head, of all heads, and their sum agree with each other and with the reference", async () => {
@@ -31,7 +37,12 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     for (let h = 0; h < H; h++) {
       const one = await ask<"maps">({ kind: "maps", layer: 0, head: h });
       expect(one.pattern.data).toEqual(all.pattern.data.slice(h * T * T, (h + 1) * T * T));
-      expect(maxDifference(one.contributions.data, golden.peer!.attn_contrib[0].flatMap((keys) => keys.map((heads) => heads[h])))).toBeLessThan(5e-5);
+      expect(
+        maxDifference(
+          one.contributions.data,
+          golden.peer!.attn_contrib[0].flatMap((keys) => keys.map((heads) => heads[h])),
+        ),
+      ).toBeLessThan(5e-5);
     }
     for (let i = 0; i < T * T; i++) {
       let total = 0;
@@ -45,8 +56,15 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     const answer = await ask<"routes">({ kind: "routes", from: 3, threshold: 0.04, renormalize: true });
     const edges = [...answer.kinds.data].map((kind, e) => {
       const heads: Record<number, number> = {};
-      for (let i = answer.headStarts.data[e]; i < answer.headStarts.data[e + 1]; i++) heads[answer.heads.data[i]] = answer.headWeights.data[i];
-      return { source: answer.nodes[answer.sources.data[e]], target: answer.nodes[answer.targets.data[e]], kind: EDGE_KINDS[kind], weight: answer.weights.data[e], heads };
+      for (let i = answer.headStarts.data[e]; i < answer.headStarts.data[e + 1]; i++)
+        heads[answer.heads.data[i]] = answer.headWeights.data[i];
+      return {
+        source: answer.nodes[answer.sources.data[e]],
+        target: answer.nodes[answer.targets.data[e]],
+        kind: EDGE_KINDS[kind],
+        weight: answer.weights.data[e],
+        heads,
+      };
     });
     expect(edges.length).toBe(graph.edges.length);
     graph.edges.forEach((edge, e) => {
@@ -60,7 +78,11 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     const L = model.info.nLayers;
     const grid = await ask<"grid">({ kind: "grid", normalize: true });
     expect(grid.tops.shape).toEqual([L + 1, T]);
-    for (const [row, node] of [[0, `X0_${T - 1}`], [1, `I0_${T - 1}`], [L, `I${L - 1}_${T - 1}`]] as const) {
+    for (const [row, node] of [
+      [0, `X0_${T - 1}`],
+      [1, `I0_${T - 1}`],
+      [L, `I${L - 1}_${T - 1}`],
+    ] as const) {
       const all = await run.lens(node, { topK: model.info.dVocab });
       const i = row * T + T - 1;
       expect(grid.tokens[grid.tops.data[i]].id).toBe(all[0].id);
@@ -78,8 +100,12 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     expect(ids(part)).toEqual(ids(grid).slice(T + 2, 2 * T - 1));
     expect([...part.entropies.data]).toEqual([...grid.entropies.data.slice(T + 2, 2 * T - 1)]);
     expect(ids(partOfGrid(grid, { row: 1, first: 2, count: T - 3 })!)).toEqual(ids(part));
-    await expect(ask<"gridPart">({ kind: "gridPart", row: model.info.nLayers + 1, first: 0, count: 1, normalize: true })).rejects.toThrow(/The row is/);
-    await expect(ask<"gridPart">({ kind: "gridPart", row: 0, first: T - 1, count: 2, normalize: true })).rejects.toThrow(/do not lie within the/);
+    await expect(
+      ask<"gridPart">({ kind: "gridPart", row: model.info.nLayers + 1, first: 0, count: 1, normalize: true }),
+    ).rejects.toThrow(/The row is/);
+    await expect(
+      ask<"gridPart">({ kind: "gridPart", row: 0, first: T - 1, count: 2, normalize: true }),
+    ).rejects.toThrow(/do not lie within the/);
     const fresh = await model.run(golden.token_ids);
     await expect(answerQuestion(fresh, { kind: "grid", normalize: true }, AbortSignal.abort())).rejects.toThrow();
     await fresh.dispose();
@@ -87,7 +113,8 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
 
   test("what was seen of the grid in parts is kept as the grid, once all of it was seen", async () => {
     const answerer = new Answerer(await model.run(golden.token_ids));
-    for (let row = 0; row <= model.info.nLayers; row++) await answerer.ask({ kind: "gridPart", row, first: 0, count: T, normalize: true });
+    for (let row = 0; row <= model.info.nLayers; row++)
+      await answerer.ask({ kind: "gridPart", row, first: 0, count: T, normalize: true });
     expect([...answerer.seen.keys()].map((key) => (JSON.parse(key) as Question).kind)).toEqual(["grid"]);
     await answerer.run.dispose();
   });
@@ -96,7 +123,9 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     const followed = await ask<"follow">({ kind: "follow", position: 2, token: 17, normalize: false });
     expect(followed.nodes.length).toBe(1 + 2 * model.info.nLayers);
     for (const [i, node] of followed.nodes.entries()) {
-      const own = (await run.lens(node, { normalize: false, topK: model.info.dVocab })).find((token) => token.id === 17)!;
+      const own = (await run.lens(node, { normalize: false, topK: model.info.dVocab })).find(
+        (token) => token.id === 17,
+      )!;
       expect(followed.ranks.data[i]).toBe(own.rank);
       expect(followed.probabilities.data[i]).toBeCloseTo(own.probability, 5);
     }
@@ -106,7 +135,12 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     const head = { kind: "attention", layer: 1, position: T - 1, head: 1 } as const;
     const topK = model.info.dVocab;
     const scores = async (component: Question<"effect">["component"]): Promise<Map<number, number>> =>
-      new Map((await ask<"effect">({ kind: "effect", component, normalize: false, topK })).promoted.map(({ id, score }) => [id, score]));
+      new Map(
+        (await ask<"effect">({ kind: "effect", component, normalize: false, topK })).promoted.map(({ id, score }) => [
+          id,
+          score,
+        ]),
+      );
     const whole = await scores(head);
     const parts = await Promise.all(golden.token_ids.map((_, key) => scores({ ...head, key })));
     for (const [id, score] of whole) expect(parts.reduce((sum, part) => sum + part.get(id)!, 0)).toBeCloseTo(score, 2);
@@ -126,14 +160,23 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
   });
 
   test("what the run does not have is refused by name", async () => {
-    await expect(ask<"heads">({ kind: "heads", layer: 99, query: 0, key: 0 })).rejects.toThrow(/layer is 99, but has to be from 0 to/);
+    await expect(ask<"heads">({ kind: "heads", layer: 99, query: 0, key: 0 })).rejects.toThrow(
+      /layer is 99, but has to be from 0 to/,
+    );
     await expect(ask<"lens">({ kind: "lens", node: "I0_99", normalize: true, topK: 3 })).rejects.toThrow(/99/);
-    await expect(ask<"follow">({ kind: "follow", position: 0, token: 1e9, normalize: true })).rejects.toThrow(/token's id is 1000000000/);
+    await expect(ask<"follow">({ kind: "follow", position: 0, token: 1e9, normalize: true })).rejects.toThrow(
+      /token's id is 1000000000/,
+    );
   });
 
   test("an answer is computed once", async () => {
     let calls = 0;
-    const counted = new Proxy(run, { get: (target, key) => (key === "lens" ? (...args: Parameters<Run["lens"]>) => (calls++, target.lens(...args)) : Reflect.get(target, key, target)) });
+    const counted = new Proxy(run, {
+      get: (target, key) =>
+        key === "lens"
+          ? (...args: Parameters<Run["lens"]>) => (calls++, target.lens(...args))
+          : Reflect.get(target, key, target),
+    });
     const answerer = new Answerer(counted);
     const question = { kind: "lens", node: "I0_1", normalize: true, topK: 4 } as const;
     const first = await answerer.ask(question);

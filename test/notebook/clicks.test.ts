@@ -24,7 +24,9 @@ test("long work ends when a page asks, and begins again when it has not asked fo
 
 test("an error of the work itself is not tried again; a withdrawn one neither", async () => {
   let begun = 0;
-  await expect(calmly(new AbortController().signal, () => (begun++, Promise.reject(new Error("broken"))))).rejects.toThrow("broken");
+  await expect(
+    calmly(new AbortController().signal, () => (begun++, Promise.reject(new Error("broken")))),
+  ).rejects.toThrow("broken");
   expect(begun).toBe(1);
   const withdrawn = new AbortController();
   const work = calmly(withdrawn.signal, (calm) => (withdrawn.abort(), never(calm)));
@@ -67,7 +69,12 @@ test("collecting a lens grid stops at a click and goes on after it", async () =>
   frontEnd[seen] = true;
   try {
     const share = new PictureShare(answererOf(run), "routes", 2_000_000);
-    const input = { picture: "lens-grid", options: {}, facts: runFacts(run), selection: initialSelection(run.tokens.length) } as const;
+    const input = {
+      picture: "lens-grid",
+      options: {},
+      facts: runFacts(run),
+      selection: initialSelection(run.tokens.length),
+    } as const;
     const collecting = share.collect(input, new AbortController().signal);
     while (rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     // Long enough for the whole grid, if it went on.

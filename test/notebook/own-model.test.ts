@@ -1,9 +1,29 @@
-/** A model of one's own gets every picture, aggregate and export: test/support/letter-model.ts, the example of docs/own-models.md. */
+/**
+ * A model of one's own gets every picture, aggregate and export: test/support/letter-model.ts, the example of
+ * docs/own-models.md.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
-  aggregate, explore, explorer, exportRoutes, flowCompare, flowGraph, headBars, headPatterns, importRoutes, lensGrid, loadModel, neuronBars,
-  ROUTE_FORMATS, staticSvg, tokenMatrix, tokenTable, topPredictions, type Run, type TransparentModel,
+  aggregate,
+  explore,
+  explorer,
+  exportRoutes,
+  flowCompare,
+  flowGraph,
+  headBars,
+  headPatterns,
+  importRoutes,
+  lensGrid,
+  loadModel,
+  neuronBars,
+  ROUTE_FORMATS,
+  staticSvg,
+  tokenMatrix,
+  tokenTable,
+  topPredictions,
+  type Run,
+  type TransparentModel,
 } from "../../src/index";
 import { answerQuestion } from "../../src/notebook/answers";
 import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
@@ -12,18 +32,43 @@ import { root } from "../support/fixtures";
 import { LetterModel } from "../support/letter-model";
 
 const RUN = [
-  "logits", "residual", "attentionPattern", "attentionOut", "ffnOut", "headOut", "neuronActivations", "attentionContributions", "ffnContributions",
-  "neuronContributions", "routes", "lens", "effect", "dispose",
+  "logits",
+  "residual",
+  "attentionPattern",
+  "attentionOut",
+  "ffnOut",
+  "headOut",
+  "neuronActivations",
+  "attentionContributions",
+  "ffnContributions",
+  "neuronContributions",
+  "routes",
+  "lens",
+  "effect",
+  "dispose",
 ] as const;
 
 /** The same model as plain objects that have the members of the interfaces and no others. */
 function plain(model: LetterModel): TransparentModel {
-  const plainRun = (run: Run): Run => ({ model: own, tokens: run.tokens, ...Object.fromEntries(RUN.map((name) => [name, (run[name] as (...args: unknown[]) => unknown).bind(run)])) }) as unknown as Run;
+  const plainRun = (run: Run): Run =>
+    ({
+      model: own,
+      tokens: run.tokens,
+      ...Object.fromEntries(RUN.map((name) => [name, (run[name] as (...args: unknown[]) => unknown).bind(run)])),
+    }) as unknown as Run;
   const run = async (prompt: never, options?: never): Promise<unknown> => {
     const runs: unknown = await model.run(prompt, options);
     return Array.isArray(runs) ? runs.map(plainRun) : plainRun(runs as Run);
   };
-  const own = { info: model.info, tokenize: model.tokenize, token: model.token, unembed: model.unembed, neuronOutput: model.neuronOutput, dispose: () => model.dispose(), run } as unknown as TransparentModel;
+  const own = {
+    info: model.info,
+    tokenize: model.tokenize,
+    token: model.token,
+    unembed: model.unembed,
+    neuronOutput: model.neuronOutput,
+    dispose: () => model.dispose(),
+    run,
+  } as unknown as TransparentModel;
   return own;
 }
 
@@ -33,7 +78,12 @@ const QUESTIONS: { readonly [K in Exclude<QuestionKind, "second">]: Question<K> 
   routes: { kind: "routes", from: 3, threshold: 0.02, renormalize: true },
   targets: { kind: "targets", position: 3, text: "e", topK: 5 },
   lens: { kind: "lens", node, normalize: true, topK: 5 },
-  effect: { kind: "effect", component: { kind: "attention", layer: 1, position: 3, head: 2 }, normalize: true, topK: 5 },
+  effect: {
+    kind: "effect",
+    component: { kind: "attention", layer: 1, position: 3, head: 2 },
+    normalize: true,
+    topK: 5,
+  },
   heads: { kind: "heads", layer: 1, query: 3, key: 1 },
   neurons: { kind: "neurons", layer: 0, position: 2, topK: 5 },
   maps: { kind: "maps", layer: 0, head: 1 },
@@ -44,7 +94,10 @@ const QUESTIONS: { readonly [K in Exclude<QuestionKind, "second">]: Question<K> 
   follow: { kind: "follow", position: 3, token: 5, normalize: true },
 };
 
-describe.each([["its base classes", () => new LetterModel()], ["the bare interfaces", () => plain(new LetterModel())]])("a model by %s", (_, make) => {
+describe.each([
+  ["its base classes", () => new LetterModel()],
+  ["the bare interfaces", () => plain(new LetterModel())],
+])("a model by %s", (_, make) => {
   let model: TransparentModel;
   let run: Run;
   beforeAll(async () => {
@@ -57,16 +110,25 @@ describe.each([["its base classes", () => new LetterModel()], ["the bare interfa
     for (let layer = 0; layer < nLayers; layer++) {
       const attention = (await run.attentionOut(layer)).data.subarray(4 * dModel);
       const heads = (await run.headOut(layer, 4)).data;
-      for (let i = 0; i < dModel; i++) expect(Array.from({ length: nHeads }, (_, h) => heads[h * dModel + i]).reduce((a, b) => a + b)).toBeCloseTo(attention[i], 4);
+      for (let i = 0; i < dModel; i++)
+        expect(Array.from({ length: nHeads }, (_, h) => heads[h * dModel + i]).reduce((a, b) => a + b)).toBeCloseTo(
+          attention[i],
+          4,
+        );
       const { terms, residual } = await run.attentionContributions(layer, { positions: [4] });
       expect(terms.data.reduce((a, b) => a + b) + residual.data[0]).toBeCloseTo(1, 5);
       expect((await run.neuronContributions(layer, 4, { topK: 3 })).length).toBe(3);
     }
-    expect((await run.lens("I1_4", { topK: 1 }))[0].logit).toBeCloseTo(Math.max(...(await run.logits({ position: 4 })).data), 5);
+    expect((await run.lens("I1_4", { topK: 1 }))[0].logit).toBeCloseTo(
+      Math.max(...(await run.logits({ position: 4 })).data),
+      5,
+    );
   });
 
   test.each(Object.entries(QUESTIONS))("pictures are answered: %s", async (_, question) => {
-    const answer = JSON.stringify(await answerQuestion(run, question as Question), (_key, value: unknown) => (ArrayBuffer.isView(value) ? [...(value as Float32Array)] : value));
+    const answer = JSON.stringify(await answerQuestion(run, question as Question), (_key, value: unknown) =>
+      ArrayBuffer.isView(value) ? [...(value as Float32Array)] : value,
+    );
     expect(answer.length).toBeGreaterThan(20);
     expect(answer).not.toContain("null");
   });
@@ -109,5 +171,7 @@ describe.each([["its base classes", () => new LetterModel()], ["the bare interfa
 test("it is 60 lines, and the documentation has them as they are", () => {
   const source = readFileSync(join(root, "test/support/letter-model.ts"), "utf8");
   expect(source.split("\n").length).toBeLessThanOrEqual(60);
-  expect(readFileSync(join(root, "docs/own-models.md"), "utf8")).toContain(source.replace('"../../src/index"', '"lm-transparency"'));
+  expect(readFileSync(join(root, "docs/own-models.md"), "utf8")).toContain(
+    source.replace('"../../src/index"', '"lm-transparency"'),
+  );
 });

@@ -15,7 +15,14 @@ afterAll(() => model.dispose());
 /** A run whose tokens say something hostile. */
 function withTexts(texts: readonly string[]): Run {
   const tokens = run.tokens.map((token, i) => ({ ...token, text: texts[i] ?? token.text }));
-  return new Proxy(run, { get: (target, key) => (key === "tokens" ? tokens : typeof Reflect.get(target, key, target) === "function" ? (Reflect.get(target, key, target) as (...a: unknown[]) => unknown).bind(target) : Reflect.get(target, key, target)) });
+  return new Proxy(run, {
+    get: (target, key) =>
+      key === "tokens"
+        ? tokens
+        : typeof Reflect.get(target, key, target) === "function"
+          ? (Reflect.get(target, key, target) as (...a: unknown[]) => unknown).bind(target)
+          : Reflect.get(target, key, target),
+  });
 }
 
 test("a picture's bundle has text and HTML with the predictions", async () => {
@@ -35,14 +42,15 @@ test("token texts never become markup", async () => {
   const graph = await run.routes();
   const svg = staticSvg({ ...graph, tokens: hostile.tokens, toJSON: () => ({}) });
   expect(svg).not.toMatch(/<script|<\/svg>.*<\/svg>|<b>/i);
-   
+
   expect(svg).not.toMatch(/[\u0000-\u0008]|[\ud800-\udbff](?![\udc00-\udfff])/);
 });
 
 test("the static picture draws what is in the graph", async () => {
   const graph = await run.routes({ threshold: 0.02 });
   const svg = staticSvg(graph);
-  const count = (marks: RegExp, each: RegExp): number => (svg.match(marks) ?? []).reduce((sum, path) => sum + (path.match(each)?.length ?? 0), 0);
+  const count = (marks: RegExp, each: RegExp): number =>
+    (svg.match(marks) ?? []).reduce((sum, path) => sum + (path.match(each)?.length ?? 0), 0);
   expect(count(/<path fill="none"[^>]*>/g, /M/g)).toBe(graph.edges.length);
   const { nLayers } = model.info;
   // A state is a line of no length with round ends.

@@ -22,23 +22,48 @@ const specifier = (entry: string) => manifest.name + entry.slice(1);
 const npm = (cwd: string, ...args: string[]): string => {
   const script = process.env.npm_execpath;
   const [file, first] = script && fs.existsSync(script) ? [process.execPath, [script]] : ["npm", []];
-  return execFileSync(file, [...first, ...args, "--loglevel=error", "--no-audit", "--no-fund"], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" }, maxBuffer: 1 << 26 });
+  return execFileSync(file, [...first, ...args, "--loglevel=error", "--no-audit", "--no-fund"], {
+    cwd,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" },
+    maxBuffer: 1 << 26,
+  });
 };
-const node = (cwd: string, type: "commonjs" | "module", source: string): string => execFileSync(process.execPath, [`--input-type=${type}`, "-e", source], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+const node = (cwd: string, type: "commonjs" | "module", source: string): string =>
+  execFileSync(process.execPath, [`--input-type=${type}`, "-e", source], {
+    cwd,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 
 describe("package.json and its lock", () => {
   test("every direct dependency is pinned to one version", () => {
-    for (const version of Object.values({ ...manifest.dependencies, ...manifest.devDependencies })) expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+    for (const version of Object.values({ ...manifest.dependencies, ...manifest.devDependencies }))
+      expect(version).toMatch(/^\d+\.\d+\.\d+$/);
   });
 
   test("the lock has the optional packages of every platform: npm ci refuses one that lacks them", () => {
-    const { packages } = JSON.parse(fs.readFileSync(path.join(ROOT, "package-lock.json"), "utf8")) as { packages: Record<string, { optionalDependencies?: Record<string, string>; optional?: boolean }> };
+    const { packages } = JSON.parse(fs.readFileSync(path.join(ROOT, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string>; optional?: boolean }>;
+    };
     const missing: string[] = [];
     for (const [where, entry] of Object.entries(packages)) {
       for (const name of Object.keys(entry.optionalDependencies ?? {})) {
         // As Node looks for it: in the package's own node_modules, then in those above.
         const parts = where === "" ? [] : where.split("/node_modules/");
-        const found = [...parts.keys(), parts.length].some((depth) => packages[[...parts.slice(0, depth), ""].join("/node_modules/").replace(/^\/|\/$/g, "").replace(/^$/, "node_modules") + `/${name}`] !== undefined) || packages[`node_modules/${name}`] !== undefined || packages[`${where}/node_modules/${name}`] !== undefined;
+        const found =
+          [...parts.keys(), parts.length].some(
+            (depth) =>
+              packages[
+                [...parts.slice(0, depth), ""]
+                  .join("/node_modules/")
+                  .replace(/^\/|\/$/g, "")
+                  .replace(/^$/, "node_modules") + `/${name}`
+              ] !== undefined,
+          ) ||
+          packages[`node_modules/${name}`] !== undefined ||
+          packages[`${where}/node_modules/${name}`] !== undefined;
         if (!found) missing.push(`${where}: ${name}`);
       }
     }
@@ -46,8 +71,11 @@ describe("package.json and its lock", () => {
   });
 
   test("requirements.txt pins every package", () => {
-    for (const file of ["requirements.txt", "test/requirements.txt"].filter((name) => fs.existsSync(path.join(ROOT, name)))) {
-      for (const line of fs.readFileSync(path.join(ROOT, file), "utf8").split("\n")) if (line.trim() && !line.startsWith("#")) expect(line).toMatch(/^[a-z0-9][a-z0-9._-]*==[\w.]+( ; .*)?$/i);
+    for (const file of ["requirements.txt", "test/requirements.txt"].filter((name) =>
+      fs.existsSync(path.join(ROOT, name)),
+    )) {
+      for (const line of fs.readFileSync(path.join(ROOT, file), "utf8").split("\n"))
+        if (line.trim() && !line.startsWith("#")) expect(line).toMatch(/^[a-z0-9][a-z0-9._-]*==[\w.]+( ; .*)?$/i);
     }
   });
 });
@@ -67,8 +95,12 @@ describe("by its own name, in the clone", () => {
   });
 
   test("what is not exported stays inside", () => {
-    expect(() => node(ROOT, "commonjs", `require("lm-transparency/dist/model/gguf.js")`)).toThrow(/ERR_PACKAGE_PATH_NOT_EXPORTED/);
-    expect(node(ROOT, "commonjs", `console.log(require("lm-transparency/package.json").version)`).trim()).toBe(manifest.version);
+    expect(() => node(ROOT, "commonjs", `require("lm-transparency/dist/model/gguf.js")`)).toThrow(
+      /ERR_PACKAGE_PATH_NOT_EXPORTED/,
+    );
+    expect(node(ROOT, "commonjs", `console.log(require("lm-transparency/package.json").version)`).trim()).toBe(
+      manifest.version,
+    );
   });
 });
 
@@ -77,7 +109,10 @@ describe("packed and installed into an empty folder", () => {
   let files: string[];
   beforeAll(() => {
     scratch = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-package-"));
-    const [packed] = JSON.parse(npm(ROOT, "pack", "--json", "--ignore-scripts", "--pack-destination", scratch)) as { filename: string; files: { path: string }[] }[];
+    const [packed] = JSON.parse(npm(ROOT, "pack", "--json", "--ignore-scripts", "--pack-destination", scratch)) as {
+      filename: string;
+      files: { path: string }[];
+    }[];
     files = packed.files.map((file) => file.path);
     fs.writeFileSync(path.join(scratch, "package.json"), JSON.stringify({ name: "consumer", private: true }));
     npm(scratch, "install", "--ignore-scripts", "--prefer-offline", path.join(scratch, packed.filename));
@@ -99,27 +134,35 @@ describe("packed and installed into an empty folder", () => {
     ])
       expect(files).toContain(needed);
     expect(files.some((file) => file.endsWith(".wasm"))).toBe(true);
-    expect(files.filter((file) => !/^(dist\/|share\/|schema\/|LICENSE$|README\.md$|package\.json$)/.test(file))).toEqual([]);
+    expect(
+      files.filter((file) => !/^(dist\/|share\/|schema\/|LICENSE$|README\.md$|package\.json$)/.test(file)),
+    ).toEqual([]);
     expect(files.filter((file) => /\.(gguf|safetensors|tsbuildinfo|test\.js|node)$/.test(file))).toEqual([]);
   });
 
   test.each(ENTRIES)("%s: require and import work", (entry) => {
     const name = PROOF[entry];
-    expect(node(scratch, "commonjs", `console.log(typeof require("${specifier(entry)}").${name})`).trim()).toBe("function");
-    expect(node(scratch, "module", `import { ${name} } from "${specifier(entry)}"; console.log(typeof ${name})`).trim()).toBe("function");
+    expect(node(scratch, "commonjs", `console.log(typeof require("${specifier(entry)}").${name})`).trim()).toBe(
+      "function",
+    );
+    expect(
+      node(scratch, "module", `import { ${name} } from "${specifier(entry)}"; console.log(typeof ${name})`).trim(),
+    ).toBe("function");
   });
 
   test.each([
     ["commonjs", "nodenext"],
     ["module", "nodenext"],
     ["module", "bundler"],
-  ] as const)("a TypeScript program of type %s with module resolution %s sees the types", (type, resolution) => {
-    const folder = path.join(scratch, `${type}-${resolution}`);
-    fs.mkdirSync(folder);
-    fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: "x", private: true, type }));
-    fs.writeFileSync(
-      path.join(folder, "good.ts"),
-      `import { loadModel, type RouteGraph, type Tensor } from "lm-transparency";
+  ] as const)(
+    "a TypeScript program of type %s with module resolution %s sees the types",
+    (type, resolution) => {
+      const folder = path.join(scratch, `${type}-${resolution}`);
+      fs.mkdirSync(folder);
+      fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: "x", private: true, type }));
+      fs.writeFileSync(
+        path.join(folder, "good.ts"),
+        `import { loadModel, type RouteGraph, type Tensor } from "lm-transparency";
        import { IntSlider } from "lm-transparency/ipywidgets";
        export const slider = new IntSlider({ value: 3 });
        export async function main(): Promise<RouteGraph> {
@@ -129,57 +172,115 @@ describe("packed and installed into an empty folder", () => {
          const logits: Tensor = await run.logits({ position: layers });
          return run.routes({ threshold: logits.data[0] });
        }`,
-    );
-    // Must not compile: a check that lets everything pass checks nothing.
-    fs.writeFileSync(path.join(folder, "bad.ts"), `import { loadModel } from "lm-transparency";\nexport const main = async () => (await loadModel("x")).info.nLayerz;`);
-    const compile = (file: string) =>
-      execFileSync(
-        process.execPath,
-        [path.join(ROOT, "node_modules/typescript/bin/tsc"), "--noEmit", "--strict", "--target", "es2022", "--module", resolution === "bundler" ? "esnext" : resolution, "--moduleResolution", resolution, "--types", "node", "--typeRoots", path.join(ROOT, "node_modules/@types"), file],
-        { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
       );
-    try {
-      compile("good.ts");
-    } catch (error) {
-      throw new Error((error as { stdout: string }).stdout);
-    }
-    let said = "";
-    try {
-      compile("bad.ts");
-    } catch (error) {
-      said = (error as { stdout: string }).stdout;
-    }
-    expect(said).toMatch(/nLayerz/);
-  }, 60_000);
+      // Must not compile: a check that lets everything pass checks nothing.
+      fs.writeFileSync(
+        path.join(folder, "bad.ts"),
+        `import { loadModel } from "lm-transparency";\nexport const main = async () => (await loadModel("x")).info.nLayerz;`,
+      );
+      const compile = (file: string) =>
+        execFileSync(
+          process.execPath,
+          [
+            path.join(ROOT, "node_modules/typescript/bin/tsc"),
+            "--noEmit",
+            "--strict",
+            "--target",
+            "es2022",
+            "--module",
+            resolution === "bundler" ? "esnext" : resolution,
+            "--moduleResolution",
+            resolution,
+            "--types",
+            "node",
+            "--typeRoots",
+            path.join(ROOT, "node_modules/@types"),
+            file,
+          ],
+          { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] },
+        );
+      try {
+        compile("good.ts");
+      } catch (error) {
+        throw new Error((error as { stdout: string }).stdout);
+      }
+      let said = "";
+      try {
+        compile("bad.ts");
+      } catch (error) {
+        said = (error as { stdout: string }).stdout;
+      }
+      expect(said).toMatch(/nLayerz/);
+    },
+    60_000,
+  );
 
   test("the command is there and answers for a real model", async () => {
     const file = await defaultModelFile();
-    const bin = path.join(scratch, "node_modules", ".bin", process.platform === "win32" ? "lm-transparency.cmd" : "lm-transparency");
-    const text = execFileSync(bin, ["trace", "--model", file, "--text", "The capital of France is", "--json", "-"], { cwd: scratch, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 26 });
+    const bin = path.join(
+      scratch,
+      "node_modules",
+      ".bin",
+      process.platform === "win32" ? "lm-transparency.cmd" : "lm-transparency",
+    );
+    const text = execFileSync(bin, ["trace", "--model", file, "--text", "The capital of France is", "--json", "-"], {
+      cwd: scratch,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+      maxBuffer: 1 << 26,
+    });
     const trace = JSON.parse(text) as { schema: string; predictions: { text: string }[] };
     expect(trace.schema).toBe("lm-transparency/trace@1");
     expect(trace.predictions[0].text).toBe(" Paris");
   }, 60_000);
 
   test("the kernel that Jupyter is told to start is in it", () => {
-    const folder = path.join(scratch, "node_modules", "lm-transparency", "share", "jupyter", "kernels", "lm-transparency");
-    const spec = JSON.parse(fs.readFileSync(path.join(folder, "kernel.json"), "utf8")) as { argv: string[]; language: string };
+    const folder = path.join(
+      scratch,
+      "node_modules",
+      "lm-transparency",
+      "share",
+      "jupyter",
+      "kernels",
+      "lm-transparency",
+    );
+    const spec = JSON.parse(fs.readFileSync(path.join(folder, "kernel.json"), "utf8")) as {
+      argv: string[];
+      language: string;
+    };
     expect(spec.language).toBe("typescript");
     const program = spec.argv[1].replace("{resource_dir}", folder);
     expect(fs.existsSync(path.resolve(program))).toBe(true);
   });
 
   test("a cell has the types of Node 20 and of the package, with nothing else installed", async () => {
-    const kernel = await KernelClient.start({ cwd: scratch, main: path.join(scratch, "node_modules", manifest.name, "dist", "jupyter", "kernel", "main.js") });
-    const run = await kernel.execute('import { parseEnv } from "node:util";\nimport { IntSlider } from "lm-transparency/ipywidgets";\n[parseEnv("A=1").A, new IntSlider({ value: 3 }).value]');
+    const kernel = await KernelClient.start({
+      cwd: scratch,
+      main: path.join(scratch, "node_modules", manifest.name, "dist", "jupyter", "kernel", "main.js"),
+    });
+    const run = await kernel.execute(
+      'import { parseEnv } from "node:util";\nimport { IntSlider } from "lm-transparency/ipywidgets";\n[parseEnv("A=1").A, new IntSlider({ value: 3 }).value]',
+    );
     await kernel.close();
     expect(run.error?.evalue).toBeUndefined();
     expect(run.result).toEqual({ "text/plain": "[ '1', 3 ]" });
   }, 120_000);
 
   test("the browser part is named and versioned as the package: the widget manager asks by both", () => {
-    const folder = path.join(scratch, "node_modules", "lm-transparency", "share", "jupyter", "labextensions", "lm-transparency");
-    const extension = JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8")) as { name: string; version: string; jupyterlab: { _build: { load: string } } };
+    const folder = path.join(
+      scratch,
+      "node_modules",
+      "lm-transparency",
+      "share",
+      "jupyter",
+      "labextensions",
+      "lm-transparency",
+    );
+    const extension = JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8")) as {
+      name: string;
+      version: string;
+      jupyterlab: { _build: { load: string } };
+    };
     expect(extension).toMatchObject({ name: manifest.name, version: manifest.version });
     expect(fs.existsSync(path.join(folder, extension.jupyterlab._build.load))).toBe(true);
   });

@@ -6,8 +6,14 @@ const model = new ToyModel({ nLayers: 2, nHeads: 3, dHead: 2, dModel: 6, dFfn: 5
 
 test("a model: what it is and how it is computed", () => {
   const { info } = model;
-  expect(inspect(model)).toMatch(new RegExp(`^${info.name} \\(${info.family}\\): .* parameters, 2 layers, 3 heads, width 6, vocabulary 9, ${info.dtype} on ${info.device}$`));
-  const grouped = Object.create(model, { info: { value: { ...info, nParams: 6_738_415_616, nHeads: 32, nKeyValueHeads: 8 } } }) as ToyModel;
+  expect(inspect(model)).toMatch(
+    new RegExp(
+      `^${info.name} \\(${info.family}\\): .* parameters, 2 layers, 3 heads, width 6, vocabulary 9, ${info.dtype} on ${info.device}$`,
+    ),
+  );
+  const grouped = Object.create(model, {
+    info: { value: { ...info, nParams: 6_738_415_616, nHeads: 32, nKeyValueHeads: 8 } },
+  }) as ToyModel;
   expect(inspect(grouped)).toContain(": 6.74B parameters, 2 layers, 32 heads (8 KV heads),");
 });
 

@@ -3,7 +3,10 @@ import * as path from "node:path";
 import { modelFolder, modelNames, root } from "../support/fixtures";
 
 /** Runs a script, as a reader's program, beside the built package; gives what it printed as JSON. */
-function program(body: string, flags: readonly string[] = ["--expose-gc"]): Record<string, never> & { [name: string]: unknown } {
+function program(
+  body: string,
+  flags: readonly string[] = ["--expose-gc"],
+): Record<string, never> & { [name: string]: unknown } {
   const script = `
     const { loadModel } = require(${JSON.stringify(root)});
     const { passBudget } = require(${JSON.stringify(path.join(root, "dist/engine/index.js"))});
@@ -15,7 +18,10 @@ function program(body: string, flags: readonly string[] = ["--expose-gc"]): Reco
     const threads = () => process.platform === "linux" ? fs.readdirSync("/proc/self/task").length : 0;
     const tiny = ${JSON.stringify(modelFolder("llama-tiny"))};
     (async () => { ${body} })().then((said) => console.log(JSON.stringify(said)), (error) => { console.error(error); process.exitCode = 1; });`;
-  const { stdout, stderr, status } = spawnSync(process.execPath, [...flags, "-e", script], { encoding: "utf8", env: { ...process.env, ORT_DISABLE_TELEMETRY: "1" } });
+  const { stdout, stderr, status } = spawnSync(process.execPath, [...flags, "-e", script], {
+    encoding: "utf8",
+    env: { ...process.env, ORT_DISABLE_TELEMETRY: "1" },
+  });
   if (status !== 0) throw new Error(`The program ended with ${status}: ${stderr}`);
   return JSON.parse(stdout) as never;
 }

@@ -1,4 +1,7 @@
-/** The example notebooks as they are committed: executed, without errors, in the form that `npm run notebooks` gives them. */
+/**
+ * The example notebooks as they are committed: executed, without errors, in the form that `npm run notebooks` gives
+ * them.
+ */
 import fs from "node:fs";
 import path from "node:path";
 import { inflateSync } from "node:zlib";
@@ -11,7 +14,11 @@ const folder = path.join(ROOT, "notebooks");
 const names = fs.readdirSync(folder).filter((name) => name.endsWith(".ipynb"));
 
 interface Notebook {
-  readonly cells: readonly { readonly cell_type: string; readonly execution_count?: number | null; readonly outputs?: readonly { readonly output_type: string; readonly data?: Readonly<Record<string, unknown>> }[] }[];
+  readonly cells: readonly {
+    readonly cell_type: string;
+    readonly execution_count?: number | null;
+    readonly outputs?: readonly { readonly output_type: string; readonly data?: Readonly<Record<string, unknown>> }[];
+  }[];
 }
 
 test("there are examples", () => expect(names.length).toBeGreaterThan(0));
@@ -35,13 +42,20 @@ describe.each(names)("%s", (name) => {
   });
 
   test("its pictures can be read without a kernel", async () => {
-    const payloads = outputs.flatMap(({ data }) => (data?.["application/vnd.lm-transparency+json"] === undefined ? [] : [readPayload(data["application/vnd.lm-transparency+json"])]));
+    const payloads = outputs.flatMap(({ data }) =>
+      data?.["application/vnd.lm-transparency+json"] === undefined
+        ? []
+        : [readPayload(data["application/vnd.lm-transparency+json"])],
+    );
     expect(payloads.length).toBeGreaterThan(0);
     for (const payload of payloads as Payload[]) {
       const answers = new StoredAnswers(inflateSync(Buffer.from(payload.data, "base64")));
       const { start, threshold, renormalize } = answers.head.selection;
       if (payload.picture === "token-matrix") expect(answers.keys("maps").length).toBeGreaterThan(3);
-      else expect((await answers.answer({ kind: "routes", from: start, threshold, renormalize }))?.nodes.length).toBeGreaterThan(10);
+      else
+        expect(
+          (await answers.answer({ kind: "routes", from: start, threshold, renormalize }))?.nodes.length,
+        ).toBeGreaterThan(10);
     }
   });
 });

@@ -1,4 +1,7 @@
-/** A notebook that was run without a front end, and a walk through its picture that compares what is read with what the kernel had answered. */
+/**
+ * A notebook that was run without a front end, and a walk through its picture that compares what is read with what the
+ * kernel had answered.
+ */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -53,13 +56,20 @@ console.log(JSON.stringify({
 }));`;
 
 /** Runs a program; rejects with what it said where it fails. */
-export function program(file: string, args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): Promise<string> {
+export function program(
+  file: string,
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
   return new Promise((done, fail) => {
     const child = spawn(file, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (said += text));
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => (said += text));
     child.once("error", fail);
-    child.once("exit", (code, signal) => (code === 0 ? done(said) : fail(new Error(`${file} ${args.join(" ")} failed (${signal ?? code})\n${said}`))));
+    child.once("exit", (code, signal) =>
+      code === 0 ? done(said) : fail(new Error(`${file} ${args.join(" ")} failed (${signal ?? code})\n${said}`)),
+    );
   });
 }
 
@@ -79,7 +89,8 @@ export function jupyterEnvironment(home: string): NodeJS.ProcessEnv {
   };
 }
 
-export const jupyter = (args: readonly string[], home: string, cwd: string): Promise<string> => program(path.join(BIN, "jupyter"), args, { cwd, env: jupyterEnvironment(home) });
+export const jupyter = (args: readonly string[], home: string, cwd: string): Promise<string> =>
+  program(path.join(BIN, "jupyter"), args, { cwd, env: jupyterEnvironment(home) });
 
 export interface Made {
   /** Temporary folder with `run.ipynb`, executed, and the home folder it was executed with. */
@@ -92,7 +103,10 @@ export interface Made {
   remove(): void;
 }
 
-/** Runs a notebook with `jupyter execute`. `picture`: the expression that makes it from `run`; `then`: what the cell does with `shown`. */
+/**
+ * Runs a notebook with `jupyter execute`. `picture`: the expression that makes it from `run`; `then`: what the cell
+ * does with `shown`.
+ */
 export async function makeHeadless(picture = "flowGraph(run)", then = "", model = "llama-tiny"): Promise<Made> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-sharing-"));
   const home = path.join(folder, "home");
@@ -104,9 +118,18 @@ export async function makeHeadless(picture = "flowGraph(run)", then = "", model 
   ];
   fs.writeFileSync(path.join(folder, "run.ipynb"), JSON.stringify(makeNotebook(cells)));
   await jupyter(["execute", "run.ipynb", "--inplace", "--timeout=300"], home, folder);
-  const notebook = JSON.parse(fs.readFileSync(path.join(folder, "run.ipynb"), "utf8")) as { cells: { outputs: { text?: string | string[] }[] }[] };
+  const notebook = JSON.parse(fs.readFileSync(path.join(folder, "run.ipynb"), "utf8")) as {
+    cells: { outputs: { text?: string | string[] }[] }[];
+  };
   const text = [notebook.cells[2].outputs[0].text ?? ""].flat().join("");
-  return { folder, home, notebook: notebook as unknown as Record<string, unknown>, picture: 1, said: JSON.parse(text) as Said, remove: () => fs.rmSync(folder, { recursive: true, force: true }) };
+  return {
+    folder,
+    home,
+    notebook: notebook as unknown as Record<string, unknown>,
+    picture: 1,
+    said: JSON.parse(text) as Said,
+    remove: () => fs.rmSync(folder, { recursive: true, force: true }),
+  };
 }
 
 const words = (text: string): string => text.replace(/\s+/g, " ").trim();
@@ -119,20 +142,26 @@ export async function walk(root: Locator, said: Said): Promise<void> {
   // Where the walk before ended is stored, too.
   const last = said.tokens.length - 1;
   await graph.locator(`[data-start="${last}"]`).first().dispatchEvent("click");
-  await expect_(async () => (await edges.count()) === said.edges[last], `${said.edges[last]} edges`, async () => `${await edges.count()}`);
+  await expect_(
+    async () => (await edges.count()) === said.edges[last],
+    `${said.edges[last]} edges`,
+    async () => `${await edges.count()}`,
+  );
 
   await graph.locator(`[data-node="${said.node}"]`).first().dispatchEvent("click");
   const row = root.locator("lmt-token-table tbody tr").first();
   await row.waitFor();
   const best = said.lens[0];
   const read = words(await row.innerText());
-  for (const part of [visibleText(best.text), percent(best.probability), score(best.logit)]) expect(read).toContain(words(part));
+  for (const part of [visibleText(best.text), percent(best.probability), score(best.logit)])
+    expect(read).toContain(words(part));
   expect(await root.locator("lmt-token-table tbody tr").count()).toBe(said.lens.length);
 
   await graph.locator(`[data-edge^="${said.edge.source}>${said.edge.target}:attention"]`).last().dispatchEvent("click");
   const bar = root.locator(`lmt-head-bars [data-head="${said.head}"]`);
   await bar.waitFor();
-  for (const [head, value] of said.heads.entries()) expect(words(await root.locator(`lmt-head-bars [data-head="${head}"]`).innerText())).toContain(weight(value));
+  for (const [head, value] of said.heads.entries())
+    expect(words(await root.locator(`lmt-head-bars [data-head="${head}"]`).innerText())).toContain(weight(value));
   await bar.click();
   await effect(root, new RegExp(`head ${said.head} of layer`), said.headEffect);
 
@@ -140,16 +169,27 @@ export async function walk(root: Locator, said: Said): Promise<void> {
   const neuron = root.locator(`lmt-neuron-bars [data-neuron="${said.neurons[0].neuron}"]`);
   await neuron.waitFor();
   expect(await root.locator("lmt-neuron-bars [data-neuron]").count()).toBe(said.neurons.length);
-  for (const { neuron: n, contribution } of said.neurons.slice(0, 5)) expect(words(await root.locator(`lmt-neuron-bars [data-neuron="${n}"]`).innerText())).toContain(weight(contribution));
+  for (const { neuron: n, contribution } of said.neurons.slice(0, 5))
+    expect(words(await root.locator(`lmt-neuron-bars [data-neuron="${n}"]`).innerText())).toContain(
+      weight(contribution),
+    );
   await neuron.click();
   await effect(root, new RegExp(`neuron ${said.neurons[0].neuron} of layer`), said.neuronEffect);
 
   for (const start of [2, said.tokens.length - 1]) {
     await graph.locator(`[data-start="${start}"]`).first().dispatchEvent("click");
-    await expect_(async () => (await edges.count()) === said.edges[start], `${said.edges[start]} edges from token ${start}`, async () => `${await edges.count()}`);
+    await expect_(
+      async () => (await edges.count()) === said.edges[start],
+      `${said.edges[start]} edges from token ${start}`,
+      async () => `${await edges.count()}`,
+    );
   }
   await threshold(graph, 0.1);
-  await expect_(async () => (await edges.count()) === said.edgesAt, `${said.edgesAt} edges at threshold 0.1`, async () => `${await edges.count()}`);
+  await expect_(
+    async () => (await edges.count()) === said.edgesAt,
+    `${said.edgesAt} edges at threshold 0.1`,
+    async () => `${await edges.count()}`,
+  );
   await threshold(graph, 0.04);
   expect(await root.locator("[role=alert]").count()).toBe(0);
 }
@@ -157,7 +197,17 @@ export async function walk(root: Locator, said: Said): Promise<void> {
 async function effect(root: Locator, title: RegExp, tokens: Said["headEffect"]): Promise<void> {
   await root.locator("lmt-effect-table").getByText(title).first().waitFor();
   const rows = root.locator("lmt-effect-table table.promoted tbody tr");
-  await expect_(async () => words(await rows.first().innerText().catch(() => "")).includes(words(visibleText(tokens[0].text))), `${tokens[0].text} promoted`, () => rows.first().innerText());
+  await expect_(
+    async () =>
+      words(
+        await rows
+          .first()
+          .innerText()
+          .catch(() => ""),
+      ).includes(words(visibleText(tokens[0].text))),
+    `${tokens[0].text} promoted`,
+    () => rows.first().innerText(),
+  );
   const read = words(await rows.first().innerText());
   expect(read).toContain(score(tokens[0].score).slice(0, -1));
   expect(await rows.count()).toBe(tokens.length);
@@ -172,7 +222,12 @@ async function threshold(graph: Locator, value: number): Promise<void> {
 }
 
 /** Polls until `check` holds. */
-export async function expect_(check: () => Promise<boolean>, what: string, now: () => Promise<string>, timeout = 60_000): Promise<void> {
+export async function expect_(
+  check: () => Promise<boolean>,
+  what: string,
+  now: () => Promise<string>,
+  timeout = 60_000,
+): Promise<void> {
   const end = Date.now() + timeout;
   while (!(await check())) {
     if (Date.now() > end) throw new Error(`expected ${what}, but there is ${await now()}`);

@@ -1,4 +1,6 @@
-/** A test of a browser or a kernel that passes only at the second try counts as retried in what `npm test` closes with. */
+/**
+ * A test of a browser or a kernel that passes only at the second try counts as retried in what `npm test` closes with.
+ */
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -21,10 +23,26 @@ test("the reporter names what was retried, and the closing lines count it before
       });`,
     );
     const file = path.join(folder, "counts.json");
-    const config = JSON.stringify({ rootDir: folder, testEnvironment: "node", transform: {}, setupFilesAfterEnv: [lib("jest-retry.cjs")], reporters: [lib("jest-counts.cjs")] });
-    spawnSync(process.execPath, [path.join(ROOT, "node_modules/jest/bin/jest.js"), "--config", config, "--runInBand"], { cwd: folder, env: { ...process.env, LM_TRANSPARENCY_COUNTS: file } });
-    const counts = JSON.parse(fs.readFileSync(file, "utf8")) as Readonly<Record<string, number>> & { readonly retried: readonly string[] };
-    expect(counts).toMatchObject({ numPassedTests: 2, numFailedTests: 1, numTodoTests: 1, retried: ["a server sometimes answers", "a server never answers"] });
+    const config = JSON.stringify({
+      rootDir: folder,
+      testEnvironment: "node",
+      transform: {},
+      setupFilesAfterEnv: [lib("jest-retry.cjs")],
+      reporters: [lib("jest-counts.cjs")],
+    });
+    spawnSync(process.execPath, [path.join(ROOT, "node_modules/jest/bin/jest.js"), "--config", config, "--runInBand"], {
+      cwd: folder,
+      env: { ...process.env, LM_TRANSPARENCY_COUNTS: file },
+    });
+    const counts = JSON.parse(fs.readFileSync(file, "utf8")) as Readonly<Record<string, number>> & {
+      readonly retried: readonly string[];
+    };
+    expect(counts).toMatchObject({
+      numPassedTests: 2,
+      numFailedTests: 1,
+      numTodoTests: 1,
+      retried: ["a server sometimes answers", "a server never answers"],
+    });
 
     const closing = execFileSync(
       process.execPath,

@@ -4,7 +4,11 @@ import path from "node:path";
 import { importsOf, ROOMS, roomOf, wallBetween } from "./rooms";
 
 const root = path.join(__dirname, "../..");
-const sources = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "src", "widgets", "labextension"], { cwd: root, encoding: "utf8" })
+const sources = execFileSync(
+  "git",
+  ["ls-files", "--cached", "--others", "--exclude-standard", "src", "widgets", "labextension"],
+  { cwd: root, encoding: "utf8" },
+)
   .split("\n")
   .filter((file) => file.endsWith(".ts") && !file.endsWith(".d.ts"));
 
@@ -27,7 +31,11 @@ test("a new import across a wall is named with both rooms and the reason", () =>
   expect(wallBetween("src/attribution/routes.ts", path.posix.normalize(`src/attribution/${name}`))).toBe(
     "src/attribution/routes.ts imports src/engine/index: src/attribution may import from src/model, src/threads, not from src/engine, because it is mathematics on arrays: it never sees ONNX, and browsers run its trace.",
   );
-  expect(importsOf('export * from "./a"; const b = require("../b"); await import("../c");\nimport type { D } from \'../d\';\nimport "../e";')).toEqual(["./a", "../b", "../c", "../d", "../e"]);
+  expect(
+    importsOf(
+      'export * from "./a"; const b = require("../b"); await import("../c");\nimport type { D } from \'../d\';\nimport "../e";',
+    ),
+  ).toEqual(["./a", "../b", "../c", "../d", "../e"]);
 });
 
 test("the arrows make no circle, and every room of the table is there", () => {

@@ -32,7 +32,9 @@ export interface GoldenReading {
   readonly graph: Readonly<Record<string, readonly (readonly [string, string, number])[]>>;
   readonly paths: Readonly<Record<string, Readonly<Record<string, readonly (readonly [string, string, number])[]>>>>;
   readonly neurons_last_pos: readonly (readonly (readonly [number, number])[])[];
-  readonly logit_lens: Readonly<Record<string, Readonly<Record<"norm" | "raw", readonly (readonly [number, number])[]>>>>;
+  readonly logit_lens: Readonly<
+    Record<string, Readonly<Record<"norm" | "raw", readonly (readonly [number, number])[]>>>
+  >;
   /** Read by the tests of the lens, which know its layout. */
   readonly promoted: unknown;
 }
@@ -63,12 +65,14 @@ export interface Golden {
 /** Names of all reference files: `llama-tiny.p6`, … */
 export const goldenNames: readonly string[] = fs
   .readdirSync(path.join(fixtures, "golden"))
-  .filter(file => file.endsWith(".json.gz"))
-  .map(file => file.slice(0, -".json.gz".length))
+  .filter((file) => file.endsWith(".json.gz"))
+  .map((file) => file.slice(0, -".json.gz".length))
   .sort();
 
 export function readGolden(name: string): Golden {
-  const values = JSON.parse(gunzipSync(fs.readFileSync(path.join(fixtures, "golden", `${name}.json.gz`))).toString("utf8")) as object;
+  const values = JSON.parse(
+    gunzipSync(fs.readFileSync(path.join(fixtures, "golden", `${name}.json.gz`))).toString("utf8"),
+  ) as object;
   return { ...values, name, model: name.replace(/\.p\d+$/, "") } as Golden;
 }
 

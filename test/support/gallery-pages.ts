@@ -6,8 +6,13 @@ import { startGallery } from "./gallery";
 import { BUSY_MS, launchChromium, refuseOutside, ROOT } from "./jupyter";
 
 /** Names of all cases, read from the gallery's sources, so that each can be a test of its own. */
-export const galleryCases: readonly string[] = ["index.ts", ...fs.readdirSync(path.join(ROOT, "widgets/gallery")).filter((file) => file.endsWith("-cases.ts"))].flatMap((file) =>
-  [...fs.readFileSync(path.join(ROOT, "widgets/gallery", file), "utf8").matchAll(/\bname: "([a-z0-9-]+)"/g)].map((match) => match[1]),
+export const galleryCases: readonly string[] = [
+  "index.ts",
+  ...fs.readdirSync(path.join(ROOT, "widgets/gallery")).filter((file) => file.endsWith("-cases.ts")),
+].flatMap((file) =>
+  [...fs.readFileSync(path.join(ROOT, "widgets/gallery", file), "utf8").matchAll(/\bname: "([a-z0-9-]+)"/g)].map(
+    (match) => match[1],
+  ),
 );
 
 export interface GalleryPages {
@@ -16,7 +21,11 @@ export interface GalleryPages {
   /** Requests that left the machine. */
   readonly outside: string[];
   /** A fresh profile, without motion. */
-  context(options?: { readonly width?: number; readonly height?: number; readonly scale?: number }): Promise<BrowserContext>;
+  context(options?: {
+    readonly width?: number;
+    readonly height?: number;
+    readonly scale?: number;
+  }): Promise<BrowserContext>;
   stop(): Promise<void>;
 }
 
@@ -30,7 +39,11 @@ export async function openGallery(): Promise<GalleryPages> {
     browser,
     outside,
     async context({ width = 1400, height = 900, scale = 1 } = {}) {
-      const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: scale, reducedMotion: "reduce" });
+      const context = await browser.newContext({
+        viewport: { width, height },
+        deviceScaleFactor: scale,
+        reducedMotion: "reduce",
+      });
       context.setDefaultTimeout(BUSY_MS);
       await refuseOutside(context, outside);
       return context;

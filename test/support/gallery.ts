@@ -9,7 +9,9 @@ export interface Gallery {
 }
 
 export async function startGallery(): Promise<Gallery> {
-  const child = spawn(process.execPath, [path.resolve(__dirname, "../../widgets/gallery/serve.mjs"), "--port", "0"], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [path.resolve(__dirname, "../../widgets/gallery/serve.mjs"), "--port", "0"], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const exited = new Promise<void>((done) => child.once("exit", () => done()));
   let text = "";
   const url = await new Promise<string>((done, fail) => {

@@ -1,6 +1,6 @@
 /**
- * A real JupyterLab (or Notebook 7) with a real Chromium before it, for tests: its own home folder, its own notebook folder,
- * nothing of the machine's Jupyter. Needs `.venv` (`npm test` and `npm start` make it) and a built package.
+ * A real JupyterLab (or Notebook 7) with a real Chromium before it, for tests: its own home folder, its own notebook
+ * folder, nothing of the machine's Jupyter. Needs `.venv` (`npm test` and `npm start` make it) and a built package.
  *
  *     const jupyter = await startJupyter({ notebooks: ["notebooks/01-first-look.ipynb"] });
  *     const notebook = await jupyter.open("01-first-look.ipynb");
@@ -30,18 +30,33 @@ const CHROMIUM = [
 
 export function chromiumPath(): string {
   const found = CHROMIUM.find((file) => file !== undefined && fs.existsSync(file));
-  if (found === undefined) throw new Error('no Chromium found: install it ("apt install chromium") or set LM_TRANSPARENCY_CHROMIUM to its path');
+  if (found === undefined)
+    throw new Error(
+      'no Chromium found: install it ("apt install chromium") or set LM_TRANSPARENCY_CHROMIUM to its path',
+    );
   return found;
 }
 
 /** How long a wait for something on a page may take: what an idle machine shows in a moment takes a busy one long. */
 export const BUSY_MS = 90_000;
 
-const CHROMIUM_ARGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
+const CHROMIUM_ARGS = [
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-dev-shm-usage",
+];
 
 export function launchChromium(env: Readonly<Record<string, string>> = {}): Promise<Browser> {
   // As root, Chromium's sandbox does not start.
-  return chromium.launch({ executablePath: chromiumPath(), env: { ...(process.env as Record<string, string>), ...env }, args: [...CHROMIUM_ARGS, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])] });
+  return chromium.launch({
+    executablePath: chromiumPath(),
+    env: { ...(process.env as Record<string, string>), ...env },
+    args: [...CHROMIUM_ARGS, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])],
+  });
 }
 
 export interface JupyterOptions {
@@ -87,17 +102,29 @@ export class Jupyter {
 
   /** A fresh browser profile. */
   async context(options: { readonly width?: number; readonly height?: number } = {}): Promise<BrowserContext> {
-    const context = await this.browser.newContext({ viewport: { width: options.width ?? 1400, height: options.height ?? 1000 }, acceptDownloads: true });
+    const context = await this.browser.newContext({
+      viewport: { width: options.width ?? 1400, height: options.height ?? 1000 },
+      acceptDownloads: true,
+    });
     context.setDefaultTimeout(BUSY_MS);
     await refuseOutside(context, this.outside);
     return context;
   }
 
-  /** Opens a notebook of the server's folder in a new browser profile and waits until it is drawn (and its kernel, if any, is idle). */
-  async open(name: string, options: { readonly width?: number; readonly height?: number; readonly kernel?: "start" | "none" } = {}): Promise<NotebookPage> {
+  /**
+   * Opens a notebook of the server's folder in a new browser profile and waits until it is drawn (and its kernel, if
+   * any, is idle).
+   */
+  async open(
+    name: string,
+    options: { readonly width?: number; readonly height?: number; readonly kernel?: "start" | "none" } = {},
+  ): Promise<NotebookPage> {
     const page = await (await this.context(options)).newPage();
     const where = this.app === "lab" ? "lab/tree" : "notebooks";
-    await page.goto(`${this.base}${where}/${name.split("/").map(encodeURIComponent).join("/")}?token=${this.token}&reset`, { waitUntil: "domcontentloaded" });
+    await page.goto(
+      `${this.base}${where}/${name.split("/").map(encodeURIComponent).join("/")}?token=${this.token}&reset`,
+      { waitUntil: "domcontentloaded" },
+    );
     await page.locator(".jp-Notebook .jp-Cell").first().waitFor();
     const notebook = new NotebookPage(page, this.app);
     if (options.kernel === "none") {
@@ -143,7 +170,19 @@ interface LabWindow {
 interface LabPanel {
   context?: { save(): Promise<void>; ready: Promise<void> };
   sessionContext?: { session?: { kernel?: { status: string; connectionStatus: string } | null } | null };
-  content?: { widgets: { model: { type: string; executionCount?: number; executionState?: string; trusted: boolean; sharedModel: { getSource(): string; setSource(text: string): void }; outputs?: { toJSON(): unknown } } }[]; activeCellIndex: number };
+  content?: {
+    widgets: {
+      model: {
+        type: string;
+        executionCount?: number;
+        executionState?: string;
+        trusted: boolean;
+        sharedModel: { getSource(): string; setSource(text: string): void };
+        outputs?: { toJSON(): unknown };
+      };
+    }[];
+    activeCellIndex: number;
+  };
 }
 
 export class NotebookPage {
@@ -153,11 +192,16 @@ export class NotebookPage {
   ) {}
 
   /** Runs `action(panel, app, argument)` in the page on the notebook that is shown. */
-  private inPage<A, R>(action: (panel: LabPanel, app: LabWindow["jupyterapp"], argument: A) => R | Promise<R>, argument: A): Promise<R> {
+  private inPage<A, R>(
+    action: (panel: LabPanel, app: LabWindow["jupyterapp"], argument: A) => R | Promise<R>,
+    argument: A,
+  ): Promise<R> {
     return this.page.evaluate(
       ([source, given]) => {
         const app = (window as unknown as LabWindow).jupyterapp;
-        const panel = [app.shell.currentWidget, ...app.shell.widgets("main")].find((widget) => widget?.content?.widgets !== undefined);
+        const panel = [app.shell.currentWidget, ...app.shell.widgets("main")].find(
+          (widget) => widget?.content?.widgets !== undefined,
+        );
         if (!panel) throw new Error("no notebook is open");
         return (0, eval)(`(${source as string})`)(panel, app, given);
       },
@@ -229,12 +273,18 @@ export class NotebookPage {
 
   /** The cell's outputs as they would be saved. */
   outputData(index: number): Promise<Output[]> {
-    return this.inPage((panel, _app, i: number) => (panel.content?.widgets[i].model.outputs?.toJSON() ?? []) as Output[], index);
+    return this.inPage(
+      (panel, _app, i: number) => (panel.content?.widgets[i].model.outputs?.toJSON() ?? []) as Output[],
+      index,
+    );
   }
 
   /** The cells' sources. */
   sources(): Promise<string[]> {
-    return this.inPage((panel) => (panel.content?.widgets ?? []).map((cell) => cell.model.sharedModel.getSource()), undefined);
+    return this.inPage(
+      (panel) => (panel.content?.widgets ?? []).map((cell) => cell.model.sharedModel.getSource()),
+      undefined,
+    );
   }
 
   /** Adds a code cell at the end; returns its index. */
@@ -255,7 +305,10 @@ export class NotebookPage {
 
   /** True where every code cell is trusted. */
   trusted(): Promise<boolean> {
-    return this.inPage((panel) => (panel.content?.widgets ?? []).every((cell) => cell.model.type !== "code" || cell.model.trusted), undefined);
+    return this.inPage(
+      (panel) => (panel.content?.widgets ?? []).every((cell) => cell.model.type !== "code" || cell.model.trusted),
+      undefined,
+    );
   }
 
   async save(): Promise<void> {
@@ -285,7 +338,9 @@ export class NotebookPage {
 
 async function withTimeout<T>(promise: Promise<T>, timeout: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, fail) => (timer = setTimeout(() => fail(new Error(`${what} did not end within ${timeout / 1000} s`)), timeout)));
+  const late = new Promise<never>(
+    (_, fail) => (timer = setTimeout(() => fail(new Error(`${what} did not end within ${timeout / 1000} s`)), timeout)),
+  );
   try {
     return await Promise.race([promise, late]);
   } finally {
@@ -300,10 +355,12 @@ export async function startJupyter(options: JupyterOptions = {}): Promise<Jupyte
   const app = options.app ?? "lab";
   const temporary = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-jupyter-"));
   const home = path.join(temporary, "home");
-  // Inside a folder without node_modules above it: a notebook that lies anywhere must find the package through the kernel.
+  // Inside a folder without node_modules above it: a notebook that lies anywhere must find the package through the
+  // kernel.
   const folder = options.inPlace ? ROOT : path.join(temporary, "work");
   fs.mkdirSync(folder, { recursive: true });
-  for (const notebook of options.notebooks ?? []) if (!options.inPlace) fs.copyFileSync(path.join(ROOT, notebook), path.join(folder, path.basename(notebook)));
+  for (const notebook of options.notebooks ?? [])
+    if (!options.inPlace) fs.copyFileSync(path.join(ROOT, notebook), path.join(folder, path.basename(notebook)));
   for (const [name, content] of Object.entries(options.files ?? {})) {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     fs.writeFileSync(path.join(folder, name), typeof content === "string" ? content : JSON.stringify(content, null, 1));
@@ -322,17 +379,32 @@ export async function startJupyter(options: JupyterOptions = {}): Promise<Jupyte
   let jupyterPath: string | undefined;
   if (options.extension === false || options.kernel === false) {
     jupyterPath = path.join(temporary, "share");
-    for (const [part, wanted] of [["kernels", options.kernel], ["labextensions", options.extension], ["nbconvert", true]] as const) {
+    for (const [part, wanted] of [
+      ["kernels", options.kernel],
+      ["labextensions", options.extension],
+      ["nbconvert", true],
+    ] as const) {
       const source = path.join(ROOT, "share", "jupyter", part);
       if (wanted === false || !fs.existsSync(source)) continue;
       fs.mkdirSync(jupyterPath, { recursive: true });
       fs.symlinkSync(source, path.join(jupyterPath, part));
     }
   }
-  const expose = app === "lab" ? "--LabApp.expose_app_in_browser=True" : "--JupyterNotebookApp.expose_app_in_browser=True";
+  const expose =
+    app === "lab" ? "--LabApp.expose_app_in_browser=True" : "--JupyterNotebookApp.expose_app_in_browser=True";
   const server = spawn(
     process.execPath,
-    [path.join(__dirname, "lab-server.mjs"), JSON.stringify({ home, folder, app, args: [expose], env: { HOME: home, XDG_CACHE_HOME: path.join(os.homedir(), ".cache"), ...options.env }, jupyterPath })],
+    [
+      path.join(__dirname, "lab-server.mjs"),
+      JSON.stringify({
+        home,
+        folder,
+        app,
+        args: [expose],
+        env: { HOME: home, XDG_CACHE_HOME: path.join(os.homedir(), ".cache"), ...options.env },
+        jupyterPath,
+      }),
+    ],
     { stdio: ["pipe", "pipe", "pipe"] },
   );
   let errors = "";
@@ -356,13 +428,26 @@ export async function startJupyter(options: JupyterOptions = {}): Promise<Jupyte
 }
 
 /** A notebook (nbformat 4.5) for our kernel from the sources of its code cells; for Python with `kernel: "python3"`. */
-export function makeNotebook(cells: readonly string[], kernel: "lm-transparency" | "python3" = "lm-transparency"): object {
+export function makeNotebook(
+  cells: readonly string[],
+  kernel: "lm-transparency" | "python3" = "lm-transparency",
+): object {
   return {
     nbformat: 4,
     nbformat_minor: 5,
     metadata: {
-      kernelspec: kernel === "python3" ? { name: "python3", display_name: "Python 3", language: "python" } : { name: "lm-transparency", display_name: "TypeScript (lm-transparency)", language: "typescript" },
+      kernelspec:
+        kernel === "python3"
+          ? { name: "python3", display_name: "Python 3", language: "python" }
+          : { name: "lm-transparency", display_name: "TypeScript (lm-transparency)", language: "typescript" },
     },
-    cells: cells.map((source, i) => ({ cell_type: "code", id: `cell-${i}`, metadata: {}, execution_count: null, outputs: [], source })),
+    cells: cells.map((source, i) => ({
+      cell_type: "code",
+      id: `cell-${i}`,
+      metadata: {},
+      execution_count: null,
+      outputs: [],
+      source,
+    })),
   };
 }

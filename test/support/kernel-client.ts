@@ -1,6 +1,6 @@
 /**
- * A small Jupyter client for tests: starts a real kernel process and speaks the wire protocol to it, with an implementation of
- * its own (nothing of the kernel's code is used here).
+ * A small Jupyter client for tests: starts a real kernel process and speaks the wire protocol to it, with an
+ * implementation of its own (nothing of the kernel's code is used here).
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
@@ -30,7 +30,8 @@ export interface Executed {
   readonly stderr: string;
   /** Bundle of the execute_result. */
   readonly result: Json | undefined;
-  readonly error: { readonly ename: string; readonly evalue: string; readonly traceback: readonly string[] } | undefined;
+  readonly error:
+    { readonly ename: string; readonly evalue: string; readonly traceback: readonly string[] } | undefined;
 }
 
 export interface StartOptions {
@@ -58,7 +59,13 @@ export class KernelClient {
   log = "";
   private folder = "";
   /** Ports of its channels on 127.0.0.1. */
-  ports!: { readonly shell: number; readonly iopub: number; readonly control: number; readonly stdin: number; readonly heartbeat: number };
+  ports!: {
+    readonly shell: number;
+    readonly iopub: number;
+    readonly control: number;
+    readonly stdin: number;
+    readonly heartbeat: number;
+  };
   exited: Promise<number | null> = Promise.resolve(null);
 
   private static readonly open = new Set<KernelClient>();
@@ -83,15 +90,30 @@ export class KernelClient {
     this.ports = { shell, iopub, control, stdin, heartbeat };
     writeFileSync(
       file,
-      JSON.stringify({ transport: "tcp", ip: "127.0.0.1", key: this.key, signature_scheme: "hmac-sha256", shell_port: shell, iopub_port: iopub, control_port: control, stdin_port: stdin, hb_port: heartbeat }),
+      JSON.stringify({
+        transport: "tcp",
+        ip: "127.0.0.1",
+        key: this.key,
+        signature_scheme: "hmac-sha256",
+        shell_port: shell,
+        iopub_port: iopub,
+        control_port: control,
+        stdin_port: stdin,
+        hb_port: heartbeat,
+      }),
     );
-    this.process = spawn(process.execPath, [options.main ?? join(packageRoot, "dist", "jupyter", "kernel", "main.js"), file], {
-      cwd: options.cwd ?? this.folder,
-      env: { ...process.env, ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    this.process = spawn(
+      process.execPath,
+      [options.main ?? join(packageRoot, "dist", "jupyter", "kernel", "main.js"), file],
+      {
+        cwd: options.cwd ?? this.folder,
+        env: { ...process.env, ...options.env },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.exited = new Promise((done) => this.process.once("exit", (code) => done(code)));
-    for (const stream of [this.process.stdout, this.process.stderr]) stream?.on("data", (chunk: Buffer) => (this.log += chunk.toString()));
+    for (const stream of [this.process.stdout, this.process.stderr])
+      stream?.on("data", (chunk: Buffer) => (this.log += chunk.toString()));
     const address = (port: number): string => `tcp://127.0.0.1:${port}`;
     this.shell.routingId = this.stdin.routingId = this.session;
     this.shell.connect(address(shell));
@@ -100,7 +122,12 @@ export class KernelClient {
     this.heartbeat.connect(address(heartbeat));
     this.subscriber.connect(address(iopub));
     this.subscriber.subscribe();
-    for (const [channel, socket] of [["shell", this.shell], ["control", this.control], ["stdin", this.stdin], ["iopub", this.subscriber]] as const) {
+    for (const [channel, socket] of [
+      ["shell", this.shell],
+      ["control", this.control],
+      ["stdin", this.stdin],
+      ["iopub", this.subscriber],
+    ] as const) {
       void (async () => {
         for await (const frames of socket) this.receive(channel, frames);
       })();
@@ -108,7 +135,11 @@ export class KernelClient {
     // A subscription takes effect some time after the connection: ask until the status of an answer is seen on iopub.
     for (let attempt = 0; ; attempt++) {
       const id = this.send("shell", "kernel_info_request", {});
-      const seen = await this.until(() => this.iopub.find((message) => message.parent.msg_id === id && message.content["execution_state"] === "idle"), 500).catch(() => undefined);
+      const seen = await this.until(
+        () =>
+          this.iopub.find((message) => message.parent.msg_id === id && message.content["execution_state"] === "idle"),
+        500,
+      ).catch(() => undefined);
       if (seen !== undefined) break;
       if (attempt > 240 || this.process.exitCode !== null) throw new Error(`The kernel did not start. ${this.log}`);
     }
@@ -119,9 +150,19 @@ export class KernelClient {
     const parts = frames.slice(at + 2);
     const signature = createHmac("sha256", this.key);
     for (const part of parts.slice(0, 4)) signature.update(part);
-    if (signature.digest("hex") !== frames[at + 1]?.toString()) throw new Error("The kernel sent a message with a wrong signature.");
-    const [header, parent, metadata, content] = parts.slice(0, 4).map((part) => JSON.parse(part.toString()) as Received["header"]);
-    const received = { channel, header, parent, metadata, content, buffers: parts.slice(4).map((part) => Buffer.from(part)) } as Received;
+    if (signature.digest("hex") !== frames[at + 1]?.toString())
+      throw new Error("The kernel sent a message with a wrong signature.");
+    const [header, parent, metadata, content] = parts
+      .slice(0, 4)
+      .map((part) => JSON.parse(part.toString()) as Received["header"]);
+    const received = {
+      channel,
+      header,
+      parent,
+      metadata,
+      content,
+      buffers: parts.slice(4).map((part) => Buffer.from(part)),
+    } as Received;
     (channel === "iopub" ? this.iopub : this.replies).push(received);
     for (const check of [...this.waiting]) check();
   }
@@ -138,7 +179,11 @@ export class KernelClient {
       };
       const limit = setTimeout(() => {
         this.waiting.delete(check);
-        reject(new Error(`What the test waits for did not come within ${timeout} ms. Newest messages: ${JSON.stringify(this.iopub.slice(-4).map((message) => [message.header.msg_type, message.content])).slice(0, 1500)} ${this.log.slice(-1500)}`));
+        reject(
+          new Error(
+            `What the test waits for did not come within ${timeout} ms. Newest messages: ${JSON.stringify(this.iopub.slice(-4).map((message) => [message.header.msg_type, message.content])).slice(0, 1500)} ${this.log.slice(-1500)}`,
+          ),
+        );
       }, timeout);
       this.waiting.add(check);
       check();
@@ -146,13 +191,39 @@ export class KernelClient {
   }
 
   /** Frames of a signed message. */
-  frames(type: string, content: unknown, options: { readonly buffers?: readonly Uint8Array[]; readonly metadata?: Json; readonly parent?: Json; readonly id?: string } = {}): { id: string; frames: Buffer[] } {
+  frames(
+    type: string,
+    content: unknown,
+    options: {
+      readonly buffers?: readonly Uint8Array[];
+      readonly metadata?: Json;
+      readonly parent?: Json;
+      readonly id?: string;
+    } = {},
+  ): { id: string; frames: Buffer[] } {
     const id = options.id ?? randomUUID();
-    const header = { msg_id: id, msg_type: type, session: this.session, username: "test", date: new Date().toISOString(), version: "5.3" };
-    const parts = [header, options.parent ?? {}, options.metadata ?? {}, content].map((part) => Buffer.from(JSON.stringify(part)));
+    const header = {
+      msg_id: id,
+      msg_type: type,
+      session: this.session,
+      username: "test",
+      date: new Date().toISOString(),
+      version: "5.3",
+    };
+    const parts = [header, options.parent ?? {}, options.metadata ?? {}, content].map((part) =>
+      Buffer.from(JSON.stringify(part)),
+    );
     const signature = createHmac("sha256", this.key);
     for (const part of parts) signature.update(part);
-    return { id, frames: [Buffer.from("<IDS|MSG>"), Buffer.from(signature.digest("hex")), ...parts, ...(options.buffers ?? []).map((buffer) => Buffer.from(buffer))] };
+    return {
+      id,
+      frames: [
+        Buffer.from("<IDS|MSG>"),
+        Buffer.from(signature.digest("hex")),
+        ...parts,
+        ...(options.buffers ?? []).map((buffer) => Buffer.from(buffer)),
+      ],
+    };
   }
 
   /** The same frames with the signature that they should have. */
@@ -163,7 +234,17 @@ export class KernelClient {
   }
 
   /** Sends a message and gives its id. */
-  send(channel: "shell" | "control" | "stdin", type: string, content: unknown, options: { readonly buffers?: readonly Uint8Array[]; readonly metadata?: Json; readonly parent?: Json; readonly id?: string } = {}): string {
+  send(
+    channel: "shell" | "control" | "stdin",
+    type: string,
+    content: unknown,
+    options: {
+      readonly buffers?: readonly Uint8Array[];
+      readonly metadata?: Json;
+      readonly parent?: Json;
+      readonly id?: string;
+    } = {},
+  ): string {
     const { id, frames } = this.frames(type, content, options);
     this.sendRaw(channel, frames);
     return id;
@@ -173,7 +254,9 @@ export class KernelClient {
 
   sendRaw(channel: "shell" | "control" | "stdin", frames: readonly Uint8Array[]): void {
     // One after the other: a socket takes one send at a time.
-    this.outgoing = this.outgoing.then(() => this[channel].send(frames.map((frame) => Buffer.from(frame)))).catch(() => {});
+    this.outgoing = this.outgoing
+      .then(() => this[channel].send(frames.map((frame) => Buffer.from(frame))))
+      .catch(() => {});
   }
 
   /** The reply to a message that was sent. */
@@ -181,7 +264,12 @@ export class KernelClient {
     return this.until(() => this.replies.find((message) => message.parent.msg_id === id), timeout);
   }
 
-  async request(type: string, content: Json = {}, channel: "shell" | "control" = "shell", timeout?: number): Promise<Json> {
+  async request(
+    type: string,
+    content: Json = {},
+    channel: "shell" | "control" = "shell",
+    timeout?: number,
+  ): Promise<Json> {
     return (await this.reply(this.send(channel, type, content), timeout)).content;
   }
 
@@ -196,7 +284,15 @@ export class KernelClient {
 
   /** Sends a cell without waiting for it. */
   submit(code: string, options: Json = {}): string {
-    return this.send("shell", "execute_request", { code, silent: false, store_history: true, user_expressions: {}, allow_stdin: false, stop_on_error: true, ...options });
+    return this.send("shell", "execute_request", {
+      code,
+      silent: false,
+      store_history: true,
+      user_expressions: {},
+      allow_stdin: false,
+      stop_on_error: true,
+      ...options,
+    });
   }
 
   /** Waits for the end of a cell that was submitted. */
@@ -205,8 +301,12 @@ export class KernelClient {
     await this.until(() => (this.isIdle(id) ? true : undefined));
     const messages = this.messagesOf(id);
     const text = (name: string): string =>
-      messages.filter((message) => message.header.msg_type === "stream" && message.content["name"] === name).map((message) => String(message.content["text"])).join("");
-    const content = (type: string): Json | undefined => messages.find((message) => message.header.msg_type === type)?.content;
+      messages
+        .filter((message) => message.header.msg_type === "stream" && message.content["name"] === name)
+        .map((message) => String(message.content["text"]))
+        .join("");
+    const content = (type: string): Json | undefined =>
+      messages.find((message) => message.header.msg_type === type)?.content;
     return {
       reply: reply.content,
       messages,
@@ -239,9 +339,13 @@ export class KernelClient {
 
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
-    Array.from({ length: count }, () => new Promise<ReturnType<typeof createServer>>((done) => {
-      const server = createServer().listen(0, "127.0.0.1", () => done(server));
-    })),
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((done) => {
+          const server = createServer().listen(0, "127.0.0.1", () => done(server));
+        }),
+    ),
   );
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));

@@ -1,4 +1,7 @@
-/** Starts the JupyterLab that `npm start` starts, for tests: options as JSON in argv, one JSON line when up, ends with its standard input. */
+/**
+ * Starts the JupyterLab that `npm start` starts, for tests: options as JSON in argv, one JSON line when up, ends with
+ * its standard input.
+ */
 import { jupyterEnvironment } from "../../scripts/lib/install.mjs";
 import { choosePort, startLab } from "../../scripts/lib/lab.mjs";
 import net from "node:net";

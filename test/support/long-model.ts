@@ -9,8 +9,12 @@ import { modelFolder } from "./fixtures";
  */
 export function longModel(maxPositions = 8192): string {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "long-model-"));
-  for (const file of ["model.safetensors", "tokenizer.json"]) fs.copyFileSync(path.join(modelFolder("llama-tiny"), file), path.join(folder, file));
+  for (const file of ["model.safetensors", "tokenizer.json"])
+    fs.copyFileSync(path.join(modelFolder("llama-tiny"), file), path.join(folder, file));
   const config = JSON.parse(fs.readFileSync(path.join(modelFolder("llama-tiny"), "config.json"), "utf8")) as object;
-  fs.writeFileSync(path.join(folder, "config.json"), JSON.stringify({ ...config, max_position_embeddings: maxPositions }));
+  fs.writeFileSync(
+    path.join(folder, "config.json"),
+    JSON.stringify({ ...config, max_position_embeddings: maxPositions }),
+  );
   return folder;
 }

@@ -56,7 +56,11 @@ export class ModelProcess {
 
   /** Opens `source`, and with `ids` runs them. Rejects where the process ends, or gives no answer for `limitMs`. */
   open(source: string, ids?: readonly number[], limitMs = 30_000): Promise<Outcome> {
-    this.#child ??= spawn(process.execPath, ["-e", PROGRAM], { cwd: join(root, "dist"), stdio: ["ignore", "ignore", "inherit", "ipc"], serialization: "advanced" });
+    this.#child ??= spawn(process.execPath, ["-e", PROGRAM], {
+      cwd: join(root, "dist"),
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      serialization: "advanced",
+    });
     const child = this.#child;
     return new Promise((resolve, reject) => {
       const end = (): void => {

@@ -18,10 +18,14 @@ export interface ReferenceLayer {
 }
 
 /**
- * The forward pass of any described architecture, written down once more in float64, one number at a time and as near to
- * the description's words as possible. Slow: for tiny models.
+ * The forward pass of any described architecture, written down once more in float64, one number at a time and as near
+ * to the description's words as possible. Slow: for tiny models.
  */
-export function referenceForward(architecture: Architecture, weights: WeightSource, tokenIds: readonly number[]): { readonly layers: ReferenceLayer[]; readonly logits: Rows } {
+export function referenceForward(
+  architecture: Architecture,
+  weights: WeightSource,
+  tokenIds: readonly number[],
+): { readonly layers: ReferenceLayer[]; readonly logits: Rows } {
   const { nHeads, nKeyValueHeads, dModel, dHead, dFfn, dVocab, embedding } = architecture;
   const nTokens = tokenIds.length;
   const vector = (ref: { readonly name: string } | undefined) => ref && Array.from(weights.read(ref).data);
@@ -30,19 +34,32 @@ export function referenceForward(architecture: Architecture, weights: WeightSour
     const matrix = weights.read(layer.weight).data;
     const bias = vector(layer.bias);
     const nInputs = x[0].length;
-    return x.map(row => Array.from({ length: nOutputs }, (_, output) => {
-      let sum = bias?.[output] ?? 0;
-      for (let input = 0; input < nInputs; input++) sum += row[input] * matrix[layer.layout === "out-in" ? output * nInputs + input : input * nOutputs + output];
-      return sum;
-    }));
+    return x.map((row) =>
+      Array.from({ length: nOutputs }, (_, output) => {
+        let sum = bias?.[output] ?? 0;
+        for (let input = 0; input < nInputs; input++)
+          sum += row[input] * matrix[layer.layout === "out-in" ? output * nInputs + input : input * nOutputs + output];
+        return sum;
+      }),
+    );
   };
-  const normalize = (x: readonly number[], norm: Norm, scales = vector(norm.weight), biases = vector(norm.bias)): number[] => {
+  const normalize = (
+    x: readonly number[],
+    norm: Norm,
+    scales = vector(norm.weight),
+    biases = vector(norm.bias),
+  ): number[] => {
     const mean = norm.kind === "layernorm" ? x.reduce((sum, value) => sum + value, 0) / x.length : 0;
     const variance = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length;
-    return x.map((value, i) => ((value - mean) / Math.sqrt(variance + norm.epsilon)) * (scales ? scales[i] + (norm.unitOffset ? 1 : 0) : 1) + (biases?.[i] ?? 0));
+    return x.map(
+      (value, i) =>
+        ((value - mean) / Math.sqrt(variance + norm.epsilon)) * (scales ? scales[i] + (norm.unitOffset ? 1 : 0) : 1) +
+        (biases?.[i] ?? 0),
+    );
   };
-  const normRows = (x: Rows, norm: Norm | undefined) => (norm ? x.map(row => normalize(row, norm)) : x);
-  const sum = (...parts: Rows[]): Rows => parts[0].map((row, t) => row.map((_, i) => parts.reduce((total, part) => total + part[t][i], 0)));
+  const normRows = (x: Rows, norm: Norm | undefined) => (norm ? x.map((row) => normalize(row, norm)) : x);
+  const sum = (...parts: Rows[]): Rows =>
+    parts[0].map((row, t) => row.map((_, i) => parts.reduce((total, part) => total + part[t][i], 0)));
 
   const attend = (x: Rows, attention: Attention): { out: Rows; pattern: Rows[] } => {
     const [nQuery, nKey] = [nHeads * dHead, nKeyValueHeads * dHead];
@@ -62,8 +79,12 @@ export function referenceForward(architecture: Architecture, weights: WeightSour
           continue;
         }
         const parts: Record<"query" | "key" | "value", number[]> = { query: [], key: [], value: [] };
-        for (let at = 0; at < row.length; ) {
-          for (const [kind, heads] of [["query", group], ["key", 1], ["value", 1]] as const) {
+        for (let at = 0; at < row.length;) {
+          for (const [kind, heads] of [
+            ["query", group],
+            ["key", 1],
+            ["value", 1],
+          ] as const) {
             parts[kind].push(...row.slice(at, at + heads * dHead));
             at += heads * dHead;
           }
@@ -75,32 +96,36 @@ export function referenceForward(architecture: Architecture, weights: WeightSour
     }
     const { queryKeyNorm, rotary } = attention;
     if (queryKeyNorm) {
-      const apply = (rows: Rows, norm: Norm, heads: number) => rows.map(row => {
-        if (queryKeyNorm.over === "all") return normalize(row, norm);
-        const scales = vector(norm.weight);
-        return Array.from({ length: heads }, (_, head) => {
-          const own = queryKeyNorm.over === "per-head" ? scales?.slice(head * dHead, (head + 1) * dHead) : scales;
-          return normalize(row.slice(head * dHead, (head + 1) * dHead), norm, own);
-        }).flat();
-      });
+      const apply = (rows: Rows, norm: Norm, heads: number) =>
+        rows.map((row) => {
+          if (queryKeyNorm.over === "all") return normalize(row, norm);
+          const scales = vector(norm.weight);
+          return Array.from({ length: heads }, (_, head) => {
+            const own = queryKeyNorm.over === "per-head" ? scales?.slice(head * dHead, (head + 1) * dHead) : scales;
+            return normalize(row.slice(head * dHead, (head + 1) * dHead), norm, own);
+          }).flat();
+        });
       query = apply(query, queryKeyNorm.query, nHeads);
       key = apply(key, queryKeyNorm.key, nKeyValueHeads);
     }
     if (rotary) {
       const frequencies = rotary.frequencies(nTokens);
-      const turn = (rows: Rows) => rows.map((row, position) => {
-        const turned = [...row];
-        for (let head = 0; head < row.length; head += dHead) {
-          for (let i = 0; i < rotary.dims / 2; i++) {
-            const first = head + (rotary.pairing === "half" ? i : 2 * i);
-            const second = head + (rotary.pairing === "half" ? i + rotary.dims / 2 : 2 * i + 1);
-            const [cos, sin] = [Math.cos(position * frequencies[i]), Math.sin(position * frequencies[i])].map(part => part * (rotary.scale ?? 1));
-            turned[first] = row[first] * cos - row[second] * sin;
-            turned[second] = row[second] * cos + row[first] * sin;
+      const turn = (rows: Rows) =>
+        rows.map((row, position) => {
+          const turned = [...row];
+          for (let head = 0; head < row.length; head += dHead) {
+            for (let i = 0; i < rotary.dims / 2; i++) {
+              const first = head + (rotary.pairing === "half" ? i : 2 * i);
+              const second = head + (rotary.pairing === "half" ? i + rotary.dims / 2 : 2 * i + 1);
+              const [cos, sin] = [Math.cos(position * frequencies[i]), Math.sin(position * frequencies[i])].map(
+                (part) => part * (rotary.scale ?? 1),
+              );
+              turned[first] = row[first] * cos - row[second] * sin;
+              turned[second] = row[second] * cos + row[first] * sin;
+            }
           }
-        }
-        return turned;
-      });
+          return turned;
+        });
       query = turn(query);
       key = turn(key);
     }
@@ -108,22 +133,25 @@ export function referenceForward(architecture: Architecture, weights: WeightSour
     const joined = x.map(() => [] as number[]);
     for (let head = 0; head < nHeads; head++) {
       const own = Math.floor(head / group);
-      pattern.push(query.map((row, q) => {
-        const scores = key.map((other, k) => {
-          if (k > q || q - k >= (attention.window ?? Infinity)) return -Infinity;
-          let score = 0;
-          for (let i = 0; i < dHead; i++) score += row[head * dHead + i] * other[own * dHead + i];
-          score *= attention.scale;
-          if (attention.softcap !== undefined) score = attention.softcap * Math.tanh(score / attention.softcap);
-          return score - (attention.alibiSlopes?.[head] ?? 0) * (q - k);
-        });
-        const largest = Math.max(...scores);
-        const weightsOfKeys = scores.map(score => Math.exp(score - largest));
-        const total = weightsOfKeys.reduce((a, b) => a + b, 0);
-        return weightsOfKeys.map(weight => weight / total);
-      }));
+      pattern.push(
+        query.map((row, q) => {
+          const scores = key.map((other, k) => {
+            if (k > q || q - k >= (attention.window ?? Infinity)) return -Infinity;
+            let score = 0;
+            for (let i = 0; i < dHead; i++) score += row[head * dHead + i] * other[own * dHead + i];
+            score *= attention.scale;
+            if (attention.softcap !== undefined) score = attention.softcap * Math.tanh(score / attention.softcap);
+            return score - (attention.alibiSlopes?.[head] ?? 0) * (q - k);
+          });
+          const largest = Math.max(...scores);
+          const weightsOfKeys = scores.map((score) => Math.exp(score - largest));
+          const total = weightsOfKeys.reduce((a, b) => a + b, 0);
+          return weightsOfKeys.map((weight) => weight / total);
+        }),
+      );
       pattern[head].forEach((row, q) => {
-        for (let i = 0; i < dHead; i++) joined[q].push(row.reduce((total, weight, k) => total + weight * value[k][own * dHead + i], 0));
+        for (let i = 0; i < dHead; i++)
+          joined[q].push(row.reduce((total, weight, k) => total + weight * value[k][own * dHead + i], 0));
       });
     }
     return { out: linear(joined, attention.output, dModel), pattern };
@@ -131,8 +159,9 @@ export function referenceForward(architecture: Architecture, weights: WeightSour
 
   let states: Rows = tokenIds.map((id, position) => {
     const scale = Math.fround(embedding.scale ?? 1);
-    const row = Array.from(weights.readRows(embedding.token, [id]), value => value * scale);
-    const positions = embedding.position && weights.readRows(embedding.position.weight, [position + embedding.position.offset]);
+    const row = Array.from(weights.readRows(embedding.token, [id]), (value) => value * scale);
+    const positions =
+      embedding.position && weights.readRows(embedding.position.weight, [position + embedding.position.offset]);
     const whole = row.map((value, i) => value + (positions?.[i] ?? 0));
     return embedding.norm ? normalize(whole, embedding.norm) : whole;
   });
@@ -142,12 +171,19 @@ export function referenceForward(architecture: Architecture, weights: WeightSour
     const attended = attend(normed, layer.attention);
     const attnOut = normRows(attended.out, layer.postAttentionNorm);
     const mid = sum(pre, attnOut);
-    const input = layer.block === "sequential" ? normRows(mid, layer.ffnNorm) : layer.ffnNorm ? normRows(pre, layer.ffnNorm) : normed;
+    const input =
+      layer.block === "sequential"
+        ? normRows(mid, layer.ffnNorm)
+        : layer.ffnNorm
+          ? normRows(pre, layer.ffnNorm)
+          : normed;
     const { ffn } = layer;
     const first = linear(input, ffn.input, ffn.fusedGate ? 2 * dFfn : dFfn);
-    const ffnPre = first.map(row => row.slice(0, dFfn));
-    const up = ffn.fusedGate ? first.map(row => row.slice(dFfn)) : ffn.up && linear(input, ffn.up, dFfn);
-    const ffnPost = ffnPre.map((row, t) => row.map((value, n) => activations[ffn.activation](value) * (up ? up[t][n] : 1)));
+    const ffnPre = first.map((row) => row.slice(0, dFfn));
+    const up = ffn.fusedGate ? first.map((row) => row.slice(dFfn)) : ffn.up && linear(input, ffn.up, dFfn);
+    const ffnPost = ffnPre.map((row, t) =>
+      row.map((value, n) => activations[ffn.activation](value) * (up ? up[t][n] : 1)),
+    );
     const ffnOut = normRows(linear(ffnPost, ffn.output, dModel), layer.postFfnNorm);
     states = sum(mid, ffnOut);
     return {
@@ -162,8 +198,10 @@ export function referenceForward(architecture: Architecture, weights: WeightSour
     };
   });
   const { logitScale = 1, logitSoftcap } = architecture;
-  const logits = linear(normRows(states, architecture.finalNorm), architecture.unembedding, dVocab).map(row =>
-    row.map(value => value * logitScale).map(value => (logitSoftcap === undefined ? value : logitSoftcap * Math.tanh(value / logitSoftcap))),
+  const logits = linear(normRows(states, architecture.finalNorm), architecture.unembedding, dVocab).map((row) =>
+    row
+      .map((value) => value * logitScale)
+      .map((value) => (logitSoftcap === undefined ? value : logitSoftcap * Math.tanh(value / logitSoftcap))),
   );
   return { layers, logits };
 }
@@ -171,15 +209,18 @@ export function referenceForward(architecture: Architecture, weights: WeightSour
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 const activations: Readonly<Record<Activation, (x: number) => number>> = {
-  gelu: x => 0.5 * x * (1 + erf(x / Math.SQRT2)),
-  gelu_tanh: x => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  quick_gelu: x => x * sigmoid(1.702 * x),
-  relu: x => Math.max(0, x),
-  relu2: x => Math.max(0, x) ** 2,
-  silu: x => x * sigmoid(x),
+  gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  gelu_tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  quick_gelu: (x) => x * sigmoid(1.702 * x),
+  relu: (x) => Math.max(0, x),
+  relu2: (x) => Math.max(0, x) ** 2,
+  silu: (x) => x * sigmoid(x),
 };
 
-/** Error function: its Taylor series near 0, 1 far away (Abramowitz & Stegun 7.1.5); the terms cancel to 1e-10 at |x| = 4. */
+/**
+ * Error function: its Taylor series near 0, 1 far away (Abramowitz & Stegun 7.1.5); the terms cancel to 1e-10 at |x| =
+ * 4.
+ */
 function erf(x: number): number {
   if (Math.abs(x) > 4) return Math.sign(x);
   let term = x;

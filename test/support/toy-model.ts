@@ -1,4 +1,12 @@
-import { BaseModel, BaseRun, type AttentionConstants, type ModelInfo, type ResidualPoint, type Tensor, type Token } from "../../src/index";
+import {
+  BaseModel,
+  BaseRun,
+  type AttentionConstants,
+  type ModelInfo,
+  type ResidualPoint,
+  type Tensor,
+  type Token,
+} from "../../src/index";
 
 export interface ToyShape {
   readonly nLayers: number;
@@ -57,23 +65,42 @@ export class ToyModel extends BaseModel {
     super();
     const { nLayers, nHeads, dHead, dModel, dFfn, dVocab, biases = false } = shape;
     const next = random(shape.seed ?? 1);
-    const matrix = (rows: number, columns: number, scale = 1 / Math.sqrt(rows)): Matrix => Array.from({ length: rows }, () => Float64Array.from({ length: columns }, () => next() * scale * 1.7));
-    const heads = (rows: number, columns: number): Matrix[] => Array.from({ length: nHeads }, () => matrix(rows, columns));
+    const matrix = (rows: number, columns: number, scale = 1 / Math.sqrt(rows)): Matrix =>
+      Array.from({ length: rows }, () => Float64Array.from({ length: columns }, () => next() * scale * 1.7));
+    const heads = (rows: number, columns: number): Matrix[] =>
+      Array.from({ length: nHeads }, () => matrix(rows, columns));
     this.embedding = matrix(dVocab, dModel, 1);
     this.unembedding = matrix(dModel, dVocab);
     this.layers = Array.from({ length: nLayers }, () => ({
-      query: heads(dModel, dHead), key: heads(dModel, dHead), value: heads(dModel, dHead), output: heads(dHead, dModel),
-      valueBias: matrix(nHeads, dHead, biases ? 0.5 : 0), outputBias: matrix(1, dModel, biases ? 0.3 : 0)[0],
-      input: matrix(dModel, dFfn), ffnOutput: matrix(dFfn, dModel),
+      query: heads(dModel, dHead),
+      key: heads(dModel, dHead),
+      value: heads(dModel, dHead),
+      output: heads(dHead, dModel),
+      valueBias: matrix(nHeads, dHead, biases ? 0.5 : 0),
+      outputBias: matrix(1, dModel, biases ? 0.3 : 0)[0],
+      input: matrix(dModel, dFfn),
+      ffnOutput: matrix(dFfn, dModel),
     }));
     this.info = {
-      name: "toy", family: "toy", nParams: 0, nLayers, nHeads, nKeyValueHeads: nHeads, dModel, dHead, dFfn, dVocab,
-      maxPositions: 64, parallelBlocks: shape.parallelBlocks ?? false, dtype: "float64", device: "cpu",
+      name: "toy",
+      family: "toy",
+      nParams: 0,
+      nLayers,
+      nHeads,
+      nKeyValueHeads: nHeads,
+      dModel,
+      dHead,
+      dFfn,
+      dVocab,
+      maxPositions: 64,
+      parallelBlocks: shape.parallelBlocks ?? false,
+      dtype: "float64",
+      device: "cpu",
     };
   }
 
   tokenize(text: string): readonly Token[] {
-    return [...text].map(character => this.token(character.charCodeAt(0) % this.info.dVocab));
+    return [...text].map((character) => this.token(character.charCodeAt(0) % this.info.dVocab));
   }
 
   token(id: number): Token {
@@ -105,12 +132,16 @@ interface ToyStates {
   readonly scale: Float64Array;
 }
 
-const joined = (rows: readonly ArrayLike<number>[]): Float32Array => Float32Array.from(rows.flatMap(row => Array.from(row)));
+const joined = (rows: readonly ArrayLike<number>[]): Float32Array =>
+  Float32Array.from(rows.flatMap((row) => Array.from(row)));
 
 class ToyRun extends BaseRun {
   private readonly states: ToyStates[] = [];
 
-  constructor(readonly model: ToyModel, readonly tokens: readonly Token[]) {
+  constructor(
+    readonly model: ToyModel,
+    readonly tokens: readonly Token[],
+  ) {
     super();
     let state: Float64Array[] = tokens.map(({ id }, t) => model.embedding[id].map((x, i) => x + 0.1 * Math.cos(t + i)));
     for (const layer of model.layers) {
@@ -122,29 +153,37 @@ class ToyRun extends BaseRun {
 
   private layer(layer: ToyLayer, pre: Float64Array[]): ToyStates {
     const { nHeads, dModel, dHead, parallelBlocks } = this.model.info;
-    const values = pre.map(x => layer.value.map((w, h) => times(times(x, w), layer.output[h])));
-    const pattern = layer.query.map((_, h) => pre.map((x, q) => {
-      const query = times(x, layer.query[h]);
-      const scores = pre.map((y, k) => (k > q ? -Infinity : times(y, layer.key[h]).reduce((sum, v, i) => sum + v * query[i], 0) / Math.sqrt(dHead)));
-      const largest = Math.max(...scores);
-      const weights = scores.map(score => Math.exp(score - largest));
-      const sum = weights.reduce((a, b) => a + b, 0);
-      return Float64Array.from(weights, weight => weight / sum);
-    }));
+    const values = pre.map((x) => layer.value.map((w, h) => times(times(x, w), layer.output[h])));
+    const pattern = layer.query.map((_, h) =>
+      pre.map((x, q) => {
+        const query = times(x, layer.query[h]);
+        const scores = pre.map((y, k) =>
+          k > q ? -Infinity : times(y, layer.key[h]).reduce((sum, v, i) => sum + v * query[i], 0) / Math.sqrt(dHead),
+        );
+        const largest = Math.max(...scores);
+        const weights = scores.map((score) => Math.exp(score - largest));
+        const sum = weights.reduce((a, b) => a + b, 0);
+        return Float64Array.from(weights, (weight) => weight / sum);
+      }),
+    );
     const scale = new Float64Array(pre.length).fill(1);
     const attention = pre.map((_, q) => {
       const out = Float64Array.from(layer.outputBias);
       for (let h = 0; h < nHeads; h++) {
         const bias = times(layer.valueBias[h], layer.output[h]);
-        for (let k = 0; k <= q; k++) for (let i = 0; i < dModel; i++) out[i] += pattern[h][q][k] * (values[k][h][i] + bias[i]);
+        for (let k = 0; k <= q; k++)
+          for (let i = 0; i < dModel; i++) out[i] += pattern[h][q][k] * (values[k][h][i] + bias[i]);
       }
       if (this.model.shape.postNorm) scale[q] = 1 / Math.sqrt(out.reduce((sum, x) => sum + x * x, 0) / dModel + 1e-6);
-      return out.map(x => x * scale[q]);
+      return out.map((x) => x * scale[q]);
     });
     const mid = pre.map((x, t) => x.map((v, i) => v + attention[t][i]));
-    const ffnPre = (parallelBlocks ? pre : mid).map(x => times(x, layer.input));
-    const ffnPost = ffnPre.map(x => x.map(v => v / (1 + Math.exp(-v))));
-    const post = mid.map((x, t) => { const out = times(ffnPost[t], layer.ffnOutput); return x.map((v, i) => v + out[i]); });
+    const ffnPre = (parallelBlocks ? pre : mid).map((x) => times(x, layer.input));
+    const ffnPost = ffnPre.map((x) => x.map((v) => v / (1 + Math.exp(-v))));
+    const post = mid.map((x, t) => {
+      const out = times(ffnPost[t], layer.ffnOutput);
+      return x.map((v, i) => v + out[i]);
+    });
     return { pre, mid, post, attention, ffnPre, ffnPost, values, pattern, scale };
   }
 
@@ -175,6 +214,9 @@ class ToyRun extends BaseRun {
   protected override async readConstants(layer: number): Promise<AttentionConstants> {
     if (!this.model.shape.biases) return {};
     const { valueBias, outputBias, output } = this.model.layers[layer];
-    return { valueBiasOut: joined(valueBias.map((bias, h) => times(bias, output[h]))), outputBias: Float32Array.from(outputBias) };
+    return {
+      valueBiasOut: joined(valueBias.map((bias, h) => times(bias, output[h]))),
+      outputBias: Float32Array.from(outputBias),
+    };
   }
 }

@@ -21,9 +21,17 @@ export class WidgetFront {
       const { comm_id: id, data } = message.content as { comm_id: string; data: Json };
       const method = data?.["method"];
       if (message.header.msg_type === "comm_open" && message.content["target_name"] === "jupyter.widget") {
-        this.models.set(id, { id, opened: message, closed: false, state: join(data["state"] as Json, data["buffer_paths"], message.buffers) });
+        this.models.set(id, {
+          id,
+          opened: message,
+          closed: false,
+          state: join(data["state"] as Json, data["buffer_paths"], message.buffers),
+        });
       } else if (message.header.msg_type === "comm_msg" && (method === "update" || method === "echo_update")) {
-        Object.assign(this.models.get(id)?.state ?? {}, join(data["state"] as Json, data["buffer_paths"], message.buffers));
+        Object.assign(
+          this.models.get(id)?.state ?? {},
+          join(data["state"] as Json, data["buffer_paths"], message.buffers),
+        );
       } else if (message.header.msg_type === "comm_close") {
         const model = this.models.get(id);
         if (model !== undefined) model.closed = true;
@@ -35,17 +43,30 @@ export class WidgetFront {
   model(name: string): Model {
     this.refresh();
     const found = [...this.models.values()].findLast((model) => model.state["_model_name"] === name && !model.closed);
-    if (found === undefined) throw new Error(`There is no ${name}; there are: ${[...this.models.values()].map((model) => String(model.state["_model_name"])).join(", ")}.`);
+    if (found === undefined)
+      throw new Error(
+        `There is no ${name}; there are: ${[...this.models.values()].map((model) => String(model.state["_model_name"])).join(", ")}.`,
+      );
     return found;
   }
 
   /** Sends a change as a browser does; gives the message's id. */
   update(model: Model, state: Json, buffers: readonly Uint8Array[] = [], paths: unknown[] = []): string {
-    return this.kernel.send("shell", "comm_msg", { comm_id: model.id, data: { method: "update", state, buffer_paths: paths } }, { buffers });
+    return this.kernel.send(
+      "shell",
+      "comm_msg",
+      { comm_id: model.id, data: { method: "update", state, buffer_paths: paths } },
+      { buffers },
+    );
   }
 
   custom(model: Model, content: Json, buffers: readonly Uint8Array[] = []): string {
-    return this.kernel.send("shell", "comm_msg", { comm_id: model.id, data: { method: "custom", content } }, { buffers });
+    return this.kernel.send(
+      "shell",
+      "comm_msg",
+      { comm_id: model.id, data: { method: "custom", content } },
+      { buffers },
+    );
   }
 
   /** Waits until the kernel has dealt with a message. */
@@ -56,7 +77,10 @@ export class WidgetFront {
 
   /** Messages that a model sent, by method. */
   sent(model: Model, method: string): Received[] {
-    return this.kernel.iopub.filter((message) => message.content["comm_id"] === model.id && (message.content["data"] as Json | undefined)?.["method"] === method);
+    return this.kernel.iopub.filter(
+      (message) =>
+        message.content["comm_id"] === model.id && (message.content["data"] as Json | undefined)?.["method"] === method,
+    );
   }
 }
 

@@ -25,8 +25,19 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const PATHS: readonly (readonly [string, string])[] = [
-  ["NUL", "a\0b"], ["links in a circle", "loop"], ["a path through links in a circle", "loop/x"], ["a link to nothing", "dangling"], ["a name that is too long", "x".repeat(300)], ["a path that is too long", "x/".repeat(3000)],
-  ["nothing", "none"], ["a path through a file", "file/x"], ["a folder", "dir"], ["a pipe", "pipe"], ["a device without end", "/dev/zero"], ["a file that may not be read", "closed"], ["a folder that may not be entered", "shut/file"],
+  ["NUL", "a\0b"],
+  ["links in a circle", "loop"],
+  ["a path through links in a circle", "loop/x"],
+  ["a link to nothing", "dangling"],
+  ["a name that is too long", "x".repeat(300)],
+  ["a path that is too long", "x/".repeat(3000)],
+  ["nothing", "none"],
+  ["a path through a file", "file/x"],
+  ["a folder", "dir"],
+  ["a pipe", "pipe"],
+  ["a device without end", "/dev/zero"],
+  ["a file that may not be read", "closed"],
+  ["a folder that may not be entered", "shut/file"],
 ];
 
 /** Runs in a child that root has given up its rights in. Everything that opens files that somebody names. */
@@ -70,53 +81,96 @@ async function main() {
 void main();
 `;
 
-interface Answer { readonly file: string; readonly way: string; readonly name?: string; readonly code?: string; readonly message?: string }
+interface Answer {
+  readonly file: string;
+  readonly way: string;
+  readonly name?: string;
+  readonly code?: string;
+  readonly message?: string;
+}
 
 /** Output of a process that is ended after a minute. */
-function run(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<{ readonly stdout: string; readonly stderr: string; readonly code: number | null; readonly late: boolean }> {
+function run(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ readonly stdout: string; readonly stderr: string; readonly code: number | null; readonly late: boolean }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd: join(root, "dist"), env, stdio: ["ignore", "pipe", "pipe"] });
     let [stdout, stderr, late] = ["", "", false];
-    const timer = setTimeout(() => { late = true; child.kill("SIGKILL"); }, 60_000);
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill("SIGKILL");
+    }, 60_000);
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    child.on("close", (code) => { clearTimeout(timer); resolve({ stdout, stderr, code, late }); });
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ stdout, stderr, code, late });
+    });
   });
 }
 
 const CLASSES: Readonly<Record<string, RegExp>> = {
-  loadModel: /^ModelFileError$/, "a GGUF file": /^ModelFileError$/, "a model's folder": /^ModelFileError$/, "a safetensors file": /^ModelFileError$/, "a GGUF header": /^ModelFileError$/,
-  "a configuration": /^ConfigError$/, "prompts of a configuration": /^ConfigError$/, "a dataset": /^(Error|FileError)$/,
+  loadModel: /^ModelFileError$/,
+  "a GGUF file": /^ModelFileError$/,
+  "a model's folder": /^ModelFileError$/,
+  "a safetensors file": /^ModelFileError$/,
+  "a GGUF header": /^ModelFileError$/,
+  "a configuration": /^ConfigError$/,
+  "prompts of a configuration": /^ConfigError$/,
+  "a dataset": /^(Error|FileError)$/,
 };
 /** What an output may be written to. */
 const WRITABLE: ReadonlySet<string> = new Set(["a link to nothing", "a device without end"]);
 
 function expectSentence(what: string, message: string | undefined): void {
   if (message === undefined) throw new Error(`${what}: no error`);
-  if (message.includes("\n") || message.includes("\0") || message.length < 10 || message.length > 13_000 || !message.endsWith(".") || /\b(E[A-Z]{3,}|ERR_\w+|syscall|undefined|at \w+ \()\b/.test(message)) throw new Error(`${what}: ${JSON.stringify(message)}`);
+  if (
+    message.includes("\n") ||
+    message.includes("\0") ||
+    message.length < 10 ||
+    message.length > 13_000 ||
+    !message.endsWith(".") ||
+    /\b(E[A-Z]{3,}|ERR_\w+|syscall|undefined|at \w+ \()\b/.test(message)
+  )
+    throw new Error(`${what}: ${JSON.stringify(message)}`);
 }
 
-test.each(PATHS.filter(([name]) => name !== "a pipe"))("%s", async (name, path) => {
-  const { stdout, stderr, late } = await run(["-e", PROGRAM, JSON.stringify([path.startsWith("/") ? path : join(folder, path)])]);
-  expect({ stderr, late }).toEqual({ stderr: "", late: false });
-  const answers = JSON.parse(stdout) as Answer[];
-  expect(answers.length).toBe(12);
-  for (const { way, message, name: type } of answers) {
-    if (way === "an output" && (WRITABLE.has(name) || name === "nothing")) continue;
-    expectSentence(`${way}, ${name}`, message);
-    expect(`${way}: ${type}`).toMatch(new RegExp(`: ${(CLASSES[way] ?? /^FileError$/).source.slice(1)}`));
-  }
-}, 70_000);
+test.each(PATHS.filter(([name]) => name !== "a pipe"))(
+  "%s",
+  async (name, path) => {
+    const { stdout, stderr, late } = await run([
+      "-e",
+      PROGRAM,
+      JSON.stringify([path.startsWith("/") ? path : join(folder, path)]),
+    ]);
+    expect({ stderr, late }).toEqual({ stderr: "", late: false });
+    const answers = JSON.parse(stdout) as Answer[];
+    expect(answers.length).toBe(12);
+    for (const { way, message, name: type } of answers) {
+      if (way === "an output" && (WRITABLE.has(name) || name === "nothing")) continue;
+      expectSentence(`${way}, ${name}`, message);
+      expect(`${way}: ${type}`).toMatch(new RegExp(`: ${(CLASSES[way] ?? /^FileError$/).source.slice(1)}`));
+    }
+  },
+  70_000,
+);
 
 test("a pipe that nobody writes to is not waited for", async () => {
-  const { stdout, late } = await run(["-e", PROGRAM.replace(/"an output".*\n/, ""), JSON.stringify([join(folder, "pipe")])]);
+  const { stdout, late } = await run([
+    "-e",
+    PROGRAM.replace(/"an output".*\n/, ""),
+    JSON.stringify([join(folder, "pipe")]),
+  ]);
   expect(late).toBe(false);
   for (const { way, message } of JSON.parse(stdout) as Answer[]) expectSentence(way, message);
 });
 
 describe("inside a model's folder", () => {
   const FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
-  test.each(PATHS.filter(([name]) => !/NUL|too long|through|entered|nothing$/.test(name) || name === "a link to nothing"))("%s", async (_, path) => {
+  test.each(
+    PATHS.filter(([name]) => !/NUL|too long|through|entered|nothing$/.test(name) || name === "a link to nothing"),
+  )("%s", async (_, path) => {
     const sources = FILES.map((file) => {
       const to = join(folder, `model-${path.replace(/\W/g, "")}-${file}`);
       cpSync(modelFolder("llama-tiny"), to, { recursive: true });
@@ -124,7 +178,11 @@ describe("inside a model's folder", () => {
       symlinkSync(path.startsWith("/") ? path : join(folder, path), join(to, file));
       return to;
     });
-    const { stdout, late } = await run(["-e", PROGRAM.replace(/const WAYS = \{[^]*?\n\};/, 'const WAYS = { loadModel };'), JSON.stringify(sources)]);
+    const { stdout, late } = await run([
+      "-e",
+      PROGRAM.replace(/const WAYS = \{[^]*?\n\};/, "const WAYS = { loadModel };"),
+      JSON.stringify(sources),
+    ]);
     expect(late).toBe(false);
     for (const { file, message, name } of JSON.parse(stdout) as Answer[]) {
       expectSentence(file, message);
@@ -136,22 +194,27 @@ describe("inside a model's folder", () => {
 describe("the command line", () => {
   const main = join(root, "dist/cli/main.js");
   // A path with NUL cannot be an argument of a process.
-  test.each(PATHS.filter(([name]) => !/NUL|may not/.test(name)))("%s", async (name, path) => {
-    const file = path.startsWith("/") ? path : join(folder, path);
-    const model = modelFolder("llama-tiny");
-    const calls: readonly (readonly string[])[] = [
-      ["trace", "--model", file, "--text", "a"],
-      ["aggregate", "--model", model, "--prompts", file],
-      ["export", file],
-      ...(WRITABLE.has(name) || name === "nothing" || name === "a pipe" ? [] : [["trace", "--model", model, "--text", "a", "--json", file]]),
-    ];
-    for (const result of await Promise.all(calls.map((call) => run([main, ...call])))) {
-      expect(result.late).toBe(false);
-      expect(result.code).not.toBe(0);
-      const line = result.stderr.replace(/\n$/, "");
-      expect(line).toMatch(/^lm-transparency: /);
-      expectSentence(name, line.replace(/[^.]$/, "$&."));
-    }
-  }, 120_000);
+  test.each(PATHS.filter(([name]) => !/NUL|may not/.test(name)))(
+    "%s",
+    async (name, path) => {
+      const file = path.startsWith("/") ? path : join(folder, path);
+      const model = modelFolder("llama-tiny");
+      const calls: readonly (readonly string[])[] = [
+        ["trace", "--model", file, "--text", "a"],
+        ["aggregate", "--model", model, "--prompts", file],
+        ["export", file],
+        ...(WRITABLE.has(name) || name === "nothing" || name === "a pipe"
+          ? []
+          : [["trace", "--model", model, "--text", "a", "--json", file]]),
+      ];
+      for (const result of await Promise.all(calls.map((call) => run([main, ...call])))) {
+        expect(result.late).toBe(false);
+        expect(result.code).not.toBe(0);
+        const line = result.stderr.replace(/\n$/, "");
+        expect(line).toMatch(/^lm-transparency: /);
+        expectSentence(name, line.replace(/[^.]$/, "$&."));
+      }
+    },
+    120_000,
+  );
 });
-

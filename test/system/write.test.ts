@@ -1,5 +1,17 @@
 import { spawnSync, execFileSync } from "node:child_process";
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FileError } from "../../src/system/errors";
@@ -11,7 +23,10 @@ beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "lmt-write-"))));
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 async function failure(file: string, content: Parameters<typeof writeFileAtomically>[1] = "new"): Promise<string> {
-  const error: unknown = await writeFileAtomically(file, content).then(() => undefined, (caught: unknown) => caught);
+  const error: unknown = await writeFileAtomically(file, content).then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
   expect(error).toBeInstanceOf(FileError);
   return (error as Error).message;
 }
@@ -25,10 +40,13 @@ test("a new file, and one in the place of another, whose permissions stay", asyn
   await writeFileAtomically(file, new DataView(Uint8Array.of(0, 104, 105, 0).buffer, 1, 2));
   expect(readFileSync(file, "utf8")).toBe("hi");
   expect(statSync(file).mode & 0o777).toBe(0o640);
-  await writeFileAtomically(file, (async function* () {
-    yield "pieces ";
-    yield Uint8Array.of(111, 102);
-  })());
+  await writeFileAtomically(
+    file,
+    (async function* () {
+      yield "pieces ";
+      yield Uint8Array.of(111, 102);
+    })(),
+  );
   expect(readFileSync(file, "utf8")).toBe("pieces of");
   expect(readdirSync(folder)).toEqual(["out.json"]);
 });
@@ -62,14 +80,23 @@ test("a symlink stays, and leads to the new content; one that leads nowhere make
 test("a device is written to, not replaced", async () => {
   await writeFileAtomically("/dev/null", "gone");
   expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
-  if (existsSync("/dev/full")) expect(await failure("/dev/full")).toBe("/dev/full cannot be written: the disk is full.");
+  if (existsSync("/dev/full"))
+    expect(await failure("/dev/full")).toBe("/dev/full cannot be written: the disk is full.");
 });
 
 test.each<[string, (folder: string) => string, RegExp]>([
   ["a folder", (at) => at, /cannot be written: it is a folder\.$/],
   ["a folder that is not there", (at) => join(at, "no/x"), /cannot be written: there is no such file or folder\.$/],
-  ["a file for a folder", (at) => (writeFileSync(join(at, "f"), ""), join(at, "f/x")), /cannot be written: a part of its path is no folder\.$/],
-  ["links in a circle", (at) => (symlinkSync("loop", join(at, "loop")), join(at, "loop")), /cannot be written: its links lead in a circle\.$/],
+  [
+    "a file for a folder",
+    (at) => (writeFileSync(join(at, "f"), ""), join(at, "f/x")),
+    /cannot be written: a part of its path is no folder\.$/,
+  ],
+  [
+    "links in a circle",
+    (at) => (symlinkSync("loop", join(at, "loop")), join(at, "loop")),
+    /cannot be written: its links lead in a circle\.$/,
+  ],
   ["a name that is too long", (at) => join(at, "x".repeat(300)), /cannot be written: its name is too long\.$/],
   ["NUL", (at) => join(at, "a\0b"), /cannot be written: a path cannot contain the character NUL\.$/],
 ])("%s", async (_, make, message) => {
@@ -81,7 +108,11 @@ test("a full disk leaves the old file, in a process whose files may not grow", (
   const file = join(folder, "out.json");
   writeFileSync(file, "old");
   const program = `process.on("SIGXFSZ", () => {}); require(${JSON.stringify(join(root, "dist/system/write.js"))}).writeFileAtomically(process.argv[1], "x".repeat(5e6)).then(() => console.log("written"), (error) => console.log(error.message));`;
-  const { stdout } = spawnSync("sh", ["-c", 'ulimit -f 1000; exec "$0" -e "$1" "$2"', process.execPath, program, file], { encoding: "utf8" });
+  const { stdout } = spawnSync(
+    "sh",
+    ["-c", 'ulimit -f 1000; exec "$0" -e "$1" "$2"', process.execPath, program, file],
+    { encoding: "utf8" },
+  );
   expect(stdout).toBe(`${file} cannot be written: it would be larger than a file may be here.\n`);
   expect(readFileSync(file, "utf8")).toBe("old");
   expect(readdirSync(folder)).toEqual(["out.json"]);

@@ -18,7 +18,11 @@ test("caches share one budget: what was used longest ago goes first, whoever rem
   expect(budget.held).toBe(80);
   const made: string[] = [];
   const ask = async (cache: ByteCache, key: string): Promise<void> => {
-    await cache.get(key, async () => made.push(key), () => 0);
+    await cache.get(
+      key,
+      async () => made.push(key),
+      () => 0,
+    );
   };
   await ask(first, "a");
   await ask(second, "b");

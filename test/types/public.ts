@@ -1,6 +1,6 @@
 /**
- * What the compiler says to the person at the keyboard. Checked by `npm test -- types` and never run: each line under `@ts-expect-error` must
- * not compile, all others must.
+ * What the compiler says to the person at the keyboard. Checked by `npm test -- types` and never run: each line under
+ * `@ts-expect-error` must not compile, all others must.
  */
 import type { Device, Dtype, LogitAttribution, NodeName, RouteGraph, Run, TransparentModel } from "../../src/index";
 import { loadModel, nodeName, parseNode } from "../../src/index";

@@ -1,8 +1,10 @@
 /**
- * Every state of every element: axe-core finds nothing, no script of a token runs, nothing is fetched, and it looks as it did.
+ * Every state of every element: axe-core finds nothing, no script of a token runs, nothing is fetched, and it looks as
+ * it did.
  *
- * Pictures are compared with `baseline/NAME.THEME.jpg`: half size, every character a box (blocks.ttf), so that neither the fonts nor the
- * smoothing of a machine matter. LM_TRANSPARENCY_UPDATE=1 writes them anew; look at them before they are committed.
+ * Pictures are compared with `baseline/NAME.THEME.jpg`: half size, every character a box (blocks.ttf), so that neither
+ * the fonts nor the smoothing of a machine matter. LM_TRANSPARENCY_UPDATE=1 writes them anew; look at them before they
+ * are committed.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -33,8 +35,14 @@ beforeAll(async () => {
     window.alert = () => {
       throw new Error("a token's script ran");
     };
-    // From bytes: a font that is named by a URL, even one with the data in it, is fetched, and on a busy machine a fetch fails now and then.
-    document.fonts.add(new FontFace("Blocks", Uint8Array.from(atob(data), (character) => character.charCodeAt(0))));
+    // From bytes: a font that is named by a URL, even one with the data in it, is fetched, and on a busy machine a
+    // fetch fails now and then.
+    document.fonts.add(
+      new FontFace(
+        "Blocks",
+        Uint8Array.from(atob(data), (character) => character.charCodeAt(0)),
+      ),
+    );
     document.addEventListener("DOMContentLoaded", () => {
       const style = document.createElement("style");
       style.textContent = ":root{--lmt-font:Blocks;--lmt-font-mono:Blocks}";
@@ -43,16 +51,26 @@ beforeAll(async () => {
   }, font);
   page = await context.newPage();
   page.on("pageerror", (error) => errors.push(error.message));
-  page.on("console", (message) => message.type() === "error" && !message.location().url.endsWith("/favicon.ico") && errors.push(message.text()));
+  page.on(
+    "console",
+    (message) =>
+      message.type() === "error" && !message.location().url.endsWith("/favicon.ico") && errors.push(message.text()),
+  );
 }, 120_000);
 afterAll(() => gallery?.stop(), 30_000);
 
 async function show(name: string, theme: "light" | "dark"): Promise<void> {
   await page.goto(`${gallery.url}?only=${name}&theme=${theme}`);
-  expect(await page.evaluate(() => [...document.fonts].map(({ family, status }) => `${family}: ${status}`))).toEqual(["Blocks: loaded"]);
-  // Settled: no change of size or content for three times in a row, each after a frame and a moment in which the page had nothing to do.
+  expect(await page.evaluate(() => [...document.fonts].map(({ family, status }) => `${family}: ${status}`))).toEqual([
+    "Blocks: loaded",
+  ]);
+  // Settled: no change of size or content for three times in a row, each after a frame and a moment in which the page
+  // had nothing to do.
   await page.evaluate(async () => {
-    const text = (root: ParentNode): string => [...root.querySelectorAll("*")].map((element) => (element.shadowRoot ? text(element.shadowRoot) : "") + element.childElementCount).join();
+    const text = (root: ParentNode): string =>
+      [...root.querySelectorAll("*")]
+        .map((element) => (element.shadowRoot ? text(element.shadowRoot) : "") + element.childElementCount)
+        .join();
     let same = 0;
     let before = "";
     for (let i = 0; i < 300 && same < 3; i++) {
@@ -102,70 +120,112 @@ test("the list of cases is the gallery's, and each element has its states", asyn
   const all = await gallery.context();
   const other = await all.newPage();
   await other.goto(gallery.url, { waitUntil: "domcontentloaded" });
-  expect(await other.locator("body > section").evaluateAll((sections) => sections.map((section) => section.id).sort())).toEqual([...galleryCases].sort());
+  expect(
+    await other.locator("body > section").evaluateAll((sections) => sections.map((section) => section.id).sort()),
+  ).toEqual([...galleryCases].sort());
   await all.close();
   for (const element of ["graph", "matrix", "grid", "model-panel", "explore"]) {
     expect(galleryCases.filter((name) => name === element || name.startsWith(`${element}-`)).length).toBeGreaterThan(3);
   }
 }, 120_000);
 
-const themes = galleryCases.flatMap((name): [string, "light" | "dark"][] => (LIGHT_ONLY.test(name) ? [[name, "light"]] : [[name, "light"], [name, "dark"]]));
+const themes = galleryCases.flatMap((name): [string, "light" | "dark"][] =>
+  LIGHT_ONLY.test(name)
+    ? [[name, "light"]]
+    : [
+        [name, "light"],
+        [name, "dark"],
+      ],
+);
 
-test.each(themes)("%s, %s", async (name, theme) => {
-  errors.length = 0;
-  await show(name, theme);
-  expect(errors).toEqual([]);
-  const stage = page.locator(`#${name} .stage`);
-  expect(await stage.locator("> *").first().evaluate((element) => element.shadowRoot?.childElementCount)).toBeGreaterThan(0);
+test.each(themes)(
+  "%s, %s",
+  async (name, theme) => {
+    errors.length = 0;
+    await show(name, theme);
+    expect(errors).toEqual([]);
+    const stage = page.locator(`#${name} .stage`);
+    expect(
+      await stage
+        .locator("> *")
+        .first()
+        .evaluate((element) => element.shadowRoot?.childElementCount),
+    ).toBeGreaterThan(0);
 
-  // What is wider than its place must scroll inside, not push the page.
-  const [inner, outer] = await stage.evaluate((element) => [element.scrollWidth, element.clientWidth]);
-  expect(inner).toBeLessThanOrEqual(outer + 1);
+    // What is wider than its place must scroll inside, not push the page.
+    const [inner, outer] = await stage.evaluate((element) => [element.scrollWidth, element.clientWidth]);
+    expect(inner).toBeLessThanOrEqual(outer + 1);
 
-  await page.addScriptTag({ content: axe.source });
-  const found = await page.evaluate(
-    async ([id, huge, dark]) => {
-      const { axe: checker } = window as unknown as { axe: { run(node: Element | null, options: object): Promise<{ violations: { id: string; nodes: { target: unknown; failureSummary?: string }[] }[] }> } };
-      const result = await checker.run(document.getElementById(id), {
-        resultTypes: ["violations"],
-        // The theme changes colours and nothing else.
-        ...(dark ? { runOnly: ["color-contrast"] } : {}),
-        // Landmarks are for whole pages.
-        rules: dark ? {} : { region: { enabled: false }, "target-size": { enabled: !huge }, "color-contrast": { enabled: !huge } },
-      });
-      return result.violations.map((violation) => `${violation.id}: ${violation.nodes.slice(0, 3).map((node) => `${JSON.stringify(node.target)} ${node.failureSummary ?? ""}`).join("; ")}`);
-    },
-    [name, HUGE.test(name), theme === "dark"] as const,
-  );
-  expect(found).toEqual([]);
+    await page.addScriptTag({ content: axe.source });
+    const found = await page.evaluate(
+      async ([id, huge, dark]) => {
+        const { axe: checker } = window as unknown as {
+          axe: {
+            run(
+              node: Element | null,
+              options: object,
+            ): Promise<{ violations: { id: string; nodes: { target: unknown; failureSummary?: string }[] }[] }>;
+          };
+        };
+        const result = await checker.run(document.getElementById(id), {
+          resultTypes: ["violations"],
+          // The theme changes colours and nothing else.
+          ...(dark ? { runOnly: ["color-contrast"] } : {}),
+          // Landmarks are for whole pages.
+          rules: dark
+            ? {}
+            : { region: { enabled: false }, "target-size": { enabled: !huge }, "color-contrast": { enabled: !huge } },
+        });
+        return result.violations.map(
+          (violation) =>
+            `${violation.id}: ${violation.nodes
+              .slice(0, 3)
+              .map((node) => `${JSON.stringify(node.target)} ${node.failureSummary ?? ""}`)
+              .join("; ")}`,
+        );
+      },
+      [name, HUGE.test(name), theme === "dark"] as const,
+    );
+    expect(found).toEqual([]);
 
-  const file = path.join(BASELINE, `${name}.${theme}.jpg`);
-  const picture = (): Promise<Buffer> => page.locator(`#${name}`).screenshot({ type: "jpeg", quality: 45, animations: "disabled" });
-  let now = await picture();
-  if (UPDATE) {
-    fs.mkdirSync(BASELINE, { recursive: true });
-    fs.writeFileSync(file, now);
-    return;
-  }
-  if (!fs.existsSync(file)) throw new Error(`There is no ${path.relative(process.cwd(), file)}: run this test with LM_TRANSPARENCY_UPDATE=1 and look at what it writes.`);
-  const baseline = fs.readFileSync(file);
-  // The page tells when its elements stopped changing, but not when Chromium has painted the last change.
-  let measured: Awaited<ReturnType<typeof difference>>;
-  const same = (): boolean => measured.share < MOST_DIFFERENT && Math.abs(measured.sizes[0] - measured.sizes[2]) <= 1 && Math.abs(measured.sizes[1] - measured.sizes[3]) <= 1;
-  for (let i = 0; ; i++) {
-    measured = await difference(now, baseline);
-    if (same() || i === 5) break;
-    if (i === 2) await show(name, theme);
-    else await page.waitForTimeout(1000);
-    now = await picture();
-  }
-  if (!same()) {
-    fs.mkdirSync(ARTIFACTS, { recursive: true });
-    const artifact = path.join(ARTIFACTS, `gallery-${name}.${theme}.jpg`);
-    fs.writeFileSync(artifact, now);
-    throw new Error(`It looks other than it did: ${(measured.share * 100).toFixed(1)} % of it differs (${100 * MOST_DIFFERENT} % may), the size is ${measured.sizes.slice(0, 2).join(" × ")} (was ${measured.sizes.slice(2).join(" × ")}) squares of 8 pixels. See ${path.relative(process.cwd(), artifact)} beside ${path.relative(process.cwd(), file)}.`);
-  }
-}, 120_000);
+    const file = path.join(BASELINE, `${name}.${theme}.jpg`);
+    const picture = (): Promise<Buffer> =>
+      page.locator(`#${name}`).screenshot({ type: "jpeg", quality: 45, animations: "disabled" });
+    let now = await picture();
+    if (UPDATE) {
+      fs.mkdirSync(BASELINE, { recursive: true });
+      fs.writeFileSync(file, now);
+      return;
+    }
+    if (!fs.existsSync(file))
+      throw new Error(
+        `There is no ${path.relative(process.cwd(), file)}: run this test with LM_TRANSPARENCY_UPDATE=1 and look at what it writes.`,
+      );
+    const baseline = fs.readFileSync(file);
+    // The page tells when its elements stopped changing, but not when Chromium has painted the last change.
+    let measured: Awaited<ReturnType<typeof difference>>;
+    const same = (): boolean =>
+      measured.share < MOST_DIFFERENT &&
+      Math.abs(measured.sizes[0] - measured.sizes[2]) <= 1 &&
+      Math.abs(measured.sizes[1] - measured.sizes[3]) <= 1;
+    for (let i = 0; ; i++) {
+      measured = await difference(now, baseline);
+      if (same() || i === 5) break;
+      if (i === 2) await show(name, theme);
+      else await page.waitForTimeout(1000);
+      now = await picture();
+    }
+    if (!same()) {
+      fs.mkdirSync(ARTIFACTS, { recursive: true });
+      const artifact = path.join(ARTIFACTS, `gallery-${name}.${theme}.jpg`);
+      fs.writeFileSync(artifact, now);
+      throw new Error(
+        `It looks other than it did: ${(measured.share * 100).toFixed(1)} % of it differs (${100 * MOST_DIFFERENT} % may), the size is ${measured.sizes.slice(0, 2).join(" × ")} (was ${measured.sizes.slice(2).join(" × ")}) squares of 8 pixels. See ${path.relative(process.cwd(), artifact)} beside ${path.relative(process.cwd(), file)}.`,
+      );
+    }
+  },
+  120_000,
+);
 
 test("nothing was fetched from anywhere else", () => {
   expect(gallery.outside).toEqual([]);

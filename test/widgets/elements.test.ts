@@ -44,12 +44,27 @@ async function place(tag: string, answer: string, selection: object = {}): Promi
       const asked: object[] = [];
       const facts = {
         protocol: 1,
-        model: { name: "m", family: "m", nLayers: 3, nHeads: 2, dFfn: 8, parallelBlocks: false, device: "cpu", dtype: "float32" },
+        model: {
+          name: "m",
+          family: "m",
+          nLayers: 3,
+          nHeads: 2,
+          dFfn: 8,
+          parallelBlocks: false,
+          device: "cpu",
+          dtype: "float32",
+        },
         tokens: ["a", " b", " c"].map((text, id) => ({ id, text })),
         predictions: [],
       };
-      const element = document.createElement(tag) as HTMLElement & { source: object; store: { set(change: object, writer: string): void; value: object } };
-      element.source = { facts, ask: async (question: object) => (asked.push(question), reply(question, asked.length)) };
+      const element = document.createElement(tag) as HTMLElement & {
+        source: object;
+        store: { set(change: object, writer: string): void; value: object };
+      };
+      element.source = {
+        facts,
+        ask: async (question: object) => (asked.push(question), reply(question, asked.length)),
+      };
       element.store.set(selection, "test");
       document.querySelector("#graph-empty .stage")!.replaceChildren(element);
       Object.assign(window, { t: { asked, element } });
@@ -57,9 +72,21 @@ async function place(tag: string, answer: string, selection: object = {}): Promi
     { tag, answer, selection },
   );
 }
-const set = (change: object): Promise<void> => page.evaluate((c) => (window as never as { t: { element: { store: { set(c: object, w: string): void } } } }).t.element.store.set(c, "test"), change);
-const stored = (): Promise<Record<string, unknown>> => page.evaluate(() => (window as never as { t: { element: { store: { value: Record<string, unknown> } } } }).t.element.store.value);
-const asked = (): Promise<Record<string, unknown>[]> => page.evaluate(() => (window as never as { t: { asked: Record<string, unknown>[] } }).t.asked);
+const set = (change: object): Promise<void> =>
+  page.evaluate(
+    (c) =>
+      (window as never as { t: { element: { store: { set(c: object, w: string): void } } } }).t.element.store.set(
+        c,
+        "test",
+      ),
+    change,
+  );
+const stored = (): Promise<Record<string, unknown>> =>
+  page.evaluate(
+    () => (window as never as { t: { element: { store: { value: Record<string, unknown> } } } }).t.element.store.value,
+  );
+const asked = (): Promise<Record<string, unknown>[]> =>
+  page.evaluate(() => (window as never as { t: { asked: Record<string, unknown>[] } }).t.asked);
 
 const LENS = `{ tokens: [{ id: 7, text: question.node, logit: 1, probability: 0.5, rank: 0, rankChange: 2 }] }`;
 
@@ -68,8 +95,15 @@ jest.setTimeout(120_000);
 describe("answers", () => {
   test("a stale answer never overwrites a newer one", async () => {
     // The first answer comes last.
-    await place("lmt-token-table", `(question, n) => new Promise((resolve) => setTimeout(() => resolve(${LENS}), n === 1 ? 400 : 30))`, { focus: { kind: "node", node: "I0_0" } });
-    await eventually(async () => (await asked()).length, (value) => expect(value).toBe(1));
+    await place(
+      "lmt-token-table",
+      `(question, n) => new Promise((resolve) => setTimeout(() => resolve(${LENS}), n === 1 ? 400 : 30))`,
+      { focus: { kind: "node", node: "I0_0" } },
+    );
+    await eventually(
+      async () => (await asked()).length,
+      (value) => expect(value).toBe(1),
+    );
     await set({ focus: { kind: "node", node: "I2_2" } });
     await page.locator("tbody .token").getByText("I2_2").waitFor();
     await page.waitForTimeout(500);
@@ -77,7 +111,11 @@ describe("answers", () => {
   });
 
   test("an error is its sentence, with a retry that asks again", async () => {
-    await place("lmt-token-table", `(question, n) => { if (n === 1) throw new Error("The layer is gone."); return ${LENS}; }`, { focus: { kind: "node", node: "I1_1" } });
+    await place(
+      "lmt-token-table",
+      `(question, n) => { if (n === 1) throw new Error("The layer is gone."); return ${LENS}; }`,
+      { focus: { kind: "node", node: "I1_1" } },
+    );
     await page.getByRole("alert").getByText("The layer is gone.").waitFor();
     await page.getByRole("button", { name: "Try again" }).click();
     await page.locator("tbody .token").getByText("I1_1").waitFor();
@@ -105,22 +143,42 @@ describe("answers", () => {
   });
 
   test.each([
-    ["columns of different lengths", `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: ["I2_2"], sources: c(2), targets: c(2), kinds: c(1), weights: c(2), headStarts: c(3), heads: c(0), headWeights: c(0) })`, /cut off/],
-    ["a node that the model does not have", `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: ["I2_99999"], sources: c(0), targets: c(0), kinds: c(0), weights: c(0), headStarts: c(1), heads: c(0), headWeights: c(0) })`, /name the node "I2_99999"/],
-    ["an edge to nowhere", `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: [], sources: c(1), targets: c(1), kinds: c(1), weights: c(1), headStarts: c(2), heads: c(0), headWeights: c(0) })`, /not listed/],
+    [
+      "columns of different lengths",
+      `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: ["I2_2"], sources: c(2), targets: c(2), kinds: c(1), weights: c(2), headStarts: c(3), heads: c(0), headWeights: c(0) })`,
+      /cut off/,
+    ],
+    [
+      "a node that the model does not have",
+      `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: ["I2_99999"], sources: c(0), targets: c(0), kinds: c(0), weights: c(0), headStarts: c(1), heads: c(0), headWeights: c(0) })`,
+      /name the node "I2_99999"/,
+    ],
+    [
+      "an edge to nowhere",
+      `({ from: ["I2_2"], threshold: 0, renormalize: true, nodes: [], sources: c(1), targets: c(1), kinds: c(1), weights: c(1), headStarts: c(2), heads: c(0), headWeights: c(0) })`,
+      /not listed/,
+    ],
   ])("routes with %s are a sentence", async (_, answer, sentence) => {
-    await place("lmt-flow-graph", `() => { const c = (n) => ({ dtype: "uint32", shape: [n], data: new Uint32Array(n) }); return ${answer}; }`);
+    await place(
+      "lmt-flow-graph",
+      `() => { const c = (n) => ({ dtype: "uint32", shape: [n], data: new Uint32Array(n) }); return ${answer}; }`,
+    );
     await page.getByRole("alert").getByText(sentence).waitFor();
   });
 
   test("maps of the wrong size are a sentence", async () => {
-    await place("lmt-token-matrix", `() => { const m = { dtype: "float32", shape: [2, 2], data: new Float32Array(4) }; return { pattern: m, contributions: m }; }`, { head: { layer: 1, head: 0 } });
+    await place(
+      "lmt-token-matrix",
+      `() => { const m = { dtype: "float32", shape: [2, 2], data: new Float32Array(4) }; return { pattern: m, contributions: m }; }`,
+      { head: { layer: 1, head: 0 } },
+    );
     await page.getByRole("alert").getByText("[2, 2], but the prompt needs [3, 3]").waitFor();
   });
 });
 
 describe("flow graph", () => {
-  const focus = (element: Locator): Promise<Record<string, unknown>> => element.evaluate((e) => (e as never as { store: { value: Record<string, unknown> } }).store.value);
+  const focus = (element: Locator): Promise<Record<string, unknown>> =>
+    element.evaluate((e) => (e as never as { store: { value: Record<string, unknown> } }).store.value);
 
   test("keys move, say what is there, select, and start elsewhere", async () => {
     const graph = await open("graph-parallel");
@@ -130,7 +188,10 @@ describe("flow graph", () => {
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("ArrowLeft");
-    await graph.getByRole("status").getByText(/I10_4, after layer 10, token 4, ·France.*reads as/).waitFor({ state: "attached" });
+    await graph
+      .getByRole("status")
+      .getByText(/I10_4, after layer 10, token 4, ·France.*reads as/)
+      .waitFor({ state: "attached" });
     await page.keyboard.press("Enter");
     expect((await focus(graph)).focus).toEqual({ kind: "node", node: "I10_4" });
     await page.keyboard.press("s");
@@ -138,7 +199,10 @@ describe("flow graph", () => {
     await graph.locator('[data-edge*=">I11_4"]').first().waitFor({ state: "attached" });
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("e");
-    await graph.getByRole("status").getByText(/edge from I10_4.* contribution 0\.\d+/).waitFor({ state: "attached" });
+    await graph
+      .getByRole("status")
+      .getByText(/edge from I10_4.* contribution 0\.\d+/)
+      .waitFor({ state: "attached" });
     await page.keyboard.press("Escape");
     expect((await focus(graph)).focus).toBeNull();
   });
@@ -155,23 +219,41 @@ describe("flow graph", () => {
     expect((await focus(graph)).focus).toMatchObject({ kind: "ffn" });
     await graph.evaluate((e) => {
       let count = 0;
-      for (const name of ["edges", "states", "hits", "ffns"]) new MutationObserver((list) => (count += list.length)).observe(e.shadowRoot!.querySelector(`g.${name}`)!, { subtree: true, childList: true, attributes: true });
+      for (const name of ["edges", "states", "hits", "ffns"])
+        new MutationObserver((list) => (count += list.length)).observe(e.shadowRoot!.querySelector(`g.${name}`)!, {
+          subtree: true,
+          childList: true,
+          attributes: true,
+        });
       Object.assign(window, { redrawn: () => count });
     });
     for (const node of ["I3_0", "I4_1", "I6_2"]) await graph.locator(`[data-node="${node}"]`).hover();
     await graph.locator(".tip").getByText("I6_2").waitFor();
-    await graph.locator(".tip").getByText(/reads as/).waitFor();
+    await graph
+      .locator(".tip")
+      .getByText(/reads as/)
+      .waitFor();
     expect(await page.evaluate(() => (window as never as { redrawn(): number }).redrawn())).toBe(0);
   });
 
   test("a state drawn on the canvas is hit where it is drawn", async () => {
     const graph = await open("graph-huge");
     await graph.locator("canvas").waitFor();
-    await eventually(() => graph.evaluate((e) => (e as never as { routes: unknown }).routes !== undefined), (value) => expect(value).toBe(true));
-    await graph.evaluate((e) => (e as never as { store: { set(c: object, w: string): void } }).store.set({ focus: { kind: "node", node: "A20_250" } }, "test"));
+    await eventually(
+      () => graph.evaluate((e) => (e as never as { routes: unknown }).routes !== undefined),
+      (value) => expect(value).toBe(true),
+    );
+    await graph.evaluate((e) =>
+      (e as never as { store: { set(c: object, w: string): void } }).store.set(
+        { focus: { kind: "node", node: "A20_250" } },
+        "test",
+      ),
+    );
     const mark = await graph.locator(".mark.chosen").boundingBox();
     await page.keyboard.press("Escape");
-    await graph.evaluate((e) => (e as never as { store: { set(c: object, w: string): void } }).store.set({ focus: null }, "test"));
+    await graph.evaluate((e) =>
+      (e as never as { store: { set(c: object, w: string): void } }).store.set({ focus: null }, "test"),
+    );
     await page.mouse.click(mark!.x + mark!.width / 2, mark!.y + mark!.height / 2);
     expect((await focus(graph)).focus).toEqual({ kind: "node", node: "A20_250" });
     // Dragging moves the picture and selects nothing.
@@ -189,7 +271,10 @@ describe("flow graph", () => {
     await graph.locator("[data-edge]").first().waitFor({ state: "attached" });
     const before = await graph.locator("[data-edge]").count();
     await graph.getByLabel("Contribution threshold").fill("0.12");
-    await eventually(() => graph.locator("[data-edge]").count(), (value) => expect(value).toBeLessThan(before));
+    await eventually(
+      () => graph.locator("[data-edge]").count(),
+      (value) => expect(value).toBeLessThan(before),
+    );
     expect((await focus(graph)).threshold).toBe(0.12);
     await graph.getByLabel("Renormalise").uncheck();
     expect((await focus(graph)).renormalize).toBe(false);
@@ -197,7 +282,10 @@ describe("flow graph", () => {
 
   const save = async (element: Locator, menu: string, item: string): Promise<string> => {
     await element.getByRole("button", { name: menu }).first().click();
-    const [download] = await Promise.all([page.waitForEvent("download"), element.getByRole("menuitem", { name: item }).first().click()]);
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      element.getByRole("menuitem", { name: item }).first().click(),
+    ]);
     return fs.readFileSync(await download.path(), "utf8");
   };
   /** Draws the file as an image, as another program would: its size, and how many of its pixels are not its ground. */
@@ -210,7 +298,8 @@ describe("flow graph", () => {
       pen.drawImage(image, 0, 0);
       const { data } = pen.getImageData(0, 0, image.width, image.height);
       let inked = 0;
-      for (let i = 4; i < data.length; i += 4) if (data[i] !== data[0] || data[i + 1] !== data[1] || data[i + 2] !== data[2]) inked++;
+      for (let i = 4; i < data.length; i += 4)
+        if (data[i] !== data[0] || data[i + 1] !== data[1] || data[i + 2] !== data[2]) inked++;
       return { width: image.width, height: image.height, inked: inked / (image.width * image.height) };
     }, svg);
 
@@ -244,7 +333,10 @@ describe("flow graph", () => {
   });
 
   test("bars are saved as a picture and as a table", async () => {
-    for (const [name, title, last] of [["panel-edge", "heads", "Head 11"], ["panel-ffn", "neurons", "Activation"]] as const) {
+    for (const [name, title, last] of [
+      ["panel-edge", "heads", "Head 11"],
+      ["panel-ffn", "neurons", "Activation"],
+    ] as const) {
       const panel = await open(name);
       await panel.getByRole("listbox").first().locator("[role=option]").nth(3).waitFor();
       const svg = await save(panel, `Save these ${title}`, "Save as SVG");
@@ -265,7 +357,10 @@ describe("flow graph", () => {
     expect(svg).toMatch(/^<svg/);
     expect(svg).not.toMatch(/var\(--|class=|<script|href=/);
     expect(svg.match(/<circle/g)?.length).toBe(6 * 13);
-    const valid = await page.evaluate((text) => new DOMParser().parseFromString(text, "image/svg+xml").querySelector("parsererror") === null, svg);
+    const valid = await page.evaluate(
+      (text) => new DOMParser().parseFromString(text, "image/svg+xml").querySelector("parsererror") === null,
+      svg,
+    );
     expect(valid).toBe(true);
     const csv = await save(graph, "More", "Save edges as CSV");
     expect(csv.split("\r\n")[0]).toBe("source,target,kind,weight,heads");
@@ -279,7 +374,9 @@ describe("the other parts", () => {
     await panel.locator("lmt-flow-graph [data-edge]").first().waitFor({ state: "attached" });
     await panel.locator("lmt-prompt-strip").getByText("<script>alert(1)</script>").first().waitFor();
     const scripts = await page.evaluate(() => {
-      const count = (root: ParentNode): number => root.querySelectorAll("script, b:not([class])").length + [...root.querySelectorAll("*")].reduce((sum, e) => sum + (e.shadowRoot ? count(e.shadowRoot) : 0), 0);
+      const count = (root: ParentNode): number =>
+        root.querySelectorAll("script, b:not([class])").length +
+        [...root.querySelectorAll("*")].reduce((sum, e) => sum + (e.shadowRoot ? count(e.shadowRoot) : 0), 0);
       return count(document.querySelector("section")!);
     });
     expect(scripts).toBe(0);
@@ -309,7 +406,10 @@ describe("the other parts", () => {
     const map = page.locator("canvas.map").first();
     await map.focus();
     await page.keyboard.press("ArrowLeft");
-    await page.getByRole("status").getByText(/·b.*→.*·c.*attention 0\.300/).waitFor();
+    await page
+      .getByRole("status")
+      .getByText(/·b.*→.*·c.*attention 0\.300/)
+      .waitFor();
     await page.keyboard.press("Enter");
     expect((await stored()).focus).toEqual({ kind: "edge", source: "I0_1", target: "A1_2" });
     expect((await stored()).head).toEqual({ layer: 1, head: 0 });
@@ -344,11 +444,17 @@ describe("the other parts", () => {
     await page.mouse.move(box.x + box.width * 0.4 - 44, box.y + box.height * 0.6, { steps: 5 });
     await page.mouse.up();
     expect(await pointed(0)).toEqual([at[0] + 1, at[1]]);
-    await page.mouse.click(...(await (async (): Promise<[number, number]> => {
-      const first = (await maps.first().boundingBox())!;
-      return [first.x + first.width * 0.4, first.y + first.height * 0.6];
-    })()));
-    const focus = await page.locator("#matrix-1024 lmt-token-matrix").evaluate((element) => (element as never as { selected: { focus: { source: string; target: string } } }).selected.focus);
+    await page.mouse.click(
+      ...(await (async (): Promise<[number, number]> => {
+        const first = (await maps.first().boundingBox())!;
+        return [first.x + first.width * 0.4, first.y + first.height * 0.6];
+      })()),
+    );
+    const focus = await page
+      .locator("#matrix-1024 lmt-token-matrix")
+      .evaluate(
+        (element) => (element as never as { selected: { focus: { source: string; target: string } } }).selected.focus,
+      );
     expect([focus.source, focus.target]).toEqual([`I10_${at[0] + 1}`, `A11_${at[1]}`]);
     // The wheel alone belongs to the page.
     await page.mouse.wheel(0, 200);
@@ -357,39 +463,50 @@ describe("the other parts", () => {
     expect(await pointed(0)).toEqual(before);
   }, 120_000);
 
-  test.each(["light", "dark"] as const)("in the system's own high-contrast colours (%s) what is chosen can be read, and data keep their colours", async (colorScheme) => {
-    await page.emulateMedia({ forcedColors: "active", colorScheme });
-    await open("grid");
-    const seen = await page.locator("#grid lmt-lens-grid").evaluate((element) => {
-      const root = element.shadowRoot!;
-      const colors = (selector: string): readonly [string, string] => {
-        const style = getComputedStyle(root.querySelector(selector)!);
-        return [style.color, style.backgroundColor];
-      };
-      const context = document.createElement("canvas").getContext("2d")!;
-      context.fillStyle = "#123456";
-      context.fillStyle = getComputedStyle(element).getPropertyValue("--_dull").trim();
-      return {
-        pressed: colors("button[aria-pressed=true]"),
-        other: colors("button[aria-pressed=false]"),
-        cells: new Set([...root.querySelectorAll("[role=gridcell]")].map((cell) => getComputedStyle(cell).backgroundColor)).size,
-        canvas: String(context.fillStyle),
-      };
-    });
-    expect(seen.pressed[0]).not.toBe(seen.pressed[1]);
-    expect(seen.pressed[1]).not.toBe(seen.other[1]);
-    expect(seen.cells).toBeGreaterThan(20);
-    // What is drawn on a canvas takes the same colours.
-    expect(seen.canvas).not.toBe("#123456");
-  });
+  test.each(["light", "dark"] as const)(
+    "in the system's own high-contrast colours (%s) what is chosen can be read, and data keep their colours",
+    async (colorScheme) => {
+      await page.emulateMedia({ forcedColors: "active", colorScheme });
+      await open("grid");
+      const seen = await page.locator("#grid lmt-lens-grid").evaluate((element) => {
+        const root = element.shadowRoot!;
+        const colors = (selector: string): readonly [string, string] => {
+          const style = getComputedStyle(root.querySelector(selector)!);
+          return [style.color, style.backgroundColor];
+        };
+        const context = document.createElement("canvas").getContext("2d")!;
+        context.fillStyle = "#123456";
+        context.fillStyle = getComputedStyle(element).getPropertyValue("--_dull").trim();
+        return {
+          pressed: colors("button[aria-pressed=true]"),
+          other: colors("button[aria-pressed=false]"),
+          cells: new Set(
+            [...root.querySelectorAll("[role=gridcell]")].map((cell) => getComputedStyle(cell).backgroundColor),
+          ).size,
+          canvas: String(context.fillStyle),
+        };
+      });
+      expect(seen.pressed[0]).not.toBe(seen.pressed[1]);
+      expect(seen.pressed[1]).not.toBe(seen.other[1]);
+      expect(seen.cells).toBeGreaterThan(20);
+      // What is drawn on a canvas takes the same colours.
+      expect(seen.canvas).not.toBe("#123456");
+    },
+  );
 
   test("the theme of the page is followed live", async () => {
     const panel = await open("panel");
     expect(await panel.getAttribute("data-theme")).toBe("light");
     await page.evaluate(() => (document.documentElement.dataset.lmtTheme = "dark"));
-    await eventually(() => panel.getAttribute("data-theme"), (value) => expect(value).toBe("dark"));
+    await eventually(
+      () => panel.getAttribute("data-theme"),
+      (value) => expect(value).toBe("dark"),
+    );
     await page.evaluate(() => (document.body.dataset.jpThemeLight = "true"));
-    await eventually(() => panel.locator("lmt-flow-graph").getAttribute("data-theme"), (value) => expect(value).toBe("light"));
+    await eventually(
+      () => panel.locator("lmt-flow-graph").getAttribute("data-theme"),
+      (value) => expect(value).toBe("light"),
+    );
   });
 
   test("a comparison: the second graph starts at the same token from the end; the difference has both", async () => {
@@ -397,7 +514,10 @@ describe("the other parts", () => {
     const graphs = compare.locator("lmt-flow-graph");
     await graphs.nth(1).locator("[data-edge]").first().waitFor({ state: "attached" });
     await graphs.nth(0).locator('[data-start="2"]').click();
-    await eventually(() => graphs.nth(1).evaluate((e) => (e as never as { store: { value: { start: number } } }).store.value.start), (value) => expect(value).toBe(2));
+    await eventually(
+      () => graphs.nth(1).evaluate((e) => (e as never as { store: { value: { start: number } } }).store.value.start),
+      (value) => expect(value).toBe(2),
+    );
     await compare.getByRole("button", { name: "Difference" }).click();
     await compare.locator(".edge.more").first().waitFor({ state: "attached" });
     await compare.locator(".edge.less").first().waitFor({ state: "attached" });

@@ -44,7 +44,10 @@ test("edge, heads, maps, a head's tokens, and a second picture that follows", as
   await tool().locator("[data-edge][data-kind=attention]").first().waitFor();
   await tool().locator("[data-edge][data-kind=attention]").last().dispatchEvent("click");
   await tool().locator("lmt-head-bars [data-head='1']").click();
-  await tool().locator("lmt-effect-table").getByText(/head 1 of layer/).waitFor();
+  await tool()
+    .locator("lmt-effect-table")
+    .getByText(/head 1 of layer/)
+    .waitFor();
   await tool().locator("lmt-token-matrix canvas.map").nth(1).waitFor();
   const other = notebook.outputs(1).locator("lmt-token-matrix");
   await other.getByText(/Head 1 of layer/).waitFor();
@@ -58,7 +61,10 @@ test("a token is pinned and followed; the state of a point is selected", async (
   await chart.scrollIntoViewIfNeeded();
   await chart.locator("circle.point").first().waitFor();
   await chart.locator("circle.hit").first().click();
-  await tool().locator("lmt-token-table").getByText(/X0_\d+/).waitFor();
+  await tool()
+    .locator("lmt-token-table")
+    .getByText(/X0_\d+/)
+    .waitFor();
   await notebook.run(2);
   const [output] = await notebook.outputData(2);
   expect(String(output.data?.["text/plain"])).toMatch(/node: 'X0_\d+'/);
@@ -69,7 +75,10 @@ test("after a reload with the kernel alive everything is there as it was", async
   await notebook.save();
   const again = await jupyter.open("explorer.ipynb", { width: 1500, height: 1500 });
   const there = again.outputs(0).locator("lmt-explorer");
-  await there.locator("lmt-token-table").getByText(/X0_\d+/).waitFor();
+  await there
+    .locator("lmt-token-table")
+    .getByText(/X0_\d+/)
+    .waitFor();
   await there.locator("[data-ffn]").first().dispatchEvent("click");
   await there.locator("lmt-neuron-bars [data-neuron]").first().waitFor();
   // The first page follows the second: they show one selection.
@@ -101,7 +110,10 @@ test("parts lie in stock boxes, beside stock controls that drive them", async ()
   await notebook.run(5);
   // The slider was set from a cell; the graph follows it.
   await box.locator("lmt-flow-panel output").getByText("0.2").waitFor();
-  await eventually(() => box.locator("[data-edge]").count(), (count) => expect(count).toBeLessThan(before));
+  await eventually(
+    () => box.locator("[data-edge]").count(),
+    (count) => expect(count).toBeLessThan(before),
+  );
 }, 120_000);
 
 test("pictures are saved from code", async () => {

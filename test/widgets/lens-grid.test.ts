@@ -1,4 +1,7 @@
-/** The grid of all states in Chromium: it fills in parts, stops when nobody looks, and stays small in the page whatever its size. */
+/**
+ * The grid of all states in Chromium: it fills in parts, stops when nobody looks, and stays small in the page whatever
+ * its size.
+ */
 import type { Browser, Page } from "playwright-core";
 import { type Gallery, startGallery } from "../support/gallery";
 import { launchChromium } from "../support/jupyter";
@@ -63,7 +66,12 @@ test("of 256 × 33 states only those near the view are in the page; scrolling br
   await page.locator("#grid-huge [data-node=I31_0]").waitFor();
   expect(await page.locator("#grid-huge [data-node=I31_255]").count()).toBe(0);
   // Each lies in its own column, under its own token.
-  const [cell, header] = await Promise.all([page.locator("#grid-huge [data-node=I31_7]"), page.locator("#grid-huge [role=columnheader][aria-colindex='9']")].map(async (locator) => (await locator.boundingBox())!));
+  const [cell, header] = await Promise.all(
+    [
+      page.locator("#grid-huge [data-node=I31_7]"),
+      page.locator("#grid-huge [role=columnheader][aria-colindex='9']"),
+    ].map(async (locator) => (await locator.boundingBox())!),
+  );
   expect(Math.abs(cell.x - header.x)).toBeLessThanOrEqual(1.5);
 });
 
@@ -71,11 +79,12 @@ test("keys reach every state and keep the focus; Enter selects; progress ends", 
   await openHuge();
   await page.locator("#grid-huge [data-node=I31_255]").focus();
   await page.keyboard.press("Home");
-  const focused = () => page.evaluate(() => {
-    let active = document.activeElement;
-    while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
-    return (active as HTMLElement | null)?.dataset.node;
-  });
+  const focused = () =>
+    page.evaluate(() => {
+      let active = document.activeElement;
+      while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+      return (active as HTMLElement | null)?.dataset.node;
+    });
   await eventually(async () => expect(await focused()).toBe("I31_0"));
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowRight");
@@ -94,7 +103,21 @@ test("parts are asked for one after the other, the last layer first; removed, it
     const asked: Part[] = [];
     const open: (() => void)[] = [];
     const T = 300;
-    const facts = { protocol: 1, model: { name: "m", family: "m", nLayers: 2, nHeads: 2, dFfn: 8, parallelBlocks: false, device: "cpu", dtype: "float32" }, tokens: Array.from({ length: T }, (_, id) => ({ id, text: ` t${id}` })), predictions: [] };
+    const facts = {
+      protocol: 1,
+      model: {
+        name: "m",
+        family: "m",
+        nLayers: 2,
+        nHeads: 2,
+        dFfn: 8,
+        parallelBlocks: false,
+        device: "cpu",
+        dtype: "float32",
+      },
+      tokens: Array.from({ length: T }, (_, id) => ({ id, text: ` t${id}` })),
+      predictions: [],
+    };
     const element = document.createElement("lmt-lens-grid") as HTMLElement & { source: object };
     const tensor = (data: object, count: number) => ({ data, shape: [1, count] });
     element.source = {
@@ -104,17 +127,25 @@ test("parts are asked for one after the other, the last layer first; removed, it
           asked.push({ ...question, aborted: () => signal.aborted });
           signal.addEventListener("abort", () => reject(new Error("withdrawn")));
           const { count, row } = question;
-          open.push(() => resolve({ tops: tensor(new Uint32Array(count), count), tokens: [{ id: row, text: ` row${row}` }], probabilities: tensor(new Float32Array(count).fill(0.5), count), entropies: tensor(new Float32Array(count).fill(2), count) }));
+          open.push(() =>
+            resolve({
+              tops: tensor(new Uint32Array(count), count),
+              tokens: [{ id: row, text: ` row${row}` }],
+              probabilities: tensor(new Float32Array(count).fill(0.5), count),
+              entropies: tensor(new Float32Array(count).fill(2), count),
+            }),
+          );
         }),
     };
     const stage = document.querySelector("#graph-empty .stage")!;
     stage.replaceChildren(element);
     Object.assign(window, { t: { asked, open, element, stage } });
   });
-  const state = () => page.evaluate(() => {
-    const { t } = window as never as { t: { asked: Part[] } };
-    return t.asked.map(({ kind, row, first, count, aborted }) => ({ kind, row, first, count, aborted: aborted() }));
-  });
+  const state = () =>
+    page.evaluate(() => {
+      const { t } = window as never as { t: { asked: Part[] } };
+      return t.asked.map(({ kind, row, first, count, aborted }) => ({ kind, row, first, count, aborted: aborted() }));
+    });
   const answer = () => page.evaluate(() => (window as never as { t: { open: (() => void)[] } }).t.open.shift()?.());
   await eventually(async () => expect((await state()).length).toBe(2));
   expect(await state()).toEqual([
@@ -147,7 +178,12 @@ test("it is saved as SVG, PNG and CSV, all of it", async () => {
   await openHuge();
   await page.locator("#grid-huge progress").waitFor({ state: "detached" });
   const saved = async (format: string): Promise<string> => {
-    const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#grid-huge lmt-lens-grid").evaluate((element, how) => (element as HTMLElement & { save(f: string): Promise<void> }).save(how), format)]);
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page
+        .locator("#grid-huge lmt-lens-grid")
+        .evaluate((element, how) => (element as HTMLElement & { save(f: string): Promise<void> }).save(how), format),
+    ]);
     const chunks: Buffer[] = [];
     for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer);
     return Buffer.concat(chunks).toString("latin1");

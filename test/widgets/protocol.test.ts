@@ -1,20 +1,45 @@
 /** What crosses between kernel and browser: read back equal, or refused with a sentence. */
 import fc from "fast-check";
 import {
-  checkVersion, flowLayout, initialSelection, nodeName, pack, parseNode, PROTOCOL_VERSION, questionKey, readAskPayload, readQuestion,
-  readRunFacts, readSelection, shortText, tensor, unpack, visibleText, type WireTensor,
+  checkVersion,
+  flowLayout,
+  initialSelection,
+  nodeName,
+  pack,
+  parseNode,
+  PROTOCOL_VERSION,
+  questionKey,
+  readAskPayload,
+  readQuestion,
+  readRunFacts,
+  readSelection,
+  shortText,
+  tensor,
+  unpack,
+  visibleText,
+  type WireTensor,
 } from "../../src/protocol";
 
 describe("codec", () => {
   test("values with tensors come back equal, from buffers at any alignment", () => {
     const leaf = fc.oneof(
-      fc.integer(), fc.string(), fc.boolean(), fc.constant(null),
+      fc.integer(),
+      fc.string(),
+      fc.boolean(),
+      fc.constant(null),
       fc.array(fc.float({ noNaN: true }), { maxLength: 9 }).map((values) => tensor(Float32Array.from(values))),
       fc.array(fc.nat(), { minLength: 6, maxLength: 6 }).map((values) => tensor(Uint32Array.from(values), [2, 3])),
       fc.uint8Array({ maxLength: 5 }).map((values) => tensor(values)),
     );
     const key = fc.string().filter((k) => k !== "__proto__" && k !== "$tensor");
-    const value = fc.letrec((tie) => ({ v: fc.oneof({ maxDepth: 4 }, leaf, fc.array(tie("v"), { maxLength: 4 }), fc.dictionary(key, tie("v"), { maxKeys: 4 })) })).v;
+    const value = fc.letrec((tie) => ({
+      v: fc.oneof(
+        { maxDepth: 4 },
+        leaf,
+        fc.array(tie("v"), { maxLength: 4 }),
+        fc.dictionary(key, tie("v"), { maxKeys: 4 }),
+      ),
+    })).v;
     fc.assert(
       fc.property(value, fc.nat(7), (original, shift) => {
         const { json, buffers } = pack(original);
@@ -58,7 +83,8 @@ describe("codec", () => {
 function plain(value: unknown): unknown {
   if (ArrayBuffer.isView(value)) return [...(value as Float32Array)];
   if (Array.isArray(value)) return value.map(plain);
-  if (typeof value === "object" && value !== null) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
+  if (typeof value === "object" && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
   return value;
 }
 
@@ -76,7 +102,10 @@ describe("questions", () => {
     [{ kind: "lens", node: "I5_3", normalize: 1, topK: 5 }, /normalize has to be true or false/],
     [{ kind: "lens", node: "I5_3", normalize: true, topK: 1e9 }, /topK has to be a whole number from 1 to 1000/],
     [{ kind: "routes", from: 1, threshold: "0", renormalize: true }, /threshold has to be a number from 0 to 1/],
-    [{ kind: "effect", component: { kind: "attention", layer: 1, position: -1 }, normalize: true, topK: 3 }, /component has to be/],
+    [
+      { kind: "effect", component: { kind: "attention", layer: 1, position: -1 }, normalize: true, topK: 3 },
+      /component has to be/,
+    ],
   ])("%j is refused with a sentence", (question, sentence) => {
     expect(() => readQuestion(question)).toThrow(sentence);
   });
@@ -90,21 +119,32 @@ describe("questions", () => {
   test("another version is refused, saying what to do", () => {
     const question = { kind: "layerMaps", layer: 0 };
     expect(readAskPayload({ protocol: PROTOCOL_VERSION, question })).toEqual(question);
-    expect(() => readAskPayload({ protocol: PROTOCOL_VERSION + 1, question })).toThrow(/newer lm-transparency .* Run the cell again/);
+    expect(() => readAskPayload({ protocol: PROTOCOL_VERSION + 1, question })).toThrow(
+      /newer lm-transparency .* Run the cell again/,
+    );
     expect(() => checkVersion(0, "It")).toThrow(/older/);
     expect(() => readAskPayload("x")).toThrow(/does not say/);
   });
 });
 
 describe("facts and selection", () => {
-  const facts = { protocol: PROTOCOL_VERSION, model: { nLayers: 2, nHeads: 2, dFfn: 8, name: "m" }, tokens: [{ id: 1, text: "a" }], predictions: [] };
+  const facts = {
+    protocol: PROTOCOL_VERSION,
+    model: { nLayers: 2, nHeads: 2, dFfn: 8, name: "m" },
+    tokens: [{ id: 1, text: "a" }],
+    predictions: [],
+  };
 
   test("hostile facts are refused or read as harmless", () => {
     expect(readRunFacts(facts).tokens).toEqual([{ id: 1, text: "a" }]);
     expect(() => readRunFacts({ ...facts, model: { ...facts.model, nLayers: 1e9 } })).toThrow(/nLayers = 1000000000/);
-    expect(() => readRunFacts({ ...facts, tokens: new Array(100_000).fill({ id: 0, text: "" }) })).toThrow(/between 1 and/);
+    expect(() => readRunFacts({ ...facts, tokens: new Array(100_000).fill({ id: 0, text: "" }) })).toThrow(
+      /between 1 and/,
+    );
     expect(() => readRunFacts({ ...facts, tokens: [] })).toThrow(/between 1 and/);
-    expect(readRunFacts({ ...facts, tokens: [null], predictions: [null, { text: 5, probability: "x" }] }).predictions[1]).toEqual({ id: 0, text: "", logit: 0, probability: 0 });
+    expect(
+      readRunFacts({ ...facts, tokens: [null], predictions: [null, { text: 5, probability: "x" }] }).predictions[1],
+    ).toEqual({ id: 0, text: "", logit: 0, probability: 0 });
   });
 
   test("what is malformed in a selection keeps the value it had", () => {
@@ -116,8 +156,15 @@ describe("facts and selection", () => {
         expect(read.threshold).toBeGreaterThanOrEqual(0);
       }),
     );
-    expect(readSelection({ threshold: 7, start: -1, focus: { kind: "node", node: "nope" } }, base)).toEqual({ ...base, focus: null });
-    expect(readSelection({ focus: { kind: "edge", source: "I0_1", target: "A1_2" } }, base).focus).toEqual({ kind: "edge", source: "I0_1", target: "A1_2" });
+    expect(readSelection({ threshold: 7, start: -1, focus: { kind: "node", node: "nope" } }, base)).toEqual({
+      ...base,
+      focus: null,
+    });
+    expect(readSelection({ focus: { kind: "edge", source: "I0_1", target: "A1_2" } }, base).focus).toEqual({
+      kind: "edge",
+      source: "I0_1",
+      target: "A1_2",
+    });
   });
 });
 
@@ -125,7 +172,8 @@ describe("names and texts", () => {
   test("names are read as they are written", () => {
     expect(parseNode("X0_7")).toEqual({ kind: "X", layer: -1, position: 7 });
     expect(parseNode("A12_0")).toEqual({ kind: "A", layer: 12, position: 0 });
-    for (const bad of ["", "X1_7", "I5", "I5_", "I-1_2", "I1_2x", "B1_2", "I1_9999999999"]) expect(parseNode(bad)).toBeUndefined();
+    for (const bad of ["", "X1_7", "I5", "I5_", "I-1_2", "I1_2x", "B1_2", "I1_9999999999"])
+      expect(parseNode(bad)).toBeUndefined();
     expect(nodeName("M", 3, 4)).toBe("M3_4");
   });
 
@@ -143,8 +191,12 @@ describe("layout", () => {
   const layout = flowLayout({ nTokens: 4, nLayers: 3, parallelBlocks: false, columnWidth: 40, layerHeight: 30 });
 
   test("layers go upward, tokens to the right, and the nearest state of a state's place is itself", () => {
-    expect(layout.point({ kind: "I", layer: 2, position: 0 }).y).toBeLessThan(layout.point({ kind: "A", layer: 2, position: 0 }).y);
-    expect(layout.point({ kind: "A", layer: 0, position: 0 }).y).toBeLessThan(layout.point({ kind: "X", layer: -1, position: 0 }).y);
+    expect(layout.point({ kind: "I", layer: 2, position: 0 }).y).toBeLessThan(
+      layout.point({ kind: "A", layer: 2, position: 0 }).y,
+    );
+    expect(layout.point({ kind: "A", layer: 0, position: 0 }).y).toBeLessThan(
+      layout.point({ kind: "X", layer: -1, position: 0 }).y,
+    );
     expect(layout.x(3)).toBeGreaterThan(layout.x(2));
     for (const name of ["X0_0", "A0_1", "I0_2", "M1_3", "A2_3", "I2_0"]) {
       const place = parseNode(name)!;
@@ -164,5 +216,7 @@ test("tensors on shared memory are copied for the wire", () => {
   shared.set([1, 2]);
   const { buffers } = pack({ x: tensor(shared) });
   expect(Object.prototype.toString.call(buffers[0].buffer)).toBe("[object ArrayBuffer]");
-  expect([...(unpack({ x: { $tensor: { buffer: 0, dtype: "float32", shape: [2] } } }, buffers) as { x: WireTensor }).x.data]).toEqual([1, 2]);
+  expect([
+    ...(unpack({ x: { $tensor: { buffer: 0, dtype: "float32", shape: [2] } } }, buffers) as { x: WireTensor }).x.data,
+  ]).toEqual([1, 2]);
 });

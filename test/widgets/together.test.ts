@@ -1,4 +1,7 @@
-/** From cells, in a real JupyterLab: links cut and made, selections set, read and refused, classes and styles of one's own, comparisons with their detail. */
+/**
+ * From cells, in a real JupyterLab: links cut and made, selections set, read and refused, classes and styles of one's
+ * own, comparisons with their detail.
+ */
 import fs from "node:fs";
 import path from "node:path";
 import { eventually } from "../support/eventually";
@@ -12,9 +15,11 @@ const model = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});
 const [a, b] = await model.run([[5, 9, 17, 30, 2], [8, 5, 9, 17, 31, 2]]);
 const graph = flowGraph(a);
 graph`,
-  alone: 'const alone = flowGraph(a, { link: new SharedSelection(a), style: { "--lmt-attention": "rgb(1, 2, 3)" } });\nalone',
+  alone:
+    'const alone = flowGraph(a, { link: new SharedSelection(a), style: { "--lmt-attention": "rgb(1, 2, 3)" } });\nalone',
   cut: "alone.select({ start: 1 });\nJSON.stringify([alone.selection.start, graph.selection.start])",
-  linked: "alone.linkTo(graph);\ngraph.select({ start: 2 });\nJSON.stringify([alone.selection.start, graph.selection.start])",
+  linked:
+    "alone.linkTo(graph);\ngraph.select({ start: 2 });\nJSON.stringify([alone.selection.start, graph.selection.start])",
   refused: 'graph.select({ focus: { kind: "node", node: "I99_0" } })',
   unknown: "graph.select({ strat: 3 } as object)",
   mine: `class Mine extends FlowGraph {
@@ -30,7 +35,8 @@ mine`,
   style: 'new HTML({ value: "<style>lmt-flow-panel::part(legend) { letter-spacing: 3px }</style>" })',
   compare: "const compare = flowCompare(a, b);\ncompare",
   selected: "JSON.stringify(compare.selection.focus)",
-  targets: "const targets = flowCompare(a, a, { link: new SharedSelection(a), contrasts: [{ token: 7 }, { token: 9, versus: 7 }] });\ntargets",
+  targets:
+    "const targets = flowCompare(a, a, { link: new SharedSelection(a), contrasts: [{ token: 7 }, { token: 9, versus: 7 }] });\ntargets",
   why: "JSON.stringify([targets.selection.contrast, targets.selection.secondContrast])",
   page: 'await compare.save("compare.html");',
   parts: `const tool = new Explorer(a);
@@ -49,7 +55,8 @@ console.log(JSON.stringify(said))`,
   wrongPart: 'await tool.save("x.csv", { part: "everything" as "heads" })',
   whole: `const everything = explore(model, { prompt: "A cat" });
 everything`,
-  savedWhole: 'await everything.session.settled();\nawait everything.save("whole.png");\nawait everything.save("heads-of-whole.csv", { part: "graph" });',
+  savedWhole:
+    'await everything.session.settled();\nawait everything.save("whole.png");\nawait everything.save("heads-of-whole.csv", { part: "graph" });',
   saved: 'for (const ending of ["svg", "png", "csv"]) await compare.save("compare." + ending);',
 };
 type Cell = keyof typeof CELLS;
@@ -79,17 +86,29 @@ test("a link is cut and made; a style belongs to one picture", async () => {
   await notebook.run(at("alone"));
   await shown("alone").locator("[data-edge]").first().waitFor({ state: "attached" });
   expect(await says("cut")).toBe("[1,4]");
-  await eventually(() => shown("alone").locator(".chip[aria-pressed=true]").getAttribute("data-start"), (start) => expect(start).toBe("1"));
+  await eventually(
+    () => shown("alone").locator(".chip[aria-pressed=true]").getAttribute("data-start"),
+    (start) => expect(start).toBe("1"),
+  );
   await shown("begin").locator("lmt-flow-graph").scrollIntoViewIfNeeded();
   expect(await shown("begin").locator(".chip[aria-pressed=true]").getAttribute("data-start")).toBe("4");
-  const color = (cell: Cell): Promise<string> => shown(cell).locator("lmt-flow-graph").evaluate((element) => getComputedStyle(element).getPropertyValue("--_attention").trim());
+  const color = (cell: Cell): Promise<string> =>
+    shown(cell)
+      .locator("lmt-flow-graph")
+      .evaluate((element) => getComputedStyle(element).getPropertyValue("--_attention").trim());
   expect(await color("alone")).toBe("rgb(1, 2, 3)");
   expect(await color("begin")).not.toBe("rgb(1, 2, 3)");
 
   expect(await says("linked")).toBe("[2,2]");
-  await eventually(() => shown("alone").locator(".chip[aria-pressed=true]").getAttribute("data-start"), (start) => expect(start).toBe("2"));
+  await eventually(
+    () => shown("alone").locator(".chip[aria-pressed=true]").getAttribute("data-start"),
+    (start) => expect(start).toBe("2"),
+  );
   await shown("alone").locator(".chip").nth(3).click();
-  await eventually(() => shown("begin").locator(".chip[aria-pressed=true]").getAttribute("data-start"), (start) => expect(start).toBe("3"));
+  await eventually(
+    () => shown("begin").locator(".chip[aria-pressed=true]").getAttribute("data-start"),
+    (start) => expect(start).toBe("3"),
+  );
 }, 120_000);
 
 test("what cannot be selected is refused below the cell, and nothing changes", async () => {
@@ -103,7 +122,10 @@ test("a class of one's own, and parts in a style sheet", async () => {
   await shown("mine").locator("lmt-flow-graph").scrollIntoViewIfNeeded();
   await shown("mine").locator("[data-edge]").first().waitFor({ state: "attached" });
   await notebook.run(at("style"));
-  const spacing = (): Promise<string> => shown("mine").locator("lmt-flow-graph .legend").evaluate((element) => getComputedStyle(element).letterSpacing);
+  const spacing = (): Promise<string> =>
+    shown("mine")
+      .locator("lmt-flow-graph .legend")
+      .evaluate((element) => getComputedStyle(element).letterSpacing);
   await eventually(spacing, (value) => expect(value).toBe("3px"));
   expect(JSON.parse(await says("heard"))).toContain(3);
 }, 120_000);
@@ -124,7 +146,12 @@ test("an edge of a comparison is looked at on both sides, also in the difference
   await second.locator("[data-node='I2_0']").dispatchEvent("click");
   await compare.getByText("This side has nothing at that place").waitFor();
   expect(await says("selected")).toBe("null");
-  await compare.locator("lmt-flow-graph").nth(0).locator("[data-edge][data-kind=attention]").last().dispatchEvent("click");
+  await compare
+    .locator("lmt-flow-graph")
+    .nth(0)
+    .locator("[data-edge][data-kind=attention]")
+    .last()
+    .dispatchEvent("click");
   await compare.locator("lmt-head-bars").nth(1).scrollIntoViewIfNeeded();
   await compare.locator("lmt-head-bars").nth(1).locator("[role=option]").nth(1).waitFor();
   await compare.locator("[data-side=difference]").getByText(/[+−]/).waitFor();
@@ -137,24 +164,41 @@ test("two targets of one run, each with its own routes; the difference has both 
   await targets.scrollIntoViewIfNeeded();
   await targets.locator("lmt-flow-graph").nth(1).locator("[data-edge]").first().waitFor({ state: "attached" });
   expect(await targets.locator("lmt-trace-bar").nth(1).locator("input").nth(1).inputValue()).not.toBe("");
-  expect(JSON.parse(await says("why"))).toEqual([{ token: 7, versus: null }, { token: 9, versus: 7 }]);
+  expect(JSON.parse(await says("why"))).toEqual([
+    { token: 7, versus: null },
+    { token: 9, versus: 7 },
+  ]);
   await targets.getByRole("button", { name: "Difference" }).click();
   await targets.locator(".edge.more, .edge.less").first().waitFor({ state: "attached" });
   await targets.locator("[data-ffn]").first().dispatchEvent("click");
   const numbers = targets.locator("[part=numbers]");
   await numbers.waitFor();
-  const read = async (side: string): Promise<number> => Number(/[+−]?[\d.]+$/.exec(((await numbers.locator(`[data-side=${side}]`).textContent()) ?? "").trim())?.[0].replace("−", "-") ?? 0);
+  const read = async (side: string): Promise<number> =>
+    Number(
+      /[+−]?[\d.]+$/
+        .exec(((await numbers.locator(`[data-side=${side}]`).textContent()) ?? "").trim())?.[0]
+        .replace("−", "-") ?? 0,
+    );
   expect((await read("A")) - (await read("B"))).toBeCloseTo(await read("difference"), 2);
   await notebook.screenshot("together-2-targets");
   // The other side's token is chosen there.
-  await targets.locator("lmt-trace-bar").nth(1).getByRole("button", { name: /^Clear/ }).click();
-  await eventually(() => says("why"), (text) => expect(JSON.parse(text)).toEqual([{ token: 7, versus: null }, null]));
+  await targets
+    .locator("lmt-trace-bar")
+    .nth(1)
+    .getByRole("button", { name: /^Clear/ })
+    .click();
+  await eventually(
+    () => says("why"),
+    (text) => expect(JSON.parse(text)).toEqual([{ token: 7, versus: null }, null]),
+  );
 }, 120_000);
 
 test("a comparison is saved with both graphs", async () => {
   expect(await says("saved")).toBe("");
   const read = (name: string): Buffer => fs.readFileSync(path.join(jupyter.folder, name));
-  expect(read("compare.svg").toString()).toMatch(/Information flow routes of token .* \| Information flow routes of token /);
+  expect(read("compare.svg").toString()).toMatch(
+    /Information flow routes of token .* \| Information flow routes of token /,
+  );
   expect(read("compare.png").subarray(1, 4).toString()).toBe("PNG");
   expect(read("compare.csv").toString()).toMatch(/^source,target,kind,weight A,weight B\r\n/);
 }, 120_000);
@@ -176,9 +220,17 @@ test("a comparison's page has both sides' detail without a kernel; what needs on
 
   const why = compare.locator("lmt-trace-bar").nth(1);
   await why.getByRole("button", { name: /^Why this prediction/ }).click();
-  await second.getByRole("alert").getByText(/keeps the routes of no contrast but the one that it was saved with.*It needs the kernel: run the cell again\./).waitFor();
+  await second
+    .getByRole("alert")
+    .getByText(
+      /keeps the routes of no contrast but the one that it was saved with.*It needs the kernel: run the cell again\./,
+    )
+    .waitFor();
   await why.locator("lmt-token-picker#versus input").click();
-  await why.locator("lmt-token-picker#versus").getByText(/Only the kernel can look up other tokens/).waitFor();
+  await why
+    .locator("lmt-token-picker#versus")
+    .getByText(/Only the kernel can look up other tokens/)
+    .waitFor();
   await why.getByRole("button", { name: /^Clear/ }).click();
   await second.locator("[data-edge]").first().waitFor({ state: "attached" });
   expect(await second.getByRole("alert").count()).toBe(0);
@@ -190,7 +242,10 @@ test("parts of the Explorer are saved from code, also within the whole tool", as
   await shown("parts").locator("lmt-explorer").scrollIntoViewIfNeeded();
   await shown("parts").locator("[data-edge]").first().waitFor({ state: "attached" });
   const said = JSON.parse(await says("savedParts")) as string[];
-  expect(said).toEqual(['This picture shows no part "follow" now: select what it is about first.', 'Its part "effect" cannot be saved as .png; it can as .csv.']);
+  expect(said).toEqual([
+    'This picture shows no part "follow" now: select what it is about first.',
+    'Its part "effect" cannot be saved as .png; it can as .csv.',
+  ]);
   const read = (name: string): Buffer => fs.readFileSync(path.join(jupyter.folder, name));
   expect(read("graph.svg").toString()).toMatch(/^<svg/);
   expect(read("heads.csv").toString()).toMatch(/^head,contribution,attention\r\n0,/);

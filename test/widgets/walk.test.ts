@@ -1,4 +1,7 @@
-/** The paper's walk in a real JupyterLab on the default model: prompt, graph, start token, state, edge, head, block, neuron. */
+/**
+ * The paper's walk in a real JupyterLab on the default model: prompt, graph, start token, state, edge, head, block,
+ * neuron.
+ */
 import { type Jupyter, type NotebookPage, makeNotebook, startJupyter } from "../support/jupyter";
 
 let jupyter: Jupyter;
@@ -44,12 +47,22 @@ test("single keys belong to the picture while the focus is in it, not to the not
   const plot = panel().locator("lmt-flow-graph svg.plot").first();
   await plot.focus();
   await notebook.page.keyboard.press("ArrowDown");
-  await panel().locator("lmt-flow-graph [role=status]").first().getByText("I28_4").or(panel().locator("lmt-flow-graph [role=status]").first().getByText("I29_4")).waitFor();
+  await panel()
+    .locator("lmt-flow-graph [role=status]")
+    .first()
+    .getByText("I28_4")
+    .or(panel().locator("lmt-flow-graph [role=status]").first().getByText("I29_4"))
+    .waitFor();
   // Keys with a modifier stay the notebook's.
-  expect(await notebook.page.locator("lmt-flow-panel").first().evaluate((element) => {
-    element.dispatchEvent(new KeyboardEvent("keydown", { key: "s", ctrlKey: true, bubbles: true, composed: true }));
-    return element.hasAttribute("data-lm-suppress-shortcuts");
-  })).toBe(false);
+  expect(
+    await notebook.page
+      .locator("lmt-flow-panel")
+      .first()
+      .evaluate((element) => {
+        element.dispatchEvent(new KeyboardEvent("keydown", { key: "s", ctrlKey: true, bubbles: true, composed: true }));
+        return element.hasAttribute("data-lm-suppress-shortcuts");
+      }),
+  ).toBe(false);
 }, 120_000);
 
 test("a click on a state shows the tokens that the kernel gives for it", async () => {
@@ -77,7 +90,10 @@ test("a click on an attention edge shows every head; a head, what it promotes", 
 test("cells set the selection and read it; a square shows neurons", async () => {
   await notebook.run(2);
   await panel().locator("lmt-neuron-bars [data-neuron]").first().click();
-  await panel().locator("lmt-effect-table").getByText(/neuron \d+ of layer 29/).waitFor();
+  await panel()
+    .locator("lmt-effect-table")
+    .getByText(/neuron \d+ of layer 29/)
+    .waitFor();
   await panel().locator("[data-start='2']").first().click();
   await notebook.run(1);
   const [output] = await notebook.outputData(1);

@@ -9,8 +9,9 @@ import { sentenceOf } from "./source";
 type State = "idle" | "loading" | "done" | "error";
 
 /**
- * One question that an element keeps asking as its selection changes. Only the newest question's answer arrives: an older
- * one is withdrawn and, should it come all the same, dropped. Until a new answer is there the last one stays (`value`).
+ * One question that an element keeps asking as its selection changes. Only the newest question's answer arrives: an
+ * older one is withdrawn and, should it come all the same, dropped. Until a new answer is there the last one stays
+ * (`value`).
  */
 export class Ask<K extends QuestionKind> implements ReactiveController {
   state: State = "idle";
@@ -91,7 +92,10 @@ export class Ask<K extends QuestionKind> implements ReactiveController {
     );
   }
 
-  /** A thin bar while loading, after which what follows it is dimmed; the sentence and a button to try again after an error. */
+  /**
+   * A thin bar while loading, after which what follows it is dimmed; the sentence and a button to try again after an
+   * error.
+   */
   renderStatus(): TemplateResult | typeof nothing {
     if (this.state === "error") {
       return html`<div class="error" role="alert"><span>${this.error}</span><button @click=${this.retry}>Try again</button></div>`;

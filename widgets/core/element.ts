@@ -39,7 +39,10 @@ export abstract class LmtElement extends LitElement {
     if (this.selection) return this.selection;
     // Another run has another selection.
     if (!this.#own || this.#own.source !== this.source) {
-      this.#own = { store: new SelectionStore(initialSelection(this.source?.facts.tokens.length ?? 1)), source: this.source };
+      this.#own = {
+        store: new SelectionStore(initialSelection(this.source?.facts.tokens.length ?? 1)),
+        source: this.source,
+      };
     }
     return this.#own.store;
   }
@@ -64,7 +67,8 @@ export abstract class LmtElement extends LitElement {
     super.connectedCallback();
     // Parts of an element within another one are the other one's too.
     const { parts } = this.constructor as typeof LmtElement;
-    if (parts.length > 0 && this.getRootNode() instanceof ShadowRoot) this.setAttribute("exportparts", parts.join(", "));
+    if (parts.length > 0 && this.getRootNode() instanceof ShadowRoot)
+      this.setAttribute("exportparts", parts.join(", "));
     const connected = (this.#connected = new AbortController());
     const showTheme = (): void => {
       if (this.dataset.theme === pageTheme()) return;
@@ -76,7 +80,8 @@ export abstract class LmtElement extends LitElement {
     // Text on a canvas keeps the font that was there when it was drawn.
     document.fonts.addEventListener("loadingdone", () => this.requestUpdate(), { signal: connected.signal });
 
-    // A part that appears in what is being looked at may ask at once; the observer below says soon whether it is in view itself.
+    // A part that appears in what is being looked at may ask at once; the observer below says soon whether it is in
+    // view itself.
     const holder = this.getRootNode();
     if (holder instanceof ShadowRoot && holder.host instanceof LmtElement && holder.host.inView) this.inView = true;
     const resized = new ResizeObserver(([entry]) => {
@@ -123,7 +128,10 @@ export abstract class LmtElement extends LitElement {
     // What had the focus is gone: its neighbour takes it, or else the reader would be at the page's beginning again.
     const at = before.indexOf(had as HTMLElement);
     const left = stops(root);
-    const near = [...before.slice(0, Math.max(0, at)).reverse(), ...before.slice(at + 1)].find((element) => left.includes(element)) ?? left[0];
+    const near =
+      [...before.slice(0, Math.max(0, at)).reverse(), ...before.slice(at + 1)].find((element) =>
+        left.includes(element),
+      ) ?? left[0];
     // An element that is being replaced has not drawn itself yet.
     void this.updateComplete.then(() => {
       if (root.activeElement && root.activeElement !== had) return;
@@ -151,7 +159,19 @@ const names: string[] = [];
 
 /** What Tab may stop at in a root, or at elements of ours within it. */
 function stops(root: ShadowRoot): HTMLElement[] {
-  return [...root.querySelectorAll<HTMLElement>(["button:enabled", "input:enabled", "select:enabled", "textarea:enabled", "summary", "[tabindex='0']", ...names].join())];
+  return [
+    ...root.querySelectorAll<HTMLElement>(
+      [
+        "button:enabled",
+        "input:enabled",
+        "select:enabled",
+        "textarea:enabled",
+        "summary",
+        "[tabindex='0']",
+        ...names,
+      ].join(),
+    ),
+  ];
 }
 
 /** Gives the focus to an element, or to the first stop within it. */

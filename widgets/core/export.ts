@@ -32,11 +32,24 @@ export function download(blob: Blob, fileName: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-const PAINT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-dasharray", "opacity", "font", "text-anchor", "display", "visibility"] as const;
+const PAINT = [
+  "fill",
+  "fill-opacity",
+  "stroke",
+  "stroke-width",
+  "stroke-opacity",
+  "stroke-linecap",
+  "stroke-dasharray",
+  "opacity",
+  "font",
+  "text-anchor",
+  "display",
+  "visibility",
+] as const;
 
 /**
- * The picture as a file of its own: what the style sheet says is written onto each mark. Text stays text. Canvases of the same size that lie
- * beneath it become images in the file.
+ * The picture as a file of its own: what the style sheet says is written onto each mark. Text stays text. Canvases of
+ * the same size that lie beneath it become images in the file.
  */
 export function svgText(svg: SVGSVGElement, beneath: readonly HTMLCanvasElement[] = []): string {
   return new XMLSerializer().serializeToString(svgCopy(svg, beneath));
@@ -76,11 +89,18 @@ export interface ShownPicture {
 }
 
 /** Downloads several pictures as one, each where it lies on the page. */
-export async function savePictures(pictures: readonly ShownPicture[], name: string, format: "svg" | "png"): Promise<void> {
+export async function savePictures(
+  pictures: readonly ShownPicture[],
+  name: string,
+  format: "svg" | "png",
+): Promise<void> {
   if (pictures.length === 0) return;
   const places = pictures.map(({ svg }) => svg.getBoundingClientRect());
   const [left, top] = [Math.min(...places.map((place) => place.left)), Math.min(...places.map((place) => place.top))];
-  const size = { width: Math.ceil(Math.max(...places.map((place) => place.right)) - left), height: Math.ceil(Math.max(...places.map((place) => place.bottom)) - top) };
+  const size = {
+    width: Math.ceil(Math.max(...places.map((place) => place.right)) - left),
+    height: Math.ceil(Math.max(...places.map((place) => place.bottom)) - top),
+  };
   const all = svgElement("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` }) as SVGSVGElement;
   all.append(svgElement("rect", { ...size, fill: groundColor(pictures[0].svg) }));
   pictures.forEach(({ svg, beneath }, i) => {
@@ -103,14 +123,24 @@ export function svgElement(tag: string, attributes: Readonly<Record<string, stri
 }
 
 /** Downloads an SVG that was built for a file, on the ground of the element that it shows. */
-export function saveBuiltSvg(marks: readonly SVGElement[], size: { readonly width: number; readonly height: number }, shown: Element, fileName: string): void {
+export function saveBuiltSvg(
+  marks: readonly SVGElement[],
+  size: { readonly width: number; readonly height: number },
+  shown: Element,
+  fileName: string,
+): void {
   const svg = svgElement("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` });
   svg.append(svgElement("rect", { ...size, fill: groundColor(shown) }), ...marks);
   download(new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" }), fileName);
 }
 
 /** The same as a PNG, twice the size unless that is more than a canvas can be. */
-export async function saveBuiltPng(marks: readonly SVGElement[], size: { readonly width: number; readonly height: number }, shown: Element, fileName: string): Promise<void> {
+export async function saveBuiltPng(
+  marks: readonly SVGElement[],
+  size: { readonly width: number; readonly height: number },
+  shown: Element,
+  fileName: string,
+): Promise<void> {
   const svg = svgElement("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` });
   svg.append(svgElement("rect", { ...size, fill: groundColor(shown) }), ...marks);
   const image = new Image();
@@ -155,7 +185,11 @@ async function imageOf(svg: string): Promise<HTMLImageElement> {
 const svgImage = (svg: SVGSVGElement): Promise<HTMLImageElement> => imageOf(svgText(svg));
 
 /** Twice the size on screen. */
-async function saveImage(image: HTMLImageElement, { width, height }: { readonly width: number; readonly height: number }, fileName: string): Promise<void> {
+async function saveImage(
+  image: HTMLImageElement,
+  { width, height }: { readonly width: number; readonly height: number },
+  fileName: string,
+): Promise<void> {
   const canvas = document.createElement("canvas");
   canvas.width = 2 * width;
   canvas.height = 2 * height;
@@ -164,11 +198,19 @@ async function saveImage(image: HTMLImageElement, { width, height }: { readonly 
 }
 
 export async function savePng(svg: SVGSVGElement, fileName: string): Promise<void> {
-  await saveImage(await svgImage(svg), { width: Number(svg.getAttribute("width")), height: Number(svg.getAttribute("height")) }, fileName);
+  await saveImage(
+    await svgImage(svg),
+    { width: Number(svg.getAttribute("width")), height: Number(svg.getAttribute("height")) },
+    fileName,
+  );
 }
 
 /** Canvases of one size with an SVG of the same size on top. */
-export async function saveCanvas(layers: readonly HTMLCanvasElement[], svg: SVGSVGElement | undefined, fileName: string): Promise<void> {
+export async function saveCanvas(
+  layers: readonly HTMLCanvasElement[],
+  svg: SVGSVGElement | undefined,
+  fileName: string,
+): Promise<void> {
   const canvas = document.createElement("canvas");
   canvas.width = layers[0].width;
   canvas.height = layers[0].height;

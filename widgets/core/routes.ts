@@ -15,7 +15,10 @@ export interface DrawnEdge {
   readonly weight: number;
   /** Attention only: its heads and their shares of the weight, largest first. */
   readonly heads: readonly { readonly head: number; readonly weight: number }[];
-  /** In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size beside the largest one's. */
+  /**
+   * In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size beside the
+   * largest one's.
+   */
   readonly delta?: number;
   /** In a comparison: the weight in the first and in the second routes; undefined where it is not on them. */
   readonly both?: readonly [number | undefined, number | undefined];
@@ -35,13 +38,25 @@ export const edgeKey = (source: string, target: string, kind: string): string =>
 export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: number): DrawnRoutes {
   const count = answer.kinds.data.length;
   const { sources, targets, weights, headStarts, heads, headWeights } = answer;
-  if (sources.data.length !== count || targets.data.length !== count || weights.data.length !== count || headStarts.data.length !== count + 1 || heads.data.length !== headWeights.data.length) {
-    throw new ProtocolError("malformed", "The routes in this answer are cut off: their columns have different lengths.");
+  if (
+    sources.data.length !== count ||
+    targets.data.length !== count ||
+    weights.data.length !== count ||
+    headStarts.data.length !== count + 1 ||
+    heads.data.length !== headWeights.data.length
+  ) {
+    throw new ProtocolError(
+      "malformed",
+      "The routes in this answer are cut off: their columns have different lengths.",
+    );
   }
   const places = answer.nodes.map((name) => {
     const place = parseNode(name);
     if (!place || place.layer >= model.nLayers || place.position >= nTokens) {
-      throw new ProtocolError("malformed", `The routes name the node ${JSON.stringify(name)}, which a model of ${model.nLayers} layers and ${nTokens} tokens does not have.`);
+      throw new ProtocolError(
+        "malformed",
+        `The routes name the node ${JSON.stringify(name)}, which a model of ${model.nLayers} layers and ${nTokens} tokens does not have.`,
+      );
     }
     return place;
   });
@@ -50,25 +65,48 @@ export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: nu
     const from = places[sources.data[e]];
     const to = places[targets.data[e]];
     const kind = EDGE_KINDS[answer.kinds.data[e]];
-    if (!from || !to || !kind) throw new ProtocolError("malformed", `Edge ${e} of the routes leads to a node that is not listed.`);
+    if (!from || !to || !kind)
+      throw new ProtocolError("malformed", `Edge ${e} of the routes leads to a node that is not listed.`);
     const source = answer.nodes[sources.data[e]];
     const target = answer.nodes[targets.data[e]];
     const own: { head: number; weight: number }[] = [];
-    for (let i = headStarts.data[e]; i < Math.min(headStarts.data[e + 1], heads.data.length); i++) own.push({ head: heads.data[i], weight: headWeights.data[i] });
+    for (let i = headStarts.data[e]; i < Math.min(headStarts.data[e + 1], heads.data.length); i++)
+      own.push({ head: heads.data[i], weight: headWeights.data[i] });
     own.sort((a, b) => b.weight - a.weight);
-    edges.push({ key: edgeKey(source, target, kind), source, target, from, to, kind, weight: Math.max(0, Math.min(1, weights.data[e])), heads: own });
+    edges.push({
+      key: edgeKey(source, target, kind),
+      source,
+      target,
+      from,
+      to,
+      kind,
+      weight: Math.max(0, Math.min(1, weights.data[e])),
+      heads: own,
+    });
   }
   return { nodes: new Set(answer.nodes), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
 }
 
-/** The edge that a focus is about: of a block, the one by which it writes. Undefined where it is not on the routes, or the focus is a state. */
+/**
+ * The edge that a focus is about: of a block, the one by which it writes. Undefined where it is not on the routes, or
+ * the focus is a state.
+ */
 export function focusedEdge(routes: DrawnRoutes | undefined, focus: Focus | null): DrawnEdge | undefined {
-  if (focus?.kind === "ffn") return routes?.byKey.get(edgeKey(nodeName("M", focus.layer, focus.position), nodeName("I", focus.layer, focus.position), "ffn-out"));
+  if (focus?.kind === "ffn")
+    return routes?.byKey.get(
+      edgeKey(nodeName("M", focus.layer, focus.position), nodeName("I", focus.layer, focus.position), "ffn-out"),
+    );
   if (focus?.kind !== "edge") return undefined;
-  return routes?.byKey.get(edgeKey(focus.source, focus.target, "attention")) ?? routes?.byKey.get(edgeKey(focus.source, focus.target, "residual"));
+  return (
+    routes?.byKey.get(edgeKey(focus.source, focus.target, "attention")) ??
+    routes?.byKey.get(edgeKey(focus.source, focus.target, "residual"))
+  );
 }
 
-/** Two routes as one: every edge of either, with the difference of its weights; what is only in one counts 0 in the other. */
+/**
+ * Two routes as one: every edge of either, with the difference of its weights; what is only in one counts 0 in the
+ * other.
+ */
 export function comparedRoutes(first: DrawnRoutes, second: DrawnRoutes): DrawnRoutes {
   const differences = [...new Set([...first.byKey.keys(), ...second.byKey.keys()])].map((key) => {
     const a = first.byKey.get(key);
@@ -77,6 +115,15 @@ export function comparedRoutes(first: DrawnRoutes, second: DrawnRoutes): DrawnRo
   });
   // Two routes mostly agree: on the scale of contributions their differences would hardly show.
   const most = differences.reduce((largest, { delta }) => Math.max(largest, Math.abs(delta)), 1e-6);
-  const edges = differences.map(({ edge, both, delta }): DrawnEdge => ({ ...edge, delta, both, weight: Math.abs(delta) / most }));
-  return { nodes: new Set([...first.nodes, ...second.nodes]), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
+  const edges = differences.map(({ edge, both, delta }): DrawnEdge => ({
+    ...edge,
+    delta,
+    both,
+    weight: Math.abs(delta) / most,
+  }));
+  return {
+    nodes: new Set([...first.nodes, ...second.nodes]),
+    edges,
+    byKey: new Map(edges.map((edge) => [edge.key, edge])),
+  };
 }

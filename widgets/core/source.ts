@@ -51,7 +51,8 @@ export class CachedSource implements FlowSource {
 function sizeOf(value: unknown): number {
   if (ArrayBuffer.isView(value)) return value.byteLength;
   if (Array.isArray(value)) return value.reduce((sum: number, inner) => sum + sizeOf(inner), 16);
-  if (typeof value === "object" && value !== null) return Object.values(value).reduce((sum: number, inner) => sum + sizeOf(inner), 32);
+  if (typeof value === "object" && value !== null)
+    return Object.values(value).reduce((sum: number, inner) => sum + sizeOf(inner), 32);
   return 16;
 }
 

@@ -5,7 +5,8 @@ import { MAX_INFLATED } from "../../src/payload/format";
 import { StoredAnswers } from "../../src/payload/read";
 import type { FlowSource } from "./source";
 
-const damaged = (what: string): ProtocolError => new ProtocolError("malformed", `The data stored in this output is damaged: ${what}. Run the cell again.`);
+const damaged = (what: string): ProtocolError =>
+  new ProtocolError("malformed", `The data stored in this output is damaged: ${what}. Run the cell again.`);
 
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
   let characters: string;
@@ -44,7 +45,10 @@ async function inflate(bytes: Uint8Array<ArrayBuffer>, size: number): Promise<Ui
   return all;
 }
 
-/** What is stored in an output, as a source for elements. It never computes more than the routes that follow from stored contributions. */
+/**
+ * What is stored in an output, as a source for elements. It never computes more than the routes that follow from stored
+ * contributions.
+ */
 export class StoredSource implements FlowSource {
   private constructor(
     private readonly stored: StoredAnswers,
@@ -53,7 +57,11 @@ export class StoredSource implements FlowSource {
 
   /** Rejects with a `ProtocolError` for data that cannot be read. */
   static async open(payload: Payload): Promise<StoredSource> {
-    if (payload.size === 0) throw new ProtocolError("unavailable", "This output was saved as a still picture only. Run the cell to look closer.");
+    if (payload.size === 0)
+      throw new ProtocolError(
+        "unavailable",
+        "This output was saved as a still picture only. Run the cell to look closer.",
+      );
     return new StoredSource(new StoredAnswers(await inflate(bytesOf(payload.data), payload.size)), payload);
   }
 
@@ -83,11 +91,16 @@ export class StoredSource implements FlowSource {
     const { threshold, budget, omitted } = this.stored.head;
     const again = "It needs the kernel: run the cell again.";
     if (question.kind === "targets") return `Only the kernel can look up other tokens. Run the cell again.`;
-    if (question.kind === "routes" && question.contrast) return `This notebook keeps the routes of no contrast but the one that it was saved with, at that threshold. ${again}`;
-    if (asked.kind === "second" && question.kind === "routes") return `Of the second run this notebook keeps the routes that it was saved with. ${again}`;
-    if (question.kind === "routes" && question.threshold < threshold) return `This notebook keeps the routes from threshold ${threshold} up, not at ${question.threshold}. ${again}`;
-    if (this.payload.share === "seen") return `Nobody looked at this before the notebook was saved, and only what was looked at is stored in it (share: "seen"). ${again}`;
-    if ((omitted[asked.kind] ?? 0) > 0) return `This did not fit into the ${budget < 1e6 ? `${+(budget / 1e3).toPrecision(3)} kB` : `${(budget / 1e6).toFixed(1)} MB`} that this output may take (shareBudget). ${again}`;
+    if (question.kind === "routes" && question.contrast)
+      return `This notebook keeps the routes of no contrast but the one that it was saved with, at that threshold. ${again}`;
+    if (asked.kind === "second" && question.kind === "routes")
+      return `Of the second run this notebook keeps the routes that it was saved with. ${again}`;
+    if (question.kind === "routes" && question.threshold < threshold)
+      return `This notebook keeps the routes from threshold ${threshold} up, not at ${question.threshold}. ${again}`;
+    if (this.payload.share === "seen")
+      return `Nobody looked at this before the notebook was saved, and only what was looked at is stored in it (share: "seen"). ${again}`;
+    if ((omitted[asked.kind] ?? 0) > 0)
+      return `This did not fit into the ${budget < 1e6 ? `${+(budget / 1e3).toPrecision(3)} kB` : `${(budget / 1e6).toFixed(1)} MB`} that this output may take (shareBudget). ${again}`;
     return `This is not stored in the notebook, which keeps ${this.payload.share === "all" ? "everything about the run but this" : 'what can be clicked in the routes it was saved with (share: "routes")'}. ${again}`;
   }
 }

@@ -1,9 +1,9 @@
 import { css } from "lit";
 
 /**
- * The palette and the basic shapes. Colours follow JupyterLab's theme where there is one; the marks' own colours come as
- * a light and a dark set, chosen to differ in lightness and hue for all common kinds of colour blindness
- * (teal, purple, orange, blue). Every `--lmt-*` variable can be set from outside.
+ * The palette and the basic shapes. Colours follow JupyterLab's theme where there is one; the marks' own colours come
+ * as a light and a dark set, chosen to differ in lightness and hue for all common kinds of colour blindness (teal,
+ * purple, orange, blue). Every `--lmt-*` variable can be set from outside.
  */
 export const theme = css`
   :host {

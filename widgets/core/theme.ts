@@ -20,7 +20,11 @@ export function pageTheme(): Theme {
 export function onThemeChange(listener: () => void, signal: AbortSignal): void {
   const observer = new MutationObserver(listener);
   observer.observe(document.documentElement, { attributes: true, attributeFilter: ["class", "data-lmt-theme"] });
-  if (document.body) observer.observe(document.body, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"] });
+  if (document.body)
+    observer.observe(document.body, {
+      attributes: true,
+      attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"],
+    });
   systemDark.addEventListener("change", listener, { signal });
   signal.addEventListener("abort", () => observer.disconnect());
 }

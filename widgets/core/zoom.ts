@@ -22,8 +22,9 @@ export interface ZoomLimits {
 }
 
 /**
- * Zoom and pan of a picture: by Ctrl and wheel, by dragging, by touch and by call. Several targets may share the transform: what one of them is
- * moved by, the others are too. While the picture is dragged the target has the class `panning`.
+ * Zoom and pan of a picture: by Ctrl and wheel, by dragging, by touch and by call. Several targets may share the
+ * transform: what one of them is moved by, the others are too. While the picture is dragged the target has the class
+ * `panning`.
  */
 export class ZoomController<T extends HTMLElement | SVGSVGElement> implements ReactiveController {
   readonly #zoom: ZoomBehavior<T, unknown>;
@@ -43,7 +44,8 @@ export class ZoomController<T extends HTMLElement | SVGSVGElement> implements Re
       .on("zoom", (event: D3ZoomEvent<T, unknown>) => {
         if (this.#telling) return;
         this.#transform = event.transform;
-        if ((event.sourceEvent as Event | null)?.type === "mousemove") for (const target of this.#targets) target.classList.add("panning");
+        if ((event.sourceEvent as Event | null)?.type === "mousemove")
+          for (const target of this.#targets) target.classList.add("panning");
         this.#tell(event.transform);
         moved();
       })
@@ -68,7 +70,10 @@ export class ZoomController<T extends HTMLElement | SVGSVGElement> implements Re
   }
 
   limit({ scale, view, whole }: ZoomLimits): void {
-    this.#zoom.scaleExtent([...scale]).extent(view).translateExtent(whole);
+    this.#zoom
+      .scaleExtent([...scale])
+      .extent(view)
+      .translateExtent(whole);
   }
 
   /** Back to the beginning, without news of it: for a picture that is about to be drawn anew. */
@@ -114,7 +119,8 @@ export class ZoomController<T extends HTMLElement | SVGSVGElement> implements Re
     if (this.#telling) return;
     this.#telling = true;
     try {
-      for (const target of targets) if (zoomTransform(target) !== transform) this.#zoom.transform(select(target), transform);
+      for (const target of targets)
+        if (zoomTransform(target) !== transform) this.#zoom.transform(select(target), transform);
     } finally {
       this.#telling = false;
     }

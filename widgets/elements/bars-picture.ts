@@ -33,14 +33,25 @@ const [ROW, TOP] = [22, 54];
 export function saveBars(element: LmtElement, list: BarList, format: BarFormat): void | Promise<void> {
   const { name, columns, bars } = list;
   if (format === "csv") {
-    const rows = bars.flatMap(({ id, contribution, more }) => (id === undefined ? [] : [[id, contribution, more?.value ?? ""]]));
+    const rows = bars.flatMap(({ id, contribution, more }) =>
+      id === undefined ? [] : [[id, contribution, more?.value ?? ""]],
+    );
     return saveCsv([columns.map((column) => column.toLowerCase()), ...rows], `${name}.csv`);
   }
   const style = getComputedStyle(element);
   const color = (property: string): string => style.getPropertyValue(property).trim();
   const fill = color("--bar") || color("--_attention");
-  const text = (x: number, y: number, content: string, attributes: Readonly<Record<string, string | number>> = {}): SVGElement =>
-    svgElement("text", { x, y, fill: color("--_text"), "font-family": color("--_sans"), "font-size": 12, ...attributes }, content);
+  const text = (
+    x: number,
+    y: number,
+    content: string,
+    attributes: Readonly<Record<string, string | number>> = {},
+  ): SVGElement =>
+    svgElement(
+      "text",
+      { x, y, fill: color("--_text"), "font-family": color("--_sans"), "font-size": 12, ...attributes },
+      content,
+    );
   const soft = { fill: color("--_text-soft"), "font-size": 11 };
   const end = { "text-anchor": "end" };
   const marks = [
@@ -62,9 +73,14 @@ export function saveBars(element: LmtElement, list: BarList, format: BarFormat):
   });
   const size = { width: WIDTH, height: TOP + bars.length * ROW + 8 };
   const shown = element.renderRoot.firstElementChild ?? element;
-  return format === "svg" ? saveBuiltSvg(marks, size, shown, `${name}.svg`) : saveBuiltPng(marks, size, shown, `${name}.png`);
+  return format === "svg"
+    ? saveBuiltSvg(marks, size, shown, `${name}.svg`)
+    : saveBuiltPng(marks, size, shown, `${name}.png`);
 }
 
 /** What the menu of such a list offers. */
 export const barsMenu = (save: (format: BarFormat) => unknown): readonly MenuItem[] =>
-  (["svg", "png", "csv"] as const).map((format) => ({ label: `Save as ${format.toUpperCase()}`, run: () => void save(format) }));
+  (["svg", "png", "csv"] as const).map((format) => ({
+    label: `Save as ${format.toUpperCase()}`,
+    run: () => void save(format),
+  }));

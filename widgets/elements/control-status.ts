@@ -14,7 +14,12 @@ export function statusText(status: ControlStatus): string {
   if (status.phase === "idle") return "";
   if (status.phase === "error") return status.message;
   const named = STAGES[status.stage] ?? status.stage;
-  const what = named === "" ? (status.phase === "loading" ? "Loading the model" : "Running the prompt") : named[0].toUpperCase() + named.slice(1);
+  const what =
+    named === ""
+      ? status.phase === "loading"
+        ? "Loading the model"
+        : "Running the prompt"
+      : named[0].toUpperCase() + named.slice(1);
   if (status.unit === "bytes") {
     const done = (status.done / MB).toFixed(0);
     return status.total === null ? `${what}: ${done} MB` : `${what}: ${done} of ${(status.total / MB).toFixed(0)} MB`;
@@ -23,7 +28,10 @@ export function statusText(status: ControlStatus): string {
   return `${what}: ${whole(status.done)} of ${whole(status.total)} ${status.unit}`;
 }
 
-/** A line that says what the session is doing, with a bar and a way to end it; or what went wrong, with a way to try again. */
+/**
+ * A line that says what the session is doing, with a bar and a way to end it; or what went wrong, with a way to try
+ * again.
+ */
 export class ControlStatusElement extends ControlElement {
   static override styles = [
     ControlElement.styles,

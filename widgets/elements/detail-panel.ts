@@ -7,7 +7,10 @@ import "./head-bars";
 import "./neuron-bars";
 import "./token-table";
 
-/** What there is to know of what was clicked: a state's top tokens, an attention edge's heads, a feed-forward block's neurons. */
+/**
+ * What there is to know of what was clicked: a state's top tokens, an attention edge's heads, a feed-forward block's
+ * neurons.
+ */
 export class DetailPanelElement extends LmtElement {
   static override styles = [
     LmtElement.styles,

@@ -9,13 +9,18 @@ import { score } from "../core/format";
 import "./menu";
 import { tableStyles } from "./table-styles";
 
-/** The block, head or neuron that a selection means: the finest that is chosen; at a state, the last block that wrote to it. */
+/**
+ * The block, head or neuron that a selection means: the finest that is chosen; at a state, the last block that wrote to
+ * it.
+ */
 export function selectedComponent(selection: Selection, fromKey = false): WireComponent | undefined {
   const { focus, head, neuron } = selection;
   if (!focus) return undefined;
   if (focus.kind === "ffn") {
     const { layer, position } = focus;
-    return neuron && neuron.layer === layer && neuron.position === position ? { kind: "ffn", layer, position, neuron: neuron.neuron } : { kind: "ffn", layer, position };
+    return neuron && neuron.layer === layer && neuron.position === position
+      ? { kind: "ffn", layer, position, neuron: neuron.neuron }
+      : { kind: "ffn", layer, position };
   }
   const place = parseNode(focus.kind === "node" ? focus.node : focus.target);
   if (!place || place.kind === "X") return undefined;
@@ -64,7 +69,12 @@ export class EffectTableElement extends LmtElement {
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, component: { attribute: false }, topK: { type: Number, attribute: "top-k" }, fromKey: { type: Boolean, attribute: "from-key" } };
+  static override properties = {
+    ...LmtElement.properties,
+    component: { attribute: false },
+    topK: { type: Number, attribute: "top-k" },
+    fromKey: { type: Boolean, attribute: "from-key" },
+  };
 
   /** What to show; left out, the selection's component. */
   declare component: WireComponent | undefined;
@@ -95,24 +105,29 @@ export class EffectTableElement extends LmtElement {
 
   protected override render(): TemplateResult {
     const component = this.#component;
-    if (!this.source || !component) return html`<div class="note">Select an edge, a block, a head or a neuron to see which tokens it promotes.</div>`;
+    if (!this.source || !component)
+      return html`<div class="note">Select an edge, a block, a head or a neuron to see which tokens it promotes.</div>`;
     const effect = this.#effect.value;
     return html`
       <header>
         <h3>Effect <span class="soft">${describeComponent(component)}, token ${component.position}</span></h3>
         <span>
-        ${this.#key === undefined
-          ? nothing
-          : html`<button aria-pressed=${this.fromKey} title="Only what the head wrote from this token" @click=${() => (this.fromKey = !this.fromKey)}>
+        ${
+          this.#key === undefined
+            ? nothing
+            : html`<button aria-pressed=${this.fromKey} title="Only what the head wrote from this token" @click=${() => (this.fromKey = !this.fromKey)}>
               from <span class="token">${shortText(this.source.facts.tokens[this.#key]?.text ?? "", 10)}</span>
-            </button>`}
+            </button>`
+        }
         <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
         </span>
       </header>
       ${this.#effect.renderStatus()}
-      ${effect
-        ? html`<div class="columns">${this.#renderColumn("promoted", effect.promoted)}${this.#renderColumn("suppressed", effect.suppressed)}</div>`
-        : nothing}
+      ${
+        effect
+          ? html`<div class="columns">${this.#renderColumn("promoted", effect.promoted)}${this.#renderColumn("suppressed", effect.suppressed)}</div>`
+          : nothing
+      }
     `;
   }
 
@@ -142,8 +157,16 @@ export class EffectTableElement extends LmtElement {
   save(): void {
     const effect = this.#effect.value;
     if (!effect) return;
-    const rows = (name: string, tokens: readonly WireEffectToken[]): (string | number)[][] => tokens.map((t) => [name, t.id, t.text, t.score]);
-    saveCsv([["effect", "id", "token", "score"], ...rows("promoted", effect.promoted), ...rows("suppressed", effect.suppressed)], "promoted-and-suppressed.csv");
+    const rows = (name: string, tokens: readonly WireEffectToken[]): (string | number)[][] =>
+      tokens.map((t) => [name, t.id, t.text, t.score]);
+    saveCsv(
+      [
+        ["effect", "id", "token", "score"],
+        ...rows("promoted", effect.promoted),
+        ...rows("suppressed", effect.suppressed),
+      ],
+      "promoted-and-suppressed.csv",
+    );
   }
 }
 

@@ -61,14 +61,18 @@ export class ExploreElement extends ControlElement {
         <lmt-prompt-bar .hideStatus=${true} .hideSettings=${true} .controls=${parts.controls} .selection=${parts.selection}></lmt-prompt-bar>
       </div>
       <lmt-control-status .controls=${controls} .selection=${this.store}></lmt-control-status>
-      ${this.source
-        ? html`<lmt-explorer aria-busy=${status.phase === "running" || status.phase === "loading"} .source=${this.source} .selection=${this.store}></lmt-explorer>`
-        : status.phase === "idle"
-          ? html`<div class="hint">${current.model === "" ? "Choose a model to begin." : current.prompt === "" ? "Choose or type a prompt to begin." : "Nothing was run yet."}</div>`
-          : nothing}
-      ${choices.debug && (current.loadTime !== null || current.runTime !== null)
-        ? html`<div class="times">${current.loadTime === null ? nothing : html`model loaded in ${(current.loadTime / 1000).toFixed(2)} s · `}${current.runTime === null ? nothing : html`prompt run in ${current.runTime.toFixed(0)} ms`}</div>`
-        : nothing}
+      ${
+        this.source
+          ? html`<lmt-explorer aria-busy=${status.phase === "running" || status.phase === "loading"} .source=${this.source} .selection=${this.store}></lmt-explorer>`
+          : status.phase === "idle"
+            ? html`<div class="hint">${current.model === "" ? "Choose a model to begin." : current.prompt === "" ? "Choose or type a prompt to begin." : "Nothing was run yet."}</div>`
+            : nothing
+      }
+      ${
+        choices.debug && (current.loadTime !== null || current.runTime !== null)
+          ? html`<div class="times">${current.loadTime === null ? nothing : html`model loaded in ${(current.loadTime / 1000).toFixed(2)} s · `}${current.runTime === null ? nothing : html`prompt run in ${current.runTime.toFixed(0)} ms`}</div>`
+          : nothing
+      }
     `;
   }
 }

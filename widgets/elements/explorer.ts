@@ -16,9 +16,9 @@ const WIDE = 1320;
 const MIDDLE = 720;
 
 /**
- * The whole tool: graph, heads or neurons of what is selected, top tokens, promoted and suppressed tokens, and below them the
- * maps of the head and the followed token. Elements in the slot `controls` (model, prompts) go above.
- * Parts: `graph`, `blocks`, `tokens`, `effect`, `maps`, `follow`.
+ * The whole tool: graph, heads or neurons of what is selected, top tokens, promoted and suppressed tokens, and below
+ * them the maps of the head and the followed token. Elements in the slot `controls` (model, prompts) go above. Parts:
+ * `graph`, `blocks`, `tokens`, `effect`, `maps`, `follow`.
  */
 export class ExplorerElement extends PanelElement {
   static override parts = [...PanelElement.parts, "graph", "blocks", "tokens", "effect", "maps", "follow"];
@@ -102,7 +102,8 @@ export class ExplorerElement extends PanelElement {
     const facts = this.source?.facts;
     if (!facts) return html`<slot name="controls"></slot><div class="note">No run to explore yet.</div>`;
     const { focus, head, token } = this.selected;
-    const place = focus?.kind === "node" ? parseNode(focus.node) : focus?.kind === "edge" ? parseNode(focus.target) : undefined;
+    const place =
+      focus?.kind === "node" ? parseNode(focus.node) : focus?.kind === "edge" ? parseNode(focus.target) : undefined;
     // What wrote to the focused state last: attention below an A, the feed-forward block below an I.
     const neurons = focus?.kind === "ffn" || (focus?.kind === "node" && place?.kind === "I");
     const attention = focus?.kind === "edge" || head !== null || (focus?.kind === "node" && place?.kind === "A");
@@ -132,9 +133,11 @@ export class ExplorerElement extends PanelElement {
           ${width === "wide" ? nothing : below}
         </div>
         <div part="blocks">
-          ${neurons
-            ? html`<lmt-neuron-bars .source=${shared.source} .selection=${shared.selection}></lmt-neuron-bars>`
-            : html`<lmt-head-bars .source=${shared.source} .selection=${shared.selection}></lmt-head-bars>`}
+          ${
+            neurons
+              ? html`<lmt-neuron-bars .source=${shared.source} .selection=${shared.selection}></lmt-neuron-bars>`
+              : html`<lmt-head-bars .source=${shared.source} .selection=${shared.selection}></lmt-head-bars>`
+          }
         </div>
         <div part="tokens"><lmt-token-table .source=${shared.source} .selection=${shared.selection}></lmt-token-table></div>
         <div part="effect"><lmt-effect-table .source=${shared.source} .selection=${shared.selection}></lmt-effect-table></div>

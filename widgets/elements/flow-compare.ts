@@ -23,9 +23,9 @@ const FROM_FIRST = "first";
 const FROM_SECOND = "second";
 
 /**
- * The routes of two runs, or of two targets of one: side by side, or as one graph of their difference, where both prompts have as many tokens. Below them
- * what is selected, in both. There is one selection: places are the same, with tokens counted from the end; each side has its own contrast.
- * Parts: `numbers`, `detail`.
+ * The routes of two runs, or of two targets of one: side by side, or as one graph of their difference, where both
+ * prompts have as many tokens. Below them what is selected, in both. There is one selection: places are the same, with
+ * tokens counted from the end; each side has its own contrast. Parts: `numbers`, `detail`.
  */
 export class FlowCompareElement extends PanelElement {
   static override parts = [...PanelElement.parts, "numbers", "detail"];
@@ -82,7 +82,12 @@ export class FlowCompareElement extends PanelElement {
       }
     `,
   ];
-  static override properties = { ...PanelElement.properties, second: { attribute: false }, mode: {}, detail: { type: Boolean } };
+  static override properties = {
+    ...PanelElement.properties,
+    second: { attribute: false },
+    mode: {},
+    detail: { type: Boolean },
+  };
 
   /** Source of the second run. */
   declare second: FlowSource | undefined;
@@ -95,8 +100,16 @@ export class FlowCompareElement extends PanelElement {
   /** The second graph's selection: follows the first's, and the other way round. */
   #mirror: SelectionStore | undefined;
   #mirroring: AbortController | undefined;
-  readonly #first = new SideRoutes(this, () => this.source, () => this.store);
-  readonly #other = new SideRoutes(this, () => this.second, () => this.#mirror);
+  readonly #first = new SideRoutes(
+    this,
+    () => this.source,
+    () => this.store,
+  );
+  readonly #other = new SideRoutes(
+    this,
+    () => this.second,
+    () => this.#mirror,
+  );
 
   constructor() {
     super();
@@ -109,8 +122,10 @@ export class FlowCompareElement extends PanelElement {
     const a = this.source?.facts;
     const b = this.second?.facts;
     if (!a || !b) return "";
-    if (a.tokens.length !== b.tokens.length) return `A difference needs prompts of as many tokens; these have ${a.tokens.length} and ${b.tokens.length}.`;
-    if (a.model.nLayers !== b.model.nLayers || a.model.parallelBlocks !== b.model.parallelBlocks) return "A difference needs models of as many layers and of one kind.";
+    if (a.tokens.length !== b.tokens.length)
+      return `A difference needs prompts of as many tokens; these have ${a.tokens.length} and ${b.tokens.length}.`;
+    if (a.model.nLayers !== b.model.nLayers || a.model.parallelBlocks !== b.model.parallelBlocks)
+      return "A difference needs models of as many layers and of one kind.";
     return "";
   }
 
@@ -145,7 +160,12 @@ export class FlowCompareElement extends PanelElement {
   override async save(format: "svg" | "png" | "csv"): Promise<void> {
     const graphs = [...this.renderRoot.querySelectorAll<FlowGraphElement>("lmt-flow-graph")];
     if (graphs.length === 1) return graphs[0].save(format);
-    if (format !== "csv") return savePictures(graphs.flatMap(({ picture }) => picture ?? []), "information-flow-compared", format);
+    if (format !== "csv")
+      return savePictures(
+        graphs.flatMap(({ picture }) => picture ?? []),
+        "information-flow-compared",
+        format,
+      );
     const keys = new Set([this.#first, this.#other].flatMap(({ routes }) => [...(routes?.byKey.keys() ?? [])]));
     const rows = [...keys].map((key) => {
       const [a, b] = [this.#first.routes?.byKey.get(key), this.#other.routes?.byKey.get(key)];
@@ -167,7 +187,10 @@ export class FlowCompareElement extends PanelElement {
     ];
     const wide = this.width >= 700 ? "wide" : "";
     const head = ({ tag, source, selection, routes }: (typeof sides)[number]): TemplateResult =>
-      html`<div class="prompt"><span class="tag">${tag}</span><span class="token" style="white-space:normal">${source.facts.tokens.slice(0, 200).map((token) => visibleText(token.text)).join("")}</span></div>
+      html`<div class="prompt"><span class="tag">${tag}</span><span class="token" style="white-space:normal">${source.facts.tokens
+        .slice(0, 200)
+        .map((token) => visibleText(token.text))
+        .join("")}</span></div>
         <lmt-trace-bar .source=${source} .selection=${selection} .answered=${routes.ask.value?.contrast}></lmt-trace-bar>`;
     return html`
       <div class="bar" role="group" aria-label="How to compare">
@@ -183,16 +206,21 @@ export class FlowCompareElement extends PanelElement {
           </section>`,
         )}
       </div>
-      ${difference
-        ? html`${this.#other.error ? html`<div class="error" role="alert">${this.#other.error}</div>` : this.#other.ask.renderStatus()}
+      ${
+        difference
+          ? html`${this.#other.error ? html`<div class="error" role="alert">${this.#other.error}</div>` : this.#other.ask.renderStatus()}
             <lmt-flow-graph no-trace .source=${first} .selection=${this.store} .other=${this.#other.routes} .otherTokens=${second.facts.tokens}></lmt-flow-graph>`
-        : nothing}
+          : nothing
+      }
       ${this.detail ? this.#renderDetail(sides, wide) : nothing}
     `;
   }
 
   /** What is selected, in both runs: the two numbers, and below them each side's heads, neurons or tokens. */
-  #renderDetail(sides: readonly { readonly tag: string; readonly source: FlowSource; readonly selection: SelectionStore }[], wide: string): TemplateResult {
+  #renderDetail(
+    sides: readonly { readonly tag: string; readonly source: FlowSource; readonly selection: SelectionStore }[],
+    wide: string,
+  ): TemplateResult {
     const focuses = sides.map(({ selection }) => selection.value.focus);
     if (focuses.every((focus) => focus === null)) {
       return html`<div class="hint">Click a state, an edge or a feed-forward square to look closer at it in both.</div>`;
@@ -202,9 +230,11 @@ export class FlowCompareElement extends PanelElement {
         ${sides.map(
           ({ tag, source, selection }) => html`<section aria-label="Detail of ${tag}">
             <div class="prompt"><span class="tag">${tag}</span></div>
-            ${selection.value.focus
-              ? html`<lmt-detail-panel .source=${source} .selection=${selection}></lmt-detail-panel>`
-              : html`<div class="note">This side has nothing at that place: tokens are counted from the end.</div>`}
+            ${
+              selection.value.focus
+                ? html`<lmt-detail-panel .source=${source} .selection=${selection}></lmt-detail-panel>`
+                : html`<div class="note">This side has nothing at that place: tokens are counted from the end.</div>`
+            }
           </section>`,
         )}
       </div>`;
@@ -214,8 +244,12 @@ export class FlowCompareElement extends PanelElement {
     const focus = a ?? b;
     if (!focus || focus.kind === "node") return nothing;
     const weights = [focusedEdge(this.#first.routes, a)?.weight, focusedEdge(this.#other.routes, b)?.weight];
-    const name = focus.kind === "ffn" ? `Feed-forward block of layer ${focus.layer}, token ${focus.position}` : `${focus.source} → ${focus.target}`;
-    const number = (value: number | undefined): TemplateResult => (value === undefined ? html`<span class="soft">not on the routes</span>` : html`<b>${weight(value)}</b>`);
+    const name =
+      focus.kind === "ffn"
+        ? `Feed-forward block of layer ${focus.layer}, token ${focus.position}`
+        : `${focus.source} → ${focus.target}`;
+    const number = (value: number | undefined): TemplateResult =>
+      value === undefined ? html`<span class="soft">not on the routes</span>` : html`<b>${weight(value)}</b>`;
     const difference = (weights[0] ?? 0) - (weights[1] ?? 0);
     return html`<div class="numbers" part="numbers" role="status">
       <span>${name}, contribution</span>

@@ -5,7 +5,9 @@ import "./detail-panel";
 import { PanelElement } from "./panel";
 import "./prompt-strip";
 
-/** Graph and detail side by side, below each other where there is no room. What the library's `flowGraph(run)` shows. */
+/**
+ * Graph and detail side by side, below each other where there is no room. What the library's `flowGraph(run)` shows.
+ */
 export class FlowPanelElement extends PanelElement {
   static override styles = [
     PanelElement.styles,
@@ -16,7 +18,12 @@ export class FlowPanelElement extends PanelElement {
     `,
   ];
 
-  static override properties = { ...PanelElement.properties, detail: { type: Boolean }, colorBy: { attribute: "color-by" }, compact: { type: Boolean } };
+  static override properties = {
+    ...PanelElement.properties,
+    detail: { type: Boolean },
+    colorBy: { attribute: "color-by" },
+    compact: { type: Boolean },
+  };
 
   /** Show what is selected beside the graph. */
   declare detail: boolean;

@@ -11,8 +11,8 @@ import { percent, whole } from "../core/format";
 import "./menu";
 
 /**
- * One token's way through the layers at a position: its rank (log scale, best on top) and its probability in every state, by the logit
- * lens. Follows the selection's `token`; a click on a point selects its state.
+ * One token's way through the layers at a position: its rank (log scale, best on top) and its probability in every
+ * state, by the logit lens. Follows the selection's `token`; a click on a point selects its state.
  */
 export class FollowChartElement extends LmtElement {
   static override styles = [
@@ -92,14 +92,16 @@ export class FollowChartElement extends LmtElement {
   /** Position of the focused state, or of the start token. */
   get #position(): number {
     const { focus, start } = this.selected;
-    const place = focus?.kind === "node" ? parseNode(focus.node) : focus?.kind === "edge" ? parseNode(focus.target) : focus;
+    const place =
+      focus?.kind === "node" ? parseNode(focus.node) : focus?.kind === "edge" ? parseNode(focus.target) : focus;
     return place?.position ?? start;
   }
 
   protected override render(): TemplateResult {
     const facts = this.source?.facts;
     const { token, focus } = this.selected;
-    if (!facts || token === null) return html`<div class="note">Click a token in a table to follow it through the layers.</div>`;
+    if (!facts || token === null)
+      return html`<div class="note">Click a token in a table to follow it through the layers.</div>`;
     const answer = this.#follow.value;
     return html`
       <header>
@@ -124,7 +126,12 @@ export class FollowChartElement extends LmtElement {
     `;
   }
 
-  #renderChart(nodes: readonly NodeName[], ranks: Uint32Array, probabilities: Float32Array, chosen: string): TemplateResult {
+  #renderChart(
+    nodes: readonly NodeName[],
+    ranks: Uint32Array,
+    probabilities: Float32Array,
+    chosen: string,
+  ): TemplateResult {
     const [left, right, top, bottom] = [46, 42, 8, 24];
     const width = this.width;
     const height = 170;
@@ -136,8 +143,16 @@ export class FollowChartElement extends LmtElement {
     const ticks = [1, 10, 100, 1000, 10_000, 100_000].filter((t) => t <= worst);
     const layers = nodes.map((name, i) => ({ i, place: parseNode(name) })).filter(({ place }) => place?.kind === "I");
     const step = Math.max(1, Math.ceil((layers.length * 24) / Math.max(1, width - left - right)));
-    const ranked = line<number>((_, i) => x(i), (rank) => y(rank + 1))([...ranks]) ?? "";
-    const area = line<number>((_, i) => x(i), (value) => p(value))([...probabilities]) ?? "";
+    const ranked =
+      line<number>(
+        (_, i) => x(i),
+        (rank) => y(rank + 1),
+      )([...ranks]) ?? "";
+    const area =
+      line<number>(
+        (_, i) => x(i),
+        (value) => p(value),
+      )([...probabilities]) ?? "";
     return html`<svg width=${width} height=${height} role="img" aria-label=${`Rank and probability through ${nodes.length} states; at the top rank ${ranks[ranks.length - 1] + 1}, probability ${percent(probabilities[probabilities.length - 1])}`}>
         ${ticks.map((t) => svg`<line class="grid" x1=${left} x2=${width - right} y1=${y(t)} y2=${y(t)}></line><text x=${left - 6} y=${y(t) + 4} text-anchor="end">${whole(t)}</text>`)}
         ${p.ticks(3).map((t) => svg`<text x=${width - right + 6} y=${p(t) + 4}>${Math.round(t * 1000) / 10} %</text>`)}
@@ -145,7 +160,8 @@ export class FollowChartElement extends LmtElement {
         <path class="probability" d="${area}L${x(nodes.length - 1)},${height - bottom}L${left},${height - bottom}Z"></path>
         <path class="rank" d=${ranked}></path>
         ${nodes.map(
-          (name, i) => svg`<circle class="hit" cx=${x(i)} cy=${y(ranks[i] + 1)} r="8" data-node=${name} @click=${() => this.select({ focus: { kind: "node", node: name }, head: null, neuron: null })}><title>${`${name}: rank ${ranks[i] + 1}, ${percent(probabilities[i])}`}</title></circle><circle class="point ${name === chosen ? "chosen" : ""}" cx=${x(i)} cy=${y(ranks[i] + 1)} r=${name === chosen ? 5 : nodes.length > 50 ? 2 : 3} pointer-events="none"></circle>`,
+          (name, i) =>
+            svg`<circle class="hit" cx=${x(i)} cy=${y(ranks[i] + 1)} r="8" data-node=${name} @click=${() => this.select({ focus: { kind: "node", node: name }, head: null, neuron: null })}><title>${`${name}: rank ${ranks[i] + 1}, ${percent(probabilities[i])}`}</title></circle><circle class="point ${name === chosen ? "chosen" : ""}" cx=${x(i)} cy=${y(ranks[i] + 1)} r=${name === chosen ? 5 : nodes.length > 50 ? 2 : 3} pointer-events="none"></circle>`,
         )}
       </svg>
       <div class="key"><span><i style="background:var(--_attention)"></i>rank (left)</span><span><i style="background:var(--_ffn)"></i>probability (right)</span><span>layers from left to right</span></div>`;
@@ -156,7 +172,14 @@ export class FollowChartElement extends LmtElement {
     const answer = this.#follow.value;
     const picture = this.renderRoot.querySelector("svg");
     if (!answer || !picture) return;
-    if (format === "csv") saveCsv([["state", "rank", "probability"], ...answer.nodes.map((name, i) => [name, answer.ranks.data[i] + 1, answer.probabilities.data[i]])], "followed-token.csv");
+    if (format === "csv")
+      saveCsv(
+        [
+          ["state", "rank", "probability"],
+          ...answer.nodes.map((name, i) => [name, answer.ranks.data[i] + 1, answer.probabilities.data[i]]),
+        ],
+        "followed-token.csv",
+      );
     else if (format === "svg") saveSvg(picture, "followed-token.svg");
     else await savePng(picture, "followed-token.png");
   }

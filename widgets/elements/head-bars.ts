@@ -10,8 +10,8 @@ import { barsStyles, movedIndex } from "./bars-styles";
 import "./menu";
 
 /**
- * How much every head contributes to the selected attention edge. The first line is all heads together, their sum. A click chooses a
- * head (selection's `head`).
+ * How much every head contributes to the selected attention edge. The first line is all heads together, their sum. A
+ * click chooses a head (selection's `head`).
  */
 export class HeadBarsElement extends LmtElement {
   static override styles = [LmtElement.styles, ...barsStyles];
@@ -35,7 +35,9 @@ export class HeadBarsElement extends LmtElement {
     if (focus?.kind !== "edge") return undefined;
     const from = parseNode(focus.source);
     const to = parseNode(focus.target);
-    return from && to && to.layer >= 0 && to.kind !== "M" && from.kind !== "M" ? { layer: to.layer, query: to.position, key: from.position } : undefined;
+    return from && to && to.layer >= 0 && to.kind !== "M" && from.kind !== "M"
+      ? { layer: to.layer, query: to.position, key: from.position }
+      : undefined;
   }
 
   /** Heads in the order of the list. One scale for all bars: the sum's. */
@@ -48,7 +50,8 @@ export class HeadBarsElement extends LmtElement {
 
   protected override render(): TemplateResult {
     const edge = this.#edge;
-    if (!this.source || !edge) return html`<div class="note">Select an attention edge to see which heads made it.</div>`;
+    if (!this.source || !edge)
+      return html`<div class="note">Select an attention edge to see which heads made it.</div>`;
     const answer = this.#heads.value;
     const tokens = this.source.facts.tokens;
     const { order, contributions, sum } = this.#shown;
@@ -65,17 +68,26 @@ export class HeadBarsElement extends LmtElement {
         </span>
       </header>
       ${this.#heads.renderStatus()}
-      ${answer
-        ? html`<div class="heading" aria-hidden="true"><span>Head</span><span>Contribution</span><span>Attention</span></div>
+      ${
+        answer
+          ? html`<div class="heading" aria-hidden="true"><span>Head</span><span>Contribution</span><span>Attention</span></div>
             <div role="listbox" tabindex="0" aria-label="Heads of layer ${edge.layer} by contribution" aria-activedescendant=${chosen === null ? "all" : `head-${chosen}`} @keydown=${(event: KeyboardEvent) => this.#key(event, [null, ...order])}>
               ${this.#renderOption(edge.layer, null, sum, sum, undefined, chosen === null)}
               ${order.map((head) => this.#renderOption(edge.layer, head, contributions[head], sum, weights?.[head], chosen === head))}
             </div>`
-        : nothing}
+          : nothing
+      }
     `;
   }
 
-  #renderOption(layer: number, head: number | null, value: number, sum: number, attention: number | undefined, chosen: boolean): TemplateResult {
+  #renderOption(
+    layer: number,
+    head: number | null,
+    value: number,
+    sum: number,
+    attention: number | undefined,
+    chosen: boolean,
+  ): TemplateResult {
     const name = head === null ? "All heads" : `Head ${head}`;
     return html`<div
       role="option"
@@ -101,7 +113,9 @@ export class HeadBarsElement extends LmtElement {
     event.preventDefault();
     event.stopPropagation();
     this.#choose(edge.layer, options[next]);
-    void this.updateComplete.then(() => this.renderRoot.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }));
+    void this.updateComplete.then(() =>
+      this.renderRoot.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }),
+    );
   }
 
   /** Downloads the bars as a picture, or their numbers as a table. */
@@ -111,9 +125,25 @@ export class HeadBarsElement extends LmtElement {
     if (!answer || !edge || !this.source) return;
     const { order, contributions, sum } = this.#shown;
     const token = (position: number): string => shortText(this.source!.facts.tokens[position]?.text ?? "", 14);
-    const bars = order.map((head) => ({ id: head, name: `Head ${head}`, contribution: contributions[head], shown: weight(contributions[head]), more: { value: answer.weights.data[head], shown: weight(answer.weights.data[head]) } }));
+    const bars = order.map((head) => ({
+      id: head,
+      name: `Head ${head}`,
+      contribution: contributions[head],
+      shown: weight(contributions[head]),
+      more: { value: answer.weights.data[head], shown: weight(answer.weights.data[head]) },
+    }));
     const title = `Heads of layer ${edge.layer}  ${token(edge.key)} → ${token(edge.query)}`;
-    return saveBars(this, { name: "heads", title, columns: ["Head", "Contribution", "Attention"], most: sum, bars: [{ name: "All heads", contribution: sum, shown: weight(sum) }, ...bars] }, format);
+    return saveBars(
+      this,
+      {
+        name: "heads",
+        title,
+        columns: ["Head", "Contribution", "Attention"],
+        most: sum,
+        bars: [{ name: "All heads", contribution: sum, shown: weight(sum) }, ...bars],
+      },
+      format,
+    );
   }
 }
 

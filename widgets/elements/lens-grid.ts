@@ -27,7 +27,10 @@ interface ShownToken extends WireToken {
   readonly visible: string;
 }
 
-/** The tables of a grid while they come, part by part: the top layers first, and of those the columns near the start token. */
+/**
+ * The tables of a grid while they come, part by part: the top layers first, and of those the columns near the start
+ * token.
+ */
 class Filling {
   readonly nTokens: number;
   readonly tops: Int32Array;
@@ -56,8 +59,12 @@ class Filling {
     this.tops = new Int32Array(this.total).fill(-1);
     this.probabilities = new Float32Array(this.total);
     this.entropies = new Float32Array(this.total);
-    const spans = Array.from({ length: Math.ceil(this.nTokens / SPAN) }, (_, i) => i * SPAN).sort((a, b) => Math.abs(a + SPAN / 2 - nearest) - Math.abs(b + SPAN / 2 - nearest));
-    for (const first of spans) for (let row = model.nLayers; row >= 0; row--) this.#open.push({ row, first, count: Math.min(SPAN, this.nTokens - first) });
+    const spans = Array.from({ length: Math.ceil(this.nTokens / SPAN) }, (_, i) => i * SPAN).sort(
+      (a, b) => Math.abs(a + SPAN / 2 - nearest) - Math.abs(b + SPAN / 2 - nearest),
+    );
+    for (const first of spans)
+      for (let row = model.nLayers; row >= 0; row--)
+        this.#open.push({ row, first, count: Math.min(SPAN, this.nTokens - first) });
   }
 
   token(i: number): ShownToken | undefined {
@@ -96,12 +103,21 @@ class Filling {
     }
   }
 
-  #take({ row, first, count }: { readonly row: number; readonly first: number; readonly count: number }, answer: Answer<"gridPart">): void {
+  #take(
+    { row, first, count }: { readonly row: number; readonly first: number; readonly count: number },
+    answer: Answer<"gridPart">,
+  ): void {
     const sizes = [answer.tops, answer.probabilities, answer.entropies].map(({ data }) => data.length);
-    if (sizes.some((size) => size !== count)) throw new ProtocolError("malformed", "This answer's tables do not have one cell for every state.");
+    if (sizes.some((size) => size !== count))
+      throw new ProtocolError("malformed", "This answer's tables do not have one cell for every state.");
     const places = answer.tokens.map((token) => {
       let place = this.#places.get(token.id);
-      if (place === undefined) this.#places.set(token.id, (place = this.#tokens.push({ ...token, short: shortText(token.text, 9), visible: visibleText(token.text) }) - 1));
+      if (place === undefined)
+        this.#places.set(
+          token.id,
+          (place =
+            this.#tokens.push({ ...token, short: shortText(token.text, 9), visible: visibleText(token.text) }) - 1),
+        );
       return place;
     });
     const at = row * this.nTokens + first;
@@ -116,8 +132,8 @@ class Filling {
 }
 
 /**
- * What every state would predict: its top token, layers upward, tokens along x, coloured by the top token's probability or by the
- * distribution's entropy. A click selects the state.
+ * What every state would predict: its top token, layers upward, tokens along x, coloured by the top token's probability
+ * or by the distribution's entropy. A click selects the state.
  */
 export class LensGridElement extends LmtElement {
   static override styles = [
@@ -284,7 +300,10 @@ export class LensGridElement extends LmtElement {
     return { width, head, inView: Math.ceil(Math.max(1, this.width - head) / width), nearest: this.selected.start };
   }
 
-  /** Columns to be in the page where the view begins at `left` pixels: whole steps, so that most scrolling changes nothing. */
+  /**
+   * Columns to be in the page where the view begins at `left` pixels: whole steps, so that most scrolling changes
+   * nothing.
+   */
   #windowAt(left: number): readonly [number, number] {
     const T = this.source?.facts.tokens.length ?? 0;
     const { width, inView } = this.#columns;
@@ -308,9 +327,11 @@ export class LensGridElement extends LmtElement {
       <header>
         <h3>What every state would predict</h3>
         <span class="end">
-          ${done < total && !filling.error
-            ? html`<span class="scale" role="status"><span class="visually-hidden">Computing the states,</span><progress max=${total} value=${done} aria-label="States that are there"></progress>${Math.floor((100 * done) / total)} % computed</span>`
-            : nothing}
+          ${
+            done < total && !filling.error
+              ? html`<span class="scale" role="status"><span class="visually-hidden">Computing the states,</span><progress max=${total} value=${done} aria-label="States that are there"></progress>${Math.floor((100 * done) / total)} % computed</span>`
+              : nothing
+          }
           <span class="scale"><span>${entropy ? `${filling.most.toFixed(1)} bits` : "0 %"}</span><i aria-hidden="true"></i><span>${entropy ? "0 bits" : "100 %"}</span></span>
           <button aria-pressed=${!entropy} @click=${() => (this.by = "probability")}>Probability</button>
           <button aria-pressed=${entropy} @click=${() => (this.by = "entropy")}>Entropy</button>
@@ -324,11 +345,13 @@ export class LensGridElement extends LmtElement {
           ></lmt-menu>
         </span>
       </header>
-      ${filling.error
-        ? html`<div class="error" role="alert"><span>${filling.error}</span><button @click=${() => this.#retry()}>Try again</button></div>`
-        : this.width > 0
-          ? this.#renderGrid(filling)
-          : nothing}
+      ${
+        filling.error
+          ? html`<div class="error" role="alert"><span>${filling.error}</span><button @click=${() => this.#retry()}>Try again</button></div>`
+          : this.width > 0
+            ? this.#renderGrid(filling)
+            : nothing
+      }
     `;
   }
 
@@ -358,18 +381,34 @@ export class LensGridElement extends LmtElement {
         ${rows.map(
           (row, at) => html`<div role="row" aria-rowindex=${at + 1}>
             <span role="rowheader" style="grid-column:1">${row === 0 ? "emb" : row - 1}</span>
-            ${repeat(positions, (position) => position, (position) => this.#renderCell(filling, row, position, chosen, reachable, token))}
+            ${repeat(
+              positions,
+              (position) => position,
+              (position) => this.#renderCell(filling, row, position, chosen, reachable, token),
+            )}
           </div>`,
         )}
         <div role="row" aria-rowindex=${nLayers + 2}>
           <span role="columnheader" style="left:0;z-index:2;grid-column:1"><span class="visually-hidden">Layer</span></span>
-          ${repeat(positions, (position) => position, (position) => html`<span role="columnheader" class="token" aria-colindex=${position + 2} title="${position}: ${visibleText(facts.tokens[position].text)}">${shortText(facts.tokens[position].text, 9)}</span>`)}
+          ${repeat(
+            positions,
+            (position) => position,
+            (position) =>
+              html`<span role="columnheader" class="token" aria-colindex=${position + 2} title="${position}: ${visibleText(facts.tokens[position].text)}">${shortText(facts.tokens[position].text, 9)}</span>`,
+          )}
         </div>
       </div>
     </div>`;
   }
 
-  #renderCell(filling: Filling, row: number, position: number, chosen: string, reachable: string, pinned: number | null): unknown {
+  #renderCell(
+    filling: Filling,
+    row: number,
+    position: number,
+    chosen: string,
+    reachable: string,
+    pinned: number | null,
+  ): unknown {
     const name = this.#name(row, position);
     const i = row * filling.nTokens + position;
     const token = filling.token(i);
@@ -377,8 +416,11 @@ export class LensGridElement extends LmtElement {
     const entropy = filling.entropies[i];
     const share = !token ? 0 : this.by === "entropy" ? 1 - entropy / filling.most : probability;
     const [selected, followed, tab] = [name === chosen, token?.id === pinned, name === reachable];
-    // Most cells stay what they are from one rendering to the next. One template for all: a cell that has the focus keeps it when its answer comes.
-    return guard([token, share, selected, followed, tab], () => html`<span
+    // Most cells stay what they are from one rendering to the next. One template for all: a cell that has the focus
+    // keeps it when its answer comes.
+    return guard(
+      [token, share, selected, followed, tab],
+      () => html`<span
       role="gridcell"
       class=${!token ? "waiting" : followed ? "pinned" : ""}
       tabindex=${tab ? 0 : -1}
@@ -388,7 +430,8 @@ export class LensGridElement extends LmtElement {
       style="--c:${share.toFixed(3)}"
       title=${token ? `${name}: ${token.visible} ${percent(probability)}, entropy ${entropy.toFixed(2)} bits` : `${name}: not computed yet`}
       >${token ? token.short : nothing}</span
-    >`);
+    >`,
+    );
   }
 
   /** The first view shows the start token. */
@@ -406,12 +449,15 @@ export class LensGridElement extends LmtElement {
     if (this.#placedFor !== place) {
       const before = this.#placedFor;
       this.#placedFor = place;
-      if (before === "") scroller.scrollLeft = this.#firstScroll() * (getComputedStyle(this).direction === "rtl" ? -1 : 1);
+      if (before === "")
+        scroller.scrollLeft = this.#firstScroll() * (getComputedStyle(this).direction === "rtl" ? -1 : 1);
       const at = focus?.kind === "node" ? parseNode(focus.node)?.position : start;
       if (at !== undefined) this.#reveal(at);
     }
     if (!this.#refocus || !this.#cursor) return;
-    const cell = this.renderRoot.querySelector<HTMLElement>(`[data-node="${this.#name(this.#cursor.row, this.#cursor.position)}"]`);
+    const cell = this.renderRoot.querySelector<HTMLElement>(
+      `[data-node="${this.#name(this.#cursor.row, this.#cursor.position)}"]`,
+    );
     if (!cell) return;
     this.#refocus = false;
     cell.focus({ preventScroll: true });
@@ -427,7 +473,8 @@ export class LensGridElement extends LmtElement {
     const left = sign * scroller.scrollLeft;
     const at = position * width;
     if (at < left) scroller.scrollLeft = sign * at;
-    else if (at + width > left + scroller.clientWidth - head) scroller.scrollLeft = sign * (at + width - scroller.clientWidth + head);
+    else if (at + width > left + scroller.clientWidth - head)
+      scroller.scrollLeft = sign * (at + width - scroller.clientWidth + head);
   }
 
   /** Row 0 is the embedding, row l + 1 the state after layer l. */
@@ -475,7 +522,10 @@ export class LensGridElement extends LmtElement {
     };
     const move = Object.hasOwn(moves, event.key) ? moves[event.key] : undefined;
     if (move) {
-      this.#cursor = { row: Math.max(0, Math.min(facts.model.nLayers, move.row)), position: Math.max(0, Math.min(facts.tokens.length - 1, move.position)) };
+      this.#cursor = {
+        row: Math.max(0, Math.min(facts.model.nLayers, move.row)),
+        position: Math.max(0, Math.min(facts.tokens.length - 1, move.position)),
+      };
       this.#refocus = true;
       this.#reveal(this.#cursor.position);
       this.requestUpdate();
@@ -494,7 +544,14 @@ export class LensGridElement extends LmtElement {
       const rows: (string | number)[][] = [["state", "id", "token", "probability", "entropy in bits"]];
       for (let i = 0; i < filling.tops.length; i++) {
         const token = filling.token(i);
-        if (token) rows.push([this.#name(Math.floor(i / filling.nTokens), i % filling.nTokens), token.id, token.text, filling.probabilities[i], filling.entropies[i]]);
+        if (token)
+          rows.push([
+            this.#name(Math.floor(i / filling.nTokens), i % filling.nTokens),
+            token.id,
+            token.text,
+            filling.probabilities[i],
+            filling.entropies[i],
+          ]);
       }
       return saveCsv(rows, "lens-grid.csv");
     }
@@ -505,30 +562,72 @@ export class LensGridElement extends LmtElement {
   }
 
   /** The whole grid as marks of an SVG. */
-  #picture(filling: Filling): { readonly marks: readonly SVGElement[]; readonly size: { readonly width: number; readonly height: number } } {
+  #picture(filling: Filling): {
+    readonly marks: readonly SVGElement[];
+    readonly size: { readonly width: number; readonly height: number };
+  } {
     const facts = this.source!.facts;
     const { width } = this.#columns;
     const [row, head] = [20, 40];
     const style = getComputedStyle(this);
     const color = (name: string): string => style.getPropertyValue(name).trim() || "#888888";
-    const mix = interpolateLab(color("--_surface").startsWith("Canvas") ? "#ffffff" : color("--_surface"), color("--_attention"));
+    const mix = interpolateLab(
+      color("--_surface").startsWith("Canvas") ? "#ffffff" : color("--_surface"),
+      color("--_attention"),
+    );
     const ramp = Number.parseFloat(style.getPropertyValue("--ramp")) / 100 || 0.5;
     const font = { "font-family": color("--_mono"), "font-size": 11.5, "text-anchor": "middle" };
     const layers = facts.model.nLayers;
     const marks: SVGElement[] = [];
     for (let r = 0; r <= layers; r++) {
       const y = (layers - r) * row;
-      marks.push(svgElement("text", { x: head - 6, y: y + 14, fill: color("--_text-soft"), "font-size": 11, "text-anchor": "end", "font-family": color("--_sans") }, r === 0 ? "emb" : String(r - 1)));
+      marks.push(
+        svgElement(
+          "text",
+          {
+            x: head - 6,
+            y: y + 14,
+            fill: color("--_text-soft"),
+            "font-size": 11,
+            "text-anchor": "end",
+            "font-family": color("--_sans"),
+          },
+          r === 0 ? "emb" : String(r - 1),
+        ),
+      );
       for (let t = 0; t < filling.nTokens; t++) {
         const i = r * filling.nTokens + t;
         const token = filling.token(i);
         if (!token) continue;
         const share = this.by === "entropy" ? 1 - filling.entropies[i] / filling.most : filling.probabilities[i];
-        marks.push(svgElement("rect", { x: head + t * width, y, width: width - 1, height: row - 1, rx: 2, fill: mix(ramp * share) }));
-        marks.push(svgElement("text", { ...font, x: head + (t + 0.5) * width, y: y + 14, fill: color("--_text") }, shortText(token.text, Math.floor((width - 6) / 7))));
+        marks.push(
+          svgElement("rect", {
+            x: head + t * width,
+            y,
+            width: width - 1,
+            height: row - 1,
+            rx: 2,
+            fill: mix(ramp * share),
+          }),
+        );
+        marks.push(
+          svgElement(
+            "text",
+            { ...font, x: head + (t + 0.5) * width, y: y + 14, fill: color("--_text") },
+            shortText(token.text, Math.floor((width - 6) / 7)),
+          ),
+        );
       }
     }
-    facts.tokens.forEach((token, t) => marks.push(svgElement("text", { ...font, x: head + (t + 0.5) * width, y: (layers + 1) * row + 15, fill: color("--_text") }, shortText(token.text, Math.floor((width - 6) / 7)))));
+    facts.tokens.forEach((token, t) =>
+      marks.push(
+        svgElement(
+          "text",
+          { ...font, x: head + (t + 0.5) * width, y: (layers + 1) * row + 15, fill: color("--_text") },
+          shortText(token.text, Math.floor((width - 6) / 7)),
+        ),
+      ),
+    );
     return { marks, size: { width: head + filling.nTokens * width + 4, height: (layers + 2) * row + 4 } };
   }
 }

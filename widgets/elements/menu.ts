@@ -11,7 +11,10 @@ export interface MenuItem {
   readonly run: () => void;
 }
 
-/** A small button with a menu: what can be done with a picture or table. Keyboard as menus have it: arrows, Enter, Escape. */
+/**
+ * A small button with a menu: what can be done with a picture or table. Keyboard as menus have it: arrows, Enter,
+ * Escape.
+ */
 export class MenuElement extends LitElement {
   static override styles = [
     theme,
@@ -77,7 +80,11 @@ export class MenuElement extends LitElement {
   }
 
   readonly #leave = (event: FocusEvent): void => {
-    if (!this.contains(event.relatedTarget as Node | null) && !this.shadowRoot?.contains(event.relatedTarget as Node | null)) this.open = false;
+    if (
+      !this.contains(event.relatedTarget as Node | null) &&
+      !this.shadowRoot?.contains(event.relatedTarget as Node | null)
+    )
+      this.open = false;
   };
 
   protected override render(): TemplateResult {
@@ -91,18 +98,22 @@ export class MenuElement extends LitElement {
       >
         ⋯
       </button>
-      ${this.open
-        ? html`<div class="list" role="menu" aria-label=${this.label} @keydown=${this.#key}>
-            ${this.items.map((item) => html`<button
+      ${
+        this.open
+          ? html`<div class="list" role="menu" aria-label=${this.label} @keydown=${this.#key}>
+            ${this.items.map(
+              (item) => html`<button
                 role=${item.checked === undefined ? "menuitem" : "menuitemcheckbox"}
                 aria-checked=${item.checked ?? nothing}
                 tabindex="-1"
                 @click=${() => this.#run(item)}
               >
                 ${item.checked ? html`<span aria-hidden="true">✓ </span>` : nothing}${item.label}
-              </button>`)}
+              </button>`,
+            )}
           </div>`
-        : nothing}`;
+          : nothing
+      }`;
   }
 
   readonly #toggle = async (): Promise<void> => {

@@ -39,7 +39,11 @@ export class ModelPanelElement extends ControlElement {
       }
     `,
   ];
-  static override properties = { ...ControlElement.properties, hideStatus: { type: Boolean, attribute: "hide-status" }, asksName: { state: true } };
+  static override properties = {
+    ...ControlElement.properties,
+    hideStatus: { type: Boolean, attribute: "hide-status" },
+    asksName: { state: true },
+  };
 
   /** Do not show what is under way: a surrounding element does. */
   declare hideStatus: boolean;
@@ -55,7 +59,10 @@ export class ModelPanelElement extends ControlElement {
     const controls = this.controls;
     if (!controls) return html`<div class="note">No model to choose yet.</div>`;
     const { choices, current } = controls;
-    const models = choices.models.includes(current.model) || current.model === "" ? choices.models : [...choices.models, current.model];
+    const models =
+      choices.models.includes(current.model) || current.model === ""
+        ? choices.models
+        : [...choices.models, current.model];
     const fixed = !choices.ownModels && models.length < 2;
     return html`
       <div class="fields" role="group" aria-label="Model">
@@ -67,12 +74,14 @@ export class ModelPanelElement extends ControlElement {
             ${choices.ownModels ? html`<option value=${OTHER} ?selected=${this.asksName}>another model …</option>` : nothing}
           </select></label
         >
-        ${this.asksName
-          ? html`<label class="field grow"
+        ${
+          this.asksName
+            ? html`<label class="field grow"
                 ><span>Hub id, folder or .gguf file</span><input type="text" id="name" spellcheck="false" autocomplete="off" @keydown=${(event: KeyboardEvent) => event.key === "Enter" && this.#chooseName()}
               /></label>
               <div class="field"><button class="main" @click=${this.#chooseName}>Load</button></div>`
-          : nothing}
+            : nothing
+        }
         ${this.#renderMenu("Device", choices.devices, current.device, (device) => this.choose({ device }))}
         ${this.#renderMenu("Precision", choices.dtypes, current.dtype, (dtype) => this.choose({ dtype }))}
       </div>
@@ -106,9 +115,17 @@ export class ModelPanelElement extends ControlElement {
   }
 
   #renderCard(card: ModelCard): TemplateResult {
-    const params = card.nParams >= 1e9 ? `${(card.nParams / 1e9).toFixed(1)} B` : card.nParams >= 1e6 ? `${(card.nParams / 1e6).toFixed(card.nParams >= 1e7 ? 0 : 1)} M` : whole(card.nParams);
+    const params =
+      card.nParams >= 1e9
+        ? `${(card.nParams / 1e9).toFixed(1)} B`
+        : card.nParams >= 1e6
+          ? `${(card.nParams / 1e6).toFixed(card.nParams >= 1e7 ? 0 : 1)} M`
+          : whole(card.nParams);
     const fact = (value: string, name: string): TemplateResult => html`<span><b>${value}</b> ${name}</span>`;
-    const heads = card.nKeyValueHeads > 0 && card.nKeyValueHeads !== card.nHeads ? `heads (${card.nKeyValueHeads} key/value)` : "heads";
+    const heads =
+      card.nKeyValueHeads > 0 && card.nKeyValueHeads !== card.nHeads
+        ? `heads (${card.nKeyValueHeads} key/value)`
+        : "heads";
     return html`<div class="facts" aria-label="Facts of the model" role="group">
       ${card.name === "" ? nothing : html`<span><b>${card.name}</b></span>`} ${fact(card.family, "family")} ${fact(params, "parameters")} ${fact(whole(card.nLayers), "layers")} ${fact(whole(card.nHeads), heads)} ${fact(whole(card.dModel), "wide")}
       ${fact(whole(card.dFfn), "neurons a layer")} ${fact(whole(card.dVocab), "tokens known")} ${fact(card.dtype, `on ${card.device}`)}

@@ -9,7 +9,8 @@ import type { BarFormat } from "./bars-picture";
 import { barsStyles, movedIndex } from "./bars-styles";
 import "./menu";
 
-const largest = (neurons: readonly { readonly contribution: number }[]): number => Math.max(1e-12, ...neurons.map((n) => n.contribution));
+const largest = (neurons: readonly { readonly contribution: number }[]): number =>
+  Math.max(1e-12, ...neurons.map((n) => n.contribution));
 
 /** The neurons that contribute most to the selected feed-forward block. A click chooses one (selection's `neuron`). */
 export class NeuronBarsElement extends LmtElement {
@@ -48,7 +49,10 @@ export class NeuronBarsElement extends LmtElement {
     if (!this.source || !block) return html`<div class="note">Select a feed-forward block to see its neurons.</div>`;
     const neurons = this.#neurons.value?.neurons ?? [];
     const most = largest(neurons);
-    const chosen = this.selected.neuron?.layer === block.layer && this.selected.neuron.position === block.position ? this.selected.neuron.neuron : null;
+    const chosen =
+      this.selected.neuron?.layer === block.layer && this.selected.neuron.position === block.position
+        ? this.selected.neuron.neuron
+        : null;
     return html`
       <header>
         <h3>
@@ -57,9 +61,16 @@ export class NeuronBarsElement extends LmtElement {
         <lmt-menu label="Save these neurons" .items=${barsMenu((format) => this.save(format))}></lmt-menu>
       </header>
       ${this.#neurons.renderStatus()}
-      ${neurons.length
-        ? html`<div class="heading" aria-hidden="true"><span>Neuron</span><span>Contribution</span><span>Activation</span></div>
-            <div role="listbox" tabindex="0" aria-label="Top neurons of layer ${block.layer} by contribution" aria-activedescendant=${chosen === null ? "" : `neuron-${chosen}`} @keydown=${(event: KeyboardEvent) => this.#key(event, neurons.map((n) => n.neuron))}>
+      ${
+        neurons.length
+          ? html`<div class="heading" aria-hidden="true"><span>Neuron</span><span>Contribution</span><span>Activation</span></div>
+            <div role="listbox" tabindex="0" aria-label="Top neurons of layer ${block.layer} by contribution" aria-activedescendant=${chosen === null ? "" : `neuron-${chosen}`} @keydown=${(
+              event: KeyboardEvent,
+            ) =>
+              this.#key(
+                event,
+                neurons.map((n) => n.neuron),
+              )}>
               ${neurons.map(
                 (n) => html`<div
                   role="option"
@@ -73,7 +84,8 @@ export class NeuronBarsElement extends LmtElement {
                 </div>`,
               )}
             </div>`
-        : nothing}
+          : nothing
+      }
     `;
   }
 
@@ -89,7 +101,9 @@ export class NeuronBarsElement extends LmtElement {
     event.preventDefault();
     event.stopPropagation();
     this.#choose(options[next]);
-    void this.updateComplete.then(() => this.renderRoot.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }));
+    void this.updateComplete.then(() =>
+      this.renderRoot.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" }),
+    );
   }
 
   /** Downloads the bars as a picture, or their numbers as a table. */
@@ -97,9 +111,19 @@ export class NeuronBarsElement extends LmtElement {
     const neurons = this.#neurons.value?.neurons ?? [];
     const block = this.#block;
     if (neurons.length === 0 || !block || !this.source) return;
-    const bars = neurons.map(({ neuron, contribution, activation }) => ({ id: neuron, name: String(neuron), contribution, shown: weight(contribution), more: { value: activation, shown: score(activation) } }));
+    const bars = neurons.map(({ neuron, contribution, activation }) => ({
+      id: neuron,
+      name: String(neuron),
+      contribution,
+      shown: weight(contribution),
+      more: { value: activation, shown: score(activation) },
+    }));
     const title = `Neurons of layer ${block.layer}  ${shortText(this.source.facts.tokens[block.position]?.text ?? "", 14)}`;
-    return saveBars(this, { name: "neurons", title, columns: ["Neuron", "Contribution", "Activation"], most: largest(neurons), bars }, format);
+    return saveBars(
+      this,
+      { name: "neurons", title, columns: ["Neuron", "Contribution", "Activation"], most: largest(neurons), bars },
+      format,
+    );
   }
 }
 

@@ -9,8 +9,8 @@ import { controlStyles } from "./control-styles";
 import "./control-status";
 
 /**
- * Which prompt: from a list, from a file, or typed; and how its graph is cut and read: threshold, renormalisation, norm before
- * the unembedding (these are the selection's, which every picture of the run follows).
+ * Which prompt: from a list, from a file, or typed; and how its graph is cut and read: threshold, renormalisation, norm
+ * before the unembedding (these are the selection's, which every picture of the run follows).
  */
 export class PromptBarElement extends ControlElement {
   static override styles = [
@@ -66,7 +66,12 @@ export class PromptBarElement extends ControlElement {
       }
     `,
   ];
-  static override properties = { ...ControlElement.properties, hideStatus: { type: Boolean, attribute: "hide-status" }, hideSettings: { type: Boolean, attribute: "hide-settings" }, typed: { state: true } };
+  static override properties = {
+    ...ControlElement.properties,
+    hideStatus: { type: Boolean, attribute: "hide-status" },
+    hideSettings: { type: Boolean, attribute: "hide-settings" },
+    typed: { state: true },
+  };
 
   /** Do not show what is under way: a surrounding element does. */
   declare hideStatus: boolean;

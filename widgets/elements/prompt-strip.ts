@@ -97,8 +97,9 @@ export class PromptStripElement extends LmtElement {
           >${visibleText(token.text)}</button>`,
         )}
       </div>
-      ${predictions.length
-        ? html`<div class="next" role="list" aria-label="Most likely next tokens">
+      ${
+        predictions.length
+          ? html`<div class="next" role="list" aria-label="Most likely next tokens">
             <span class="soft" role="presentation"
               >${last ? "predicts" : html`after <span class="token">${visibleText(facts.tokens[this.selected.start]?.text ?? "")}</span> predicts`}</span
             >
@@ -109,7 +110,8 @@ export class PromptStripElement extends LmtElement {
               >`,
             )}
           </div>`
-        : nothing}
+          : nothing
+      }
     `;
   }
 

@@ -12,8 +12,9 @@ const SHOWN = 12;
 const REST_MS = 150;
 
 /**
- * A field to choose a token by: it offers the likeliest ones after `position`, and those that begin with what is typed. A combobox as
- * the ARIA practices have it: arrows, Enter, Escape. Says `lmt-token` (detail: the token, or null for none) when one is chosen.
+ * A field to choose a token by: it offers the likeliest ones after `position`, and those that begin with what is typed.
+ * A combobox as the ARIA practices have it: arrows, Enter, Escape. Says `lmt-token` (detail: the token, or null for
+ * none) when one is chosen.
  */
 export class TokenPickerElement extends LmtElement {
   static override styles = [
@@ -75,7 +76,16 @@ export class TokenPickerElement extends LmtElement {
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, label: {}, none: {}, token: { attribute: false }, open: { state: true }, typed: { state: true }, looked: { state: true }, at: { state: true } };
+  static override properties = {
+    ...LmtElement.properties,
+    label: {},
+    none: {},
+    token: { attribute: false },
+    open: { state: true },
+    typed: { state: true },
+    looked: { state: true },
+    at: { state: true },
+  };
 
   /** What the field is for, for screen readers. */
   declare label: string;
@@ -104,7 +114,9 @@ export class TokenPickerElement extends LmtElement {
     this.at = -1;
   }
 
-  readonly #found = new Ask(this, () => (this.open ? { kind: "targets" as const, position: this.selected.start, text: this.looked, topK: SHOWN } : undefined));
+  readonly #found = new Ask(this, () =>
+    this.open ? { kind: "targets" as const, position: this.selected.start, text: this.looked, topK: SHOWN } : undefined,
+  );
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -157,7 +169,8 @@ export class TokenPickerElement extends LmtElement {
 
   #renderList(): TemplateResult {
     const options = this.#options;
-    if (this.#found.state === "error") return html`<div role="option" aria-disabled="true" aria-selected="false">${this.#found.error}</div>`;
+    if (this.#found.state === "error")
+      return html`<div role="option" aria-disabled="true" aria-selected="false">${this.#found.error}</div>`;
     if (options.length === 0) {
       return html`<div class="hint soft" role="option" aria-disabled="true" aria-selected="false">${this.#found.state === "loading" ? "Looking …" : `No token of this model begins with “${this.looked.trim()}”.`}</div>`;
     }
@@ -209,7 +222,12 @@ export class TokenPickerElement extends LmtElement {
       // What was typed a moment ago is not looked up yet.
       const option = this.#options[this.at];
       if (!this.open) this.open = true;
-      else if (option !== undefined && (this.typed === undefined || this.looked === this.typed.replaceAll("·", " ")) && !this.#found.stale) this.#choose(option);
+      else if (
+        option !== undefined &&
+        (this.typed === undefined || this.looked === this.typed.replaceAll("·", " ")) &&
+        !this.#found.stale
+      )
+        this.#choose(option);
     } else if (event.key === "Escape") {
       if (!this.open) return;
       event.stopPropagation();
@@ -220,7 +238,9 @@ export class TokenPickerElement extends LmtElement {
 
   #choose(token: WireTarget | null): void {
     this.#close();
-    this.dispatchEvent(new CustomEvent<WireToken | null>("lmt-token", { detail: token && { id: token.id, text: token.text } }));
+    this.dispatchEvent(
+      new CustomEvent<WireToken | null>("lmt-token", { detail: token && { id: token.id, text: token.text } }),
+    );
   }
 }
 

@@ -11,7 +11,8 @@ import { tableStyles } from "./table-styles";
 
 /**
  * The most likely next tokens of a state by the logit lens: token, probability, logit, and how far it rose or fell
- * against the state below. Shows `node`, or the focused state where that is not set. A click on a token follows it (selection's `token`).
+ * against the state below. Shows `node`, or the focused state where that is not set. A click on a token follows it
+ * (selection's `token`).
  */
 export class TokenTableElement extends LmtElement {
   static override styles = [
@@ -51,7 +52,13 @@ export class TokenTableElement extends LmtElement {
   get #node(): NodeName | undefined {
     if (this.node) return isNodeName(this.node) ? this.node : undefined;
     const focus = this.selected.focus;
-    return focus?.kind === "node" ? focus.node : focus?.kind === "edge" ? focus.target : focus ? nodeName("I", focus.layer, focus.position) : undefined;
+    return focus?.kind === "node"
+      ? focus.node
+      : focus?.kind === "edge"
+        ? focus.target
+        : focus
+          ? nodeName("I", focus.layer, focus.position)
+          : undefined;
   }
 
   protected override render(): TemplateResult {
@@ -66,9 +73,10 @@ export class TokenTableElement extends LmtElement {
         <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
       </header>
       ${this.#lens.renderStatus()}
-      ${tokens.length === 0
-        ? nothing
-        : html`<div class="scroll" tabindex="0" role="group" aria-label="Top tokens of ${node}">
+      ${
+        tokens.length === 0
+          ? nothing
+          : html`<div class="scroll" tabindex="0" role="group" aria-label="Top tokens of ${node}">
             <table>
               <thead>
                 <tr>
@@ -93,7 +101,8 @@ export class TokenTableElement extends LmtElement {
                 )}
               </tbody>
             </table>
-          </div>`}
+          </div>`
+      }
     `;
   }
 
@@ -101,7 +110,10 @@ export class TokenTableElement extends LmtElement {
   save(): void {
     const tokens = this.#lens.value?.tokens ?? [];
     saveCsv(
-      [["rank", "id", "token", "probability", "logit", "rank change"], ...tokens.map((t) => [t.rank + 1, t.id, t.text, t.probability, t.logit, t.rankChange ?? ""])],
+      [
+        ["rank", "id", "token", "probability", "logit", "rank change"],
+        ...tokens.map((t) => [t.rank + 1, t.id, t.text, t.probability, t.logit, t.rankChange ?? ""]),
+      ],
       `top-tokens-${this.#node}.csv`,
     );
   }

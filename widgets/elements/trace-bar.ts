@@ -7,8 +7,8 @@ import type { TokenPickerElement } from "./token-picker";
 import "./token-picker";
 
 /**
- * What the routes are of: the whole state on top of the start token, one token that it may predict rather than another (`contrast`), or
- * any other state (`origin`). Writes these two parts of the selection.
+ * What the routes are of: the whole state on top of the start token, one token that it may predict rather than another
+ * (`contrast`), or any other state (`origin`). Writes these two parts of the selection.
  */
 export class TraceBarElement extends LmtElement {
   static override styles = [
@@ -55,19 +55,28 @@ export class TraceBarElement extends LmtElement {
     const facts = this.source?.facts;
     if (!facts) return nothing;
     const { contrast, origin, focus, start } = this.selected;
-    const node = focus?.kind === "node" ? focus.node : focus?.kind === "ffn" ? nodeName("M", focus.layer, focus.position) : undefined;
+    const node =
+      focus?.kind === "node"
+        ? focus.node
+        : focus?.kind === "ffn"
+          ? nodeName("M", focus.layer, focus.position)
+          : undefined;
     const begin = origin ?? nodeName("I", facts.model.nLayers - 1, start);
     const place = node === undefined || (node === begin && !contrast) ? undefined : parseNode(node);
     return html`<div class="bar" role="group" aria-label="What the routes are of">
-      ${contrast
-        ? this.#renderContrast(contrast)
-        : html`${origin === null
-              ? nothing
-              : html`<span class="about" id="origin"
+      ${
+        contrast
+          ? this.#renderContrast(contrast)
+          : html`${
+              origin === null
+                ? nothing
+                : html`<span class="about" id="origin"
                   >Routes of <b>${origin}</b> <span class="soft">${describeNode(origin)}</span>
                   <button data-act="top" title="Routes of the last state of this token again" @click=${() => this.#end({ origin: null })}>Back to the top</button></span
-                >`}
-            <button data-act="why" title="Trace what speaks for one next token rather than another" @click=${this.#begin}>Why this prediction …</button>`}
+                >`
+            }
+            <button data-act="why" title="Trace what speaks for one next token rather than another" @click=${this.#begin}>Why this prediction …</button>`
+      }
       ${place && node ? html`<button data-act="here" title="Routes of ${describeNode(node)} (key T in the graph)" @click=${() => this.#traceFrom(node)}>Trace from ${node}</button>` : nothing}
     </div>`;
   }

@@ -1,9 +1,20 @@
 import type { Answer, GridAnswer, Question, QuestionKind, RunFacts, WireToken } from "../../src/protocol";
 import type { NodeName } from "../../src/protocol";
-import { EDGE_KINDS, nodeName, parseNode, partOfGrid, PROTOCOL_VERSION, ProtocolError, stateBelow, tensor } from "../../src/protocol";
+import {
+  EDGE_KINDS,
+  nodeName,
+  parseNode,
+  partOfGrid,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  stateBelow,
+  tensor,
+} from "../../src/protocol";
 import type { FlowSource } from "../core/source";
 
-/** A made-up run: deterministic numbers that obey the same rules as real ones, and any state that an element can be in. */
+/**
+ * A made-up run: deterministic numbers that obey the same rules as real ones, and any state that an element can be in.
+ */
 export interface SyntheticOptions {
   readonly tokens: readonly string[];
   readonly nLayers: number;
@@ -21,7 +32,28 @@ export interface SyntheticOptions {
   readonly error?: string;
 }
 
-const WORDS = [" Paris", " the", " a", " located", " France", "\n", " <b>bold</b>", " city", " not", " 東京", " Lyon", "<0xE2>", " one", " home", " also", " known", " called", " in", " capital", " very"];
+const WORDS = [
+  " Paris",
+  " the",
+  " a",
+  " located",
+  " France",
+  "\n",
+  " <b>bold</b>",
+  " city",
+  " not",
+  " 東京",
+  " Lyon",
+  "<0xE2>",
+  " one",
+  " home",
+  " also",
+  " known",
+  " called",
+  " in",
+  " capital",
+  " very",
+];
 
 /** A number in [0, 1) from whole numbers: the same for the same ones. */
 function noise(...seeds: number[]): number {
@@ -43,9 +75,23 @@ export class SyntheticSource implements FlowSource {
     const { nLayers, nHeads } = options;
     this.facts = {
       protocol: PROTOCOL_VERSION,
-      model: { name: "synthetic", family: "synthetic", nLayers, nHeads, dFfn: 512, parallelBlocks: options.parallelBlocks ?? false, device: "cpu", dtype: "float32" },
+      model: {
+        name: "synthetic",
+        family: "synthetic",
+        nLayers,
+        nHeads,
+        dFfn: 512,
+        parallelBlocks: options.parallelBlocks ?? false,
+        device: "cpu",
+        dtype: "float32",
+      },
       tokens: options.tokens.map((text, index) => ({ id: index + 100, text })),
-      predictions: [0.612, 0.104, 0.041, 0.022, 0.013].map((probability, i) => ({ id: i, text: WORDS[i], logit: 18 - 2 * i, probability })),
+      predictions: [0.612, 0.104, 0.041, 0.022, 0.013].map((probability, i) => ({
+        id: i,
+        text: WORDS[i],
+        logit: 18 - 2 * i,
+        probability,
+      })),
     };
   }
 
@@ -87,7 +133,9 @@ export class SyntheticSource implements FlowSource {
       case "routes":
         return this.routes(question);
       case "targets": {
-        const found = WORDS.map((text, id) => ({ id, text, logit: 20 - id, probability: 0.6 * 0.5 ** id })).filter(({ text }) => text.trim().toLowerCase().startsWith(question.text.trim().toLowerCase()));
+        const found = WORDS.map((text, id) => ({ id, text, logit: 20 - id, probability: 0.6 * 0.5 ** id })).filter(
+          ({ text }) => text.trim().toLowerCase().startsWith(question.text.trim().toLowerCase()),
+        );
         return { tokens: found.slice(0, question.topK) };
       }
       case "lens": {
@@ -97,14 +145,28 @@ export class SyntheticSource implements FlowSource {
           tokens: Array.from({ length: question.topK }, (_, rank) => {
             const probability = rest * (0.25 + 0.4 * noise(seed, rank));
             rest -= probability;
-            return { ...this.token(seed + rank * 17), logit: 20 - rank * 0.6, probability, rank, rankChange: question.node.startsWith("X") ? undefined : Math.round((noise(seed, rank, 3) - 0.4) * 40 * rank) };
+            return {
+              ...this.token(seed + rank * 17),
+              logit: 20 - rank * 0.6,
+              probability,
+              rank,
+              rankChange: question.node.startsWith("X")
+                ? undefined
+                : Math.round((noise(seed, rank, 3) - 0.4) * 40 * rank),
+            };
           }),
         };
       }
       case "effect":
         return {
-          promoted: Array.from({ length: question.topK }, (_, i) => ({ ...this.token(i * 13 + question.component.layer), score: 3.4 - i * 0.13 })),
-          suppressed: Array.from({ length: question.topK }, (_, i) => ({ ...this.token(i * 7 + 5), score: -2.9 + i * 0.11 })),
+          promoted: Array.from({ length: question.topK }, (_, i) => ({
+            ...this.token(i * 13 + question.component.layer),
+            score: 3.4 - i * 0.13,
+          })),
+          suppressed: Array.from({ length: question.topK }, (_, i) => ({
+            ...this.token(i * 7 + 5),
+            score: -2.9 + i * 0.11,
+          })),
         };
       case "heads": {
         const contributions = new Float32Array(model.nHeads);
@@ -139,16 +201,33 @@ export class SyntheticSource implements FlowSource {
         const pattern = new Float32Array(model.nHeads * T * T);
         for (let h = 0; h < model.nHeads; h++) pattern.set(this.pattern(question.layer, h), h * T * T);
         const contributions = pattern.map((a, i) => (a * noise(i % T)) / model.nHeads);
-        return { pattern: tensor(pattern, [model.nHeads, T, T]), contributions: tensor(contributions, [model.nHeads, T, T]) };
+        return {
+          pattern: tensor(pattern, [model.nHeads, T, T]),
+          contributions: tensor(contributions, [model.nHeads, T, T]),
+        };
       }
       case "grid": {
         const size = (model.nLayers + 1) * T;
         const shape = [model.nLayers + 1, T];
         return {
-          tops: tensor(Uint32Array.from({ length: size }, (_, i) => Math.floor(noise(i) * WORDS.length)), shape),
+          tops: tensor(
+            Uint32Array.from({ length: size }, (_, i) => Math.floor(noise(i) * WORDS.length)),
+            shape,
+          ),
           tokens: WORDS.map((text, id) => ({ id, text })),
-          probabilities: tensor(Float32Array.from({ length: size }, (_, i) => Math.min(1, noise(i, 2) * (0.15 + (0.85 * Math.floor(i / T)) / model.nLayers))), shape),
-          entropies: tensor(Float32Array.from({ length: size }, (_, i) => 12 * (1 - Math.floor(i / T) / (model.nLayers + 1)) * (0.6 + 0.4 * noise(i, 4))), shape),
+          probabilities: tensor(
+            Float32Array.from({ length: size }, (_, i) =>
+              Math.min(1, noise(i, 2) * (0.15 + (0.85 * Math.floor(i / T)) / model.nLayers)),
+            ),
+            shape,
+          ),
+          entropies: tensor(
+            Float32Array.from(
+              { length: size },
+              (_, i) => 12 * (1 - Math.floor(i / T) / (model.nLayers + 1)) * (0.6 + 0.4 * noise(i, 4)),
+            ),
+            shape,
+          ),
         };
       }
       case "gridPart":
@@ -157,8 +236,17 @@ export class SyntheticSource implements FlowSource {
         return { answer: this.answer(question.question) };
       case "headLabels": {
         const size = model.nLayers * model.nHeads;
-        const labels = Uint8Array.from({ length: size }, (_, i) => (noise(i, 9) < 0.4 ? 255 : Math.floor(noise(i, 8) * 4)));
-        return { patterns: ["previous token", "first token", "induction", "duplicate token"], labels: tensor(labels, [model.nLayers, model.nHeads]), scores: tensor(Float32Array.from({ length: size }, (_, i) => noise(i, 3)), [model.nLayers, model.nHeads]) };
+        const labels = Uint8Array.from({ length: size }, (_, i) =>
+          noise(i, 9) < 0.4 ? 255 : Math.floor(noise(i, 8) * 4),
+        );
+        return {
+          patterns: ["previous token", "first token", "induction", "duplicate token"],
+          labels: tensor(labels, [model.nLayers, model.nHeads]),
+          scores: tensor(
+            Float32Array.from({ length: size }, (_, i) => noise(i, 3)),
+            [model.nLayers, model.nHeads],
+          ),
+        };
       }
       case "follow": {
         const nodes = [nodeName("X", -1, question.position)];
@@ -166,9 +254,16 @@ export class SyntheticSource implements FlowSource {
           if (!model.parallelBlocks) nodes.push(nodeName("A", layer, question.position));
           nodes.push(nodeName("I", layer, question.position));
         }
-        const ranks = Uint32Array.from(nodes, (_, i) => Math.floor(48000 * (1 - i / nodes.length) ** 3 * (0.4 + 0.6 * noise(i, question.token))));
+        const ranks = Uint32Array.from(nodes, (_, i) =>
+          Math.floor(48000 * (1 - i / nodes.length) ** 3 * (0.4 + 0.6 * noise(i, question.token))),
+        );
         const probabilities = Float32Array.from(ranks, (rank) => 0.62 / (1 + rank * 3));
-        return { nodes, token: { id: question.token, text: WORDS[question.token % WORDS.length] }, ranks: tensor(ranks), probabilities: tensor(probabilities) };
+        return {
+          nodes,
+          token: { id: question.token, text: WORDS[question.token % WORDS.length] },
+          ranks: tensor(ranks),
+          probabilities: tensor(probabilities),
+        };
       }
     }
   }
@@ -176,7 +271,10 @@ export class SyntheticSource implements FlowSource {
   /** Routes traced through made-up contributions by the rules of real ones. */
   private routes({ from: origin, threshold, renormalize, contrast }: Question<"routes">): Answer<"routes"> {
     const { model } = this.facts;
-    const top = typeof origin === "string" ? parseNode(origin)! : { kind: "I" as const, layer: model.nLayers - 1, position: origin };
+    const top =
+      typeof origin === "string"
+        ? parseNode(origin)!
+        : { kind: "I" as const, layer: model.nLayers - 1, position: origin };
     const from = top.position;
     const about = (id: number | null): WireToken => ({ id: id ?? 0, text: WORDS[(id ?? 0) % WORDS.length] });
     const slant = contrast ? 1 + (contrast.token ?? 0) + 7 * (contrast.versus ?? 0) : 0;
@@ -189,7 +287,15 @@ export class SyntheticSource implements FlowSource {
       }
       return index.get(name)!;
     };
-    const columns = { sources: [] as number[], targets: [] as number[], kinds: [] as number[], weights: [] as number[], starts: [0], heads: [] as number[], headWeights: [] as number[] };
+    const columns = {
+      sources: [] as number[],
+      targets: [] as number[],
+      kinds: [] as number[],
+      weights: [] as number[],
+      starts: [0],
+      heads: [] as number[],
+      headWeights: [] as number[],
+    };
     const add = (source: NodeName, target: NodeName, kind: (typeof EDGE_KINDS)[number], weight: number): void => {
       columns.sources.push(indexOf(source));
       columns.targets.push(indexOf(target));
@@ -219,7 +325,9 @@ export class SyntheticSource implements FlowSource {
         }
         if (!model.parallelBlocks) add(middle, top, "residual", 1 - ffn);
         const far = (k: number): boolean => this.options.local === true && k > 1 && t - k > 6;
-        const parts = Array.from({ length: t + 1 }, (_, k) => far(k) ? 0 : (idle ? 0 : 0.5) * noise(layer, t, k + seed * 31) ** (9 + (t - k === 1 || k === 0 ? -5 : 6)));
+        const parts = Array.from({ length: t + 1 }, (_, k) =>
+          far(k) ? 0 : (idle ? 0 : 0.5) * noise(layer, t, k + seed * 31) ** (9 + (t - k === 1 || k === 0 ? -5 : 6)),
+        );
         const sum = parts.reduce((s, p) => s + p, 0.55);
         const kept = parts.map((p) => p / sum).map((p) => (p > threshold ? p : 0));
         const scale = renormalize ? 1 / (kept.reduce((s, p) => s + p, 0) + 0.55 / sum) : 1;
@@ -237,7 +345,14 @@ export class SyntheticSource implements FlowSource {
       from: [nodeName(top.kind, top.layer, from)],
       threshold,
       renormalize,
-      ...(contrast ? { contrast: { token: about(contrast.token), ...(contrast.versus === null ? {} : { versus: about(contrast.versus) }) } } : {}),
+      ...(contrast
+        ? {
+            contrast: {
+              token: about(contrast.token),
+              ...(contrast.versus === null ? {} : { versus: about(contrast.versus) }),
+            },
+          }
+        : {}),
       nodes,
       sources: tensor(Uint32Array.from(columns.sources)),
       targets: tensor(Uint32Array.from(columns.targets)),

@@ -1,5 +1,14 @@
 import type { Answer, Question, QuestionKind, RunFacts } from "../../src/protocol";
-import { ASK, askPayload, ProtocolError, questionKey, readAnswerPayload, readResponse, responseError, unpack } from "../../src/protocol";
+import {
+  ASK,
+  askPayload,
+  ProtocolError,
+  questionKey,
+  readAnswerPayload,
+  readResponse,
+  responseError,
+  unpack,
+} from "../../src/protocol";
 import { writerName } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 
@@ -7,13 +16,19 @@ import type { FlowSource } from "../core/source";
 export interface Channel {
   send(content: unknown): void;
   /** Calls `listener` for every custom message until `signal` aborts. */
-  onMessage(listener: (content: unknown, buffers: readonly (ArrayBufferView | ArrayBuffer)[]) => void, signal: AbortSignal): void;
+  onMessage(
+    listener: (content: unknown, buffers: readonly (ArrayBufferView | ArrayBuffer)[]) => void,
+    signal: AbortSignal,
+  ): void;
   /** False where no kernel can answer. */
   readonly live: boolean;
 }
 
 const NO_KERNEL = "There is no kernel that could answer this: run the cell again to look closer.";
-/** The longest that an answer may take. Aggregates over a long prompt take a while; a dead kernel must not spin for ever. */
+/**
+ * The longest that an answer may take. Aggregates over a long prompt take a while; a dead kernel must not spin for
+ * ever.
+ */
 const TIMEOUT_MS = 120_000;
 
 interface Waiting {
@@ -26,7 +41,10 @@ export class CommSource implements FlowSource {
   readonly #waiting = new Map<string, Waiting>();
   readonly #name = writerName();
   #count = 0;
-  readonly #pending = new Map<string, { readonly promise: Promise<unknown>; users: number; readonly withdraw: () => void }>();
+  readonly #pending = new Map<
+    string,
+    { readonly promise: Promise<unknown>; users: number; readonly withdraw: () => void }
+  >();
 
   constructor(
     readonly facts: RunFacts,
@@ -34,9 +52,14 @@ export class CommSource implements FlowSource {
     signal: AbortSignal,
   ) {
     channel.onMessage((content, buffers) => this.#receive(content, buffers), signal);
-    signal.addEventListener("abort", () => {
-      for (const { reject } of [...this.#waiting.values()]) reject(new ProtocolError("cancelled", "The picture was closed."));
-    }, { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        for (const { reject } of [...this.#waiting.values()])
+          reject(new ProtocolError("cancelled", "The picture was closed."));
+      },
+      { once: true },
+    );
   }
 
   ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
@@ -63,10 +86,17 @@ export class CommSource implements FlowSource {
   }
 
   #send(question: Question): { promise: Promise<unknown>; users: number; withdraw: () => void } {
-    if (!this.channel.live) return { promise: Promise.reject(new ProtocolError("unavailable", NO_KERNEL)), users: 0, withdraw: () => {} };
+    if (!this.channel.live)
+      return { promise: Promise.reject(new ProtocolError("unavailable", NO_KERNEL)), users: 0, withdraw: () => {} };
     const id = `${this.#name}.${++this.#count}`;
     const promise = new Promise<unknown>((resolve, reject) => {
-      const timer = setTimeout(() => waiting.reject(new ProtocolError("failed", "The kernel did not answer within two minutes; it may be busy with a cell.")), TIMEOUT_MS);
+      const timer = setTimeout(
+        () =>
+          waiting.reject(
+            new ProtocolError("failed", "The kernel did not answer within two minutes; it may be busy with a cell."),
+          ),
+        TIMEOUT_MS,
+      );
       const end = (): void => {
         clearTimeout(timer);
         this.#waiting.delete(id);
@@ -105,7 +135,9 @@ export class CommSource implements FlowSource {
       if ("error" in response) waiting.reject(responseError(response.error));
       else waiting.resolve(unpack(readAnswerPayload(response.payload), buffers));
     } catch (error) {
-      waiting.reject(error instanceof ProtocolError ? error : new ProtocolError("malformed", "The kernel's answer cannot be read."));
+      waiting.reject(
+        error instanceof ProtocolError ? error : new ProtocolError("malformed", "The kernel's answer cannot be read."),
+      );
     }
   }
 }

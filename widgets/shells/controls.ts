@@ -2,7 +2,20 @@ import { keepKeys } from "./keys";
 import { DOMWidgetModel, DOMWidgetView, unpack_models, WidgetModel } from "@jupyter-widgets/base";
 import type { ISerializers } from "@jupyter-widgets/base";
 import type { Choice, ControlChoices, ControlCurrent, ControlStatus } from "../../src/protocol";
-import { CHOOSE, choosePayload, datasetPayload, initialSelection, OPEN_DATASET, ProtocolError, readChoices, readCurrent, readResponse, readStatus, responseError, STOP } from "../../src/protocol";
+import {
+  CHOOSE,
+  choosePayload,
+  datasetPayload,
+  initialSelection,
+  OPEN_DATASET,
+  ProtocolError,
+  readChoices,
+  readCurrent,
+  readResponse,
+  readStatus,
+  responseError,
+  STOP,
+} from "../../src/protocol";
 import type { ControlElement, Controls } from "../core/controls";
 import { SelectionStore, writerName } from "../core/selection-store";
 import type { CachedSource } from "../core/source";
@@ -21,7 +34,14 @@ export class SessionModel extends WidgetModel implements Controls {
   static override serializers: ISerializers = { ...WidgetModel.serializers, picture: { deserialize: unpack_models } };
 
   override defaults(): Backbone.ObjectHash {
-    return { ...super.defaults(), ...namesOf("SessionModel", null), choices: {}, current: {}, status: {}, picture: null };
+    return {
+      ...super.defaults(),
+      ...namesOf("SessionModel", null),
+      choices: {},
+      current: {},
+      status: {},
+      picture: null,
+    };
   }
 
   readonly #name = writerName();
@@ -97,7 +117,10 @@ export class SessionModel extends WidgetModel implements Controls {
 
 /** One control of a session. */
 export class ControlModel extends ShownModel {
-  static override serializers: ISerializers = { ...DOMWidgetModel.serializers, session: { deserialize: unpack_models } };
+  static override serializers: ISerializers = {
+    ...DOMWidgetModel.serializers,
+    session: { deserialize: unpack_models },
+  };
 
   override defaults(): Backbone.ObjectHash {
     return { ...super.defaults(), ...namesOf("ControlModel", "ControlView"), session: null, part: "" };
@@ -115,7 +138,11 @@ export class ControlModel extends ShownModel {
   }
 }
 
-const ELEMENTS: Readonly<Record<string, string>> = { "model-panel": "lmt-model-panel", "prompt-bar": "lmt-prompt-bar", explore: "lmt-explore" };
+const ELEMENTS: Readonly<Record<string, string>> = {
+  "model-panel": "lmt-model-panel",
+  "prompt-bar": "lmt-prompt-bar",
+  explore: "lmt-explore",
+};
 
 /** Draws the control's element and gives it the picture of the moment. */
 export class ControlView extends DOMWidgetView {
@@ -127,7 +154,10 @@ export class ControlView extends DOMWidgetView {
       const name: unknown = this.model.get("part");
       if (!session) throw new ProtocolError("malformed", "This control's session is gone: run the cell again.");
       if (typeof name !== "string" || !Object.hasOwn(ELEMENTS, name)) {
-        throw new ProtocolError("version", `This version of lm-transparency has no control named ${JSON.stringify(name)}; it has ${Object.keys(ELEMENTS).join(", ")}.`);
+        throw new ProtocolError(
+          "version",
+          `This version of lm-transparency has no control named ${JSON.stringify(name)}; it has ${Object.keys(ELEMENTS).join(", ")}.`,
+        );
       }
       void session.choices;
       const element = document.createElement(ELEMENTS[name]) as ControlElement;

@@ -51,7 +51,14 @@ export class PictureModel extends ShownModel {
   static override serializers: ISerializers = { ...DOMWidgetModel.serializers, link: { deserialize: unpack_models } };
 
   override defaults(): Backbone.ObjectHash {
-    return { ...super.defaults(), ...namesOf("PictureModel", "PictureView"), picture: "", facts: {}, link: null, options: {} };
+    return {
+      ...super.defaults(),
+      ...namesOf("PictureModel", "PictureView"),
+      picture: "",
+      facts: {},
+      link: null,
+      options: {},
+    };
   }
 
   #source: CachedSource | undefined;
@@ -68,7 +75,11 @@ export class PictureModel extends ShownModel {
 
   /** Answers the kernel's request for a file, where this page shows the picture. */
   async #export(content: unknown): Promise<void> {
-    const { request, kind, payload } = (content ?? {}) as { request?: unknown; kind?: unknown; payload?: { format?: unknown; part?: unknown } };
+    const { request, kind, payload } = (content ?? {}) as {
+      request?: unknown;
+      kind?: unknown;
+      payload?: { format?: unknown; part?: unknown };
+    };
     if (kind !== EXPORT || typeof request !== "string") return;
     const element = shownPicture(this.get("picture"), this.parts().selection);
     if (!element) return;
@@ -83,7 +94,12 @@ export class PictureModel extends ShownModel {
   override parts(): LivePicture {
     const source = this.source();
     const link = this.get("link") as SelectionModel | null;
-    return { kind: "picture", source, facts: source.facts, selection: link?.store(source.facts) ?? new SelectionStore(selectionFor(source.facts, {})) };
+    return {
+      kind: "picture",
+      source,
+      facts: source.facts,
+      selection: link?.store(source.facts) ?? new SelectionStore(selectionFor(source.facts, {})),
+    };
   }
 
   override close(comm_closed?: boolean): Promise<void> {
@@ -134,7 +150,12 @@ export class PictureView extends DOMWidgetView {
     const model = this.model as PictureModel;
     try {
       const { source, selection } = model.parts();
-      const element = pictureElement({ picture: model.get("picture"), options: model.get("options"), source, selection });
+      const element = pictureElement({
+        picture: model.get("picture"),
+        options: model.get("options"),
+        source,
+        selection,
+      });
       this.el.replaceChildren(element);
     } catch (error) {
       this.el.replaceChildren(sentenceElement(error));

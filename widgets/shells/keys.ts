@@ -1,6 +1,7 @@
 /**
- * Front ends of Jupyter take single keys as shortcuts of the notebook (arrows, E, F, S, +, −, Enter, …) before a picture sees them, wherever the
- * focus is. While the focus is in one of our pictures they belong to the picture; keys with Ctrl, Alt or Cmd, and Shift+Enter, stay the notebook's.
+ * Front ends of Jupyter take single keys as shortcuts of the notebook (arrows, E, F, S, +, −, Enter, …) before a
+ * picture sees them, wherever the focus is. While the focus is in one of our pictures they belong to the picture; keys
+ * with Ctrl, Alt or Cmd, and Shift+Enter, stay the notebook's.
  */
 const SUPPRESS = "data-lm-suppress-shortcuts";
 const listening = new WeakSet<Window>();
@@ -16,7 +17,10 @@ export function keepKeys(page: Window = window): void {
       const target = event.target;
       if (!(target instanceof Element) || !target.closest(".lm-transparency")) return;
       // On the very element: a selector of a shortcut may fit it before any of its ancestors is looked at.
-      target.toggleAttribute(SUPPRESS, !(event.ctrlKey || event.altKey || event.metaKey || (event.shiftKey && event.key === "Enter")));
+      target.toggleAttribute(
+        SUPPRESS,
+        !(event.ctrlKey || event.altKey || event.metaKey || (event.shiftKey && event.key === "Enter")),
+      );
     },
     true,
   );

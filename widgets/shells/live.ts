@@ -3,8 +3,8 @@ import type { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 
 /**
- * Widgets of this page by their model's id, for outputs that were drawn from stored data and become live when the model appears.
- * Whoever makes models registers them; nothing here knows Jupyter.
+ * Widgets of this page by their model's id, for outputs that were drawn from stored data and become live when the model
+ * appears. Whoever makes models registers them; nothing here knows Jupyter.
  */
 
 /** A live picture, in parts, so that what is drawn already can be connected instead of drawn again. */
@@ -37,11 +37,15 @@ const tell = (id: string): void => [...(listeners.get(id) ?? [])].forEach((liste
 /** Makes a model known until `signal` aborts. Call the returned function whenever it changed or became live. */
 export function registerLive(id: string, model: LiveModel, signal: AbortSignal): () => void {
   models.set(id, model);
-  signal.addEventListener("abort", () => {
-    if (models.get(id) !== model) return;
-    models.delete(id);
-    tell(id);
-  }, { once: true });
+  signal.addEventListener(
+    "abort",
+    () => {
+      if (models.get(id) !== model) return;
+      models.delete(id);
+      tell(id);
+    },
+    { once: true },
+  );
   tell(id);
   return () => tell(id);
 }
@@ -56,8 +60,12 @@ export function liveModel(id: string): LiveModel | undefined {
 export function onLive(id: string, listener: () => void, signal: AbortSignal): void {
   const own = listeners.get(id) ?? new Set();
   listeners.set(id, own.add(listener));
-  signal.addEventListener("abort", () => {
-    own.delete(listener);
-    if (own.size === 0) listeners.delete(id);
-  }, { once: true });
+  signal.addEventListener(
+    "abort",
+    () => {
+      own.delete(listener);
+      if (own.size === 0) listeners.delete(id);
+    },
+    { once: true },
+  );
 }

@@ -36,11 +36,15 @@ class SwitchSource implements FlowSource {
 
 /** Whether two sets of facts are of the same run. */
 function sameRun(a: RunFacts, b: RunFacts): boolean {
-  const key = ({ model, tokens }: RunFacts): string => JSON.stringify([model.name, model.nLayers, model.nHeads, tokens.map(({ id }) => id)]);
+  const key = ({ model, tokens }: RunFacts): string =>
+    JSON.stringify([model.name, model.nLayers, model.nHeads, tokens.map(({ id }) => id)]);
   return key(a) === key(b);
 }
 
-/** Selections of stored pictures that are linked, by the link's id and the run: other pictures of it on this page follow. They live as long as one of these. */
+/**
+ * Selections of stored pictures that are linked, by the link's id and the run: other pictures of it on this page
+ * follow. They live as long as one of these.
+ */
 const links = new Map<string, WeakRef<SelectionStore>>();
 const unlinked = new FinalizationRegistry<string>((key) => {
   if (links.get(key)?.deref() === undefined) links.delete(key);
@@ -68,11 +72,13 @@ function stillElement(still: unknown): HTMLElement | undefined {
 }
 
 const ONLY_STILL = 'A still picture: it was saved without data (share: "none"). To click in it, run the cell again.';
-const NOTHING_FITS = "A still picture: the data to click in it did not fit into what this output may take in the notebook (shareBudget). It needs the kernel: run the cell again.";
+const NOTHING_FITS =
+  "A still picture: the data to click in it did not fit into what this output may take in the notebook (shareBudget). It needs the kernel: run the cell again.";
 
 function captionElement(text: string): HTMLElement {
   const caption = document.createElement("p");
-  caption.style.cssText = "margin:6px 4px;font:13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif);color:var(--jp-ui-font-color1, inherit)";
+  caption.style.cssText =
+    "margin:6px 4px;font:13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif);color:var(--jp-ui-font-color1, inherit)";
   caption.textContent = text;
   return caption;
 }
@@ -91,7 +97,10 @@ export class StoredPicture {
 
   constructor(readonly host: HTMLElement) {}
 
-  /** Draws what `value` holds, or a sentence. Called again when the output was updated, it changes only what is behind the picture. */
+  /**
+   * Draws what `value` holds, or a sentence. Called again when the output was updated, it changes only what is behind
+   * the picture.
+   */
   async show(value: unknown, options: ShowOptions): Promise<void> {
     const round = ++this.#round;
     this.#options = options;
@@ -100,7 +109,9 @@ export class StoredPicture {
       this.#follow(payload, options.trusted);
       const stored = payload.size > 0 ? await StoredSource.open(payload) : undefined;
       if (round !== this.#round) return;
-      const known = this.#payload?.picture === payload.picture && JSON.stringify(this.#payload.options) === JSON.stringify(payload.options);
+      const known =
+        this.#payload?.picture === payload.picture &&
+        JSON.stringify(this.#payload.options) === JSON.stringify(payload.options);
       this.#payload = payload;
       const before = this.#stored;
       this.#stored = stored;
@@ -162,7 +173,10 @@ export class StoredPicture {
       );
       return true;
     }
-    const source = this.#stored && sameRun(parts.facts, this.#stored.facts) ? new FallbackSource(parts.source, this.#stored) : parts.source;
+    const source =
+      this.#stored && sameRun(parts.facts, this.#stored.facts)
+        ? new FallbackSource(parts.source, this.#stored)
+        : parts.source;
     if (this.#shown && sameRun(this.#shown.source.facts, parts.facts)) {
       this.#shown.source.target = source;
       if (this.#shown.element.selection !== parts.selection) this.#shown.element.selection = parts.selection;
@@ -174,7 +188,12 @@ export class StoredPicture {
   #draw(source: FlowSource, selection: SelectionStore, state: "stored" | "live"): void {
     if (!this.#payload) return;
     const switched = new SwitchSource(source);
-    const element = pictureElement({ picture: this.#payload.picture, options: this.#payload.options, source: switched, selection });
+    const element = pictureElement({
+      picture: this.#payload.picture,
+      options: this.#payload.options,
+      source: switched,
+      selection,
+    });
     this.#shown = { element, source: switched };
     this.host.dataset.state = state;
     this.host.replaceChildren(element);
@@ -184,8 +203,14 @@ export class StoredPicture {
     const still = stillElement(this.#options.still);
     this.#shown = undefined;
     this.host.dataset.state = "still";
-    if (!still && !this.#options.beside) return this.host.replaceChildren(sentenceElement(new Error("This output was saved without data: run the cell to see its picture.")));
-    this.host.replaceChildren(...(still ? [still] : []), captionElement(this.#payload?.share === "none" ? ONLY_STILL : NOTHING_FITS));
+    if (!still && !this.#options.beside)
+      return this.host.replaceChildren(
+        sentenceElement(new Error("This output was saved without data: run the cell to see its picture.")),
+      );
+    this.host.replaceChildren(
+      ...(still ? [still] : []),
+      captionElement(this.#payload?.share === "none" ? ONLY_STILL : NOTHING_FITS),
+    );
   }
 
   #fail(error: unknown): void {

@@ -1,13 +1,13 @@
 /**
  * The inner loops of the attention contributions, AssemblyScript with SIMD. Memory is laid out by `../worker.ts`.
  *
- * For a part `z = s·v` of a whole y: `Σ_i min(σ_i s v_i, 2|y_i| − σ_i s v_i)`, σ = sign of y, which is `‖y‖₁ − ‖y − z‖₁`
- * without subtracting large sums. `d4` is d rounded up to a multiple of 4; the padding is zero and adds zero.
+ * For a part `z = s·v` of a whole y: `Σ_i min(σ_i s v_i, 2|y_i| − σ_i s v_i)`, σ = sign of y, which is `‖y‖₁ − ‖y −
+ * z‖₁` without subtracting large sums. `d4` is d rounded up to a multiple of 4; the padding is zero and adds zero.
  */
 
 /**
- * Writes for one whole: at `out`, per 4 values, the vector 2|y| and the sign bits of y; `stride` bytes from one pair to the
- * next. So four wholes interleave: row r starts at `out + 32 r` with a stride of 128.
+ * Writes for one whole: at `out`, per 4 values, the vector 2|y| and the sign bits of y; `stride` bytes from one pair to
+ * the next. So four wholes interleave: row r starts at `out + 32 r` with a stride of 128.
  */
 export function prepare(y: usize, d4: i32, out: usize, stride: usize): void {
   const signBit = i32x4.splat(0x80000000);
@@ -22,12 +22,12 @@ export function prepare(y: usize, d4: i32, out: usize, stride: usize): void {
 }
 
 function sum(v: v128): f32 {
-  return (f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
+  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
 }
 
 /**
- * Proximities of `nTerms` parts to four wholes. `v`: [nTerms, d4]; `s`: [nTerms, 4], the factor of each part in each of the
- * four wholes (not negative); `wholes`: four interleaved by `prepare`; `out`: [nTerms, 4].
+ * Proximities of `nTerms` parts to four wholes. `v`: [nTerms, d4]; `s`: [nTerms, 4], the factor of each part in each of
+ * the four wholes (not negative); `wholes`: four interleaved by `prepare`; `out`: [nTerms, 4].
  */
 export function proximity4(v: usize, s: usize, wholes: usize, d4: i32, nTerms: i32, out: usize): void {
   const zero = f32x4.splat(0);
@@ -42,7 +42,10 @@ export function proximity4(v: usize, s: usize, wholes: usize, d4: i32, nTerms: i
       const s1 = f32x4.splat(f32x4.extract_lane(factors, 1));
       const s2 = f32x4.splat(f32x4.extract_lane(factors, 2));
       const s3 = f32x4.splat(f32x4.extract_lane(factors, 3));
-      let a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+      let a0 = zero,
+        a1 = zero,
+        a2 = zero,
+        a3 = zero;
       let w = wholes;
       const end = v + bytes;
       while (v < end) {
@@ -69,8 +72,9 @@ export function proximity4(v: usize, s: usize, wholes: usize, d4: i32, nTerms: i
 }
 
 /**
- * The same for a single whole: `s`: [nTerms]; `whole`: one, by `prepare` with a stride of 32; `out`: [nTerms]. Four terms at a
- * time, each added up in the order of `proximity4`: a row's numbers do not depend on which rows are asked for with it.
+ * The same for a single whole: `s`: [nTerms]; `whole`: one, by `prepare` with a stride of 32; `out`: [nTerms]. Four
+ * terms at a time, each added up in the order of `proximity4`: a row's numbers do not depend on which rows are asked
+ * for with it.
  */
 export function proximity1(v: usize, s: usize, whole: usize, d4: i32, nTerms: i32, out: usize): void {
   const zero = f32x4.splat(0);
@@ -85,7 +89,10 @@ export function proximity1(v: usize, s: usize, whole: usize, d4: i32, nTerms: i3
       const s1 = f32x4.splat(f32x4.extract_lane(factors, 1));
       const s2 = f32x4.splat(f32x4.extract_lane(factors, 2));
       const s3 = f32x4.splat(f32x4.extract_lane(factors, 3));
-      let a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+      let a0 = zero,
+        a1 = zero,
+        a2 = zero,
+        a3 = zero;
       let w = whole;
       let v0 = v;
       let v1 = v0 + bytes;

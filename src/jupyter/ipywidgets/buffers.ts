@@ -16,8 +16,8 @@ export function isBuffer(value: unknown): value is OutgoingBuffer {
 }
 
 /**
- * Takes the binary values out of a state, as the widget protocol (state sync 2.1) wants it: a key that holds one is left
- * out of its object, an array keeps null in that place. The input is not changed.
+ * Takes the binary values out of a state, as the widget protocol (state sync 2.1) wants it: a key that holds one is
+ * left out of its object, an array keeps null in that place. The input is not changed.
  */
 export function splitBuffers(state: JsonObject): SplitState {
   const bufferPaths: BufferPath[] = [];
@@ -56,10 +56,13 @@ export function joinBuffers(state: JsonObject, bufferPaths: unknown, buffers: re
   if (bufferPaths === undefined && buffers.length === 0) return;
   if (!Array.isArray(bufferPaths)) throw new TypeError("buffer_paths of a widget message must be a list of paths.");
   if (bufferPaths.length !== buffers.length) {
-    throw new TypeError(`A widget message names ${bufferPaths.length} buffer paths but carries ${buffers.length} buffers.`);
+    throw new TypeError(
+      `A widget message names ${bufferPaths.length} buffer paths but carries ${buffers.length} buffers.`,
+    );
   }
   bufferPaths.forEach((path: unknown, n) => {
-    if (!Array.isArray(path) || path.length === 0) throw new TypeError(`Buffer path ${n} of a widget message is empty or no list.`);
+    if (!Array.isArray(path) || path.length === 0)
+      throw new TypeError(`Buffer path ${n} of a widget message is empty or no list.`);
     let at: unknown = state;
     for (const key of path.slice(0, -1)) at = step(at, key);
     const last: unknown = path[path.length - 1];

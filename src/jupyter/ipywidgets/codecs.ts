@@ -22,7 +22,8 @@ export interface UploadedFile {
 
 function numberOf(wire: Record<string, unknown>, key: string): number {
   const value = wire[key];
-  if (typeof value !== "number" || !Number.isFinite(value)) throw new TypeError(`A date or time from the front end has no number "${key}".`);
+  if (typeof value !== "number" || !Number.isFinite(value))
+    throw new TypeError(`A date or time from the front end has no number "${key}".`);
   return value;
 }
 
@@ -52,11 +53,22 @@ const day: Codec<Date> = {
 };
 
 const moment: Codec<Date> = {
-  toWire: (value) => ({ ...(day.toWire(value) as object), hours: value.getUTCHours(), minutes: value.getUTCMinutes(), seconds: value.getUTCSeconds(), milliseconds: value.getUTCMilliseconds() }),
+  toWire: (value) => ({
+    ...(day.toWire(value) as object),
+    hours: value.getUTCHours(),
+    minutes: value.getUTCMinutes(),
+    seconds: value.getUTCSeconds(),
+    milliseconds: value.getUTCMilliseconds(),
+  }),
   fromWire: (wire) => {
     const parts = objectOf(wire, "A date");
     const date = day.fromWire(parts);
-    date.setUTCHours(numberOf(parts, "hours"), numberOf(parts, "minutes"), numberOf(parts, "seconds"), numberOf(parts, "milliseconds"));
+    date.setUTCHours(
+      numberOf(parts, "hours"),
+      numberOf(parts, "minutes"),
+      numberOf(parts, "seconds"),
+      numberOf(parts, "milliseconds"),
+    );
     return date;
   },
 };
@@ -65,7 +77,12 @@ const time: Codec<TimeOfDay> = {
   toWire: ({ hours, minutes, seconds, milliseconds }) => ({ hours, minutes, seconds, milliseconds }),
   fromWire: (wire) => {
     const parts = objectOf(wire, "A time");
-    return { hours: numberOf(parts, "hours"), minutes: numberOf(parts, "minutes"), seconds: numberOf(parts, "seconds"), milliseconds: numberOf(parts, "milliseconds") };
+    return {
+      hours: numberOf(parts, "hours"),
+      minutes: numberOf(parts, "minutes"),
+      seconds: numberOf(parts, "seconds"),
+      milliseconds: numberOf(parts, "milliseconds"),
+    };
   },
 };
 
@@ -76,7 +93,14 @@ function bytes(wire: unknown): Uint8Array {
 }
 
 const files: Codec<readonly UploadedFile[]> = {
-  toWire: (value) => value.map(({ name, type, size, lastModified, content }) => ({ name, type, size, last_modified: lastModified.getTime(), content })),
+  toWire: (value) =>
+    value.map(({ name, type, size, lastModified, content }) => ({
+      name,
+      type,
+      size,
+      last_modified: lastModified.getTime(),
+      content,
+    })),
   fromWire: (wire) => {
     if (!Array.isArray(wire)) throw new TypeError("Uploaded files must come as a list.");
     return wire.map((one: unknown) => {

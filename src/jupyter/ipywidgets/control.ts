@@ -42,9 +42,13 @@ export interface SubmitEvents {
 export type LinkEnd = readonly [widget: RegisteredWidget, name: string];
 
 /** Values for a new control. Layouts and styles can be given as plain objects. */
-export type ControlInit<S> = { readonly [K in keyof S]?: S[K] extends { readonly state: infer X } ? S[K] | Partial<X> : S[K] };
+export type ControlInit<S> = {
+  readonly [K in keyof S]?: S[K] extends { readonly state: infer X } ? S[K] | Partial<X> : S[K];
+};
 
-type ControlArguments<S> = S extends { children: infer C } ? [children?: C | ControlInit<S>, init?: ControlInit<S>] : [init?: ControlInit<S>];
+type ControlArguments<S> = S extends { children: infer C }
+  ? [children?: C | ControlInit<S>, init?: ControlInit<S>]
+  : [init?: ControlInit<S>];
 
 /** A stock control: its state's keys are properties. Setting one sends it. */
 export type Control<S extends object, E extends object = object> = ControlBase<S, E> & S;
@@ -94,12 +98,16 @@ export class ControlBase<S extends object, E extends object = object> extends Wi
 }
 
 /** Makes the class of a stock control from its schema. */
-export function defineControl<S extends object, E extends object = object>(definition: Definition<S>): ControlClass<S, E> {
+export function defineControl<S extends object, E extends object = object>(
+  definition: Definition<S>,
+): ControlClass<S, E> {
   class Defined extends ControlBase<S, E> {
     static readonly definition = definition;
     constructor(...args: unknown[]) {
       const [first, second] = args;
-      const init = Array.isArray(first) ? { ...(second as object | undefined), children: first as unknown } : (first ?? {});
+      const init = Array.isArray(first)
+        ? { ...(second as object | undefined), children: first as unknown }
+        : (first ?? {});
       super(definition, init as ControlInit<S>);
     }
   }
@@ -132,7 +140,12 @@ function specOf<S extends object>(definition: Definition<S>): WidgetSpec<S> {
   }
   const { modelName, modelModule, modelModuleVersion, viewName, viewModule, viewModuleVersion } = definition;
   const spec: WidgetSpec<S> = {
-    modelName, modelModule, modelModuleVersion, viewName, viewModule, viewModuleVersion,
+    modelName,
+    modelModule,
+    modelModuleVersion,
+    viewName,
+    viewModule,
+    viewModuleVersion,
     codecs,
     references: names.filter((name) => ["widget", "widgets", "end"].includes(definition.traits[name].kind)),
     local: names.filter((name) => definition.traits[name].local),
@@ -146,12 +159,17 @@ function initialState<S extends object>(definition: Definition<S>, init: Control
   const state: Record<string, unknown> = {};
   for (const name of Object.keys(init) as (keyof S & string)[]) {
     if (definition.traits[name] === undefined) {
-      throw new RangeError(`${definition.name} has no "${name}"; it has: ${Object.keys(definition.traits).filter((one) => !one.startsWith("_")).join(", ")}.`);
+      throw new RangeError(
+        `${definition.name} has no "${name}"; it has: ${Object.keys(definition.traits)
+          .filter((one) => !one.startsWith("_"))
+          .join(", ")}.`,
+      );
     }
   }
   for (const [name, trait] of Object.entries(definition.traits) as [keyof S & string, Trait][]) {
     const given: unknown = init[name];
-    const fresh = (): unknown => (typeof trait.default === "function" ? (trait.default as () => unknown)() : trait.default);
+    const fresh = (): unknown =>
+      typeof trait.default === "function" ? (trait.default as () => unknown)() : trait.default;
     if (given === undefined) state[name] = fresh();
     else if (trait.kind === "widget" && isPlainObject(given)) {
       const part = fresh() as Widget<object>;
@@ -168,11 +186,14 @@ function checkTrait<S, K extends keyof S & string>(definition: Definition<S>, na
   const trait = definition.traits[name];
   if (value === null && trait.nullable) return value;
   const { kind, oneOf } = trait;
-  const wanted = oneOf !== undefined ? `one of ${oneOf.map((one) => JSON.stringify(one)).join(", ")}` : KINDS[kind]?.wanted;
+  const wanted =
+    oneOf !== undefined ? `one of ${oneOf.map((one) => JSON.stringify(one)).join(", ")}` : KINDS[kind]?.wanted;
   const fits = oneOf !== undefined ? oneOf.includes(value as string) : (KINDS[kind]?.fits(value) ?? true);
   if (!fits) {
     const shown = inspect(value, { depth: 1, breakLength: Infinity }).slice(0, 80);
-    throw new TypeError(`${definition.name}.${name} must be ${String(wanted)}${trait.nullable ? ", or null" : ""}, not ${shown}.`);
+    throw new TypeError(
+      `${definition.name}.${name} must be ${String(wanted)}${trait.nullable ? ", or null" : ""}, not ${shown}.`,
+    );
   }
   return value;
 }
@@ -183,7 +204,10 @@ interface Kind {
 }
 
 const isNumber = (value: unknown): value is number => typeof value === "number" && !Number.isNaN(value);
-const list = (fits: (item: unknown) => boolean, length?: number) => (value: unknown): boolean => Array.isArray(value) && (length === undefined || value.length === length) && value.every(fits);
+const list =
+  (fits: (item: unknown) => boolean, length?: number) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && (length === undefined || value.length === length) && value.every(fits);
 const isString = (value: unknown): value is string => typeof value === "string";
 const isWidget = (value: unknown): boolean => typeof value === "object" && value !== null && "modelId" in value;
 
@@ -201,11 +225,19 @@ const KINDS: { readonly [kind: string]: Kind } = {
   floatRange: { wanted: "a pair of numbers", fits: list(isNumber, 2) },
   widget: { wanted: "a widget", fits: isWidget },
   widgets: { wanted: "a list of widgets", fits: list(isWidget) },
-  end: { wanted: "a widget and the name of its key", fits: (value) => Array.isArray(value) && (value.length === 0 || (value.length === 2 && isWidget(value[0]) && isString(value[1]))) },
+  end: {
+    wanted: "a widget and the name of its key",
+    fits: (value) =>
+      Array.isArray(value) && (value.length === 0 || (value.length === 2 && isWidget(value[0]) && isString(value[1]))),
+  },
   bytes: { wanted: "bytes (a Uint8Array)", fits: (value) => ArrayBuffer.isView(value) },
   Date: { wanted: "a valid Date", fits: (value) => value instanceof Date && !Number.isNaN(value.getTime()) },
   Datetime: { wanted: "a valid Date", fits: (value) => value instanceof Date && !Number.isNaN(value.getTime()) },
-  Time: { wanted: "{ hours, minutes, seconds, milliseconds }", fits: (value) => isPlainObject(value) && ["hours", "minutes", "seconds", "milliseconds"].every((key) => isNumber(value[key])) },
+  Time: {
+    wanted: "{ hours, minutes, seconds, milliseconds }",
+    fits: (value) =>
+      isPlainObject(value) && ["hours", "minutes", "seconds", "milliseconds"].every((key) => isNumber(value[key])),
+  },
   files: { wanted: "a list of files", fits: Array.isArray },
   outputs: { wanted: "a list of outputs", fits: Array.isArray },
 };
@@ -213,7 +245,15 @@ const KINDS: { readonly [kind: string]: Kind } = {
 function reconcileAll<S>(definition: Definition<S>, next: S, changed: ReadonlySet<string>): Partial<S> {
   const own = definition.reconcile?.(next, changed) ?? {};
   const bounds = "min" in definition.traits && "max" in definition.traits && "value" in definition.traits;
-  return bounds ? { ...own, ...(keepWithin(definition as unknown as Definition<Bounded>, { ...next, ...own } as unknown as Bounded) as Partial<S>) } : own;
+  return bounds
+    ? {
+        ...own,
+        ...(keepWithin(
+          definition as unknown as Definition<Bounded>,
+          { ...next, ...own } as unknown as Bounded,
+        ) as Partial<S>),
+      }
+    : own;
 }
 
 interface Bounded {
@@ -223,14 +263,20 @@ interface Bounded {
   base?: number;
 }
 
-/** As Python does: a value outside of its bounds is moved to the nearer one; bounds or ends in the wrong order are refused. */
+/**
+ * As Python does: a value outside of its bounds is moved to the nearer one; bounds or ends in the wrong order are
+ * refused.
+ */
 function keepWithin(definition: Definition<Bounded>, state: Bounded): Partial<Bounded> {
   const [low, high] = [order(state.min), order(state.max)];
   if (low !== undefined && high !== undefined && low > high) {
-    throw new RangeError(`${definition.name}.min must not be greater than max, but it is ${show(state.min)} and max is ${show(state.max)}.`);
+    throw new RangeError(
+      `${definition.name}.min must not be greater than max, but it is ${show(state.min)} and max is ${show(state.max)}.`,
+    );
   }
   // A logarithmic slider has the exponents of its base as bounds.
-  const scale = (bound: unknown): unknown => (state.base === undefined || typeof bound !== "number" ? bound : state.base ** bound);
+  const scale = (bound: unknown): unknown =>
+    state.base === undefined || typeof bound !== "number" ? bound : state.base ** bound;
   const clamp = (value: unknown): unknown => {
     const at = order(value);
     if (at === undefined) return value;
@@ -244,7 +290,10 @@ function keepWithin(definition: Definition<Bounded>, state: Bounded): Partial<Bo
     return value === state.value ? {} : { value };
   }
   const [first, second] = state.value as [number, number];
-  if (first > second) throw new RangeError(`The lower end of ${definition.name}.value must not be greater than the upper one, but they are ${first} and ${second}.`);
+  if (first > second)
+    throw new RangeError(
+      `The lower end of ${definition.name}.value must not be greater than the upper one, but they are ${first} and ${second}.`,
+    );
   const value = [clamp(first), clamp(second)];
   return value[0] === first && value[1] === second ? {} : { value };
 }

@@ -1,6 +1,6 @@
 /**
- * ipywidgets for TypeScript: a typed base for widgets of one's own, all stock controls, `interact`, links and progress bars. Knows
- * nothing of language models. In a cell: `import { IntSlider } from "lm-transparency/ipywidgets"`.
+ * ipywidgets for TypeScript: a typed base for widgets of one's own, all stock controls, `interact`, links and progress
+ * bars. Knows nothing of language models. In a cell: `import { IntSlider } from "lm-transparency/ipywidgets"`.
  */
 export { commHost, JUPYTER_DISPLAY, type Displayable, type MimeBundle } from "../comm-host";
 export { Widget, RequestError } from "./widget";

@@ -1,4 +1,11 @@
-import { commHost, JUPYTER_DISPLAY, type CellOutput, type JsonObject, type MimeBundle, type OutputSink } from "../comm-host";
+import {
+  commHost,
+  JUPYTER_DISPLAY,
+  type CellOutput,
+  type JsonObject,
+  type MimeBundle,
+  type OutputSink,
+} from "../comm-host";
 import { isPlainObject } from "./buffers";
 import { Button, Checkbox, Dropdown, FloatSlider, IntSlider, Text, VBox } from "./generated";
 import { display } from "./mime";
@@ -16,10 +23,18 @@ export interface Range {
 }
 
 /**
- * What stands for a control: a number (a slider around it), true or false (a checkbox), text (a text field), a range, a list or a record
- * of labelled values (a drop-down), or a widget.
+ * What stands for a control: a number (a slider around it), true or false (a checkbox), text (a text field), a range, a
+ * list or a record of labelled values (a drop-down), or a widget.
  */
-export type Abbreviation = number | boolean | string | Range | readonly unknown[] | ReadonlyMap<string, unknown> | RegisteredWidget | Readonly<Record<string, unknown>>;
+export type Abbreviation =
+  | number
+  | boolean
+  | string
+  | Range
+  | readonly unknown[]
+  | ReadonlyMap<string, unknown>
+  | RegisteredWidget
+  | Readonly<Record<string, unknown>>;
 
 /** The value that a control gives. */
 export type ValueOf<A> = A extends { readonly modelId: string; value: infer V }
@@ -56,14 +71,17 @@ export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
     abbreviations: A,
     options: InteractOptions = {},
   ) {
-    this.made = Object.fromEntries(Object.entries(abbreviations).map(([name, abbreviation]) => [name, controlFor(name, abbreviation)]));
+    this.made = Object.fromEntries(
+      Object.entries(abbreviations).map(([name, abbreviation]) => [name, controlFor(name, abbreviation)]),
+    );
     const children: RegisteredWidget[] = Object.values(this.made);
     if (options.manual) {
       const button = new Button({ description: "Run" });
       button.on("click", () => void this.update());
       children.push(button);
     } else {
-      for (const control of Object.values(this.made)) control.observe("value", () => void this.update(), { signal: this.listening.signal });
+      for (const control of Object.values(this.made))
+        control.observe("value", () => void this.update(), { signal: this.listening.signal });
       void this.update();
     }
     this.box = new VBox([...children, this.output]);
@@ -76,7 +94,9 @@ export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
 
   /** Values of the controls now. */
   get values(): { readonly [K in keyof A]: ValueOf<A[K]> } {
-    return Object.fromEntries(Object.entries(this.made).map(([name, control]) => [name, control.value])) as { readonly [K in keyof A]: ValueOf<A[K]> };
+    return Object.fromEntries(Object.entries(this.made).map(([name, control]) => [name, control.value])) as {
+      readonly [K in keyof A]: ValueOf<A[K]>;
+    };
   }
 
   /**
@@ -144,7 +164,10 @@ class RunOutput implements OutputSink {
   }
 }
 
-/** The control that an abbreviation stands for; whole numbers get whole-number sliders from their negative to three times them. */
+/**
+ * The control that an abbreviation stands for; whole numbers get whole-number sliders from their negative to three
+ * times them.
+ */
 function controlFor(name: string, abbreviation: Abbreviation): Observable {
   const description = name;
   if (isObservable(abbreviation)) return abbreviation;
@@ -169,13 +192,21 @@ function controlFor(name: string, abbreviation: Abbreviation): Observable {
     return new FloatSlider({ value, min, max, step: step ?? (max - min) / 100, description });
   }
   if (Array.isArray(abbreviation) || abbreviation instanceof Map || isPlainObject(abbreviation)) {
-    return new Dropdown<unknown>({ options: abbreviation as readonly unknown[] | ReadonlyMap<string, unknown>, description });
+    return new Dropdown<unknown>({
+      options: abbreviation as readonly unknown[] | ReadonlyMap<string, unknown>,
+      description,
+    });
   }
-  throw new TypeError(`The control "${name}" must be a number, true or false, text, { min, max }, a list, a record, or a widget with a value.`);
+  throw new TypeError(
+    `The control "${name}" must be a number, true or false, text, { min, max }, a list, a record, or a widget with a value.`,
+  );
 }
 
 /** What `interact` needs of a widget. */
-type Observable = RegisteredWidget & { readonly value: unknown; observe(name: "value", listener: () => void, options: { signal: AbortSignal }): unknown };
+type Observable = RegisteredWidget & {
+  readonly value: unknown;
+  observe(name: "value", listener: () => void, options: { signal: AbortSignal }): unknown;
+};
 
 function isObservable(value: Abbreviation): value is Observable {
   return value instanceof Widget && "value" in value;

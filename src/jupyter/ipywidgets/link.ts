@@ -11,10 +11,13 @@ export interface Cut {
 }
 
 /**
- * Keeps two keys equal, through the kernel; the target takes the source's value at once. Where one side refuses or corrects a value
- * (its bounds), the other follows what came of it.
+ * Keeps two keys equal, through the kernel; the target takes the source's value at once. Where one side refuses or
+ * corrects a value (its bounds), the other follows what came of it.
  */
-export function link<A extends object, K extends keyof A & string, B extends object, J extends keyof B & string>(source: End<A, K>, target: End<B, J>): Cut {
+export function link<A extends object, K extends keyof A & string, B extends object, J extends keyof B & string>(
+  source: End<A, K>,
+  target: End<B, J>,
+): Cut {
   const forth = dlink(source, target);
   const back = follow(target, source, (value) => value as unknown as A[K]);
   return {
@@ -39,16 +42,26 @@ function put<S extends object, K extends keyof S & string>([widget, name]: End<S
   widget.set({ [name]: value } as unknown as Partial<S>);
 }
 
-function follow<A extends object, K extends keyof A & string, B extends object, J extends keyof B & string>(source: End<A, K>, target: End<B, J>, transform: (value: A[K]) => B[J]): () => void {
+function follow<A extends object, K extends keyof A & string, B extends object, J extends keyof B & string>(
+  source: End<A, K>,
+  target: End<B, J>,
+  transform: (value: A[K]) => B[J],
+): () => void {
   return source[0].observe(source[1], (change) => put(target, transform(change.new)));
 }
 
-/** Keeps two keys equal in the browser, without the kernel: works in a saved notebook too. Types must be equal; nothing is checked. */
+/**
+ * Keeps two keys equal in the browser, without the kernel: works in a saved notebook too. Types must be equal; nothing
+ * is checked.
+ */
 export function jslink(source: readonly [RegisteredWidget, string], target: readonly [RegisteredWidget, string]): Link {
   return new Link({ source, target });
 }
 
 /** Has the target follow the source in the browser, without the kernel. */
-export function jsdlink(source: readonly [RegisteredWidget, string], target: readonly [RegisteredWidget, string]): DirectionalLink {
+export function jsdlink(
+  source: readonly [RegisteredWidget, string],
+  target: readonly [RegisteredWidget, string],
+): DirectionalLink {
   return new DirectionalLink({ source, target });
 }

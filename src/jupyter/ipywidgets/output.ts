@@ -10,8 +10,8 @@ import { Map, setTimeout, clearTimeout } from "../natives";
 const INTERVAL_MS = 40;
 
 /**
- * A place for output in a layout. What runs in `capture` shows here instead of below the cell: text, displays, errors; each
- * piece of code into its own, also where several run at the same time.
+ * A place for output in a layout. What runs in `capture` shows here instead of below the cell: text, displays, errors;
+ * each piece of code into its own, also where several run at the same time.
  *
  * The kernel itself gathers the outputs and keeps them in the widget's state (`outputs`), so they are saved with the
  * notebook; `msg_id`, by which Python has the front end catch messages, stays unused.
@@ -29,7 +29,8 @@ export class Output extends OutputControl implements OutputSink {
   }
 
   /**
-   * Runs `fn` with all its output going here, and gives what it gives. What it throws is shown here as an error and passed on.
+   * Runs `fn` with all its output going here, and gives what it gives. What it throws is shown here as an error and
+   * passed on.
    */
   async capture<T>(fn: () => T | Promise<T>): Promise<T> {
     const host = commHost();
@@ -116,11 +117,16 @@ export class Output extends OutputControl implements OutputSink {
 
 /** The widget whose view an output is. */
 function shownWidget(output: CellOutput): object | undefined {
-  const view = output.output_type === "display_data" ? (output.data[WIDGET_VIEW] as { readonly model_id?: unknown } | undefined) : undefined;
+  const view =
+    output.output_type === "display_data"
+      ? (output.data[WIDGET_VIEW] as { readonly model_id?: unknown } | undefined)
+      : undefined;
   return typeof view?.model_id === "string" ? openWidgets().get(view.model_id) : undefined;
 }
 
 /** Ids of displays live as long as the kernel; a saved state has no use for them. */
 function withoutTransient(output: CellOutput): CellOutput {
-  return output.output_type === "display_data" ? { output_type: "display_data", data: output.data, metadata: output.metadata } : output;
+  return output.output_type === "display_data"
+    ? { output_type: "display_data", data: output.data, metadata: output.metadata }
+    : output;
 }

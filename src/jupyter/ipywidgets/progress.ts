@@ -33,11 +33,13 @@ interface Appearance {
 }
 
 /**
- * A progress bar below the running cell; lines of text on stderr where there is no notebook. It appears with the first `update`, goes on when `update`
- * is called and turns green or red at its end. A notebook that is saved without its widgets' state says in text how far it came.
+ * A progress bar below the running cell; lines of text on stderr where there is no notebook. It appears with the first
+ * `update`, goes on when `update` is called and turns green or red at its end. A notebook that is saved without its
+ * widgets' state says in text how far it came.
  */
 export class ProgressBar {
-  private widgets: { readonly bar: FloatProgress; readonly label: Label; readonly box: HBox; readonly displayId: string } | undefined;
+  private widgets:
+    { readonly bar: FloatProgress; readonly label: Label; readonly box: HBox; readonly displayId: string } | undefined;
   private readonly live = commHost().live;
   private readonly begun = performance.now();
   private shownAt = -Infinity;
@@ -50,7 +52,10 @@ export class ProgressBar {
   private finished = false;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(options: ProgressOptions = {}, private readonly appearance: Appearance = { after: 0, leave: "bar" }) {
+  constructor(
+    options: ProgressOptions = {},
+    private readonly appearance: Appearance = { after: 0, leave: "bar" },
+  ) {
     this.total = options.total;
     this.description = options.description ?? "";
     this.unit = options.unit ?? "";
@@ -85,7 +90,10 @@ export class ProgressBar {
     const { widgets } = this;
     if (widgets === undefined) return;
     this.show();
-    widgets.bar.set({ bar_style: failed ? "danger" : "success", ...(this.total === undefined && !failed ? { value: 1 } : {}) });
+    widgets.bar.set({
+      bar_style: failed ? "danger" : "success",
+      ...(this.total === undefined && !failed ? { value: 1 } : {}),
+    });
     if (this.appearance.leave === "bar") return commHost().updateDisplay(widgets.displayId, this.bundle(widgets.box));
     commHost().updateDisplay(widgets.displayId, { "text/plain": this.line() }, { owner: null });
     for (const widget of [widgets.box, widgets.label, widgets.bar]) widget.close();
@@ -97,7 +105,11 @@ export class ProgressBar {
       this.printed = this.done;
       return;
     }
-    const state = { value: this.fraction(), description: this.description, bar_style: this.total === undefined ? "info" : "" } as const;
+    const state = {
+      value: this.fraction(),
+      description: this.description,
+      bar_style: this.total === undefined ? "info" : "",
+    } as const;
     if (this.widgets === undefined) {
       const bar = new FloatProgress({ min: 0, max: 1, style: { description_width: "initial" }, ...state });
       const label = new Label({ value: this.text() });
@@ -125,15 +137,27 @@ export class ProgressBar {
 
   private text(): string {
     const seconds = (performance.now() - this.begun) / 1000;
-    const [done, total] = [amount(this.done, this.unit), this.total === undefined ? undefined : amount(this.total, this.unit)];
+    const [done, total] = [
+      amount(this.done, this.unit),
+      this.total === undefined ? undefined : amount(this.total, this.unit),
+    ];
     const unit = this.unit === "" || this.unit === "bytes" ? "" : ` ${this.unit}`;
-    const left = this.total === undefined || this.done === 0 || this.finished ? undefined : (seconds / this.done) * (this.total - this.done);
+    const left =
+      this.total === undefined || this.done === 0 || this.finished
+        ? undefined
+        : (seconds / this.done) * (this.total - this.done);
     return `${done}${total === undefined ? "" : ` / ${total}`}${unit}, ${duration(seconds)}${left === undefined || left < 1 ? "" : `, ${duration(left)} left`}`;
   }
 }
 
-/** Shows how far an iteration is: `for await (const prompt of progress(prompts)) …`. A throw or `break` in the loop ends the bar too. */
-export async function* progress<T>(items: Iterable<T> | AsyncIterable<T>, options: ProgressOptions = {}): AsyncGenerator<T, void, undefined> {
+/**
+ * Shows how far an iteration is: `for await (const prompt of progress(prompts)) …`. A throw or `break` in the loop ends
+ * the bar too.
+ */
+export async function* progress<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  options: ProgressOptions = {},
+): AsyncGenerator<T, void, undefined> {
   const known = options.total ?? sizeOf(items);
   const bar = new ProgressBar(known === undefined ? options : { ...options, total: known });
   let done = 0;
@@ -153,15 +177,21 @@ export async function* progress<T>(items: Iterable<T> | AsyncIterable<T>, option
 }
 
 /**
- * A listener for `onProgress` options: one bar a stage, for stages that take longer than a moment. At its end a stage leaves a line of text, which needs
- * no kernel to be read later; what was over at once leaves nothing.
+ * A listener for `onProgress` options: one bar a stage, for stages that take longer than a moment. At its end a stage
+ * leaves a line of text, which needs no kernel to be read later; what was over at once leaves nothing.
  */
 export function progressListener(): (report: ProgressReport) => void {
   let current: { stage: string; bar: ProgressBar } | undefined;
   return ({ stage, done, total, unit }) => {
     if (current?.stage !== stage) {
       current?.bar.close();
-      current = { stage, bar: new ProgressBar({ description: stage, unit, ...(total === undefined ? {} : { total }) }, { after: WORTH_MS, leave: "text" }) };
+      current = {
+        stage,
+        bar: new ProgressBar(
+          { description: stage, unit, ...(total === undefined ? {} : { total }) },
+          { after: WORTH_MS, leave: "text" },
+        ),
+      };
     }
     current.bar.update(done, total);
     if (total !== undefined && done >= total) {

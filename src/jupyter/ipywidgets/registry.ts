@@ -17,15 +17,18 @@ export interface RegisteredWidget {
 const WIDGETS = Symbol.for("lm-transparency.widgets");
 
 /**
- * Open widgets by model id. They are not kept alive by being open, but by what uses them: variables, other widgets, and the outputs that show
- * them (`DisplayOptions.owner`). One that nothing uses any more is collected, and its comm closed.
+ * Open widgets by model id. They are not kept alive by being open, but by what uses them: variables, other widgets, and
+ * the outputs that show them (`DisplayOptions.owner`). One that nothing uses any more is collected, and its comm
+ * closed.
  */
 export class WidgetRegistry {
   private readonly widgets = new Map<string, WeakRef<RegisteredWidget>>();
-  private readonly collected = new FinalizationRegistry<{ readonly modelId: string; readonly comm: Comm }>(({ modelId, comm }) => {
-    this.widgets.delete(modelId);
-    if (!comm.closed) comm.close();
-  });
+  private readonly collected = new FinalizationRegistry<{ readonly modelId: string; readonly comm: Comm }>(
+    ({ modelId, comm }) => {
+      this.widgets.delete(modelId);
+      if (!comm.closed) comm.close();
+    },
+  );
 
   add(widget: RegisteredWidget, comm: Comm): void {
     this.widgets.set(widget.modelId, new WeakRef(widget));
@@ -71,8 +74,8 @@ export function frontEndSeen(): boolean {
 export const CONTROL_TARGET = "jupyter.widget.control";
 
 /**
- * Answers `request_states` on the control comm. A kernel calls this at its start, because JupyterLab opens that comm as soon as
- * it connects and waits for the answer, whether or not any cell has made a widget.
+ * Answers `request_states` on the control comm. A kernel calls this at its start, because JupyterLab opens that comm as
+ * soon as it connects and waits for the answer, whether or not any cell has made a widget.
  */
 export function serveWidgetControl(host: CommHost = commHost()): void {
   host.registerTarget(CONTROL_TARGET, (comm) => {
@@ -93,7 +96,10 @@ function answer(comm: Comm, message: CommMessage): void {
     };
   }
   const split = splitBuffers(states);
-  comm.send({ method: "update_states", states: split.state, buffer_paths: split.bufferPaths }, { buffers: split.buffers });
+  comm.send(
+    { method: "update_states", states: split.state, buffer_paths: split.bufferPaths },
+    { buffers: split.buffers },
+  );
 }
 
 /** Sends everything that widgets hold back. A kernel calls it before it says that a cell is done. */

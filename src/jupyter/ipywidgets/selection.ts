@@ -83,14 +83,21 @@ const RANGE: Shape = {
 function reconcile(name: string, shape: Shape) {
   return (next: State, changed: ReadonlySet<string>): Partial<State> => {
     const { labels, values } = entries(next.options);
-    const find = (list: readonly unknown[], what: string) => (one: unknown): number => {
-      const at = list.findIndex((other) => Object.is(other, one));
-      if (at < 0) throw new RangeError(`${name} has no option with the ${what} ${JSON.stringify(one) ?? String(one)}; it has: ${labels.join(", ") || "none"}.`);
-      return at;
-    };
+    const find =
+      (list: readonly unknown[], what: string) =>
+      (one: unknown): number => {
+        const at = list.findIndex((other) => Object.is(other, one));
+        if (at < 0)
+          throw new RangeError(
+            `${name} has no option with the ${what} ${JSON.stringify(one) ?? String(one)}; it has: ${labels.join(", ") || "none"}.`,
+          );
+        return at;
+      };
     const within = (one: unknown): number => {
       if (typeof one !== "number" || !Number.isInteger(one) || one < 0 || one >= labels.length) {
-        throw new RangeError(`The index of ${name} must be a whole number from 0 to ${labels.length - 1}, not ${String(one)}.`);
+        throw new RangeError(
+          `The index of ${name} must be a whole number from 0 to ${labels.length - 1}, not ${String(one)}.`,
+        );
       }
       return one;
     };
@@ -98,9 +105,11 @@ function reconcile(name: string, shape: Shape) {
     if (changed.has("index")) index = shape.map(next.index, within);
     else if (changed.has("value")) index = shape.map(next.value, find(values, "value"));
     else if (changed.has("label")) index = shape.map(next.label, find(labels, "label"));
-    else if (changed.has("options") || changed.size === 0) index = labels.length > 0 ? shape.first(name, labels.length) : shape === ONE ? null : next.index;
+    else if (changed.has("options") || changed.size === 0)
+      index = labels.length > 0 ? shape.first(name, labels.length) : shape === ONE ? null : next.index;
     else return {};
-    const look = (list: readonly unknown[]): unknown => (labels.length === 0 && shape !== ONE ? [] : shape.map(index, (one) => list[one as number]));
+    const look = (list: readonly unknown[]): unknown =>
+      labels.length === 0 && shape !== ONE ? [] : shape.map(index, (one) => list[one as number]);
     return { _options_labels: labels, index, value: look(values), label: look(labels) };
   };
 }

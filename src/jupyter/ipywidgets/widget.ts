@@ -13,7 +13,18 @@ import {
 import { isPlainObject, joinBuffers, splitBuffers } from "./buffers";
 import { openWidgets, type RegisteredWidget } from "./registry";
 import { follow } from "../../signals";
-import { JSON, Object, Array, Promise, Map, Set, AbortController, setTimeout, clearTimeout, performance } from "../natives";
+import {
+  JSON,
+  Object,
+  Array,
+  Promise,
+  Map,
+  Set,
+  AbortController,
+  setTimeout,
+  clearTimeout,
+  performance,
+} from "../natives";
 
 /** Version of the Jupyter widget messaging protocol that is spoken here. */
 export const WIDGET_PROTOCOL_VERSION = "2.1.0";
@@ -85,13 +96,21 @@ export interface Answer {
   readonly buffers?: readonly OutgoingBuffer[];
 }
 
-/** Answers one kind of request. `signal` is aborted when the asker gives up, the widget closes or the kernel is interrupted. */
-export type RequestHandler = (request: Payload & { readonly signal: AbortSignal }) => Answer | undefined | void | Promise<Answer | undefined | void>;
+/**
+ * Answers one kind of request. `signal` is aborted when the asker gives up, the widget closes or the kernel is
+ * interrupted.
+ */
+export type RequestHandler = (
+  request: Payload & { readonly signal: AbortSignal },
+) => Answer | undefined | void | Promise<Answer | undefined | void>;
 
 /** A request that the other side refused or that failed there; `code` is a short word, the message one sentence. */
 export class RequestError extends Error {
   override readonly name = "RequestError";
-  constructor(readonly code: string, message: string) {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
     super(message);
   }
 }
@@ -163,7 +182,10 @@ export class Widget<State extends object, Events extends object = object> implem
   private held = false;
 
   /** @param state Every key of the state with its first value. */
-  constructor(readonly spec: WidgetSpec<State>, state: State) {
+  constructor(
+    readonly spec: WidgetSpec<State>,
+    state: State,
+  ) {
     this.host = commHost();
     this.values = { ...state };
     this.modelId = randomUUID().replaceAll("-", "");
@@ -212,16 +234,16 @@ export class Widget<State extends object, Events extends object = object> implem
   }
 
   /**
-   * Called for every change that is about to be made; returns the value to take instead, or throws to refuse it. A value that the
-   * front end sent and that is replaced here is sent back corrected.
+   * Called for every change that is about to be made; returns the value to take instead, or throws to refuse it. A
+   * value that the front end sent and that is replaced here is sent back corrected.
    */
   protected validate<K extends keyof State & string>(_name: K, value: State[K]): State[K] {
     return value;
   }
 
   /**
-   * Called with the state that is about to be; returns further changes that follow from it (a value moved into new bounds), or throws
-   * to refuse all. `changed` are the keys that were set.
+   * Called with the state that is about to be; returns further changes that follow from it (a value moved into new
+   * bounds), or throws to refuse all. `changed` are the keys that were set.
    */
   protected reconcile(_next: State, _changed: ReadonlySet<string>): Partial<State> {
     return {};
@@ -233,7 +255,11 @@ export class Widget<State extends object, Events extends object = object> implem
   }
 
   /** Calls `listener` for every change of the named key(s). Ends with the signal, or by the returned function. */
-  observe<K extends keyof State & string>(names: K | readonly K[], listener: (change: Change<State, K>) => unknown, options: ListenOptions = {}): () => void {
+  observe<K extends keyof State & string>(
+    names: K | readonly K[],
+    listener: (change: Change<State, K>) => unknown,
+    options: ListenOptions = {},
+  ): () => void {
     const wanted = new Set<string>(typeof names === "string" ? [names] : names);
     for (const name of wanted) this.checkName(name);
     return this.on(
@@ -245,7 +271,10 @@ export class Widget<State extends object, Events extends object = object> implem
     );
   }
 
-  /** Resolves with the new value at the key's next change. Rejects when the signal aborts, the cell is interrupted or the widget closes. */
+  /**
+   * Resolves with the new value at the key's next change. Rejects when the signal aborts, the cell is interrupted or
+   * the widget closes.
+   */
   changed<K extends keyof State & string>(name: K, options: ListenOptions = {}): Promise<State[K]> {
     this.checkName(name);
     return new Promise<State[K]>((resolve, reject) => {
@@ -259,14 +288,22 @@ export class Widget<State extends object, Events extends object = object> implem
         if (signal.aborted) return abort();
         signal.addEventListener("abort", abort, { once: true, signal: done.signal });
       }
-      this.observe(name, (change) => {
-        done.abort();
-        resolve(change.new);
-      }, { signal: done.signal });
-      this.on("close", () => {
-        done.abort();
-        reject(new Error(`The widget ${this.modelName} was closed before "${name}" changed.`));
-      }, { signal: done.signal });
+      this.observe(
+        name,
+        (change) => {
+          done.abort();
+          resolve(change.new);
+        },
+        { signal: done.signal },
+      );
+      this.on(
+        "close",
+        () => {
+          done.abort();
+          reject(new Error(`The widget ${this.modelName} was closed before "${name}" changed.`));
+        },
+        { signal: done.signal },
+      );
     });
   }
 
@@ -290,7 +327,10 @@ export class Widget<State extends object, Events extends object = object> implem
   }
 
   /** Calls the listeners of an event. A listener that throws is shown and does not stop the others. */
-  protected emit<E extends keyof (BaseEvents<State> & Events) & string>(event: E, detail: (BaseEvents<State> & Events)[E]): void {
+  protected emit<E extends keyof (BaseEvents<State> & Events) & string>(
+    event: E,
+    detail: (BaseEvents<State> & Events)[E],
+  ): void {
     for (const listener of [...(this.listeners.get(event) ?? [])]) (listener as (detail: unknown) => void)(detail);
   }
 
@@ -306,13 +346,17 @@ export class Widget<State extends object, Events extends object = object> implem
   }
 
   /**
-   * Asks the front end. Rejects with a `RequestError` when it refuses (its code), does not answer in time ("timeout") or the
-   * widget closes ("closed"), and with the signal's reason when that aborts.
+   * Asks the front end. Rejects with a `RequestError` when it refuses (its code), does not answer in time ("timeout")
+   * or the widget closes ("closed"), and with the signal's reason when that aborts.
    */
   request(kind: string, payload: unknown = {}, options: RequestOptions = {}): Promise<Payload> {
     const { timeout = 30_000, buffers = [] } = options;
-    if (this.isClosed) return Promise.reject(new RequestError("closed", `The widget ${this.modelName} is closed: it cannot be asked for "${kind}".`));
-    if (!this.host.live) return Promise.reject(new RequestError("headless", `There is no notebook here that could answer "${kind}".`));
+    if (this.isClosed)
+      return Promise.reject(
+        new RequestError("closed", `The widget ${this.modelName} is closed: it cannot be asked for "${kind}".`),
+      );
+    if (!this.host.live)
+      return Promise.reject(new RequestError("headless", `There is no notebook here that could answer "${kind}".`));
     const id = `k${++this.nextRequest}`;
     const signals = [options.signal, this.host.cell?.signal].filter((signal) => signal !== undefined);
     return new Promise<Payload>((resolve, reject) => {
@@ -327,7 +371,10 @@ export class Widget<State extends object, Events extends object = object> implem
         this.comm.send({ method: "custom", content: { cancel: id } });
         reject(reason);
       };
-      const limit = setTimeout(() => giveUp(new RequestError("timeout", `The front end did not answer "${kind}" within ${timeout} ms.`)), timeout);
+      const limit = setTimeout(
+        () => giveUp(new RequestError("timeout", `The front end did not answer "${kind}" within ${timeout} ms.`)),
+        timeout,
+      );
       this.asked.set(id, {
         resolve: (answer) => {
           end();
@@ -358,7 +405,8 @@ export class Widget<State extends object, Events extends object = object> implem
   [JUPYTER_DISPLAY](): MimeBundle | Promise<MimeBundle> {
     this.flush();
     const bundle: MimeBundle = { "text/plain": this.toString() };
-    if (this.spec.viewName !== null && !this.isClosed) bundle[WIDGET_VIEW] = { version_major: 2, version_minor: 0, model_id: this.modelId };
+    if (this.spec.viewName !== null && !this.isClosed)
+      bundle[WIDGET_VIEW] = { version_major: 2, version_minor: 0, model_id: this.modelId };
     return bundle;
   }
 
@@ -368,7 +416,8 @@ export class Widget<State extends object, Events extends object = object> implem
     for (const [name, value] of Object.entries(this.values)) {
       if (name.startsWith("_") || value === null || value === undefined || value === "") continue;
       if (typeof value === "number" || typeof value === "boolean") parts.push(`${name}: ${value}`);
-      else if (typeof value === "string") parts.push(`${name}: ${JSON.stringify(value.length > 60 ? value.slice(0, 59) + "…" : value)}`);
+      else if (typeof value === "string")
+        parts.push(`${name}: ${JSON.stringify(value.length > 60 ? value.slice(0, 59) + "…" : value)}`);
     }
     return `${this.modelName.replace(/Model$/, "")}(${parts.join(", ")})`;
   }
@@ -457,7 +506,8 @@ export class Widget<State extends object, Events extends object = object> implem
   /** A widget without a view that joins others (a link in the browser) lives as long as one of them. */
   private holdMe(references: readonly (keyof State & string)[]): void {
     if (this.spec.viewName !== null) return;
-    for (const name of references) for (const widget of widgetsIn(this.values[name])) if (widget instanceof Widget) widget.joined.add(this);
+    for (const name of references)
+      for (const widget of widgetsIn(this.values[name])) if (widget instanceof Widget) widget.joined.add(this);
   }
 
   /** For the comm. */
@@ -481,7 +531,9 @@ export class Widget<State extends object, Events extends object = object> implem
     const state = message.data["state"];
     if (!isPlainObject(state)) return;
     joinBuffers(state, message.data["buffer_paths"], message.buffers);
-    const known = Object.keys(state).filter((name) => Object.hasOwn(this.values, name) && !this.isLocal(name)) as (keyof State & string)[];
+    const known = Object.keys(state).filter(
+      (name) => Object.hasOwn(this.values, name) && !this.isLocal(name),
+    ) as (keyof State & string)[];
     if (known.length === 0) return;
     // Other front ends learn of it by the echo; it comes before any correction, which then wins.
     this.sendUpdate("echo_update", Object.fromEntries(known.map((name) => [name, state[name]])));
@@ -506,7 +558,8 @@ export class Widget<State extends object, Events extends object = object> implem
     } finally {
       this.held = false;
       // What was refused, corrected or changed again by a listener is not what the front end shows.
-      for (const name of known) if (!Object.hasOwn(changes, name) || !same(this.values[name], changes[name])) wrong.add(name);
+      for (const name of known)
+        if (!Object.hasOwn(changes, name) || !same(this.values[name], changes[name])) wrong.add(name);
       this.sendSoon([...wrong, ...further]);
     }
   }
@@ -517,7 +570,13 @@ export class Widget<State extends object, Events extends object = object> implem
     } else if (typeof content["response"] === "string") {
       const asked = this.asked.get(content["response"]);
       const error = content["error"];
-      if (isPlainObject(error)) asked?.reject(new RequestError(String(error["code"] ?? "error"), String(error["message"] ?? "The front end reported an error.")));
+      if (isPlainObject(error))
+        asked?.reject(
+          new RequestError(
+            String(error["code"] ?? "error"),
+            String(error["message"] ?? "The front end reported an error."),
+          ),
+        );
       else asked?.resolve({ payload: content["payload"], buffers });
     } else if (typeof content["cancel"] === "string") {
       this.running.get(content["cancel"])?.abort(new RequestError("cancelled", "The request was taken back."));
@@ -534,7 +593,9 @@ export class Widget<State extends object, Events extends object = object> implem
     const handler = this.handlers.get(kind);
     if (handler === undefined) {
       const kinds = [...this.handlers.keys()].join(", ") || "none";
-      return respond({ error: { code: "unknown-kind", message: `${this.modelName} does not answer "${kind}"; it answers: ${kinds}.` } });
+      return respond({
+        error: { code: "unknown-kind", message: `${this.modelName} does not answer "${kind}"; it answers: ${kinds}.` },
+      });
     }
     const controller = new AbortController();
     this.running.set(id, controller);
@@ -587,12 +648,18 @@ const deaf = new FinalizationRegistry<Hearing>(({ source, ends }) => {
 });
 
 /**
- * Has `owner` hear of something that may live longer, such as a selection that pictures share. Neither holds the other by this.
+ * Has `owner` hear of something that may live longer, such as a selection that pictures share. Neither holds the other
+ * by this.
  * @param listen begins to listen to `source`, and gives what ends it
  * @param receive must not hold the owner: it would never be collected
  * @returns what ends it before
  */
-export function hear<O extends object, D>(owner: O, source: object, listen: (listener: (detail: D) => void) => () => void, receive: (owner: O, detail: D) => void): () => void {
+export function hear<O extends object, D>(
+  owner: O,
+  source: object,
+  listen: (listener: (detail: D) => void) => () => void,
+  receive: (owner: O, detail: D) => void,
+): () => void {
   const token = {};
   const off = listen(weakListener(new WeakRef(owner), receive));
   deaf.register(owner, { source: new WeakRef(source), ends: new WeakMap([[source, off]]) }, token);
@@ -603,7 +670,10 @@ export function hear<O extends object, D>(owner: O, source: object, listen: (lis
 }
 
 /** Outside of `hear`, where a closure would hold the owner. */
-function weakListener<O extends object, D>(owner: WeakRef<O>, receive: (owner: O, detail: D) => void): (detail: D) => void {
+function weakListener<O extends object, D>(
+  owner: WeakRef<O>,
+  receive: (owner: O, detail: D) => void,
+): (detail: D) => void {
   return (detail) => {
     const alive = owner.deref();
     if (alive !== undefined) receive(alive, detail);
@@ -655,12 +725,15 @@ function isWidget(value: unknown): value is RegisteredWidget {
   return typeof value === "object" && value !== null && "modelId" in value && "wireState" in value;
 }
 
-/** Equal as values: what would look the same on the wire needs no message. Binary values are equal only to themselves. */
+/**
+ * Equal as values: what would look the same on the wire needs no message. Binary values are equal only to themselves.
+ */
 function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (a instanceof Date && b instanceof Date) return a.getTime() === b.getTime();
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => same(item, b[index]));
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((item, index) => same(item, b[index]));
   if (isPlainObject(a) && isPlainObject(b)) {
     const keys = Object.keys(a);
     return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && same(a[key], b[key]));

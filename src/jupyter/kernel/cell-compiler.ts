@@ -10,7 +10,10 @@ import { declaredNames, isJsx, namesOf, withoutExports } from "./cell-syntax";
 import { meaningOf, neededDeclarations, ownDeclarations, remainingDeclarations, type Meaning } from "./declarations";
 import { foldersAbove, isOfPackage, LocalFiles, type LocalModule } from "./local-files";
 
-/** All that later cells need to know of earlier ones. Kept by the main thread, so that a new TypeScript thread can go on. */
+/**
+ * All that later cells need to know of earlier ones. Kept by the main thread, so that a new TypeScript thread can go
+ * on.
+ */
 export interface CellState {
   /** Declarations of what later cells can name, as the text of a .d.ts file. */
   readonly declarations: string;
@@ -61,7 +64,9 @@ export interface CellCompilerOptions {
   readonly packageName: string;
 }
 
-/** What CommonJS cannot do and our wrapper does: top-level await, `import.meta`, import attributes, `using` at the top. */
+/**
+ * What CommonJS cannot do and our wrapper does: top-level await, `import.meta`, import attributes, `using` at the top.
+ */
 const ALLOWED = new Set([1343, 1375, 1378, 1431, 1432, 1470, 2821, 2823, 2836, 2852, 2853, 2854, 2856]);
 /** An expected error is missing: the file was written for stricter options than ours. */
 const UNUSED_EXPECTATION = 2578;
@@ -108,8 +113,12 @@ export class CellCompiler {
     const graph = this.files.graph(code, this.cellPath);
     const { imports, modules } = graph;
 
-    const found = [...program.getSyntacticDiagnostics(cell), ...program.getSemanticDiagnostics(cell)].filter((one) => !ALLOWED.has(one.code));
-    const diagnostics = found.filter((one) => one.file !== undefined).map((one) => this.diagnostic(one as ts.DiagnosticWithLocation, code.length));
+    const found = [...program.getSyntacticDiagnostics(cell), ...program.getSemanticDiagnostics(cell)].filter(
+      (one) => !ALLOWED.has(one.code),
+    );
+    const diagnostics = found
+      .filter((one) => one.file !== undefined)
+      .map((one) => this.diagnostic(one as ts.DiagnosticWithLocation, code.length));
     diagnostics.push(...this.checkLocalFiles(program, graph));
     if (diagnostics.length > 0) return { diagnostics, state, imports, modules };
 
@@ -127,25 +136,50 @@ export class CellCompiler {
       before: [variablesStep(checker, earlierNames), runtimeStep, lastExpressionStep(() => (hasLast = true))],
     });
     // Cells were never strict: what a cell writes to a frozen object is not an error.
-    output = output.replace(/^"use strict";/, (word) => " ".repeat(word.length)).replace(/\n?\/\/# sourceMappingURL=[^\n]*\s*$/, "");
+    output = output
+      .replace(/^"use strict";/, (word) => " ".repeat(word.length))
+      .replace(/\n?\/\/# sourceMappingURL=[^\n]*\s*$/, "");
     if (this.jsx) output = withJsxFactory(output, this.options, earlierNames, names);
 
     const unwritable = this.unwritable(program, cell, code.length, names);
-    if (emitted === undefined) emitted = this.service.getEmitOutput(this.cellPath, true, true).outputFiles.find(({ name }) => name.endsWith(".d.ts"))?.text ?? "";
+    if (emitted === undefined)
+      emitted =
+        this.service.getEmitOutput(this.cellPath, true, true).outputFiles.find(({ name }) => name.endsWith(".d.ts"))
+          ?.text ?? "";
     const next = this.nextState(state, { cell, earlier, checker, emitted, unwritable, names });
-    return { diagnostics, state: next, output, imports, modules, ...(map === undefined ? {} : { map }), ...(hasLast ? { lastExpressionVar: LAST_EXPRESSION } : {}) };
+    return {
+      diagnostics,
+      state: next,
+      output,
+      imports,
+      modules,
+      ...(map === undefined ? {} : { map }),
+      ...(hasLast ? { lastExpressionVar: LAST_EXPRESSION } : {}),
+    };
   }
 
   /** Takes a cell that is a module of its own: others import it as `./NAME`. */
   addModule(state: CellState, name: string, code: string, jsx: boolean): Converted {
     const path = join(this.data.cwd, `${name}.${jsx ? "tsx" : "ts"}`);
-    const next: CellState = { ...state, modules: { ...state.modules, [path]: /^\s*(?:import|export)\b/m.test(code) ? code : `${code}\nexport {};` } };
+    const next: CellState = {
+      ...state,
+      modules: { ...state.modules, [path]: /^\s*(?:import|export)\b/m.test(code) ? code : `${code}\nexport {};` },
+    };
     const converted = this.convert(next, `import ${JSON.stringify(`./${name}`)};`);
-    return { diagnostics: converted.diagnostics, state: converted.diagnostics.length > 0 ? state : next, imports: {}, modules: converted.modules };
+    return {
+      diagnostics: converted.diagnostics,
+      state: converted.diagnostics.length > 0 ? state : next,
+      imports: {},
+      modules: converted.modules,
+    };
   }
 
   /** Local files for what a running program imports by a name that is in no text. */
-  find(state: CellState, name: string, from: string): { readonly path?: string; readonly modules: readonly LocalModule[] } {
+  find(
+    state: CellState,
+    name: string,
+    from: string,
+  ): { readonly path?: string; readonly modules: readonly LocalModule[] } {
     this.files.refresh();
     this.setVirtual(state);
     const path = this.files.runtimeFile(name, from)?.path;
@@ -170,7 +204,11 @@ export class CellCompiler {
     const word = head + (head !== "" || /^[\p{ID_Start}$_]/u.test(tail) ? tail : "");
     if (word === "") {
       const sorted = [...entries].sort((a, b) => compare(a.sortText, b.sortText) || a.name.localeCompare(b.name));
-      return inText(code, position, sorted.map(({ name }) => name));
+      return inText(
+        code,
+        position,
+        sorted.map(({ name }) => name),
+      );
     }
     const rank = (name: string): number => {
       if (name.startsWith(word)) return 0;
@@ -179,7 +217,11 @@ export class CellCompiler {
     };
     const ranked = entries.map((entry) => ({ entry, rank: rank(entry.name) })).filter((one) => one.rank < 3);
     ranked.sort((a, b) => a.rank - b.rank || compare(a.entry.sortText, b.entry.sortText));
-    return { start: position - head.length, end: position - head.length + word.length, candidates: ranked.map(({ entry }) => entry.name) };
+    return {
+      start: position - head.length,
+      end: position - head.length + word.length,
+      candidates: ranked.map(({ entry }) => entry.name),
+    };
   }
 
   inspect(state: CellState, source: string, position: number): ts.QuickInfo | undefined {
@@ -202,7 +244,8 @@ export class CellCompiler {
     this.jsx = isJsx(code);
     this.files.refresh();
     this.setVirtual(state);
-    // The list makes the file a module and its variables those of later cells. It comes last: places stay what they are.
+    // The list makes the file a module and its variables those of later cells. It comes last: places stay what they
+    // are.
     this.virtual.set(this.cellPath, cellText(code, names));
     this.virtual.set(this.earlierPath, `${state.declarations}export {};\n`);
     this.roots = [this.cellPath, this.earlierPath];
@@ -230,10 +273,12 @@ export class CellCompiler {
       if (file === undefined) continue;
       // The one trick of it all (tslab's): names that the cell lacks are looked up in the file of earlier declarations.
       file.parent = program.getSourceFile(scope);
-      // A file whose top-level `await` is parsed twice keeps its first parse, which has no path; the compiler then fails to name types by it.
+      // A file whose top-level `await` is parsed twice keeps its first parse, which has no path; the compiler then
+      // fails to name types by it.
       file.original = undefined;
     }
-    for (const file of program.getSourceFiles()) if (!isOfPackage(file.fileName)) (file as { original?: ts.Node }).original = undefined;
+    for (const file of program.getSourceFiles())
+      if (!isOfPackage(file.fileName)) (file as { original?: ts.Node }).original = undefined;
     return program;
   }
 
@@ -293,7 +338,8 @@ export class CellCompiler {
   private changedResolutions(): Set<string> {
     const changed = new Set<string>();
     for (const [path, known] of this.resolutions) {
-      for (const [name, [mode, before]] of known) if (this.files.resolve(name, path, mode)?.resolvedFileName !== before) changed.add(path);
+      for (const [name, [mode, before]] of known)
+        if (this.files.resolve(name, path, mode)?.resolvedFileName !== before) changed.add(path);
     }
     for (const path of changed) this.resolutions.delete(path);
     return changed;
@@ -329,16 +375,31 @@ export class CellCompiler {
   private withJsx(options: ts.CompilerOptions): ts.CompilerOptions {
     const { jsx, jsxFactory, jsxFragmentFactory, jsxImportSource } = this.files.optionsFor(this.cellPath);
     // Left to a bundler it would not be JavaScript.
-    const mode = jsx === ts.JsxEmit.Preserve || jsx === ts.JsxEmit.ReactNative || jsx === undefined ? ts.JsxEmit.React : jsx;
-    if (options.jsx === mode && options.jsxFactory === jsxFactory && options.jsxFragmentFactory === jsxFragmentFactory && options.jsxImportSource === jsxImportSource) return options;
+    const mode =
+      jsx === ts.JsxEmit.Preserve || jsx === ts.JsxEmit.ReactNative || jsx === undefined ? ts.JsxEmit.React : jsx;
+    if (
+      options.jsx === mode &&
+      options.jsxFactory === jsxFactory &&
+      options.jsxFragmentFactory === jsxFragmentFactory &&
+      options.jsxImportSource === jsxImportSource
+    )
+      return options;
     return { ...options, jsx: mode, jsxFactory, jsxFragmentFactory, jsxImportSource };
   }
 
-  private checkLocalFiles(program: ts.Program, { modules, mistakes, ofPackages }: ReturnType<LocalFiles["graph"]>): Diagnostic[] {
-    if (mistakes.length > 0) return mistakes.map(({ path, start, length, messageText, code }) => this.placed(path, this.files.read(path) ?? "", start, length, messageText, code));
+  private checkLocalFiles(
+    program: ts.Program,
+    { modules, mistakes, ofPackages }: ReturnType<LocalFiles["graph"]>,
+  ): Diagnostic[] {
+    if (mistakes.length > 0)
+      return mistakes.map(({ path, start, length, messageText, code }) =>
+        this.placed(path, this.files.read(path) ?? "", start, length, messageText, code),
+      );
     const files = modules.map(({ path }) => path).filter((path) => /\.[cm]?tsx?$/.test(path) && !ofPackages.has(path));
     if (files.length === 0) return [];
-    const key = createHash("sha1").update(modules.map(({ path, version }) => `${path} ${version}`).join("\n")).digest("base64");
+    const key = createHash("sha1")
+      .update(modules.map(({ path, version }) => `${path} ${version}`).join("\n"))
+      .digest("base64");
     if (this.checked.has(key)) return [];
     const found: Diagnostic[] = [];
     for (const path of files) {
@@ -346,14 +407,30 @@ export class CellCompiler {
       if (file === undefined) continue;
       for (const one of program.getSemanticDiagnostics(file)) {
         if (ALLOWED.has(one.code) || one.code === UNUSED_EXPECTATION || one.start === undefined) continue;
-        found.push(this.placed(path, file.text, one.start, one.length ?? 0, ts.flattenDiagnosticMessageText(one.messageText, "\n"), one.code));
+        found.push(
+          this.placed(
+            path,
+            file.text,
+            one.start,
+            one.length ?? 0,
+            ts.flattenDiagnosticMessageText(one.messageText, "\n"),
+            one.code,
+          ),
+        );
       }
     }
     if (found.length === 0) this.checked.add(key);
     return found;
   }
 
-  private placed(path: string, text: string, start: number, length: number, messageText: string, code: number): Diagnostic {
+  private placed(
+    path: string,
+    text: string,
+    start: number,
+    length: number,
+    messageText: string,
+    code: number,
+  ): Diagnostic {
     const file = ts.createSourceFile("any.ts", text, ts.ScriptTarget.Latest);
     const at = (offset: number): Position => ts.getLineAndCharacterOfPosition(file, Math.min(offset, text.length));
     return { start: at(start), end: at(start + length), messageText, code, fileName: this.files.shown(path) };
@@ -361,10 +438,18 @@ export class CellCompiler {
 
   private diagnostic(one: ts.DiagnosticWithLocation, length: number): Diagnostic {
     const at = (offset: number): Position => ts.getLineAndCharacterOfPosition(one.file, Math.min(offset, length));
-    return { start: at(one.start), end: at(one.start + one.length), messageText: ts.flattenDiagnosticMessageText(one.messageText, "\n"), code: one.code };
+    return {
+      start: at(one.start),
+      end: at(one.start + one.length),
+      messageText: ts.flattenDiagnosticMessageText(one.messageText, "\n"),
+      code: one.code,
+    };
   }
 
-  /** Names of a cell whose types no declaration can write: they need types that are not exported, private members of expressions, and such. */
+  /**
+   * Names of a cell whose types no declaration can write: they need types that are not exported, private members of
+   * expressions, and such.
+   */
   private unwritable(program: ts.Program, cell: ts.SourceFile, length: number, names: readonly string[]): Set<string> {
     const found = new Set<string>();
     for (const { start } of program.getDeclarationDiagnostics(cell)) {
@@ -372,8 +457,11 @@ export class CellCompiler {
       const statement = cell.statements.find((one) => one.pos <= start && start < one.end);
       if (statement === undefined || start >= length) continue;
       if (ts.isVariableStatement(statement)) {
-        const one = statement.declarationList.declarations.find((declaration) => declaration.pos <= start && start < declaration.end);
-        const within = one === undefined ? namesOf(statement) : namesOf(ts.factory.createVariableStatement(undefined, [one]));
+        const one = statement.declarationList.declarations.find(
+          (declaration) => declaration.pos <= start && start < declaration.end,
+        );
+        const within =
+          one === undefined ? namesOf(statement) : namesOf(ts.factory.createVariableStatement(undefined, [one]));
         for (const name of within) found.add(name);
       } else for (const name of namesOf(statement)) found.add(name);
     }
@@ -382,17 +470,28 @@ export class CellCompiler {
 
   private nextState(
     state: CellState,
-    made: { cell: ts.SourceFile; earlier: ts.SourceFile; checker: ts.TypeChecker; emitted: string; unwritable: Set<string>; names: readonly string[] },
+    made: {
+      cell: ts.SourceFile;
+      earlier: ts.SourceFile;
+      checker: ts.TypeChecker;
+      emitted: string;
+      unwritable: Set<string>;
+      names: readonly string[];
+    },
   ): CellState {
     const { cell, earlier, checker, emitted, names } = made;
     // A `var` in a block is in no declaration either.
-    const written = new Set(ts.createSourceFile("cell.d.ts", emitted, ts.ScriptTarget.Latest, true).statements.flatMap(namesOf));
+    const written = new Set(
+      ts.createSourceFile("cell.d.ts", emitted, ts.ScriptTarget.Latest, true).statements.flatMap(namesOf),
+    );
     const unwritable = new Set([...made.unwritable, ...names.filter((name) => !written.has(name))]);
     const text = cell.text;
     const module = `__cell_${createHash("sha1").update(`${state.declarations}\n${text}`).digest("hex").slice(0, 12)}__`;
     const added = ownDeclarations(emitted, unwritable, cell, module);
     const locals = (cell as { locals?: ts.SymbolTable }).locals;
-    const declared = new Map<string, Meaning>(names.map((name) => [name, meaningOf(locals?.get(ts.escapeLeadingUnderscores(name)), checker)]));
+    const declared = new Map<string, Meaning>(
+      names.map((name) => [name, meaningOf(locals?.get(ts.escapeLeadingUnderscores(name)), checker)]),
+    );
     const declarations = added + remainingDeclarations(earlier, added, declared, checker);
     const all: Record<string, { text: string; declarations: string }> = { ...state.kept };
     if (unwritable.size > 0) all[module] = { text, declarations: neededDeclarations(earlier, cell, new Set(names)) };
@@ -420,9 +519,19 @@ function cellText(code: string, names: readonly string[]): string {
 }
 
 /** JSX calls a factory that may be an earlier cell's variable. */
-function withJsxFactory(output: string, options: ts.CompilerOptions, earlier: ts.SymbolTable | undefined, names: readonly string[]): string {
+function withJsxFactory(
+  output: string,
+  options: ts.CompilerOptions,
+  earlier: ts.SymbolTable | undefined,
+  names: readonly string[],
+): string {
   const factory = /\/\*\*?\s*@jsx\s+([\w$]+)/.exec(output)?.[1] ?? options.jsxFactory?.split(".")[0] ?? "React";
-  if (names.includes(factory) || earlier?.has(ts.escapeLeadingUnderscores(factory)) !== true || options.jsx !== ts.JsxEmit.React) return output;
+  if (
+    names.includes(factory) ||
+    earlier?.has(ts.escapeLeadingUnderscores(factory)) !== true ||
+    options.jsx !== ts.JsxEmit.React
+  )
+    return output;
   return `const ${factory} = exports.${factory};${output}`;
 }
 
@@ -432,7 +541,11 @@ function moduleCompletion(typed: string, position: number, candidates: string[])
   if (typed.startsWith(".") || typed.startsWith("/") || whole.length === 0) {
     const piece = typed.slice(typed.lastIndexOf("/") + 1);
     const start = position - piece.length;
-    return { start, end: position, candidates: [...new Set(candidates.filter((name) => name.startsWith(piece)))].sort() };
+    return {
+      start,
+      end: position,
+      candidates: [...new Set(candidates.filter((name) => name.startsWith(piece)))].sort(),
+    };
   }
   return { start: position - typed.length, end: position, candidates: [...new Set(whole)].sort() };
 }

@@ -1,4 +1,7 @@
-/** What every cell has without an import. Loaded by the TypeScript service as ambient types; the kernel defines the values. */
+/**
+ * What every cell has without an import. Loaded by the TypeScript service as ambient types; the kernel defines the
+ * values.
+ */
 
 declare global {
   /**

@@ -1,7 +1,10 @@
 /** What can be said of a cell's text without its types. */
 import ts from "typescript";
 
-/** Words of TypeScript that a module's file begins its declarations with mean nothing in a cell: all it declares is there for later cells. */
+/**
+ * Words of TypeScript that a module's file begins its declarations with mean nothing in a cell: all it declares is
+ * there for later cells.
+ */
 export function withoutExports(code: string): string {
   if (!/\bexport\b/.test(code)) return code;
   let result = code;
@@ -10,7 +13,12 @@ export function withoutExports(code: string): string {
   };
   for (const statement of parse(code).statements) {
     // The variables that a list names are exported anyway; twice is a mistake.
-    if (ts.isExportDeclaration(statement) && statement.moduleSpecifier === undefined && statement.exportClause !== undefined) blank(statement.getStart(), statement.end);
+    if (
+      ts.isExportDeclaration(statement) &&
+      statement.moduleSpecifier === undefined &&
+      statement.exportClause !== undefined
+    )
+      blank(statement.getStart(), statement.end);
     const modifiers = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : [];
     const word = modifiers.find((one) => one.kind === ts.SyntaxKind.ExportKeyword);
     if (word === undefined || modifiers.some((one) => one.kind === ts.SyntaxKind.DefaultKeyword)) continue;
@@ -27,7 +35,8 @@ export function isJsx(code: string): boolean {
 /** Names that a cell declares at its top, `var` in blocks too. */
 export function declaredNames(code: string, jsx: boolean): string[] {
   const names = new Set<string>();
-  for (const statement of parse(code, jsx ? ts.ScriptKind.TSX : ts.ScriptKind.TS).statements) for (const name of namesOf(statement)) names.add(name);
+  for (const statement of parse(code, jsx ? ts.ScriptKind.TSX : ts.ScriptKind.TS).statements)
+    for (const name of namesOf(statement)) names.add(name);
   return [...names];
 }
 
@@ -40,14 +49,23 @@ export function namesOf(statement: ts.Statement): string[] {
   };
   const hoisted = (node: ts.Node): void => {
     if (ts.isFunctionLike(node) || ts.isClassLike(node) || ts.isModuleDeclaration(node)) return;
-    if (ts.isVariableDeclarationList(node) && (node.flags & ts.NodeFlags.BlockScoped) === 0) for (const one of node.declarations) binding(one.name);
+    if (ts.isVariableDeclarationList(node) && (node.flags & ts.NodeFlags.BlockScoped) === 0)
+      for (const one of node.declarations) binding(one.name);
     ts.forEachChild(node, hoisted);
   };
   if (ts.isVariableStatement(statement)) for (const one of statement.declarationList.declarations) binding(one.name);
-  else if (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement) || ts.isEnumDeclaration(statement) || ts.isInterfaceDeclaration(statement) || ts.isTypeAliasDeclaration(statement) || ts.isImportEqualsDeclaration(statement)) {
+  else if (
+    ts.isFunctionDeclaration(statement) ||
+    ts.isClassDeclaration(statement) ||
+    ts.isEnumDeclaration(statement) ||
+    ts.isInterfaceDeclaration(statement) ||
+    ts.isTypeAliasDeclaration(statement) ||
+    ts.isImportEqualsDeclaration(statement)
+  ) {
     if (statement.name !== undefined) names.push(statement.name.text);
   } else if (ts.isModuleDeclaration(statement)) {
-    if (ts.isIdentifier(statement.name) && (statement.flags & ts.NodeFlags.GlobalAugmentation) === 0) names.push(statement.name.text);
+    if (ts.isIdentifier(statement.name) && (statement.flags & ts.NodeFlags.GlobalAugmentation) === 0)
+      names.push(statement.name.text);
   } else if (ts.isImportDeclaration(statement)) {
     const clause = statement.importClause;
     if (clause?.name !== undefined) names.push(clause.name.text);
@@ -62,16 +80,24 @@ export function namesOf(statement: ts.Statement): string[] {
 /** True where something awaits outside of functions. */
 export function awaitsAtTop(source: ts.SourceFile): boolean {
   const awaits = (node: ts.Node): boolean => {
-    if (ts.isFunctionLike(node) || ts.isClassStaticBlockDeclaration(node) || ts.isPropertyDeclaration(node)) return false;
+    if (ts.isFunctionLike(node) || ts.isClassStaticBlockDeclaration(node) || ts.isPropertyDeclaration(node))
+      return false;
     if (ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier !== undefined)) return true;
-    if (ts.isVariableDeclarationList(node) && (node.flags & ts.NodeFlags.BlockScoped) === ts.NodeFlags.AwaitUsing) return true;
+    if (ts.isVariableDeclarationList(node) && (node.flags & ts.NodeFlags.BlockScoped) === ts.NodeFlags.AwaitUsing)
+      return true;
     return ts.forEachChild(node, awaits) ?? false;
   };
   return awaits(source);
 }
 
 function parse(code: string, kind = ts.ScriptKind.TS): ts.SourceFile {
-  return ts.createSourceFile(kind === ts.ScriptKind.TSX ? "cell.tsx" : "cell.ts", code, ts.ScriptTarget.Latest, true, kind);
+  return ts.createSourceFile(
+    kind === ts.ScriptKind.TSX ? "cell.tsx" : "cell.ts",
+    code,
+    ts.ScriptTarget.Latest,
+    true,
+    kind,
+  );
 }
 
 function mistakes(source: ts.SourceFile): number {

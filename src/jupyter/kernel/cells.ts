@@ -28,8 +28,8 @@ export interface CellsOptions {
 }
 
 /**
- * Runs cells one after the other. Translated code is wrapped in an async function that gets `exports`, where the variables of all
- * cells live, and `require`, which resolves from the notebook's folder.
+ * Runs cells one after the other. Translated code is wrapped in an async function that gets `exports`, where the
+ * variables of all cells live, and `require`, which resolves from the notebook's folder.
  */
 export class Cells {
   private state: CellState = NO_CELLS;
@@ -53,7 +53,9 @@ export class Cells {
       // Imports are defined by getters; later cells may declare the same names anew.
       defineProperty: (target, key, attributes) => {
         this.assigned.add(key);
-        if (key !== "__esModule") target[key as string] = attributes.get === undefined ? (attributes.value as unknown) : (attributes.get() as unknown);
+        if (key !== "__esModule")
+          target[key as string] =
+            attributes.get === undefined ? (attributes.value as unknown) : (attributes.get() as unknown);
         return true;
       },
     });
@@ -66,8 +68,8 @@ export class Cells {
   }
 
   /**
-   * Runs one cell and gives the value of its last expression; a promise there is awaited. Rejects with what the cell throws,
-   * or with a `CellTypeError` where it does not type-check.
+   * Runs one cell and gives the value of its last expression; a promise there is awaited. Rejects with what the cell
+   * throws, or with a `CellTypeError` where it does not type-check.
    * @param name How stack frames call the cell.
    * @param interrupt Rejects when the cell is to be given up.
    * @param keep False: what the code declares is forgotten.
@@ -87,10 +89,16 @@ export class Cells {
       sources.add({ name, code, ...(converted.map === undefined ? {} : { map: converted.map }) });
       await this.importAsyncModules([output, ...converted.modules.map(({ code: text }) => text ?? "")]);
       await Promise.race([this.local.prepare(converted.modules), interrupt]);
-      // The compiler begins with `exports.a = exports.b = void 0`, which would take the old values away before there are new ones.
-      const names = [...output.matchAll(HOISTED)].flatMap(([line]) => [...line.matchAll(/exports\.([^\s=]+) =/g)].map(([, one]) => one as string));
+      // The compiler begins with `exports.a = exports.b = void 0`, which would take the old values away before there
+      // are new ones.
+      const names = [...output.matchAll(HOISTED)].flatMap(([line]) =>
+        [...line.matchAll(/exports\.([^\s=]+) =/g)].map(([, one]) => one as string),
+      );
       // The wrapper's line is before the first one, so that lines are those of the output.
-      const script = new Script(`(async function (exports, require, ${IMPORT_META}) {\n${output.replace(HOISTED, ";")}\n})`, { filename: `${name}.js`, lineOffset: -1 });
+      const script = new Script(
+        `(async function (exports, require, ${IMPORT_META}) {\n${output.replace(HOISTED, ";")}\n})`,
+        { filename: `${name}.js`, lineOffset: -1 },
+      );
       const run = script.runInThisContext() as (exports: unknown, require: unknown, meta: unknown) => Promise<unknown>;
       const require = this.local.requireFor(join(this.options.cwd, "cell.js"), converted.imports);
       const meta = importMeta(join(this.options.cwd, name), require);
@@ -102,7 +110,8 @@ export class Cells {
         await Promise.race([result, interrupt]);
         this.options.mend();
       } catch (error) {
-        // What failed after its last declaration leaves its variables, as in any other kernel: a model that took minutes to load, say.
+        // What failed after its last declaration leaves its variables, as in any other kernel: a model that took
+        // minutes to load, say.
         if (keep && names.every((one) => this.assigned.has(one))) this.state = converted.state;
         throw error;
       }
@@ -150,7 +159,8 @@ export class Cells {
   /** `require` loads ES modules, except those that await at their top: these are imported before the cell runs. */
   private async importAsyncModules(outputs: readonly string[]): Promise<void> {
     for (const [, id] of outputs.flatMap((output) => [...output.matchAll(/\brequire\("([^"\n]+)"\)/g)])) {
-      if (id === undefined || id.startsWith(".") || id === "tslab" || this.imported.has(id) || Module.isBuiltin(id)) continue;
+      if (id === undefined || id.startsWith(".") || id === "tslab" || this.imported.has(id) || Module.isBuiltin(id))
+        continue;
       let path: string;
       try {
         path = this.resolve(this.rootRequire, id);
@@ -171,7 +181,10 @@ export class Cells {
 /** The compiler's first lines in a module that exports something. */
 const HOISTED = /^(?:exports\.[^\s=]+ = )+void 0;$/gm;
 
-/** Calls `fn` so that SIGINT ends even a loop in it that never awaits. `mend` is called before anything else of ours runs. */
+/**
+ * Calls `fn` so that SIGINT ends even a loop in it that never awaits. `mend` is called before anything else of ours
+ * runs.
+ */
 function interruptible<T>(fn: () => T, { mend, signalTaken }: Pick<CellsOptions, "mend" | "signalTaken">): T {
   const holder = globalThis as { [CALL]?: () => T };
   holder[CALL] = fn;
@@ -190,8 +203,8 @@ function interruptible<T>(fn: () => T, { mend, signalTaken }: Pick<CellsOptions,
 }
 
 /**
- * Node takes its own handler of SIGINT away when such a stretch ends. If the code in it has added a listener (many libraries do when they
- * are loaded), the process would be left without any handler, and the next SIGINT would end it.
+ * Node takes its own handler of SIGINT away when such a stretch ends. If the code in it has added a listener (many
+ * libraries do when they are loaded), the process would be left without any handler, and the next SIGINT would end it.
  */
 function rearmSigint(): void {
   const listeners = process.rawListeners("SIGINT") as NodeJS.SignalsListener[];

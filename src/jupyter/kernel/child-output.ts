@@ -15,7 +15,8 @@ interface Spawning {
 const STREAMS = [undefined, process.stdout, process.stderr] as const;
 
 /**
- * Which of its parent's streams a child is given to write to: `1` (stdout), `2` (stderr), or neither, by its first three stdio entries.
+ * Which of its parent's streams a child is given to write to: `1` (stdout), `2` (stderr), or neither, by its first
+ * three stdio entries.
  */
 function inherited(stdio: Stdio): (1 | 2 | undefined)[] {
   const entries: readonly unknown[] = Array.isArray(stdio) ? stdio : [stdio, stdio, stdio];
@@ -28,15 +29,20 @@ function inherited(stdio: Stdio): (1 | 2 | undefined)[] {
   });
 }
 
-function withEntries(stdio: Stdio, targets: readonly (1 | 2 | undefined)[], entry: (target: 1 | 2) => unknown): unknown[] {
+function withEntries(
+  stdio: Stdio,
+  targets: readonly (1 | 2 | undefined)[],
+  entry: (target: 1 | 2) => unknown,
+): unknown[] {
   const entries: unknown[] = Array.isArray(stdio) ? [...(stdio as unknown[])] : [stdio, stdio, stdio];
   targets.forEach((target, place) => target !== undefined && (entries[place] = entry(target)));
   return entries;
 }
 
 /**
- * What child processes write to streams they share with this process goes to `process.stdout` and `process.stderr` as its own output does, so it shows
- * below the cell; by themselves they would write to the server's log. Detached children, which may outlive the kernel, are left alone.
+ * What child processes write to streams they share with this process goes to `process.stdout` and `process.stderr` as
+ * its own output does, so it shows below the cell; by themselves they would write to the server's log. Detached
+ * children, which may outlive the kernel, are left alone.
  *
  * @param running ids of the children that run beside the cells, 0 where there is none; shared with the control thread
  */
@@ -79,7 +85,10 @@ function note(child: ChildProcess, running: Int32Array): void {
   }
 }
 
-/** A synchronous call blocks this process, which so can read no pipe: the child writes to files, which are read when it is done. */
+/**
+ * A synchronous call blocks this process, which so can read no pipe: the child writes to files, which are read when it
+ * is done.
+ */
 function throughFiles(call: AnyFunction): AnyFunction {
   return function (this: unknown, ...args: unknown[]): unknown {
     const at = args.findLastIndex((arg) => typeof arg === "object" && arg !== null && !Array.isArray(arg));
@@ -90,7 +99,10 @@ function throughFiles(call: AnyFunction): AnyFunction {
     const files = [1, 2].map((target) => join(folder, String(target)));
     const open = files.map((file) => openSync(file, "a"));
     try {
-      return call.apply(this, args.with(at, { ...options, stdio: withEntries(options.stdio, targets, (target) => open[target - 1]) }));
+      return call.apply(
+        this,
+        args.with(at, { ...options, stdio: withEntries(options.stdio, targets, (target) => open[target - 1]) }),
+      );
     } finally {
       for (const file of open) closeSync(file);
       files.forEach((file, n) => {

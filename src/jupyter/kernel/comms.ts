@@ -4,7 +4,12 @@ import { bytesOf, type Message } from "./wire";
 import { Array, Map, Set } from "../natives";
 
 /** Publishes a message on iopub, with the request that the calling code answers as its parent. */
-export type CommPublish = (type: "comm_open" | "comm_msg" | "comm_close", content: JsonObject, metadata: JsonObject, buffers: readonly Uint8Array[]) => void;
+export type CommPublish = (
+  type: "comm_open" | "comm_msg" | "comm_close",
+  content: JsonObject,
+  metadata: JsonObject,
+  buffers: readonly Uint8Array[],
+) => void;
 
 type Listener = (message: CommMessage) => void | Promise<void>;
 
@@ -65,12 +70,20 @@ export class CommManager {
     return comm;
   }
 
-  registerTarget(targetName: string, onOpen: (comm: Comm, message: CommMessage) => void, options: ListenOptions = {}): void {
+  registerTarget(
+    targetName: string,
+    onOpen: (comm: Comm, message: CommMessage) => void,
+    options: ListenOptions = {},
+  ): void {
     if (options.signal?.aborted) return;
     this.targets.set(targetName, onOpen);
-    options.signal?.addEventListener("abort", () => {
-      if (this.targets.get(targetName) === onOpen) this.targets.delete(targetName);
-    }, { once: true });
+    options.signal?.addEventListener(
+      "abort",
+      () => {
+        if (this.targets.get(targetName) === onOpen) this.targets.delete(targetName);
+      },
+      { once: true },
+    );
   }
 
   /** Content of a comm_info_reply. */

@@ -1,7 +1,8 @@
 /**
- * The thread that answers heartbeats and reads the control channel, so that both work while a cell keeps the main thread
- * busy. It passes control messages on; when the main thread does not take an interrupt or shutdown in time, because it is in
- * a loop without an await, it raises the flag that loops of cells look at, and the signal that ends a cell's first stretch.
+ * The thread that answers heartbeats and reads the control channel, so that both work while a cell keeps the main
+ * thread busy. It passes control messages on; when the main thread does not take an interrupt or shutdown in time,
+ * because it is in a loop without an await, it raises the flag that loops of cells look at, and the signal that ends a
+ * cell's first stretch.
  */
 import { writeSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
@@ -33,7 +34,12 @@ export type FromControlThread =
   | { readonly type: "bound" }
   | { readonly type: "failed"; readonly message: string }
   /** `at`: when it came, by `process.hrtime.bigint`; `request`: which interrupt or shutdown this is, counted from 1. */
-  | { readonly type: "message"; readonly frames: readonly Uint8Array[]; readonly at: bigint; readonly request?: number };
+  | {
+      readonly type: "message";
+      readonly frames: readonly Uint8Array[];
+      readonly at: bigint;
+      readonly request?: number;
+    };
 
 /** Bytes of a frame: what is larger ends the connection that sends it, before it is in memory. */
 const MAX_CONTROL = 64 << 20;
@@ -46,8 +52,8 @@ const GRACE_MS = 1000;
 const PATIENCE_MS = 250;
 
 /**
- * How long after the signal the flag is raised, for loops that the signal does not end. Raised with it, the flag could end a loop a
- * moment before the signal comes, which would then hit the process while Node changes its handlers.
+ * How long after the signal the flag is raised, for loops that the signal does not end. Raised with it, the flag could
+ * end a loop a moment before the signal comes, which would then hit the process while Node changes its handlers.
  */
 const FLAG_MS = 20;
 
@@ -87,7 +93,8 @@ async function serve(data: ControlThreadData, main: NonNullable<typeof parentPor
   });
   post({ type: "bound" });
   // To the server's log: there is no cell that this belongs to.
-  const report = (error: unknown): void => void writeSync(2, `lm-transparency kernel: a control message could not be read: ${String(error)}\n`);
+  const report = (error: unknown): void =>
+    void writeSync(2, `lm-transparency kernel: a control message could not be read: ${String(error)}\n`);
   void receiveForEver(heartbeat, (frames) => heartbeat.send(frames).catch(() => undefined), report);
   await receiveForEver(
     control,
@@ -114,8 +121,8 @@ async function serve(data: ControlThreadData, main: NonNullable<typeof parentPor
 }
 
 /**
- * Not `Runtime.terminateExecution` of the inspector, which would end any code: on Node 20 it leaves the bookkeeping of async contexts
- * unbalanced, and the process aborts.
+ * Not `Runtime.terminateExecution` of the inspector, which would end any code: on Node 20 it leaves the bookkeeping of
+ * async contexts unbalanced, and the process aborts.
  */
 function sendSignals({ flag, children }: ControlThreadData): void {
   Atomics.add(new Int32Array(flag), 1, 1);
@@ -127,7 +134,10 @@ function sendSignals({ flag, children }: ControlThreadData): void {
   if (waitedFor.length > 0) {
     setTimeout(() => {
       const left = new Set(ownDescendants(new Set(new Int32Array(children))));
-      signal(waitedFor.filter((pid) => left.has(pid)), "SIGKILL");
+      signal(
+        waitedFor.filter((pid) => left.has(pid)),
+        "SIGKILL",
+      );
     }, GRACE_MS);
   }
 }

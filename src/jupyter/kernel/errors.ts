@@ -49,7 +49,9 @@ export class InterruptedError extends Error {
 export class ExitError extends Error {
   override readonly name = "ExitError";
   constructor(code: number | string) {
-    super(`process.exit(${code}) was called: it ends the cell. To end the kernel, restart it or shut it down in Jupyter.`);
+    super(
+      `process.exit(${code}) was called: it ends the cell. To end the kernel, restart it or shut it down in Jupyter.`,
+    );
   }
 }
 
@@ -77,7 +79,9 @@ export class CellSources {
   private readonly files = new Map<string, { readonly path: string; readonly map: string | undefined }>();
   private readonly decoded = new WeakMap<object, SourceMap | null>();
 
-  /** From now on stacks name places in cells, wherever they are shown, and leave out how the kernel came to run them. */
+  /**
+   * From now on stacks name places in cells, wherever they are shown, and leave out how the kernel came to run them.
+   */
   install(): void {
     Error.stackTraceLimit = 30;
     Error.prepareStackTrace = (error, sites) => {
@@ -105,7 +109,11 @@ export class CellSources {
     try {
       return this.describe(error, current);
     } catch {
-      return { ename: "Thrown", evalue: "something that cannot be shown", traceback: [`${BOLD_RED}Thrown${RESET}: something that cannot be shown`] };
+      return {
+        ename: "Thrown",
+        evalue: "something that cannot be shown",
+        traceback: [`${BOLD_RED}Thrown${RESET}: something that cannot be shown`],
+      };
     }
   }
 
@@ -125,7 +133,8 @@ export class CellSources {
     const traceback = [`${BOLD_RED}TypeScriptError${RESET}: the cell does not type-check and was not run.`];
     for (const one of error.diagnostics) {
       traceback.push(`${RED}${place(one)}${RESET}: ${one.messageText} ${DIM}(TS${one.code})${RESET}`);
-      if (one.fileName === undefined && cell !== undefined) traceback.push(...excerpt(cell.code, one.start.line + 1, one.start.character + 1));
+      if (one.fileName === undefined && cell !== undefined)
+        traceback.push(...excerpt(cell.code, one.start.line + 1, one.start.character + 1));
     }
     return { ename: error.name, evalue: error.message, traceback };
   }
@@ -153,9 +162,14 @@ export class CellSources {
   }
 
   private frames(error: Error): Frame[] {
-    const lines = textOf(error, "stack").split("\n").filter((text) => /^\s+at /.test(text));
+    const lines = textOf(error, "stack")
+      .split("\n")
+      .filter((text) => /^\s+at /.test(text));
     // What Node does on the way is nothing that the cell's author can act on.
-    return lines.filter((text) => !/\(?node:/.test(text)).map((text) => this.frame(text)).filter((frame) => frame !== undefined);
+    return lines
+      .filter((text) => !/\(?node:/.test(text))
+      .map((text) => this.frame(text))
+      .filter((frame) => frame !== undefined);
   }
 
   /** One line of a stack, with its place in the cell where it is one; undefined for a frame of the kernel. */
@@ -167,18 +181,27 @@ export class CellSources {
       if (text.includes(__dirname) || /\(node:vm:|sigintHandlersWrap/.test(text)) return undefined;
       return { text: this.inFile(text), line: 0, column: 0 };
     }
-    const [line, column] = at[2] === undefined ? [Number(at[3]), Number(at[4])] : this.original(cell, Number(at[3]), Number(at[4]));
+    const [line, column] =
+      at[2] === undefined ? [Number(at[3]), Number(at[4])] : this.original(cell, Number(at[3]), Number(at[4]));
     if (line < 1) return undefined;
     // The object that holds the variables of all cells is a proxy.
-    return { text: text.replace(at[0], `${cell.name}:${line}:${column}`).replace(/^(\s+at (?:async )?)Proxy\./, "$1"), cell, line, column };
+    return {
+      text: text.replace(at[0], `${cell.name}:${line}:${column}`).replace(/^(\s+at (?:async )?)Proxy\./, "$1"),
+      cell,
+      line,
+      column,
+    };
   }
 
   /** A frame in what a local file was translated to names the place in the file. */
   private inFile(text: string): string {
-    return text.replace(/(?<=\(|\bat (?:async )?)([^()]+?\.js):(\d+):(\d+)(?=\)?$)/, (whole, name: string, line: string, column: string) => {
-      const file = this.files.get(name);
-      return file === undefined ? whole : [file.path, ...this.original(file, Number(line), Number(column))].join(":");
-    });
+    return text.replace(
+      /(?<=\(|\bat (?:async )?)([^()]+?\.js):(\d+):(\d+)(?=\)?$)/,
+      (whole, name: string, line: string, column: string) => {
+        const file = this.files.get(name);
+        return file === undefined ? whole : [file.path, ...this.original(file, Number(line), Number(column))].join(":");
+      },
+    );
   }
 
   /** Line and column (from 1) in the source for a place in the JavaScript that ran. */
@@ -200,7 +223,9 @@ function decode(map: string): SourceMap {
 
 function lookUp(map: SourceMap, line: number, column: number): [number, number] | undefined {
   const entry = map.findEntry(line, column);
-  return "originalLine" in entry && entry.originalLine !== undefined ? [entry.originalLine, entry.originalColumn] : undefined;
+  return "originalLine" in entry && entry.originalLine !== undefined
+    ? [entry.originalLine, entry.originalColumn]
+    : undefined;
 }
 
 /** The line with two around it and a mark under the column. */
@@ -213,7 +238,8 @@ function excerpt(code: string, line: number, column: number): string[] {
   for (let n = from; n <= to; n++) {
     const text = (lines[n - 1] ?? "").slice(0, 200);
     shown.push(`${n === line ? `${RED}>${RESET}` : " "} ${String(n).padStart(width)} | ${text}`);
-    if (n === line && column <= 200) shown.push(`  ${" ".repeat(width)} | ${text.slice(0, column - 1).replace(/[^\t]/g, " ")}${RED}^${RESET}`);
+    if (n === line && column <= 200)
+      shown.push(`  ${" ".repeat(width)} | ${text.slice(0, column - 1).replace(/[^\t]/g, " ")}${RED}^${RESET}`);
   }
   return shown;
 }
@@ -222,7 +248,9 @@ function excerpt(code: string, line: number, column: number): string[] {
 function heading(error: unknown): string {
   try {
     const { name, code, message } = error as { name?: unknown; code?: unknown; message?: unknown };
-    return typeof code === "string" && code.startsWith("ERR_") ? `${String(name)} [${code}]: ${String(message)}` : Error.prototype.toString.call(error);
+    return typeof code === "string" && code.startsWith("ERR_")
+      ? `${String(name)} [${code}]: ${String(message)}`
+      : Error.prototype.toString.call(error);
   } catch {
     return "Error";
   }

@@ -30,7 +30,8 @@ export class History {
     } else if (request["hist_access_type"] === "search") {
       const pattern = glob(typeof request["pattern"] === "string" ? request["pattern"] : "*");
       found = found.filter((entry) => pattern.test(entry.code));
-      if (request["unique"] === true) found = found.filter((entry, index) => found.findLastIndex((other) => other.code === entry.code) === index);
+      if (request["unique"] === true)
+        found = found.filter((entry, index) => found.findLastIndex((other) => other.code === entry.code) === index);
       if (n !== undefined) found = found.slice(-n);
     } else if (n !== undefined) {
       found = n > 0 ? found.slice(-n) : [];
@@ -39,7 +40,10 @@ export class History {
   }
 }
 
-/** Patterns as IPython has them: `*`, `?` and `[abc]`, `[^abc]`. Between two stars the first place that fits is the right one: nothing is tried twice. */
+/**
+ * Patterns as IPython has them: `*`, `?` and `[abc]`, `[^abc]`. Between two stars the first place that fits is the
+ * right one: nothing is tried twice.
+ */
 function glob(pattern: string): { test(text: string): boolean } {
   try {
     return parsedGlob(pattern);
@@ -53,7 +57,13 @@ function parsedGlob(pattern: string): { test(text: string): boolean } {
   const pieces = [""];
   for (const [found, not, set] of pattern.matchAll(/\[(\^?)([^\]]+)\]|[^]/g)) {
     if (found === "*") pieces.push("");
-    else pieces[pieces.length - 1] += set !== undefined ? `[${String(not)}${set.replace(/[\\^\]]/g, "\\$&")}]` : found === "?" ? "[^]" : found.replace(/[.+^${}()|\\[\]]/g, "\\$&");
+    else
+      pieces[pieces.length - 1] +=
+        set !== undefined
+          ? `[${String(not)}${set.replace(/[\\^\]]/g, "\\$&")}]`
+          : found === "?"
+            ? "[^]"
+            : found.replace(/[.+^${}()|\\[\]]/g, "\\$&");
   }
   if (pieces.length === 1) {
     const whole = new RegExp(`^${pieces[0]}$`);
@@ -61,7 +71,10 @@ function parsedGlob(pattern: string): { test(text: string): boolean } {
   }
   const first = new RegExp(`^${pieces[0]}`);
   const last = new RegExp(`${pieces[pieces.length - 1]}$`);
-  const between = pieces.slice(1, -1).filter((piece) => piece !== "").map((piece) => new RegExp(piece, "g"));
+  const between = pieces
+    .slice(1, -1)
+    .filter((piece) => piece !== "")
+    .map((piece) => new RegExp(piece, "g"));
   return {
     test(text) {
       let at = first.exec(text)?.[0].length ?? -1;

@@ -7,7 +7,15 @@ import { Worker } from "node:worker_threads";
 import { Router, XPublisher } from "zeromq";
 import { mimeBundle, ownerOf } from "../ipywidgets/mime";
 import { flushWidgets, serveWidgetControl } from "../ipywidgets/registry";
-import { COMM_HOST, DISPLAY_ID, DISPLAYED, isLasting, type CommHost, type JsonObject, type MimeBundle } from "../comm-host";
+import {
+  COMM_HOST,
+  DISPLAY_ID,
+  DISPLAYED,
+  isLasting,
+  type CommHost,
+  type JsonObject,
+  type MimeBundle,
+} from "../comm-host";
 import { INTERRUPT_CHECK } from "./cell-names";
 import { Cells } from "./cells";
 import { captureChildren } from "./child-output";
@@ -24,7 +32,17 @@ import { Outputs, type RequestContext } from "./outputs";
 import { TypescriptService } from "./typescript-service";
 
 import { newHeader, PROTOCOL_VERSION, Wire, WireError, type Header, type Message } from "./wire";
-import { JSON, Object, Buffer, Promise, Set, AbortController, restoreNatives, setTimeout, performance } from "../natives";
+import {
+  JSON,
+  Object,
+  Buffer,
+  Promise,
+  Set,
+  AbortController,
+  restoreNatives,
+  setTimeout,
+  performance,
+} from "../natives";
 
 /** What a Jupyter connection file holds. */
 export interface ConnectionInfo {
@@ -75,11 +93,15 @@ const HELP = /^\s*(?:\?{1,2}\s*([\w$.]+)|([\w$.]+)\s*\?{1,2})\s*$/;
 /** Time for the last messages to leave the process. */
 const LINGER_MS = 100;
 
-/** Bytes of a frame: what is larger ends the connection that sends it, before it is in memory. Uploads come in frames of tens of megabytes. */
+/**
+ * Bytes of a frame: what is larger ends the connection that sends it, before it is in memory. Uploads come in frames of
+ * tens of megabytes.
+ */
 const MAX_MESSAGE = 512 << 20;
 
 /** To the server's log: there is no cell that this belongs to. */
-const reportUnread = (error: unknown): void => void writeSync(2, `lm-transparency kernel: a message could not be read: ${String(error)}\n`);
+const reportUnread = (error: unknown): void =>
+  void writeSync(2, `lm-transparency kernel: a message could not be read: ${String(error)}\n`);
 
 /** Child processes at once that are told from those that a cell sleeps for. */
 const MOST_CHILDREN = 1024;
@@ -95,8 +117,19 @@ export class Kernel {
   /** Header of a cell's request → the cell's name in `Shown`: handlers show what they show there. */
   private readonly places = new WeakMap<object, string>();
   private readonly wire: Wire;
-  private readonly iopub = new XPublisher({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500, verbosity: "allSubs", maxMessageSize: 1 << 20 });
-  private readonly shell = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 500, maxMessageSize: MAX_MESSAGE });
+  private readonly iopub = new XPublisher({
+    sendHighWaterMark: 0,
+    sendTimeout: 0,
+    linger: 500,
+    verbosity: "allSubs",
+    maxMessageSize: 1 << 20,
+  });
+  private readonly shell = new Router({
+    sendHighWaterMark: 0,
+    sendTimeout: 0,
+    linger: 500,
+    maxMessageSize: MAX_MESSAGE,
+  });
   private readonly stdin = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 0, maxMessageSize: MAX_MESSAGE });
   private control: Worker | undefined;
   private readonly typescript: TypescriptService;
@@ -226,7 +259,14 @@ export class Kernel {
       ([frame]) => {
         if (frame === undefined || frame[0] !== 1) return;
         const topic = Buffer.from(frame.subarray(1));
-        this.sendTo(this.iopub, { identities: [topic], header: newHeader("iopub_welcome", this.session), parent: {}, metadata: {}, content: { subscription: topic.toString() }, buffers: [] });
+        this.sendTo(this.iopub, {
+          identities: [topic],
+          header: newHeader("iopub_welcome", this.session),
+          parent: {},
+          metadata: {},
+          content: { subscription: topic.toString() },
+          buffers: [],
+        });
       },
       reportUnread,
     );
@@ -297,7 +337,8 @@ export class Kernel {
   /** An error reply for a request that could not be answered. */
   private fail(channel: Channel, message: Message, error: unknown): void {
     const type = message.header.msg_type.replace(/_request$/, "_reply");
-    if (type !== message.header.msg_type) this.reply(channel, message, type, { status: "error", ...this.sources.report(error) });
+    if (type !== message.header.msg_type)
+      this.reply(channel, message, type, { status: "error", ...this.sources.report(error) });
     else this.showError(error);
   }
 
@@ -308,7 +349,10 @@ export class Kernel {
         return this.reply(channel, message, "kernel_info_reply", kernelInfo());
       case "comm_info_request": {
         const target = content["target_name"];
-        return this.reply(channel, message, "comm_info_reply", { status: "ok", comms: this.comms.info(typeof target === "string" ? target : undefined) });
+        return this.reply(channel, message, "comm_info_reply", {
+          status: "ok",
+          comms: this.comms.info(typeof target === "string" ? target : undefined),
+        });
       }
       case "comm_open":
       case "comm_msg":
@@ -350,12 +394,38 @@ export class Kernel {
 
   // Sending
 
-  private publish(type: string, content: JsonObject, parent: Header | JsonObject, metadata: JsonObject = {}, buffers: readonly Uint8Array[] = []): void {
-    this.sendTo(this.iopub, { identities: [Buffer.from(`kernel.${this.session}.${type}`)], header: newHeader(type, this.session), parent, metadata, content, buffers });
+  private publish(
+    type: string,
+    content: JsonObject,
+    parent: Header | JsonObject,
+    metadata: JsonObject = {},
+    buffers: readonly Uint8Array[] = [],
+  ): void {
+    this.sendTo(this.iopub, {
+      identities: [Buffer.from(`kernel.${this.session}.${type}`)],
+      header: newHeader(type, this.session),
+      parent,
+      metadata,
+      content,
+      buffers,
+    });
   }
 
-  private reply(channel: Channel, request: Message, type: string, content: JsonObject, metadata: JsonObject = {}): void {
-    const message: Message = { identities: request.identities, header: newHeader(type, this.session), parent: request.header, metadata, content, buffers: [] };
+  private reply(
+    channel: Channel,
+    request: Message,
+    type: string,
+    content: JsonObject,
+    metadata: JsonObject = {},
+  ): void {
+    const message: Message = {
+      identities: request.identities,
+      header: newHeader(type, this.session),
+      parent: request.header,
+      metadata,
+      content,
+      buffers: [],
+    };
     if (channel === "control") this.tellControl({ type: "send", frames: this.wire.encode(message) });
     else this.sendTo(this.shell, message);
   }
@@ -367,7 +437,8 @@ export class Kernel {
     // With no high-water mark a send is done at once; it fails only when the socket is closed, or its reader gone.
     socket.send(frames).catch((error: unknown) => {
       // To the server's log: the process' own streams lead to cells.
-      if (!this.closed) writeSync(2, `lm-transparency kernel: a ${message.header.msg_type} could not be sent: ${String(error)}\n`);
+      if (!this.closed)
+        writeSync(2, `lm-transparency kernel: a ${message.header.msg_type} could not be sent: ${String(error)}\n`);
     });
   }
 
@@ -392,7 +463,8 @@ export class Kernel {
     if (this.pumping) return;
     this.pumping = true;
     try {
-      for (let next = this.queue.shift(); next !== undefined && !this.ending; next = this.queue.shift()) await this.execute(next.message);
+      for (let next = this.queue.shift(); next !== undefined && !this.ending; next = this.queue.shift())
+        await this.execute(next.message);
     } finally {
       this.pumping = false;
     }
@@ -403,7 +475,11 @@ export class Kernel {
     this.status("busy", header);
     const code = content["code"];
     if (typeof code !== "string") {
-      this.reply("shell", message, "execute_reply", { status: "error", ...this.sources.report(new TypeError("An execute_request needs its code as text.")), execution_count: this.executionCount });
+      this.reply("shell", message, "execute_reply", {
+        status: "error",
+        ...this.sources.report(new TypeError("An execute_request needs its code as text.")),
+        execution_count: this.executionCount,
+      });
       return this.status("idle", header);
     }
     const silent = content["silent"] === true;
@@ -431,7 +507,11 @@ export class Kernel {
     }
   }
 
-  private enterCell(message: Message, silent: boolean, count: number | undefined): RunningCell & { readonly interrupted: Promise<never>; reply: () => void } {
+  private enterCell(
+    message: Message,
+    silent: boolean,
+    count: number | undefined,
+  ): RunningCell & { readonly interrupted: Promise<never>; reply: () => void } {
     const abort = newController();
     let giveUp: (reason: Error) => void = () => {};
     const interrupted = new Promise<never>((_, reject) => (giveUp = reject));
@@ -443,10 +523,16 @@ export class Kernel {
     const context: RequestContext = {
       header: message.header,
       outputHeader: message.header,
-      cell: { messageId: message.header.msg_id, signal: abort.signal, ...(count === undefined ? {} : { executionCount: count }) },
+      cell: {
+        messageId: message.header.msg_id,
+        signal: abort.signal,
+        ...(count === undefined ? {} : { executionCount: count }),
+      },
       silent,
       ...(silent ? {} : { place }),
-      ...(allowInput ? { input: (prompt: string, password: boolean) => this.ask(message, prompt, password, abort.signal) } : {}),
+      ...(allowInput
+        ? { input: (prompt: string, password: boolean) => this.ask(message, prompt, password, abort.signal) }
+        : {}),
     };
     const running = { since: now(), context, abort, giveUp, interrupted, reply: () => {} };
     this.running = running;
@@ -459,7 +545,10 @@ export class Kernel {
     const names = restoreNatives();
     if (names === undefined) return;
     const shown = names.slice(0, 5).join(", ") + (names.length > 5 ? ` and ${names.length - 5} more` : "");
-    this.outputs.stream("stderr", `${shown} had been replaced or removed, and ${names.length === 1 ? "was" : "were"} put back: the kernel, which shares the process with cells, needs ${names.length === 1 ? "it" : "them"}.\n`);
+    this.outputs.stream(
+      "stderr",
+      `${shown} had been replaced or removed, and ${names.length === 1 ? "was" : "were"} put back: the kernel, which shares the process with cells, needs ${names.length === 1 ? "it" : "them"}.\n`,
+    );
   }
 
   /** Runs a cell's code and prepares its reply. True when it failed. */
@@ -476,11 +565,20 @@ export class Kernel {
       const question = HELP.exec(code);
       if (question !== null) {
         const page = await this.help(question[1] ?? (question[2] as string));
-        cell.reply = () => this.reply("shell", message, "execute_reply", { status: "ok", execution_count: count, user_expressions: {}, payload: [{ source: "page", data: page, start: 0 }] });
+        cell.reply = () =>
+          this.reply("shell", message, "execute_reply", {
+            status: "ok",
+            execution_count: count,
+            user_expressions: {},
+            payload: [{ source: "page", data: page, start: 0 }],
+          });
         return false;
       }
       const value = await this.cells.run(code, name, cell.interrupted);
-      const bundle = value === undefined || value === null || silent ? undefined : await Promise.race([mimeBundle(value), cell.interrupted]);
+      const bundle =
+        value === undefined || value === null || silent
+          ? undefined
+          : await Promise.race([mimeBundle(value), cell.interrupted]);
       const expressions = await this.evaluate(message.content["user_expressions"], cell);
       flushWidgets();
       this.outputs.flush();
@@ -497,14 +595,21 @@ export class Kernel {
           this.outputs.flush();
         }
       }
-      cell.reply = () => this.reply("shell", message, "execute_reply", { status: "ok", execution_count: count, user_expressions: expressions, payload: [] });
+      cell.reply = () =>
+        this.reply("shell", message, "execute_reply", {
+          status: "ok",
+          execution_count: count,
+          user_expressions: expressions,
+          payload: [],
+        });
       return false;
     } catch (error) {
       const interrupted = interruption(error);
       const report = this.sources.report(interrupted ?? error, name);
       flushWidgets();
       this.outputs.error(report);
-      cell.reply = () => this.reply("shell", message, "execute_reply", { status: "error", execution_count: count, ...report });
+      cell.reply = () =>
+        this.reply("shell", message, "execute_reply", { status: "error", execution_count: count, ...report });
       return true;
     }
   }
@@ -586,7 +691,12 @@ export class Kernel {
   private async inspect(channel: Channel, message: Message): Promise<void> {
     const { code, position } = cursor(message.content);
     const data = await this.explain(code, position);
-    this.reply(channel, message, "inspect_reply", { status: "ok", found: data !== undefined, data: data ?? {}, metadata: {} });
+    this.reply(channel, message, "inspect_reply", {
+      status: "ok",
+      found: data !== undefined,
+      data: data ?? {},
+      metadata: {},
+    });
   }
 
   /** What `name?` shows in the front end's pager. */
@@ -597,7 +707,9 @@ export class Kernel {
   /** Type and documentation of what is at a position. */
   private async explain(code: string, position: number): Promise<MimeBundle | undefined> {
     // At the end of a word the cursor is behind it; a tooltip is wanted all the same.
-    const found = (await this.cells.inspect(code, position)) ?? (position > 0 ? await this.cells.inspect(code, position - 1) : null);
+    const found =
+      (await this.cells.inspect(code, position)) ??
+      (position > 0 ? await this.cells.inspect(code, position - 1) : null);
     if (found === null) return undefined;
     return {
       "text/plain": found.documentation === "" ? found.text : `${found.text}\n\n${found.documentation}`,
@@ -624,12 +736,16 @@ export class Kernel {
       openComm: (targetName, options) => comms.open(targetName, options, outputs.current?.outputHeader),
       registerTarget: (targetName, onOpen, options) => comms.registerTarget(targetName, onOpen, options),
       display: (data, options = {}) => outputs.display(data, options.metadata ?? {}, options.displayId, options.owner),
-      updateDisplay: (displayId, data, options = {}) => outputs.update(displayId, data, options.metadata ?? {}, options.owner),
+      updateDisplay: (displayId, data, options = {}) =>
+        outputs.update(displayId, data, options.metadata ?? {}, options.owner),
       clearOutput: (options = {}) => outputs.clear(options.wait ?? false),
       stream: (name, text) => outputs.stream(name, text),
       input: (prompt, options = {}) => {
         const ask = outputs.current?.input;
-        if (ask === undefined) return Promise.reject(new Error("input() is not possible here: this front end takes no input from the user."));
+        if (ask === undefined)
+          return Promise.reject(
+            new Error("input() is not possible here: this front end takes no input from the user."),
+          );
         return ask(prompt, options.password ?? false);
       },
       capture: (sink, fn) => {
@@ -648,8 +764,10 @@ export class Kernel {
     scope.input = (prompt = "", options) => host.input(String(prompt), options);
     const { interruptFlag } = this;
     (scope as Record<string, unknown>)[INTERRUPT_CHECK] = (): void => {
-      // A loop that waits in every turn is ended when it goes on: the work of a handler, or of a cell that was given up.
-      if (this.interruptions > 0 && outputs.contexts.getStore()?.cell.signal.aborted === true) throw new InterruptedError();
+      // A loop that waits in every turn is ended when it goes on: the work of a handler, or of a cell that was given
+      // up.
+      if (this.interruptions > 0 && outputs.contexts.getStore()?.cell.signal.aborted === true)
+        throw new InterruptedError();
       const request = Atomics.load(interruptFlag, 0);
       if (request <= this.requestTaken) return;
       this.requestTaken = request;
@@ -667,7 +785,9 @@ export class Kernel {
       metadata: JsonObject;
       transient?: { display_id?: string };
     }
-    const jupyter = require(join(folder, "dist", "jupyter.js")) as { lastWriteDisplayData: ((data: TslabDisplay, update: boolean) => void) | null };
+    const jupyter = require(join(folder, "dist", "jupyter.js")) as {
+      lastWriteDisplayData: ((data: TslabDisplay, update: boolean) => void) | null;
+    };
     jupyter.lastWriteDisplayData = ({ data, metadata, transient }, update) => {
       const id = transient?.display_id;
       if (update && id !== undefined) this.outputs.update(id, data, metadata);
@@ -687,7 +807,8 @@ export class Kernel {
     this.reply(channel, message, "shutdown_reply", { status: "ok", restart });
     this.publish("shutdown_reply", { status: "ok", restart }, message.header);
     this.idle(message.header);
-    // zeromq's own thread reads the frames from this process' heap: it must be done with them before any heap is torn down.
+    // zeromq's own thread reads the frames from this process' heap: it must be done with them before any heap is torn
+    // down.
     await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
     const { control } = this;
     const ended = control === undefined ? undefined : new Promise((resolve) => control.once("exit", resolve));
@@ -697,7 +818,10 @@ export class Kernel {
     this.shell.close();
     this.stdin.close();
     // A process that ends while its threads tear down native code may abort.
-    await Promise.race([Promise.all([ended, this.typescript.close()]), new Promise((resolve) => setTimeout(resolve, 1000))]);
+    await Promise.race([
+      Promise.all([ended, this.typescript.close()]),
+      new Promise((resolve) => setTimeout(resolve, 1000)),
+    ]);
     signal(ownDescendants(), "SIGKILL");
     this.exit(0);
   }

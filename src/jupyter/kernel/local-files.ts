@@ -55,8 +55,21 @@ export interface LocalFilesOptions {
   options(): ts.CompilerOptions;
 }
 
-/** Of a tsconfig.json only what says where modules are and what JSX means is taken, the rest is written for other files than cells. */
-const TAKEN = ["paths", "baseUrl", "pathsBasePath", "rootDirs", "jsx", "jsxFactory", "jsxFragmentFactory", "jsxImportSource", "customConditions"] as const;
+/**
+ * Of a tsconfig.json only what says where modules are and what JSX means is taken, the rest is written for other files
+ * than cells.
+ */
+const TAKEN = [
+  "paths",
+  "baseUrl",
+  "pathsBasePath",
+  "rootDirs",
+  "jsx",
+  "jsxFactory",
+  "jsxFragmentFactory",
+  "jsxImportSource",
+  "customConditions",
+] as const;
 
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 const LIBRARY = dirname(ts.getDefaultLibFilePath({})).replaceAll("\\", "/");
@@ -68,7 +81,10 @@ export class LocalFiles {
   private readonly existing = new Map<string, boolean>();
   private readonly versions = new Map<string, string>();
   private readonly configs = new Map<string, ts.CompilerOptions>();
-  private readonly readConfigs = new Map<string, { readonly stamp: string; readonly options: ts.CompilerOptions; readonly files: readonly string[] }>();
+  private readonly readConfigs = new Map<
+    string,
+    { readonly stamp: string; readonly options: ts.CompilerOptions; readonly files: readonly string[] }
+  >();
   private readonly translated = new Map<string, Translated>();
   private resolved = new Map<string, ts.ResolvedModuleFull | undefined>();
   private caches = new Map<ts.CompilerOptions, ts.ModuleResolutionCache>();
@@ -97,7 +113,10 @@ export class LocalFiles {
     for (const path of this.existing.keys()) if (!isOfPackage(path)) this.existing.delete(path);
   }
 
-  readonly host: ts.ModuleResolutionHost & { directoryExists(path: string): boolean; getDirectories(path: string): string[] } = {
+  readonly host: ts.ModuleResolutionHost & {
+    directoryExists(path: string): boolean;
+    getDirectories(path: string): string[];
+  } = {
     fileExists: (path) => this.virtual.has(path) || this.exists(path),
     readFile: (path) => this.read(path),
     directoryExists: (path) => ts.sys.directoryExists(path),
@@ -124,7 +143,10 @@ export class LocalFiles {
     return exists;
   }
 
-  /** What changes with a file's contents. Packages' files are told apart by time and size: there are many, and they are replaced as a whole. */
+  /**
+   * What changes with a file's contents. Packages' files are told apart by time and size: there are many, and they are
+   * replaced as a whole.
+   */
   version(path: string): string {
     let version = this.versions.get(path);
     if (version === undefined) {
@@ -136,7 +158,9 @@ export class LocalFiles {
     return version;
   }
 
-  /** Finds a module as TypeScript does: with the nearest tsconfig.json's paths, and with this package from any folder. */
+  /**
+   * Finds a module as TypeScript does: with the nearest tsconfig.json's paths, and with this package from any folder.
+   */
   resolve(name: string, from: string, mode: ts.ResolutionMode): ts.ResolvedModuleFull | undefined {
     const key = `${dirname(from)}\0${mode ?? ""}\0${name}`;
     if (this.resolved.has(key)) return this.resolved.get(key);
@@ -148,7 +172,8 @@ export class LocalFiles {
   private lookUp(name: string, from: string, mode: ts.ResolutionMode): ts.ResolvedModuleFull | undefined {
     const options = this.optionsFor(from);
     const once = (file: string, as: ts.ResolutionMode): ts.ResolvedModuleFull | undefined =>
-      ts.resolveModuleName(name, file, options, this.host, this.cacheFor(options), undefined, as).resolvedModule as ts.ResolvedModuleFull | undefined;
+      ts.resolveModuleName(name, file, options, this.host, this.cacheFor(options), undefined, as).resolvedModule as
+        ts.ResolvedModuleFull | undefined;
     // A package that has no entry for `require` can be loaded by it all the same.
     const found = once(from, mode) ?? (mode === ts.ModuleKind.CommonJS ? once(from, ts.ModuleKind.ESNext) : undefined);
     if (found !== undefined || name.startsWith(".")) return found;
@@ -163,7 +188,8 @@ export class LocalFiles {
 
   private cacheFor(options: ts.CompilerOptions): ts.ModuleResolutionCache {
     let cache = this.caches.get(options);
-    if (cache === undefined) this.caches.set(options, (cache = ts.createModuleResolutionCache(this.data.cwd, (path) => path, options)));
+    if (cache === undefined)
+      this.caches.set(options, (cache = ts.createModuleResolutionCache(this.data.cwd, (path) => path, options)));
     return cache;
   }
 
@@ -195,7 +221,9 @@ export class LocalFiles {
     };
     const { config } = ts.readConfigFile(path, host.readFile) as { config?: unknown };
     const all = ts.parseJsonConfigFileContent(config ?? {}, host, dirname(path), undefined, path).options;
-    const options = Object.fromEntries(TAKEN.filter((key) => all[key] !== undefined).map((key) => [key, all[key]])) as ts.CompilerOptions;
+    const options = Object.fromEntries(
+      TAKEN.filter((key) => all[key] !== undefined).map((key) => [key, all[key]]),
+    ) as ts.CompilerOptions;
     this.readConfigs.set(path, { stamp: files.map(stamp).join(), options, files });
     return options;
   }
@@ -225,14 +253,24 @@ export class LocalFiles {
       if (one === undefined) return;
       const imports = importsOf(one.specifiers, path, ofPackage);
       mistakes.push(...one.mistakes);
-      modules.push({ path, imports, version: `${one.version} ${JSON.stringify(imports)}`, code: one.code, isAsync: one.isAsync, ...(one.map === undefined ? {} : { map: one.map }) });
+      modules.push({
+        path,
+        imports,
+        version: `${one.version} ${JSON.stringify(imports)}`,
+        code: one.code,
+        isAsync: one.isAsync,
+        ...(one.map === undefined ? {} : { map: one.map }),
+      });
     };
     const imports = importsOf(specifiersOf(text), from, false);
     return { imports, modules, mistakes, ofPackages: new Set([...byPackage].filter((path) => !named.has(path))) };
   }
 
   /** The file that runs when a module of this name is imported; undefined where Node finds it by itself. */
-  runtimeFile(name: string, from: string): { readonly path: string; readonly isLocal: boolean; readonly isPackage: boolean } | undefined {
+  runtimeFile(
+    name: string,
+    from: string,
+  ): { readonly path: string; readonly isLocal: boolean; readonly isPackage: boolean } | undefined {
     if (this.isOwn(name) || name.startsWith("node:")) return undefined;
     const found = this.resolve(name, from, ts.ModuleKind.CommonJS);
     if (found === undefined) return undefined;
@@ -248,10 +286,14 @@ export class LocalFiles {
   }
 
   /** File of a package that says where it is to `import` only. */
-  private importOnly(name: string, from: string): { readonly path: string; readonly isLocal: boolean; readonly isPackage: boolean } | undefined {
+  private importOnly(
+    name: string,
+    from: string,
+  ): { readonly path: string; readonly isLocal: boolean; readonly isPackage: boolean } | undefined {
     const script = (mode: ts.ResolutionMode): string | undefined => {
       const options = { ...this.data.options(), noDtsResolution: true, allowJs: true };
-      return ts.resolveModuleName(name, from, options, this.host, undefined, undefined, mode).resolvedModule?.resolvedFileName;
+      return ts.resolveModuleName(name, from, options, this.host, undefined, undefined, mode).resolvedModule
+        ?.resolvedFileName;
     };
     if (this.requirable(name, from)) return undefined;
     const path = script(ts.ModuleKind.CommonJS) === undefined ? script(ts.ModuleKind.ESNext) : undefined;
@@ -261,13 +303,17 @@ export class LocalFiles {
   /** Most packages need no second look: their types are found as `require` would find them. */
   private requirable(name: string, from: string): boolean {
     const options = this.optionsFor(from);
-    return ts.resolveModuleName(name, from, options, this.host, this.cacheFor(options), undefined, ts.ModuleKind.CommonJS).resolvedModule !== undefined;
+    return (
+      ts.resolveModuleName(name, from, options, this.host, this.cacheFor(options), undefined, ts.ModuleKind.CommonJS)
+        .resolvedModule !== undefined
+    );
   }
 
   private translate(path: string): Translated | undefined {
     const text = this.read(path);
     if (text === undefined) return undefined;
-    if (path.endsWith(".json")) return { version: this.version(path), code: text, isAsync: false, specifiers: [], mistakes: [] };
+    if (path.endsWith(".json"))
+      return { version: this.version(path), code: text, isAsync: false, specifiers: [], mistakes: [] };
     const options = this.optionsFor(path);
     const jsx = [options.jsx, options.jsxFactory, options.jsxFragmentFactory, options.jsxImportSource].join();
     const version = `${this.version(path)} ${jsx}`;
@@ -279,7 +325,21 @@ export class LocalFiles {
     const { outputText, sourceMapText, diagnostics } = ts.transpileModule(text, {
       fileName,
       reportDiagnostics: true,
-      compilerOptions: { ...options, paths: undefined, baseUrl: undefined, rootDirs: undefined, types: [], typeRoots: [], lib: undefined, declaration: false, sourceMap: true, module: ts.ModuleKind.CommonJS, moduleResolution: undefined, allowImportingTsExtensions: undefined, customConditions: undefined },
+      compilerOptions: {
+        ...options,
+        paths: undefined,
+        baseUrl: undefined,
+        rootDirs: undefined,
+        types: [],
+        typeRoots: [],
+        lib: undefined,
+        declaration: false,
+        sourceMap: true,
+        module: ts.ModuleKind.CommonJS,
+        moduleResolution: undefined,
+        allowImportingTsExtensions: undefined,
+        customConditions: undefined,
+      },
       transformers: {
         before: [
           () => (file) => {
@@ -291,10 +351,25 @@ export class LocalFiles {
       },
     });
     const code = outputText.replace(/\n?\/\/# sourceMappingURL=[^\n]*\s*$/, "");
-    const mistakes = (diagnostics ?? []).filter((one) => one.file !== undefined).map((one) => ({ path, start: one.start ?? 0, length: one.length ?? 0, messageText: ts.flattenDiagnosticMessageText(one.messageText, "\n"), code: one.code }));
+    const mistakes = (diagnostics ?? [])
+      .filter((one) => one.file !== undefined)
+      .map((one) => ({
+        path,
+        start: one.start ?? 0,
+        length: one.length ?? 0,
+        messageText: ts.flattenDiagnosticMessageText(one.messageText, "\n"),
+        code: one.code,
+      }));
     // What the text imports for its types only is not in the code; JSX adds imports that are in the code only.
     const specifiers = [...new Set([...specifiersOf(text), ...specifiersOf(code)])];
-    const made: Translated = { version, code, isAsync, specifiers, mistakes, ...(sourceMapText === undefined ? {} : { map: sourceMapText }) };
+    const made: Translated = {
+      version,
+      code,
+      isAsync,
+      specifiers,
+      mistakes,
+      ...(sourceMapText === undefined ? {} : { map: sourceMapText }),
+    };
     this.translated.set(path, made);
     return made;
   }
@@ -305,7 +380,8 @@ export class LocalFiles {
     for (const folder of foldersAbove(this.data.cwd)) {
       for (const name of ts.sys.getDirectories(join(folder, "node_modules"))) {
         if (name.startsWith(".") || name === "@types") continue;
-        if (name.startsWith("@")) for (const inner of ts.sys.getDirectories(join(folder, "node_modules", name))) names.add(`${name}/${inner}`);
+        if (name.startsWith("@"))
+          for (const inner of ts.sys.getDirectories(join(folder, "node_modules", name))) names.add(`${name}/${inner}`);
         else names.add(name);
       }
     }
@@ -318,7 +394,12 @@ export class LocalFiles {
       const modules = join(folder, "node_modules");
       const own = stamp(modules);
       if (own === "") continue;
-      stamps.push(own, ...this.scopesIn(modules, own).map(stamp), stamp(join(modules, ".package-lock.json")), stamp(join(modules, ".modules.yaml")));
+      stamps.push(
+        own,
+        ...this.scopesIn(modules, own).map(stamp),
+        stamp(join(modules, ".package-lock.json")),
+        stamp(join(modules, ".modules.yaml")),
+      );
     }
     return stamps.join();
   }
@@ -327,7 +408,10 @@ export class LocalFiles {
   private scopesIn(modules: string, stamp: string): readonly string[] {
     const before = this.scopes.get(modules);
     if (before?.stamp === stamp) return before.folders;
-    const folders = ts.sys.getDirectories(modules).filter((name) => name.startsWith("@")).map((name) => join(modules, name));
+    const folders = ts.sys
+      .getDirectories(modules)
+      .filter((name) => name.startsWith("@"))
+      .map((name) => join(modules, name));
     this.scopes.set(modules, { stamp, folders });
     return folders;
   }

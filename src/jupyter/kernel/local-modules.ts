@@ -41,15 +41,25 @@ export class LocalModules {
   update(modules: readonly LocalModule[]): void {
     for (const module of modules) {
       const before = this.sources.get(module.path);
-      const { code, map } = module.code === undefined ? (before ?? { code: "", map: undefined }) : { code: module.code, map: module.map };
-      this.sources.set(module.path, { path: module.path, version: module.version, imports: module.imports, isAsync: module.isAsync, code, ...(map === undefined ? {} : { map }) });
+      const { code, map } =
+        module.code === undefined ? (before ?? { code: "", map: undefined }) : { code: module.code, map: module.map };
+      this.sources.set(module.path, {
+        path: module.path,
+        version: module.version,
+        imports: module.imports,
+        isAsync: module.isAsync,
+        code,
+        ...(map === undefined ? {} : { map }),
+      });
     }
     const stale = new Set<string>();
-    for (let grown = true; grown; ) {
+    for (let grown = true; grown;) {
       grown = false;
       for (const [path, { version, parts }] of this.loaded) {
         if (stale.has(path)) continue;
-        const changed = this.sources.get(path)?.version !== version || [...parts].some(([part, was]) => stale.has(part) || this.loaded.get(part) !== was);
+        const changed =
+          this.sources.get(path)?.version !== version ||
+          [...parts].some(([part, was]) => stale.has(part) || this.loaded.get(part) !== was);
         if (!changed) continue;
         stale.add(path);
         grown = true;
@@ -75,8 +85,16 @@ export class LocalModules {
       importer?.parts.set(found, part);
       return part.module.exports;
     };
-    const resolve = Object.assign((id: string, options?: { paths?: string[] }) => imports[id] ?? require.resolve(id, options), { paths: require.resolve.paths });
-    return Object.assign(load, { resolve, main: require.main, extensions: require.extensions, cache: require.cache }) as NodeJS.Require;
+    const resolve = Object.assign(
+      (id: string, options?: { paths?: string[] }) => imports[id] ?? require.resolve(id, options),
+      { paths: require.resolve.paths },
+    );
+    return Object.assign(load, {
+      resolve,
+      main: require.main,
+      extensions: require.extensions,
+      cache: require.cache,
+    }) as NodeJS.Require;
   }
 
   /** A name that was put together while the program ran. */
@@ -123,11 +141,21 @@ export class LocalModules {
     // The ending tells a place in what the file was translated to from one in the file.
     const filename = `${path}.js`;
     this.options.onSource(filename, path, map);
-    const script = new Script(`(${isAsync ? "async " : ""}function (exports, require, module, __filename, __dirname, ${IMPORT_META}) {\n${code}\n})`, { filename, lineOffset: -1 });
+    const script = new Script(
+      `(${isAsync ? "async " : ""}function (exports, require, module, __filename, __dirname, ${IMPORT_META}) {\n${code}\n})`,
+      { filename, lineOffset: -1 },
+    );
     const run = script.runInThisContext() as (...args: unknown[]) => unknown;
     const require = this.requireFor(path, imports, loaded);
     (module as { require: unknown }).require = require;
-    return Reflect.apply(run, module.exports, [module.exports, require, module, path, dirname(path), importMeta(path, require)]);
+    return Reflect.apply(run, module.exports, [
+      module.exports,
+      require,
+      module,
+      path,
+      dirname(path),
+      importMeta(path, require),
+    ]);
   }
 }
 

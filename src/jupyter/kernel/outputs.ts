@@ -38,7 +38,8 @@ export class Outputs {
   readonly shown = new Shown();
   /** Where output goes that belongs to nothing: below the newest cell. */
   private fallback: RequestContext | undefined;
-  private held: { header: Header | JsonObject; name: "stdout" | "stderr"; pieces: string[]; length: number } | undefined;
+  private held:
+    { header: Header | JsonObject; name: "stdout" | "stderr"; pieces: string[]; length: number } | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly publish: Publish) {}
@@ -82,7 +83,8 @@ export class Outputs {
     const context = this.current;
     if (context === undefined || context.silent) return;
     const transient = displayId === undefined ? {} : { display_id: displayId };
-    if (context.sink !== undefined) return context.sink.output({ output_type: "display_data", data, metadata, transient }, owner);
+    if (context.sink !== undefined)
+      return context.sink.output({ output_type: "display_data", data, metadata, transient }, owner);
     if (context.place !== undefined) this.shown.add(context.place, data, displayId, owner);
     this.send("display_data", { data, metadata, transient }, context);
   }

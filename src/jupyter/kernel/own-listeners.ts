@@ -1,6 +1,6 @@
 /**
- * The process listeners without which the kernel would end. Cells share the process: one that calls `process.removeAllListeners()`, or removes what it
- * finds, must not take the kernel's own with it.
+ * The process listeners without which the kernel would end. Cells share the process: one that calls
+ * `process.removeAllListeners()`, or removes what it finds, must not take the kernel's own with it.
  */
 
 type Listener = (...args: never[]) => void;
@@ -17,8 +17,8 @@ export function listenForGood(event: string, listener: Listener): void {
 let handedOver = 0;
 
 /**
- * Runs `fn`, during which Node may take listeners away and give them back itself, as it does around code that SIGINT shall end. What is missing afterwards is
- * put back then.
+ * Runs `fn`, during which Node may take listeners away and give them back itself, as it does around code that SIGINT
+ * shall end. What is missing afterwards is put back then.
  */
 export function handOver<T>(fn: () => T): T {
   handedOver++;
@@ -32,13 +32,15 @@ export function handOver<T>(fn: () => T): T {
 
 function putBack(): void {
   for (const { event, listener } of own) {
-    if (!process.listeners(event as "exit").includes(listener as never)) process.on(event, listener as (...args: unknown[]) => void);
+    if (!process.listeners(event as "exit").includes(listener as never))
+      process.on(event, listener as (...args: unknown[]) => void);
   }
 }
 
 function guard(): void {
   // Node's own, by which a listener of a signal begins to hear it.
-  for (const event of ["newListener", "removeListener"]) for (const listener of process.listeners(event as "exit")) own.push({ event, listener: listener as Listener });
+  for (const event of ["newListener", "removeListener"])
+    for (const listener of process.listeners(event as "exit")) own.push({ event, listener: listener as Listener });
   for (const name of ["removeAllListeners", "removeListener", "off"] as const) {
     const original = process[name] as (...args: unknown[]) => unknown;
     Object.defineProperty(process, name, {

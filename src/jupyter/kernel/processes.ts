@@ -12,8 +12,16 @@ interface Found {
 function all(): Found[] {
   if (process.platform === "win32") return [];
   if (process.platform !== "linux") {
-    const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,pgid="], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], timeout: 2000 }).trim().split("\n");
-    return lines.map((line) => line.trim().split(/\s+/).map(Number)).map(([pid, parent, group]) => ({ pid, parent, group }));
+    const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,pgid="], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      timeout: 2000,
+    })
+      .trim()
+      .split("\n");
+    return lines
+      .map((line) => line.trim().split(/\s+/).map(Number))
+      .map(([pid, parent, group]) => ({ pid, parent, group }));
   }
   const found: Found[] = [];
   for (const name of readdirSync("/proc")) {
@@ -31,7 +39,8 @@ function all(): Found[] {
 }
 
 /**
- * Descendants of this process that belong to its group: what was started detached has a group of its own and may outlive it.
+ * Descendants of this process that belong to its group: what was started detached has a group of its own and may
+ * outlive it.
  * @param except direct children that are left out, with all that they have started
  */
 export function ownDescendants(except: ReadonlySet<number> = new Set()): number[] {

@@ -9,10 +9,15 @@ interface Readable {
 const PAUSE_MS = 5;
 
 /**
- * Hands every message of a socket to `take`, until the socket is closed. Neither what a peer sends (garbage may fail in native code) nor an error of `take`
- * ends it: nobody would read the channel any more. `report` is told what `take` threw.
+ * Hands every message of a socket to `take`, until the socket is closed. Neither what a peer sends (garbage may fail in
+ * native code) nor an error of `take` ends it: nobody would read the channel any more. `report` is told what `take`
+ * threw.
  */
-export async function receiveForEver(socket: Readable, take: (frames: Uint8Array[]) => unknown, report: (error: unknown) => void): Promise<void> {
+export async function receiveForEver(
+  socket: Readable,
+  take: (frames: Uint8Array[]) => unknown,
+  report: (error: unknown) => void,
+): Promise<void> {
   while (!socket.closed) {
     let frames: Uint8Array[];
     try {

@@ -5,8 +5,9 @@ import { GONE, type JsonObject, type MimeBundle } from "../comm-host";
 import { Array, Map, Set } from "../natives";
 
 /**
- * What stands in the outputs of cells, and by that is kept alive: a widget in an output can be used, whether or not a variable holds it. When the
- * output is gone, because its cell ran again, was deleted or cleared its output, only variables hold it.
+ * What stands in the outputs of cells, and by that is kept alive: a widget in an output can be used, whether or not a
+ * variable holds it. When the output is gone, because its cell ran again, was deleted or cleared its output, only
+ * variables hold it.
  */
 export class Shown {
   /** Cell → display (its id, or an own one) → what is shown there. */
@@ -24,7 +25,9 @@ export class Shown {
     displays.set(displayId ?? Symbol(), owners);
   }
 
-  /** All displays of this id show another bundle; without an owner they belong to whom they did, with null to nobody. */
+  /**
+   * All displays of this id show another bundle; without an owner they belong to whom they did, with null to nobody.
+   */
   update(displayId: string, data: MimeBundle, owner: object | null | undefined): void {
     const owners = ownersOf(data, owner);
     if (owner === undefined && owners.size === 0) return;
@@ -59,7 +62,8 @@ export class Shown {
   /** Tells those that are shown nowhere any more. */
   private tell(before: Iterable<ReadonlySet<object>>): void {
     const left = new Set<object>();
-    for (const displays of this.cells.values()) for (const owners of displays.values()) for (const owner of owners) left.add(owner);
+    for (const displays of this.cells.values())
+      for (const owners of displays.values()) for (const owner of owners) left.add(owner);
     for (const owners of before) {
       for (const owner of owners) if (!left.has(owner)) (owner as { [GONE]?: () => void })[GONE]?.();
     }
@@ -76,8 +80,8 @@ function ownersOf(data: MimeBundle, owner: object | null | undefined): Set<objec
 }
 
 /**
- * Which cell a request runs. Front ends name their cells in the request's metadata; from one that does not, the same code again is the
- * same cell.
+ * Which cell a request runs. Front ends name their cells in the request's metadata; from one that does not, the same
+ * code again is the same cell.
  */
 export function cellOf(metadata: JsonObject, code: string): string {
   const id = metadata["cellId"];

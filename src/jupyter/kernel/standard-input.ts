@@ -8,7 +8,10 @@ const READING: ReadonlySet<unknown> = new Set(["data", "readable", "end", "keypr
 
 type Method = (...args: unknown[]) => unknown;
 
-/** A stream that cannot be read: each way to begin throws, so that code that waits for a line is told instead of waiting for ever. */
+/**
+ * A stream that cannot be read: each way to begin throws, so that code that waits for a line is told instead of waiting
+ * for ever.
+ */
 function unreadable(): Readable {
   const refuse = (): never => {
     throw new Error(SENTENCE);
@@ -24,8 +27,8 @@ function unreadable(): Readable {
 }
 
 /**
- * Reading from `process.stdin` in a cell, as `readline.question` does, is an error of one sentence: nobody can type there, and it would wait for ever.
- * The descriptor itself reads as an empty file.
+ * Reading from `process.stdin` in a cell, as `readline.question` does, is an error of one sentence: nobody can type
+ * there, and it would wait for ever. The descriptor itself reads as an empty file.
  */
 export function refuseStandardInput(): void {
   const stdin = unreadable();

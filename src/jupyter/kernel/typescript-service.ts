@@ -29,7 +29,10 @@ export class TypescriptService {
     this.ask("convert", { state: NO_CELLS, code: "1;" }).catch(() => {});
   }
 
-  ask<K extends keyof TypescriptRequests>(kind: K, request: TypescriptRequests[K]["request"]): Promise<TypescriptRequests[K]["answer"]> {
+  ask<K extends keyof TypescriptRequests>(
+    kind: K,
+    request: TypescriptRequests[K]["request"],
+  ): Promise<TypescriptRequests[K]["answer"]> {
     if (this.closed) return Promise.reject(new Error("The kernel is shutting down."));
     const worker = (this.worker ??= this.start());
     const id = ++this.nextId;
@@ -39,8 +42,14 @@ export class TypescriptService {
     });
   }
 
-  /** Asks and sleeps until the answer is there: for code that cannot wait. Throws where there is none within half a minute. */
-  askAsleep<K extends keyof TypescriptRequests>(kind: K, request: TypescriptRequests[K]["request"]): TypescriptRequests[K]["answer"] {
+  /**
+   * Asks and sleeps until the answer is there: for code that cannot wait. Throws where there is none within half a
+   * minute.
+   */
+  askAsleep<K extends keyof TypescriptRequests>(
+    kind: K,
+    request: TypescriptRequests[K]["request"],
+  ): TypescriptRequests[K]["answer"] {
     if (this.closed) throw new Error("The kernel is shutting down.");
     const worker = (this.worker ??= this.start());
     const { port1, port2 } = new MessageChannel();
@@ -67,7 +76,10 @@ export class TypescriptService {
   }
 
   private start(): Worker {
-    const worker = new Worker(join(__dirname, "typescript-thread.js"), { workerData: this.data, resourceLimits: { maxOldGenerationSizeMb: 4096 } });
+    const worker = new Worker(join(__dirname, "typescript-thread.js"), {
+      workerData: this.data,
+      resourceLimits: { maxOldGenerationSizeMb: 4096 },
+    });
     worker.on("message", (message: TypescriptAnswer) => {
       const pending = this.pending.get(message.id);
       this.pending.delete(message.id);
@@ -80,7 +92,9 @@ export class TypescriptService {
       for (const pending of this.pending.values()) pending.reject(new Error(reason));
       this.pending.clear();
     };
-    worker.on("error", (error) => end(`The TypeScript service ended: ${error.message}. It starts again with the next cell.`));
+    worker.on("error", (error) =>
+      end(`The TypeScript service ended: ${error.message}. It starts again with the next cell.`),
+    );
     worker.on("exit", () => end("The TypeScript service ended. It starts again with the next cell."));
     return worker;
   }

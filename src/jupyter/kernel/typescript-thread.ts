@@ -1,11 +1,17 @@
 /**
- * The thread that holds TypeScript: it type-checks and translates cells, completes and inspects. Loading it takes a good part of a
- * second and checking a cell some milliseconds; here neither keeps the kernel from answering messages.
+ * The thread that holds TypeScript: it type-checks and translates cells, completes and inspects. Loading it takes a
+ * good part of a second and checking a cell some milliseconds; here neither keeps the kernel from answering messages.
  */
 import { createRequire } from "node:module";
 import { parentPort, workerData, type MessagePort } from "node:worker_threads";
 import ts from "typescript";
-import { CellCompiler, type CellCompilerOptions, type CellState, type Completion, type Converted } from "./cell-compiler";
+import {
+  CellCompiler,
+  type CellCompilerOptions,
+  type CellState,
+  type Completion,
+  type Converted,
+} from "./cell-compiler";
 import type { LocalModule } from "./local-files";
 
 export type TypescriptThreadData = CellCompilerOptions;
@@ -23,7 +29,10 @@ export interface Completeness {
 /** Requests by kind, with what they take and give. Positions count UTF-16 units. */
 export interface TypescriptRequests {
   convert: { request: { state: CellState; code: string }; answer: Converted };
-  find: { request: { state: CellState; name: string; from: string }; answer: { readonly path?: string; readonly modules: readonly LocalModule[] } };
+  find: {
+    request: { state: CellState; name: string; from: string };
+    answer: { readonly path?: string; readonly modules: readonly LocalModule[] };
+  };
   complete: { request: { state: CellState; code: string; position: number }; answer: Completion };
   inspect: { request: { state: CellState; code: string; position: number }; answer: Inspection | null };
   isComplete: { request: { code: string }; answer: Completeness };
@@ -35,7 +44,13 @@ export interface Sleeper {
   readonly flag: Int32Array;
 }
 
-export type TypescriptRequest = { [K in keyof TypescriptRequests]: { readonly id: number; readonly kind: K; readonly sleeper?: Sleeper } & TypescriptRequests[K]["request"] }[keyof TypescriptRequests];
+export type TypescriptRequest = {
+  [K in keyof TypescriptRequests]: {
+    readonly id: number;
+    readonly kind: K;
+    readonly sleeper?: Sleeper;
+  } & TypescriptRequests[K]["request"];
+}[keyof TypescriptRequests];
 export type TypescriptAnswer = { readonly id: number } & ({ readonly answer: unknown } | { readonly error: string });
 
 const port = parentPort;
@@ -51,10 +66,15 @@ function serve(data: TypescriptThreadData, main: NonNullable<typeof parentPort>)
   const compiler = (): CellCompiler => (made ??= new CellCompiler(data));
   const unsent = unsentOnes();
 
-  const handlers: { [K in keyof TypescriptRequests]: (request: TypescriptRequests[K]["request"]) => TypescriptRequests[K]["answer"] } = {
+  const handlers: {
+    [K in keyof TypescriptRequests]: (request: TypescriptRequests[K]["request"]) => TypescriptRequests[K]["answer"];
+  } = {
     convert: ({ state, code }) => {
       const meta = getCodeMetadata(code);
-      const converted = meta.module === undefined ? compiler().convert(state, code) : compiler().addModule(state, meta.module, code, meta.jsx === true);
+      const converted =
+        meta.module === undefined
+          ? compiler().convert(state, code)
+          : compiler().addModule(state, meta.module, code, meta.jsx === true);
       return { ...converted, modules: unsent(converted.modules) };
     },
     find: ({ state, name, from }) => {
@@ -97,7 +117,10 @@ function serve(data: TypescriptThreadData, main: NonNullable<typeof parentPort>)
   });
 }
 
-/** tslab's parts that are used here get the compiler that all the rest uses, not one of their own: it would cost time, memory and agreement. */
+/**
+ * tslab's parts that are used here get the compiler that all the rest uses, not one of their own: it would cost time,
+ * memory and agreement.
+ */
 function shareCompiler(tslab: NodeJS.Require): void {
   const path = tslab.resolve("@tslab/typescript-for-tslab");
   const shared = require.cache[require.resolve("typescript")];
@@ -119,7 +142,13 @@ function unsentOnes(): (modules: readonly LocalModule[]) => LocalModule[] {
 /** tslab tells complete from incomplete; what no further line can mend is invalid. */
 function completeness(code: string, tslab: { completed: boolean; indent?: string }): Completeness {
   if (!tslab.completed) return { status: "incomplete", indent: tslab.indent ?? "" };
-  const source = ts.createSourceFile("cell.ts", code, ts.ScriptTarget.Latest, undefined, ts.ScriptKind.TSX) as unknown as {
+  const source = ts.createSourceFile(
+    "cell.ts",
+    code,
+    ts.ScriptTarget.Latest,
+    undefined,
+    ts.ScriptKind.TSX,
+  ) as unknown as {
     parseDiagnostics?: readonly { start?: number; code: number }[];
   };
   const first = source.parseDiagnostics?.[0];

@@ -42,8 +42,12 @@ export class Wire {
   /** Signatures of messages that came, oldest first. */
   private readonly seen = new Set<string>();
 
-  constructor(private readonly key: string, private readonly scheme = "hmac-sha256") {
-    if (scheme !== "hmac-sha256") throw new Error(`The connection file asks for the signature scheme "${scheme}"; only hmac-sha256 is supported.`);
+  constructor(
+    private readonly key: string,
+    private readonly scheme = "hmac-sha256",
+  ) {
+    if (scheme !== "hmac-sha256")
+      throw new Error(`The connection file asks for the signature scheme "${scheme}"; only hmac-sha256 is supported.`);
   }
 
   private sign(parts: readonly Uint8Array[]): string {
@@ -53,7 +57,10 @@ export class Wire {
     return hmac.digest("hex");
   }
 
-  /** Who listened to the wire could send a message again; what it asks for is done once. As in jupyter_client, signatures are remembered for some time. */
+  /**
+   * Who listened to the wire could send a message again; what it asks for is done once. As in jupyter_client,
+   * signatures are remembered for some time.
+   */
   private refuseReplay(signature: Uint8Array): void {
     if (this.key === "") return;
     const text = Buffer.from(signature).toString("latin1");
@@ -62,9 +69,14 @@ export class Wire {
     if (this.seen.size > REMEMBERED) this.seen.delete(this.seen.values().next().value as string);
   }
 
-  /** Frames of a message: identities, delimiter, signature over the next four, header, parent, metadata, content, buffers. */
+  /**
+   * Frames of a message: identities, delimiter, signature over the next four, header, parent, metadata, content,
+   * buffers.
+   */
   encode(message: Message): Uint8Array[] {
-    const parts = [message.header, message.parent, message.metadata, message.content].map((part) => Buffer.from(stringify(part)));
+    const parts = [message.header, message.parent, message.metadata, message.content].map((part) =>
+      Buffer.from(stringify(part)),
+    );
     return [...message.identities, DELIMITER, Buffer.from(this.sign(parts)), ...parts, ...message.buffers];
   }
 
@@ -76,24 +88,48 @@ export class Wire {
     if (signature === undefined || rest.length < 4) throw new WireError("The message has fewer than four parts.");
     const parts = rest.slice(0, 4);
     const expected = Buffer.from(this.sign(parts));
-    if (expected.length !== signature.length || !timingSafeEqual(expected, signature)) throw new WireError("The message has a wrong signature.");
+    if (expected.length !== signature.length || !timingSafeEqual(expected, signature))
+      throw new WireError("The message has a wrong signature.");
     this.refuseReplay(signature);
-    const [header, parent, metadata, content] = parts.map(parseObject) as [JsonObject, JsonObject, JsonObject, JsonObject];
-    if (typeof header["msg_type"] !== "string" || typeof header["msg_id"] !== "string") throw new WireError("The message's header has no msg_type or msg_id.");
+    const [header, parent, metadata, content] = parts.map(parseObject) as [
+      JsonObject,
+      JsonObject,
+      JsonObject,
+      JsonObject,
+    ];
+    if (typeof header["msg_type"] !== "string" || typeof header["msg_id"] !== "string")
+      throw new WireError("The message's header has no msg_type or msg_id.");
     for (const name of ["session", "username", "date", "version"]) {
-      if (header[name] !== undefined && typeof header[name] !== "string") throw new WireError(`The message's header has a ${name} that is no text.`);
+      if (header[name] !== undefined && typeof header[name] !== "string")
+        throw new WireError(`The message's header has a ${name} that is no text.`);
     }
-    return { identities: frames.slice(0, at), header: header as Header, parent, metadata, content, buffers: rest.slice(4) };
+    return {
+      identities: frames.slice(0, at),
+      header: header as Header,
+      parent,
+      metadata,
+      content,
+      buffers: rest.slice(4),
+    };
   }
 }
 
 export function newHeader(type: string, session: string, username = "kernel"): Header {
-  return { msg_id: randomUUID(), msg_type: type, session, username, date: new Date().toISOString(), version: PROTOCOL_VERSION };
+  return {
+    msg_id: randomUUID(),
+    msg_type: type,
+    session,
+    username,
+    date: new Date().toISOString(),
+    version: PROTOCOL_VERSION,
+  };
 }
 
 /** The bytes that a buffer covers, without a copy. */
 export function bytesOf(buffer: OutgoingBuffer): Uint8Array {
-  return ArrayBuffer.isView(buffer) ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength) : new Uint8Array(buffer);
+  return ArrayBuffer.isView(buffer)
+    ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+    : new Uint8Array(buffer);
 }
 
 function parseObject(frame: Uint8Array): JsonObject {
@@ -104,7 +140,8 @@ function parseObject(frame: Uint8Array): JsonObject {
   } catch {
     throw new WireError("A part of the message is not JSON.");
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new WireError("A part of the message is not a JSON object.");
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new WireError("A part of the message is not a JSON object.");
   return value as JsonObject;
 }
 

@@ -3,7 +3,16 @@ import type { Config } from "../config";
 import { rotary } from "../rope";
 import type { WeightMap } from "../weight-map";
 import type { Family } from "./family";
-import { BARE_TRANSFORMER, alibiSlopes, checkShape, decoder, fusedAttention, ggufConfig, headDim, plainFfn } from "./shared";
+import {
+  BARE_TRANSFORMER,
+  alibiSlopes,
+  checkShape,
+  decoder,
+  fusedAttention,
+  ggufConfig,
+  headDim,
+  plainFfn,
+} from "./shared";
 
 function shape(config: Config, weights: WeightMap) {
   const dModel = config.count("hidden_size", config.has("n_embed") ? config.count("n_embed") : undefined);
@@ -47,40 +56,55 @@ export const falcon: Family = {
       layer: (stem) => ({
         block: parallel ? "parallel" : "sequential",
         attentionNorm: norm(twoNorms ? `${stem}.ln_attn` : `${stem}.input_layernorm`),
-        attention: fusedAttention(weights, sizes, `${stem}.self_attention.query_key_value`, `${stem}.self_attention.dense`, {
-          order: !grouped && sizes.nKeyValueHeads > 1 ? "per-head" : "per-group", bias, scale, ...position,
-        }),
+        attention: fusedAttention(
+          weights,
+          sizes,
+          `${stem}.self_attention.query_key_value`,
+          `${stem}.self_attention.dense`,
+          {
+            order: !grouped && sizes.nKeyValueHeads > 1 ? "per-head" : "per-group",
+            bias,
+            scale,
+            ...position,
+          },
+        ),
         ffnNorm: twoNorms ? norm(`${stem}.ln_mlp`) : parallel ? undefined : norm(`${stem}.post_attention_layernorm`),
-        ffn: plainFfn(config, weights, sizes, `${stem}.mlp.dense_h_to_4h`, `${stem}.mlp.dense_4h_to_h`, { activation: "gelu", activationKeys: ["activation"], bias }),
+        ffn: plainFfn(config, weights, sizes, `${stem}.mlp.dense_h_to_4h`, `${stem}.mlp.dense_4h_to_h`, {
+          activation: "gelu",
+          activationKeys: ["activation"],
+          bias,
+        }),
       }),
     });
   },
-  gguf: [{
-    architecture: "falcon",
-    config: (metadata, tensors) => {
-      const config = ggufConfig(metadata, tensors);
-      // Models with two norms are those of the newer layout; their first norm lies under another name.
-      const twoNorms = tensors.has("blk.0.attn_norm_2.weight");
-      return {
-        ...config,
-        layer_norm_epsilon: config.layer_norm_eps,
-        ffn_hidden_size: config.intermediate_size,
-        new_decoder_architecture: true,
-        num_kv_heads: config.num_key_value_heads,
-        num_ln_in_parallel_attn: twoNorms ? 2 : 1,
-      };
+  gguf: [
+    {
+      architecture: "falcon",
+      config: (metadata, tensors) => {
+        const config = ggufConfig(metadata, tensors);
+        // Models with two norms are those of the newer layout; their first norm lies under another name.
+        const twoNorms = tensors.has("blk.0.attn_norm_2.weight");
+        return {
+          ...config,
+          layer_norm_epsilon: config.layer_norm_eps,
+          ffn_hidden_size: config.intermediate_size,
+          new_decoder_architecture: true,
+          num_kv_heads: config.num_key_value_heads,
+          num_ln_in_parallel_attn: twoNorms ? 2 : 1,
+        };
+      },
+      names: [
+        ["transformer.word_embeddings", "token_embd"],
+        ["transformer.ln_f", "output_norm"],
+        ["lm_head", "output"],
+        ["transformer.h.{}.input_layernorm", "blk.{}.attn_norm"],
+        ["transformer.h.{}.ln_mlp", "blk.{}.attn_norm"],
+        ["transformer.h.{}.ln_attn", "blk.{}.attn_norm_2"],
+        ["transformer.h.{}.self_attention.query_key_value", "blk.{}.attn_qkv"],
+        ["transformer.h.{}.self_attention.dense", "blk.{}.attn_output"],
+        ["transformer.h.{}.mlp.dense_h_to_4h", "blk.{}.ffn_up"],
+        ["transformer.h.{}.mlp.dense_4h_to_h", "blk.{}.ffn_down"],
+      ],
     },
-    names: [
-      ["transformer.word_embeddings", "token_embd"],
-      ["transformer.ln_f", "output_norm"],
-      ["lm_head", "output"],
-      ["transformer.h.{}.input_layernorm", "blk.{}.attn_norm"],
-      ["transformer.h.{}.ln_mlp", "blk.{}.attn_norm"],
-      ["transformer.h.{}.ln_attn", "blk.{}.attn_norm_2"],
-      ["transformer.h.{}.self_attention.query_key_value", "blk.{}.attn_qkv"],
-      ["transformer.h.{}.self_attention.dense", "blk.{}.attn_output"],
-      ["transformer.h.{}.mlp.dense_h_to_4h", "blk.{}.ffn_up"],
-      ["transformer.h.{}.mlp.dense_4h_to_h", "blk.{}.ffn_down"],
-    ],
-  }],
+  ],
 };

@@ -17,7 +17,9 @@ export interface Family {
   readonly prefixes?: readonly (readonly [hub: string, stored: string])[];
   /** Rope types that its configs call by other names. */
   readonly ropeAliases?: Readonly<Record<string, RopeType>>;
-  /** Keys of its configs that name an activation function, beside hidden_act, hidden_activation and activation_function. */
+  /**
+   * Keys of its configs that name an activation function, beside hidden_act, hidden_activation and activation_function.
+   */
   readonly activationKeys?: readonly string[];
   /** Refuses what cannot be served, by name, from the config alone: called before any weight file is opened. */
   readonly check?: (config: Config) => void;

@@ -25,7 +25,10 @@ export const gemma: Family = {
         attentionNorm: norm(`${stem}.input_layernorm`),
         attention: attention(weights, shape, `${stem}.self_attn`, { bias, outputBias: bias, rotary: rope }),
         ffnNorm: norm(`${stem}.post_attention_layernorm`),
-        ffn: gatedFfn(config, weights, shape, `${stem}.mlp`, { activation: "gelu_pytorch_tanh", activationKeys: legacy ? [] : ["hidden_act"] }),
+        ffn: gatedFfn(config, weights, shape, `${stem}.mlp`, {
+          activation: "gelu_pytorch_tanh",
+          activationKeys: legacy ? [] : ["hidden_act"],
+        }),
       }),
     });
   },

@@ -5,16 +5,30 @@ import type { GgufMetadata } from "../gguf-metadata";
 import { rotary } from "../rope";
 import type { NameTable, WeightMap } from "../weight-map";
 import type { Family, GgufTensors } from "./family";
-import { BARE_MODEL, LLAMA_NAMES, attention, decoder, gatedFfn, ggufConfig, layerTypes, shapeOf, slidingWindow } from "./shared";
+import {
+  BARE_MODEL,
+  LLAMA_NAMES,
+  attention,
+  decoder,
+  gatedFfn,
+  ggufConfig,
+  layerTypes,
+  shapeOf,
+  slidingWindow,
+} from "./shared";
 
 const cap = (config: Config, key: string, fallback?: number): number | undefined =>
   config.has(key) ? config.number(key) : config.given(key) ? undefined : fallback;
 
-/** Gemma 2, or Gemma 3, which is Gemma 2 with norms of query and key, other windows and two bases of rotary embedding. */
+/**
+ * Gemma 2, or Gemma 3, which is Gemma 2 with norms of query and key, other windows and two bases of rotary embedding.
+ */
 export function describeGemma(family: "gemma2" | "gemma3", config: Config, weights: WeightMap): Architecture {
   const third = family === "gemma3";
   const shape = shapeOf(config, weights, {
-    maxPositions: third ? 131072 : 8192, keyValueHeads: 4, headDim: 256,
+    maxPositions: third ? 131072 : 8192,
+    keyValueHeads: 4,
+    headDim: 256,
     // Configs of the models with vision leave these out of their text part.
     ...(third && { heads: 8, vocabulary: 262208 }),
   });
@@ -34,7 +48,8 @@ export function describeGemma(family: "gemma2" | "gemma3", config: Config, weigh
           : rotary(new Config(config.origin, {}), { ...settings, theta: config.number("rope_local_base_freq", 10000) }),
       }
     : { full_attention: rotary(config, settings), sliding_attention: rotary(config, settings) };
-  // Gemma 3's config class has the key too, but its attention does not use it: norms of query and key took the cap's place.
+  // Gemma 3's config class has the key too, but its attention does not use it: norms of query and key took the cap's
+  // place.
   const softcap = third ? undefined : cap(config, "attn_logit_softcapping", 50);
   return decoder(weights, shape, {
     family,
@@ -46,16 +61,26 @@ export function describeGemma(family: "gemma2" | "gemma3", config: Config, weigh
       block: "sequential",
       attentionNorm: norm(`${stem}.input_layernorm`),
       attention: attention(weights, shape, `${stem}.self_attn`, {
-        bias, outputBias: bias,
+        bias,
+        outputBias: bias,
         scale: config.number("query_pre_attn_scalar", 256) ** -0.5,
         rotary: rope[types[index]],
         window: types[index] === "sliding_attention" ? window : undefined,
         softcap,
-        queryKeyNorm: third ? { over: "head", query: norm(`${stem}.self_attn.q_norm`, shape.dHead), key: norm(`${stem}.self_attn.k_norm`, shape.dHead) } : undefined,
+        queryKeyNorm: third
+          ? {
+              over: "head",
+              query: norm(`${stem}.self_attn.q_norm`, shape.dHead),
+              key: norm(`${stem}.self_attn.k_norm`, shape.dHead),
+            }
+          : undefined,
       }),
       postAttentionNorm: norm(`${stem}.post_attention_layernorm`),
       ffnNorm: norm(`${stem}.pre_feedforward_layernorm`),
-      ffn: gatedFfn(config, weights, shape, `${stem}.mlp`, { activation: "gelu_pytorch_tanh", activationKeys: ["hidden_activation"] }),
+      ffn: gatedFfn(config, weights, shape, `${stem}.mlp`, {
+        activation: "gelu_pytorch_tanh",
+        activationKeys: ["hidden_activation"],
+      }),
       postFfnNorm: norm(`${stem}.post_feedforward_layernorm`),
     }),
   });
@@ -87,13 +112,15 @@ export const gemma2: Family = {
   modelTypes: ["gemma2"],
   prefixes: BARE_MODEL,
   describe: (config, weights) => describeGemma("gemma2", config, weights),
-  gguf: [{
-    architecture: "gemma2",
-    names: GEMMA_NAMES,
-    config: (metadata, tensors) => ({
-      ...ggufGemma(metadata, tensors, 46),
-      attn_logit_softcapping: metadata.number("{}.attn_logit_softcapping", 50),
-      final_logit_softcapping: metadata.number("{}.final_logit_softcapping", 30),
-    }),
-  }],
+  gguf: [
+    {
+      architecture: "gemma2",
+      names: GEMMA_NAMES,
+      config: (metadata, tensors) => ({
+        ...ggufGemma(metadata, tensors, 46),
+        attn_logit_softcapping: metadata.number("{}.attn_logit_softcapping", 50),
+        final_logit_softcapping: metadata.number("{}.final_logit_softcapping", 30),
+      }),
+    },
+  ],
 };

@@ -23,8 +23,12 @@ function attentionKinds(config: Config, nLayers: number): string[] {
     }
   }
   const unknown = kinds.find((kind) => kind !== "global" && kind !== "local");
-  if (unknown !== undefined) throw new ModelFileError(`${config.origin}: attention type ${quoted(unknown)} is not supported; global and local are.`);
-  if (kinds.length !== nLayers) throw new ModelFileError(`${config.origin}: "attention_types" describe ${kinds.length} layers of ${nLayers}.`);
+  if (unknown !== undefined)
+    throw new ModelFileError(
+      `${config.origin}: attention type ${quoted(unknown)} is not supported; global and local are.`,
+    );
+  if (kinds.length !== nLayers)
+    throw new ModelFileError(`${config.origin}: "attention_types" describe ${kinds.length} layers of ${nLayers}.`);
   return kinds;
 }
 
@@ -53,16 +57,24 @@ export const gptNeo: Family = {
       family: "gpt_neo",
       tied: config.flag("tie_word_embeddings", true),
       names: { embedding: "transformer.wte", layers: "transformer.h" },
-      embedding: { position: { weight: weights.tensor("transformer.wpe.weight", [shape.maxPositions, dModel]), offset: 0 } },
+      embedding: {
+        position: { weight: weights.tensor("transformer.wpe.weight", [shape.maxPositions, dModel]), offset: 0 },
+      },
       finalNorm: weights.layerNorm("transformer.ln_f", dModel, epsilon),
       layer: (stem, index) => ({
         block: "sequential",
         attentionNorm: weights.layerNorm(`${stem}.ln_1`, dModel, epsilon),
         attention: attention(weights, shape, `${stem}.attn.attention`, {
-          outputBias: true, scale: 1, window: kinds[index] === "local" ? window : undefined, output: "out_proj",
+          outputBias: true,
+          scale: 1,
+          window: kinds[index] === "local" ? window : undefined,
+          output: "out_proj",
         }),
         ffnNorm: weights.layerNorm(`${stem}.ln_2`, dModel, epsilon),
-        ffn: plainFfn(config, weights, shape, `${stem}.mlp.c_fc`, `${stem}.mlp.c_proj`, { activation: "gelu_new", activationKeys: ["activation_function"] }),
+        ffn: plainFfn(config, weights, shape, `${stem}.mlp.c_fc`, `${stem}.mlp.c_proj`, {
+          activation: "gelu_new",
+          activationKeys: ["activation_function"],
+        }),
       }),
     });
   },

@@ -13,7 +13,10 @@ export const gptj: Family = {
     const shape = gpt2Shape(config, weights, { maxPositions: 2048 });
     const epsilon = config.number("layer_norm_epsilon", 1e-5);
     const rope = rotary(new Config(config.origin, {}), {
-      headDim: shape.dHead, maxPositions: shape.maxPositions, pairing: "interleaved", partial: config.count("rotary_dim", 64) / shape.dHead,
+      headDim: shape.dHead,
+      maxPositions: shape.maxPositions,
+      pairing: "interleaved",
+      partial: config.count("rotary_dim", 64) / shape.dHead,
     });
     return decoder(weights, shape, {
       family: "gptj",
@@ -25,7 +28,10 @@ export const gptj: Family = {
         block: "parallel",
         attentionNorm: weights.layerNorm(`${stem}.ln_1`, shape.dModel, epsilon),
         attention: attention(weights, shape, `${stem}.attn`, { rotary: rope, output: "out_proj" }),
-        ffn: plainFfn(config, weights, shape, `${stem}.mlp.fc_in`, `${stem}.mlp.fc_out`, { activation: "gelu_new", activationKeys: ["activation_function"] }),
+        ffn: plainFfn(config, weights, shape, `${stem}.mlp.fc_in`, `${stem}.mlp.fc_out`, {
+          activation: "gelu_new",
+          activationKeys: ["activation_function"],
+        }),
       }),
     });
   },

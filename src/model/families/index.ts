@@ -28,7 +28,28 @@ import { stablelm } from "./stablelm";
 import { starcoder2 } from "./starcoder2";
 
 export const FAMILIES: readonly Family[] = [
-  bloom, cohere, falcon, gemma, gemma2, gemma3, gptNeo, gptNeox, gpt2, gptj, llama, mistral, olmo, olmo2, opt, phi, phi3, qwen2, qwen3, smollm3, stablelm, starcoder2,
+  bloom,
+  cohere,
+  falcon,
+  gemma,
+  gemma2,
+  gemma3,
+  gptNeo,
+  gptNeox,
+  gpt2,
+  gptj,
+  llama,
+  mistral,
+  olmo,
+  olmo2,
+  opt,
+  phi,
+  phi3,
+  qwen2,
+  qwen3,
+  smollm3,
+  stablelm,
+  starcoder2,
 ];
 
 /** `model_type` of every config that can be read. */
@@ -38,7 +59,9 @@ export function modelTypes(): string[] {
 
 /** `general.architecture` of every GGUF file that can be read. */
 export function ggufArchitectures(): string[] {
-  return FAMILIES.flatMap((family) => family.gguf ?? []).map((mapping) => mapping.architecture).sort();
+  return FAMILIES.flatMap((family) => family.gguf ?? [])
+    .map((mapping) => mapping.architecture)
+    .sort();
 }
 
 /**
@@ -69,20 +92,31 @@ export function familyOf(config: Config): Family {
 }
 
 /** The family of a GGUF file, and how the file carries it. Throws `ModelFileError`. */
-export function familyOfGguf(origin: string, architecture: string): { readonly family: Family; readonly mapping: GgufMapping } {
+export function familyOfGguf(
+  origin: string,
+  architecture: string,
+): { readonly family: Family; readonly mapping: GgufMapping } {
   for (const family of FAMILIES) {
     const mapping = family.gguf?.find((candidate) => candidate.architecture === architecture);
     if (mapping !== undefined) return { family, mapping };
   }
-  throw new ModelFileError(`${origin}: GGUF architecture "${architecture}" is not supported; ${list(ggufArchitectures())} are.`);
+  throw new ModelFileError(
+    `${origin}: GGUF architecture "${architecture}" is not supported; ${list(ggufArchitectures())} are.`,
+  );
 }
 
 /** Models that were turned into encoders of text (EmbeddingGemma) look at later tokens too. */
 function checkCausal(config: Config): void {
-  const key = config.raw("use_bidirectional_attention") !== undefined && config.raw("use_bidirectional_attention") !== false ? "use_bidirectional_attention"
-    : config.raw("is_causal") === false ? "is_causal" : undefined;
+  const key =
+    config.raw("use_bidirectional_attention") !== undefined && config.raw("use_bidirectional_attention") !== false
+      ? "use_bidirectional_attention"
+      : config.raw("is_causal") === false
+        ? "is_causal"
+        : undefined;
   if (key === undefined) return;
-  throw new ModelFileError(`${config.origin}: attention to later tokens ("${key}": ${JSON.stringify(config.raw(key))}) is not supported; decoder-only models, in which a token sees those before it, are.`);
+  throw new ModelFileError(
+    `${config.origin}: attention to later tokens ("${key}": ${JSON.stringify(config.raw(key))}) is not supported; decoder-only models, in which a token sees those before it, are.`,
+  );
 }
 
 function checkQuantization(config: Config): void {

@@ -10,7 +10,11 @@ export const llama: Family = {
   describe(config, weights) {
     const shape = shapeOf(config, weights, { maxPositions: 2048 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
-    const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, divisors: ropeDivisors(weights) });
+    const rope = rotary(config, {
+      headDim: shape.dHead,
+      maxPositions: shape.maxPositions,
+      divisors: ropeDivisors(weights),
+    });
     const bias = config.flag("attention_bias", false);
     return decoder(weights, shape, {
       family: "llama",
@@ -21,7 +25,10 @@ export const llama: Family = {
         attentionNorm: weights.rmsNorm(`${stem}.input_layernorm`, shape.dModel, epsilon),
         attention: attention(weights, shape, `${stem}.self_attn`, { bias, outputBias: bias, rotary: rope }),
         ffnNorm: weights.rmsNorm(`${stem}.post_attention_layernorm`, shape.dModel, epsilon),
-        ffn: gatedFfn(config, weights, shape, `${stem}.mlp`, { activation: "silu", bias: config.flag("mlp_bias", false) }),
+        ffn: gatedFfn(config, weights, shape, `${stem}.mlp`, {
+          activation: "silu",
+          bias: config.flag("mlp_bias", false),
+        }),
       }),
     });
   },

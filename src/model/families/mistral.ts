@@ -1,4 +1,6 @@
-/** Mistral and Ministral's first models: Llama's layout with a sliding window. Their GGUF files call themselves llama. */
+/**
+ * Mistral and Ministral's first models: Llama's layout with a sliding window. Their GGUF files call themselves llama.
+ */
 import { rotary } from "../rope";
 import type { Family } from "./family";
 import { BARE_MODEL, attention, decoder, gatedFfn, shapeOf, slidingWindow } from "./shared";

@@ -12,7 +12,10 @@ export const olmo: Family = {
   modelTypes: ["olmo"],
   prefixes: BARE_MODEL,
   check(config) {
-    if (config.has("clip_qkv")) throw new ModelFileError(`${config.origin}: OLMo with clip_qkv is not supported; OLMo 1B (which has none) and OLMo 2 are.`);
+    if (config.has("clip_qkv"))
+      throw new ModelFileError(
+        `${config.origin}: OLMo with clip_qkv is not supported; OLMo 1B (which has none) and OLMo 2 are.`,
+      );
   },
   describe(config, weights) {
     const shape = shapeOf(config, weights, { maxPositions: 2048 });
@@ -31,10 +34,15 @@ export const olmo: Family = {
       }),
     });
   },
-  gguf: [{
-    architecture: "olmo",
-    config: (metadata, tensors) => ({ ...ggufConfig(metadata, tensors), clip_qkv: metadata.has("{}.attention.clamp_kqv") ? metadata.number("{}.attention.clamp_kqv") : null }),
-    names: LLAMA_NAMES,
-    permuted: true,
-  }],
+  gguf: [
+    {
+      architecture: "olmo",
+      config: (metadata, tensors) => ({
+        ...ggufConfig(metadata, tensors),
+        clip_qkv: metadata.has("{}.attention.clamp_kqv") ? metadata.number("{}.attention.clamp_kqv") : null,
+      }),
+      names: LLAMA_NAMES,
+      permuted: true,
+    },
+  ],
 };

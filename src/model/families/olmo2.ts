@@ -27,7 +27,9 @@ export const olmo2: Family = {
       layer: (stem) => ({
         block: "sequential",
         attention: attention(weights, shape, `${stem}.self_attn`, {
-          bias, outputBias: bias, rotary: rope,
+          bias,
+          outputBias: bias,
+          rotary: rope,
           queryKeyNorm: {
             over: "all",
             query: norm(`${stem}.self_attn.q_norm`, shape.nHeads * shape.dHead),

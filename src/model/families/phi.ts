@@ -3,7 +3,18 @@ import type { Attention } from "../architecture";
 import { rotary } from "../rope";
 import type { NameTable, WeightMap } from "../weight-map";
 import type { Family } from "./family";
-import { BARE_MODEL, LLAMA_NAMES, type AttentionOptions, type Shape, attention, decoder, fusedAttention, ggufConfig, plainFfn, shapeOf } from "./shared";
+import {
+  BARE_MODEL,
+  LLAMA_NAMES,
+  type AttentionOptions,
+  type Shape,
+  attention,
+  decoder,
+  fusedAttention,
+  ggufConfig,
+  plainFfn,
+  shapeOf,
+} from "./shared";
 
 const NAMES: NameTable = [
   ["model.final_layernorm", "output_norm"],
@@ -39,7 +50,9 @@ export const phi: Family = {
         block: "parallel",
         attentionNorm: weights.layerNorm(`${stem}.input_layernorm`, shape.dModel, epsilon),
         attention: phiAttention(weights, shape, `${stem}.self_attn`, {
-          bias: true, outputBias: true, rotary: rope,
+          bias: true,
+          outputBias: true,
+          rotary: rope,
           queryKeyNorm: normed
             ? {
                 over: "head",
@@ -48,7 +61,10 @@ export const phi: Family = {
               }
             : undefined,
         }),
-        ffn: plainFfn(config, weights, shape, `${stem}.mlp.fc1`, `${stem}.mlp.fc2`, { activation: "gelu_new", activationKeys: ["hidden_act"] }),
+        ffn: plainFfn(config, weights, shape, `${stem}.mlp.fc1`, `${stem}.mlp.fc2`, {
+          activation: "gelu_new",
+          activationKeys: ["hidden_act"],
+        }),
       }),
     });
   },

@@ -2,7 +2,18 @@
 import type { Config } from "../config";
 import { rotary } from "../rope";
 import type { Family } from "./family";
-import { BARE_MODEL, LLAMA_NAMES, attention, decoder, gatedFfn, ggufConfig, layerTypes, ropeDivisors, shapeOf, slidingWindow } from "./shared";
+import {
+  BARE_MODEL,
+  LLAMA_NAMES,
+  attention,
+  decoder,
+  gatedFfn,
+  ggufConfig,
+  layerTypes,
+  ropeDivisors,
+  shapeOf,
+  slidingWindow,
+} from "./shared";
 
 /** The window of each layer: layers from `max_window_layers` up have one where `use_sliding_window` says so. */
 export function qwenWindows(config: Config, nLayers: number): (layer: number) => number | undefined {
@@ -19,7 +30,11 @@ export const qwen2: Family = {
   describe(config, weights) {
     const shape = shapeOf(config, weights, { maxPositions: 32768, keyValueHeads: 32 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
-    const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, divisors: ropeDivisors(weights) });
+    const rope = rotary(config, {
+      headDim: shape.dHead,
+      maxPositions: shape.maxPositions,
+      divisors: ropeDivisors(weights),
+    });
     const window = qwenWindows(config, shape.nLayers);
     return decoder(weights, shape, {
       family: "qwen2",

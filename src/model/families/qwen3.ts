@@ -11,7 +11,11 @@ export const qwen3: Family = {
   describe(config, weights) {
     const shape = shapeOf(config, weights, { maxPositions: 32768, keyValueHeads: 32, headDim: 128 });
     const epsilon = config.number("rms_norm_eps", 1e-6);
-    const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, divisors: ropeDivisors(weights) });
+    const rope = rotary(config, {
+      headDim: shape.dHead,
+      maxPositions: shape.maxPositions,
+      divisors: ropeDivisors(weights),
+    });
     const bias = config.flag("attention_bias", false);
     const window = qwenWindows(config, shape.nLayers);
     return decoder(weights, shape, {
@@ -22,7 +26,10 @@ export const qwen3: Family = {
         block: "sequential",
         attentionNorm: weights.rmsNorm(`${stem}.input_layernorm`, shape.dModel, epsilon),
         attention: attention(weights, shape, `${stem}.self_attn`, {
-          bias, outputBias: bias, rotary: rope, window: window(index),
+          bias,
+          outputBias: bias,
+          rotary: rope,
+          window: window(index),
           queryKeyNorm: {
             over: "head",
             query: weights.rmsNorm(`${stem}.self_attn.q_norm`, shape.dHead, epsilon),

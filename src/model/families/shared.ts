@@ -36,9 +36,15 @@ export function shapeOf(config: Config, weights: WeightMap, defaults: ShapeDefau
   return checkShape(config, weights, {
     nLayers: config.count("num_hidden_layers"),
     nHeads,
-    nKeyValueHeads: config.count("num_key_value_heads", config.given("num_key_value_heads") ? nHeads : (defaults.keyValueHeads ?? nHeads)),
+    nKeyValueHeads: config.count(
+      "num_key_value_heads",
+      config.given("num_key_value_heads") ? nHeads : (defaults.keyValueHeads ?? nHeads),
+    ),
     dModel,
-    dHead: config.has("head_dim") || defaults.headDim !== undefined ? config.count("head_dim", defaults.headDim) : headDim(config, dModel, nHeads),
+    dHead:
+      config.has("head_dim") || defaults.headDim !== undefined
+        ? config.count("head_dim", defaults.headDim)
+        : headDim(config, dModel, nHeads),
     dFfn: config.count("intermediate_size"),
     dVocab: config.count("vocab_size", defaults.vocabulary),
     maxPositions: contextLength(config, config.count("max_position_embeddings", defaults.maxPositions)),
@@ -47,7 +53,8 @@ export function shapeOf(config: Config, weights: WeightMap, defaults: ShapeDefau
 
 /** d / H, which must divide. */
 export function headDim(config: Config, dModel: number, nHeads: number): number {
-  if (dModel % nHeads !== 0) throw new ModelFileError(`${config.origin}: a width of ${dModel} cannot be split into ${nHeads} heads.`);
+  if (dModel % nHeads !== 0)
+    throw new ModelFileError(`${config.origin}: a width of ${dModel} cannot be split into ${nHeads} heads.`);
   return dModel / nHeads;
 }
 
@@ -55,7 +62,9 @@ export function headDim(config: Config, dModel: number, nHeads: number): number 
 export function checkShape(config: Config, weights: WeightMap, shape: Shape): Shape {
   weights.checkSizes(config.origin, shape);
   if (shape.nHeads % shape.nKeyValueHeads !== 0) {
-    throw new ModelFileError(`${config.origin}: ${shape.nHeads} attention heads cannot share ${shape.nKeyValueHeads} key/value heads.`);
+    throw new ModelFileError(
+      `${config.origin}: ${shape.nHeads} attention heads cannot share ${shape.nKeyValueHeads} key/value heads.`,
+    );
   }
   return shape;
 }
@@ -70,20 +79,30 @@ export const BARE_MODEL = [["model.", ""]] as const;
 /** The same for families whose names begin with "transformer.". */
 export const BARE_TRANSFORMER = [["transformer.", ""]] as const;
 
-/** A window of `config.sliding_window` keys; undefined where it is null, or missing and the family has none by default. */
+/**
+ * A window of `config.sliding_window` keys; undefined where it is null, or missing and the family has none by default.
+ */
 export function slidingWindow(config: Config, fallback?: number): number | undefined {
   if (config.has("sliding_window")) return config.count("sliding_window");
   return config.given("sliding_window") ? undefined : fallback;
 }
 
 /** "sliding_attention" or "full_attention" of each layer, as the config lists it or as the family has it by default. */
-export function layerTypes(config: Config, nLayers: number, fallback: (layer: number) => boolean): readonly ("sliding_attention" | "full_attention")[] {
-  if (!config.has("layer_types")) return Array.from({ length: nLayers }, (_, layer) => (fallback(layer) ? "sliding_attention" : "full_attention"));
+export function layerTypes(
+  config: Config,
+  nLayers: number,
+  fallback: (layer: number) => boolean,
+): readonly ("sliding_attention" | "full_attention")[] {
+  if (!config.has("layer_types"))
+    return Array.from({ length: nLayers }, (_, layer) => (fallback(layer) ? "sliding_attention" : "full_attention"));
   const types = config.strings("layer_types");
-  if (types.length < nLayers) throw new ModelFileError(`${config.origin}: "layer_types" names ${types.length} layers of ${nLayers}.`);
+  if (types.length < nLayers)
+    throw new ModelFileError(`${config.origin}: "layer_types" names ${types.length} layers of ${nLayers}.`);
   return types.map((type) => {
     if (type === "sliding_attention" || type === "full_attention") return type;
-    throw new ModelFileError(`${config.origin}: layer type "${type}" is not supported; full_attention and sliding_attention are.`);
+    throw new ModelFileError(
+      `${config.origin}: layer type "${type}" is not supported; full_attention and sliding_attention are.`,
+    );
   });
 }
 
@@ -139,7 +158,10 @@ type FusedOrder = Extract<Attention["qkv"], { kind: "fused" }>["order"];
  * all queries first, then all keys, then all values.
  */
 export function fusedAttention(
-  weights: WeightMap, shape: Shape, input: string, output: string,
+  weights: WeightMap,
+  shape: Shape,
+  input: string,
+  output: string,
   options: AttentionOptions & { readonly order: FusedOrder; readonly layout?: LinearLayout },
 ): Attention {
   const { nHeads, nKeyValueHeads, dHead, dModel } = shape;
@@ -157,8 +179,17 @@ export function fusedAttention(
 
 /** An FFN of two matrices. */
 export function plainFfn(
-  config: Config, weights: WeightMap, shape: Shape, input: string, output: string,
-  options: { readonly activation: string; readonly activationKeys: readonly string[]; readonly bias?: boolean; readonly layout?: LinearLayout },
+  config: Config,
+  weights: WeightMap,
+  shape: Shape,
+  input: string,
+  output: string,
+  options: {
+    readonly activation: string;
+    readonly activationKeys: readonly string[];
+    readonly bias?: boolean;
+    readonly layout?: LinearLayout;
+  },
 ): FeedForward {
   const { bias = true, layout } = options;
   return {
@@ -169,8 +200,8 @@ export function plainFfn(
 }
 
 /**
- * ALiBi's slopes of `heads` heads (Press et al. 2022, arXiv 2108.12409): powers of one base for the largest power of two
- * of heads, and every second power of its square root for the rest.
+ * ALiBi's slopes of `heads` heads (Press et al. 2022, arXiv 2108.12409): powers of one base for the largest power of
+ * two of heads, and every second power of its square root for the rest.
  */
 export function alibiSlopes(heads: number): Float64Array {
   const power = 2 ** Math.floor(Math.log2(heads));
@@ -180,7 +211,13 @@ export function alibiSlopes(heads: number): Float64Array {
 }
 
 /** A gated FFN with gate_proj, up_proj and down_proj under `stem`. */
-export function gatedFfn(config: Config, weights: WeightMap, shape: Shape, stem: string, options: { readonly activation: string; readonly activationKeys?: readonly string[]; readonly bias?: boolean }): FeedForward {
+export function gatedFfn(
+  config: Config,
+  weights: WeightMap,
+  shape: Shape,
+  stem: string,
+  options: { readonly activation: string; readonly activationKeys?: readonly string[]; readonly bias?: boolean },
+): FeedForward {
   const bias = options.bias ?? false;
   return {
     activation: activation(config, options.activationKeys ?? ["hidden_act"], options.activation),
@@ -214,7 +251,9 @@ export function decoder(weights: WeightMap, shape: Shape, options: DecoderOption
     embedding: { token, ...options.embedding },
     layers: Array.from({ length: shape.nLayers }, (_, index) => options.layer(`${layers}.${index}`, index)),
     ...(options.finalNorm && { finalNorm: options.finalNorm }),
-    unembedding: weights.unembedding(unembedding, token, shape.dVocab, shape.dModel, options.tied, { bias: options.unembeddingBias }),
+    unembedding: weights.unembedding(unembedding, token, shape.dVocab, shape.dModel, options.tied, {
+      bias: options.unembeddingBias,
+    }),
     ...(options.logitSoftcap !== undefined && { logitSoftcap: options.logitSoftcap }),
     ...(options.logitScale !== undefined && { logitScale: options.logitScale }),
   };
@@ -223,7 +262,9 @@ export function decoder(weights: WeightMap, shape: Shape, options: DecoderOption
 /** The common keys of a GGUF file as a hub config. */
 export function ggufConfig(metadata: GgufMetadata, tensors: GgufTensors): Record<string, unknown> {
   if (metadata.number("{}.expert_count", 0) > 0) {
-    throw new ModelFileError(`${metadata.origin}: mixtures of experts (${metadata.number("{}.expert_count")} experts) are not supported; dense models are.`);
+    throw new ModelFileError(
+      `${metadata.origin}: mixtures of experts (${metadata.number("{}.expert_count")} experts) are not supported; dense models are.`,
+    );
   }
   const width = metadata.number("{}.embedding_length");
   const heads = metadata.number("{}.attention.head_count");
@@ -238,8 +279,10 @@ export function ggufConfig(metadata: GgufMetadata, tensors: GgufTensors): Record
     max_position_embeddings: metadata.number("{}.context_length"),
     rope_parameters: ggufRope(metadata),
   };
-  if (metadata.has("{}.attention.layer_norm_rms_epsilon")) config.rms_norm_eps = metadata.number("{}.attention.layer_norm_rms_epsilon");
-  if (metadata.has("{}.attention.layer_norm_epsilon")) config.layer_norm_eps = metadata.number("{}.attention.layer_norm_epsilon");
+  if (metadata.has("{}.attention.layer_norm_rms_epsilon"))
+    config.rms_norm_eps = metadata.number("{}.attention.layer_norm_rms_epsilon");
+  if (metadata.has("{}.attention.layer_norm_epsilon"))
+    config.layer_norm_eps = metadata.number("{}.attention.layer_norm_epsilon");
   return config;
 }
 
@@ -254,7 +297,8 @@ function ggufRope(metadata: GgufMetadata): Record<string, unknown> {
     if (metadata.has("{}.rope.scaling.original_context_length")) {
       rope.original_max_position_embeddings = metadata.number("{}.rope.scaling.original_context_length");
     }
-    if (metadata.has("{}.rope.scaling.attn_factor")) rope.attention_factor = metadata.number("{}.rope.scaling.attn_factor");
+    if (metadata.has("{}.rope.scaling.attn_factor"))
+      rope.attention_factor = metadata.number("{}.rope.scaling.attn_factor");
   }
   if (metadata.has("{}.rope.dimension_count")) {
     rope.partial_rotary_factor = metadata.number("{}.rope.dimension_count") / headSize(metadata);
@@ -263,7 +307,10 @@ function ggufRope(metadata: GgufMetadata): Record<string, unknown> {
 }
 
 function headSize(metadata: GgufMetadata): number {
-  return metadata.number("{}.attention.key_length", metadata.number("{}.embedding_length") / metadata.number("{}.attention.head_count"));
+  return metadata.number(
+    "{}.attention.key_length",
+    metadata.number("{}.embedding_length") / metadata.number("{}.attention.head_count"),
+  );
 }
 
 /** GGUF names of a decoder whose hub names are Llama's. Families add their own in front. */

@@ -1,4 +1,7 @@
-/** StableLM 3B, 2 1.6B, 2 12B: Llama's layout with LayerNorm and partial rotary embedding; 12B has parallel blocks and norms of each head. */
+/**
+ * StableLM 3B, 2 1.6B, 2 12B: Llama's layout with LayerNorm and partial rotary embedding; 12B has parallel blocks and
+ * norms of each head.
+ */
 import { rotary } from "../rope";
 import type { NameTable } from "../weight-map";
 import type { Family } from "./family";
@@ -17,10 +20,16 @@ export const stablelm: Family = {
   describe(config, weights) {
     const shape = shapeOf(config, weights, { maxPositions: 4096, keyValueHeads: 32 });
     const epsilon = config.number("layer_norm_eps", 1e-5);
-    const rope = rotary(config, { headDim: shape.dHead, maxPositions: shape.maxPositions, partial: config.number("rope_pct", 0.25) });
+    const rope = rotary(config, {
+      headDim: shape.dHead,
+      maxPositions: shape.maxPositions,
+      partial: config.number("rope_pct", 0.25),
+    });
     const parallel = config.flag("use_parallel_residual", false);
     const bias = config.flag("use_qkv_bias", false);
-    const normed = weights.gguf ? weights.has("model.layers.0.self_attn.q_layernorm.weight") : config.flag("qk_layernorm", false);
+    const normed = weights.gguf
+      ? weights.has("model.layers.0.self_attn.q_layernorm.weight")
+      : config.flag("qk_layernorm", false);
     return decoder(weights, shape, {
       family: "stablelm",
       tied: config.flag("tie_word_embeddings", false),
@@ -29,7 +38,8 @@ export const stablelm: Family = {
         block: parallel ? "parallel" : "sequential",
         attentionNorm: weights.layerNorm(`${stem}.input_layernorm`, shape.dModel, epsilon),
         attention: attention(weights, shape, `${stem}.self_attn`, {
-          bias, rotary: rope,
+          bias,
+          rotary: rope,
           queryKeyNorm: normed
             ? {
                 over: "per-head",
@@ -43,10 +53,15 @@ export const stablelm: Family = {
       }),
     });
   },
-  gguf: [{
-    architecture: "stablelm",
-    // The key says true for all of these models; what decides is whether there is a norm before the FFN.
-    config: (metadata, tensors) => ({ ...ggufConfig(metadata, tensors), use_parallel_residual: !tensors.has("blk.0.ffn_norm.weight") }),
-    names: NAMES,
-  }],
+  gguf: [
+    {
+      architecture: "stablelm",
+      // The key says true for all of these models; what decides is whether there is a norm before the FFN.
+      config: (metadata, tensors) => ({
+        ...ggufConfig(metadata, tensors),
+        use_parallel_residual: !tensors.has("blk.0.ffn_norm.weight"),
+      }),
+      names: NAMES,
+    },
+  ],
 };

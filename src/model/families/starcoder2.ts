@@ -22,20 +22,26 @@ export const starcoder2: Family = {
         attentionNorm: weights.layerNorm(`${stem}.input_layernorm`, shape.dModel, epsilon),
         attention: attention(weights, shape, `${stem}.self_attn`, { bias, outputBias: bias, rotary: rope, window }),
         ffnNorm: weights.layerNorm(`${stem}.post_attention_layernorm`, shape.dModel, epsilon),
-        ffn: plainFfn(config, weights, shape, `${stem}.mlp.c_fc`, `${stem}.mlp.c_proj`, { activation: "gelu_pytorch_tanh", activationKeys: ["hidden_act"], bias }),
+        ffn: plainFfn(config, weights, shape, `${stem}.mlp.c_fc`, `${stem}.mlp.c_proj`, {
+          activation: "gelu_pytorch_tanh",
+          activationKeys: ["hidden_act"],
+          bias,
+        }),
       }),
     });
   },
-  gguf: [{
-    architecture: "starcoder2",
-    config: (metadata, tensors) => {
-      const config = ggufConfig(metadata, tensors);
-      return { ...config, norm_epsilon: config.layer_norm_eps };
+  gguf: [
+    {
+      architecture: "starcoder2",
+      config: (metadata, tensors) => {
+        const config = ggufConfig(metadata, tensors);
+        return { ...config, norm_epsilon: config.layer_norm_eps };
+      },
+      names: [
+        ["model.layers.{}.mlp.c_fc", "blk.{}.ffn_up"],
+        ["model.layers.{}.mlp.c_proj", "blk.{}.ffn_down"],
+        ...LLAMA_NAMES,
+      ],
     },
-    names: [
-      ["model.layers.{}.mlp.c_fc", "blk.{}.ffn_up"],
-      ["model.layers.{}.mlp.c_proj", "blk.{}.ffn_down"],
-      ...LLAMA_NAMES,
-    ],
-  }],
+  ],
 };

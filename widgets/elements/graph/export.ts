@@ -10,9 +10,17 @@ export function saveEdges(routes: DrawnRoutes | undefined, compared: boolean): v
     edge.source,
     edge.target,
     edge.kind,
-    ...(edge.both ? [edge.both[0] ?? "", edge.both[1] ?? "", edge.delta ?? 0] : [edge.weight, edge.heads.map((h) => `${h.head}:${h.weight}`).join(" ")]),
+    ...(edge.both
+      ? [edge.both[0] ?? "", edge.both[1] ?? "", edge.delta ?? 0]
+      : [edge.weight, edge.heads.map((h) => `${h.head}:${h.weight}`).join(" ")]),
   ]);
-  saveCsv([["source", "target", "kind", ...(compared ? ["weight A", "weight B", "difference"] : ["weight", "heads"])], ...rows], `${NAME}.csv`);
+  saveCsv(
+    [
+      ["source", "target", "kind", ...(compared ? ["weight A", "weight B", "difference"] : ["weight", "heads"])],
+      ...rows,
+    ],
+    `${NAME}.csv`,
+  );
 }
 
 /** Downloads the picture as it is shown. In an SVG, what is on canvas is an image beneath the labels. */

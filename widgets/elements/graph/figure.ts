@@ -60,7 +60,8 @@ function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, 
   if (!onCanvas) {
     for (let position = 0; position < facts.tokens.length; position++) {
       places.push({ kind: "X", layer: -1, position });
-      for (let layer = 0; layer < facts.model.nLayers; layer++) for (const kind of stateKinds(facts.model.parallelBlocks)) places.push({ kind, layer, position });
+      for (let layer = 0; layer < facts.model.nLayers; layer++)
+        for (const kind of stateKinds(facts.model.parallelBlocks)) places.push({ kind, layer, position });
     }
   }
   const named = places.map((place) => ({ name: placeName(place), ...layout.point(place) }));
@@ -153,10 +154,13 @@ export function drawHighlights(node: SVGSVGElement, { layout }: Plot, highlights
     .join("path")
     .attr("class", (d) => `mark ${d.role}`)
     .attr("d", shape)
-    .attr("stroke-width", (d) => (d.mark.kind === "edge" ? edgeWidth(d.mark.edge.kind, d.mark.edge.weight) + (d.role === "chosen" ? 1 : 0) : 2));
+    .attr("stroke-width", (d) =>
+      d.mark.kind === "edge" ? edgeWidth(d.mark.edge.kind, d.mark.edge.weight) + (d.role === "chosen" ? 1 : 0) : 2,
+    );
 }
 
-const box = (left: number, top: number, right: number, bottom: number): string => `${left}px ${top}px,${right}px ${top}px,${right}px ${bottom}px,${left}px ${bottom}px`;
+const box = (left: number, top: number, right: number, bottom: number): string =>
+  `${left}px ${top}px,${right}px ${top}px,${right}px ${bottom}px,${left}px ${bottom}px`;
 
 /** Puts everything where the zoom says: the grid slides, its labels stay at the edges. */
 export function placeFigure(node: SVGSVGElement, plot: Plot, scene: Scene, transform: ZoomTransform): void {
@@ -170,7 +174,12 @@ export function placeFigure(node: SVGSVGElement, plot: Plot, scene: Scene, trans
     .classed("pannable", moves)
     .select("g.content")
     .attr("transform", `translate(${margin.left + x},${margin.top + y}) scale(${k})`)
-    .style("clip-path", moves ? `polygon(${box((-x - 8) / k, (-y - 10) / k, (right - margin.left - x + 8) / k, (bottom - margin.top - y + 4) / k)})` : "none");
+    .style(
+      "clip-path",
+      moves
+        ? `polygon(${box((-x - 8) / k, (-y - 10) / k, (right - margin.left - x + 8) / k, (bottom - margin.top - y + 4) / k)})`
+        : "none",
+    );
   placeLayers(node, plot, scene, transform, { right, bottom });
   placeTokens(node, plot, scene, transform, { right, bottom });
 }
@@ -180,9 +189,17 @@ interface Edges {
   readonly bottom: number;
 }
 
-function placeLayers(node: SVGSVGElement, { layout, margin }: Plot, { facts }: Scene, { x, y, k }: ZoomTransform, { right, bottom }: Edges): void {
+function placeLayers(
+  node: SVGSVGElement,
+  { layout, margin }: Plot,
+  { facts }: Scene,
+  { x, y, k }: ZoomTransform,
+  { right, bottom }: Edges,
+): void {
   const svg = select(node);
-  const bands = layout.bands.map((band) => ({ ...band, top: margin.top + y + k * band.y, size: k * band.height })).filter((band) => band.top + band.size > margin.top - 1 && band.top < bottom + 1);
+  const bands = layout.bands
+    .map((band) => ({ ...band, top: margin.top + y + k * band.y, size: k * band.height }))
+    .filter((band) => band.top + band.size > margin.top - 1 && band.top < bottom + 1);
   const clampTop = (top: number): number => Math.max(margin.top - 2, Math.min(bottom, top));
   svg
     .select("g.bands")
@@ -195,7 +212,9 @@ function placeLayers(node: SVGSVGElement, { layout, margin }: Plot, { facts }: S
     .attr("width", Math.max(0, Math.min(right, margin.left + x + k * layout.width) + 10 - (margin.left - 30)))
     .attr("y", (d) => clampTop(d.top))
     .attr("height", (d) => Math.max(0, clampTop(d.top + d.size) - clampTop(d.top)));
-  const step = bands.length ? Math.max(1, Math.ceil(12 / Math.max(1, k * (layout.height / Math.max(1, facts.model.nLayers))))) : 1;
+  const step = bands.length
+    ? Math.max(1, Math.ceil(12 / Math.max(1, k * (layout.height / Math.max(1, facts.model.nLayers)))))
+    : 1;
   svg
     .select("g.layers")
     .selectAll<SVGTextElement, (typeof bands)[number]>("text")
@@ -209,10 +228,18 @@ function placeLayers(node: SVGSVGElement, { layout, margin }: Plot, { facts }: S
     .text((d) => d.layer);
 }
 
-function placeTokens(node: SVGSVGElement, { layout, margin, texts }: Plot, { facts, routes, start }: Scene, { x, k }: ZoomTransform, { right, bottom }: Edges): void {
+function placeTokens(
+  node: SVGSVGElement,
+  { layout, margin, texts }: Plot,
+  { facts, routes, start }: Scene,
+  { x, k }: ZoomTransform,
+  { right, bottom }: Edges,
+): void {
   const svg = select(node);
   const sx = (position: number): number => margin.left + x + k * layout.x(position);
-  const inView = facts.tokens.map((_, position) => ({ position, at: sx(position) })).filter((d) => d.at > margin.left - 6 && d.at < right + 6);
+  const inView = facts.tokens
+    .map((_, position) => ({ position, at: sx(position) }))
+    .filter((d) => d.at > margin.left - 6 && d.at < right + 6);
   const step = Math.max(1, Math.ceil(13 / (k * layout.columnWidth)));
   const labelled = inView
     .filter((d) => d.position % step === 0 || d.position === start)
@@ -223,7 +250,11 @@ function placeTokens(node: SVGSVGElement, { layout, margin, texts }: Plot, { fac
     .selectAll<SVGTextElement, (typeof labelled)[number]>("text")
     .data(labelled, (d) => d.position)
     .join("text")
-    .attr("class", (d) => `label${d.position === start ? " start" : ""}${routes && !routes.nodes.has(`X0_${d.position}`) ? " quiet" : ""}`)
+    .attr(
+      "class",
+      (d) =>
+        `label${d.position === start ? " start" : ""}${routes && !routes.nodes.has(`X0_${d.position}`) ? " quiet" : ""}`,
+    )
     .attr("data-token", (d) => d.position)
     .attr("text-anchor", "end")
     .attr("transform", (d) => `translate(${d.at + 4},${bottom + 14}) rotate(${-LABEL_ANGLE})`)

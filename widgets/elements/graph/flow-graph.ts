@@ -31,7 +31,10 @@ import { graphStyles } from "./styles";
 import { graphToolbar } from "./toolbar";
 import { firstView, pannable, towards, wholeView, zoomLimits } from "./views";
 
-/** Above this many states, or edges, the grid is drawn on a canvas: a browser moves about as many SVG marks within a frame. */
+/**
+ * Above this many states, or edges, the grid is drawn on a canvas: a browser moves about as many SVG marks within a
+ * frame.
+ */
 const CANVAS_STATES = 2500;
 const CANVAS_EDGES = 2500;
 const MAX_HEIGHT = 780;
@@ -41,8 +44,8 @@ const LENS_TOP = 30;
  * The information flow routes of one token: a grid of states, one column a token and one band a layer, with the edges
  * that passed the threshold. Writes `start`, `focus`, `threshold` and `renormalize` of the shared selection.
  *
- * Attributes for tests and styles: `data-node`, `data-edge` (`source>target:kind`), `data-ffn` (`layer_position`), `data-start`.
- * Parts: `toolbar`, `figure`, `legend`.
+ * Attributes for tests and styles: `data-node`, `data-edge` (`source>target:kind`), `data-ffn` (`layer_position`),
+ * `data-start`. Parts: `toolbar`, `figure`, `legend`.
  */
 export class FlowGraphElement extends LmtElement {
   static override styles = [LmtElement.styles, graphStyles];
@@ -65,7 +68,10 @@ export class FlowGraphElement extends LmtElement {
   declare collapsed: ReadonlySet<number>;
   /** Draw layers flat through which nothing but the residual stream passes. */
   declare compact: boolean;
-  /** What colours attention edges: their "contribution", the "head" that contributes most, or the "label" of that head: what it attends to. */
+  /**
+   * What colours attention edges: their "contribution", the "head" that contributes most, or the "label" of that head:
+   * what it attends to.
+   */
   declare colorBy: string;
   /** Routes of another run to compare with, drawn as a difference: what only one of the two has stands out. */
   declare other: DrawnRoutes | undefined;
@@ -79,14 +85,19 @@ export class FlowGraphElement extends LmtElement {
   readonly #routes = new Ask(this, () => routesQuestion(this.selected));
   readonly #hovered = new Ask(this, () => {
     const node = this.#hover.rested;
-    return node === undefined ? undefined : { kind: "lens" as const, node, normalize: this.selected.normalize, topK: LENS_TOP };
+    return node === undefined
+      ? undefined
+      : { kind: "lens" as const, node, normalize: this.selected.normalize, topK: LENS_TOP };
   });
   readonly #labels = new Ask(this, () => (this.colorBy === "label" ? { kind: "headLabels" as const } : undefined));
 
   readonly #hover = new Hover(this);
   readonly #geometry = new GraphGeometry();
   readonly #announcer = new Announcer(this);
-  readonly #zoom: ZoomController<SVGSVGElement> = new ZoomController(this, { grabs: () => this.#pannable, moved: () => this.#place() });
+  readonly #zoom: ZoomController<SVGSVGElement> = new ZoomController(this, {
+    grabs: () => this.#pannable,
+    moved: () => this.#place(),
+  });
   readonly #canvas = new CanvasLayer(this, () => {
     const [plot, scene, canvas] = [this.#plot, this.#scene, this.renderRoot.querySelector("canvas")];
     return plot && scene && canvas ? { canvas, plot, scene, transform: this.#zoom.transform } : undefined;
@@ -137,17 +148,35 @@ export class FlowGraphElement extends LmtElement {
 
   get #onCanvas(): boolean {
     const facts = this.source?.facts;
-    return facts !== undefined && (facts.tokens.length * (2 * facts.model.nLayers + 1) > CANVAS_STATES || (this.#shown?.edges.length ?? 0) > CANVAS_EDGES);
+    return (
+      facts !== undefined &&
+      (facts.tokens.length * (2 * facts.model.nLayers + 1) > CANVAS_STATES ||
+        (this.#shown?.edges.length ?? 0) > CANVAS_EDGES)
+    );
   }
 
   get #coloring(): Coloring {
-    return { by: this.colorBy, dark: this.dataset.theme === "dark", nHeads: this.source?.facts.model.nHeads ?? 0, labels: this.#labels.value };
+    return {
+      by: this.colorBy,
+      dark: this.dataset.theme === "dark",
+      nHeads: this.source?.facts.model.nHeads ?? 0,
+      labels: this.#labels.value,
+    };
   }
 
   get #scene(): Scene | undefined {
     const facts = this.source?.facts;
     const coloring = this.#coloring;
-    return facts && { facts, routes: this.#shown, begin: this.#begin, start: this.selected.start, onCanvas: this.#onCanvas, color: (edge) => edgeColor(coloring, edge) };
+    return (
+      facts && {
+        facts,
+        routes: this.#shown,
+        begin: this.#begin,
+        start: this.selected.start,
+        onCanvas: this.#onCanvas,
+        color: (edge) => edgeColor(coloring, edge),
+      }
+    );
   }
 
   get #svg(): SVGSVGElement | null {
@@ -187,10 +216,12 @@ export class FlowGraphElement extends LmtElement {
     if (!facts) return html`<div class="note">No run to show yet.</div>`;
     const error = this.#drawn?.error;
     return html`
-      ${this.bare
-        ? nothing
-        : html`${this.#renderToolbar()}
-          ${this.noTrace ? nothing : html`<lmt-trace-bar .source=${this.source} .selection=${this.store} .answered=${this.#routes.value?.contrast}></lmt-trace-bar>`}`}
+      ${
+        this.bare
+          ? nothing
+          : html`${this.#renderToolbar()}
+          ${this.noTrace ? nothing : html`<lmt-trace-bar .source=${this.source} .selection=${this.store} .answered=${this.#routes.value?.contrast}></lmt-trace-bar>`}`
+      }
       ${error ? html`<div class="error" role="alert">${error}</div>` : this.#routes.state === "error" ? this.#routes.renderStatus() : nothing} ${this.#labels.state === "error" ? this.#labels.renderStatus() : nothing}
       <div class="figure" part="figure">
         <div class="busy" ?data-on=${this.#routes.state === "loading" || this.#labels.state === "loading"}></div>
@@ -231,14 +262,26 @@ export class FlowGraphElement extends LmtElement {
     const { mark } = this.#hover;
     const facts = this.source?.facts;
     if (!mark || !facts) return nothing;
-    const best = mark.kind === "node" && this.#hovered.answered?.node === mark.node ? this.#hovered.value?.tokens[0] : undefined;
+    const best =
+      mark.kind === "node" && this.#hovered.answered?.node === mark.node ? this.#hovered.value?.tokens[0] : undefined;
     return html`<div class="tip" style=${this.#hover.tipStyle(this.width)} aria-hidden="true">${describedMark(mark, { facts, routes: this.#shown }, this.#coloring, best)}</div>`;
   }
 
   protected override updated(): void {
     // What is hovered or under the cursor changes often, the rest seldom: only then is it drawn again.
     const { layout, texts } = this.#geometry;
-    const inputs = [this.#svg, layout, texts, this.#shown, this.#begin, this.width, this.colorBy, this.#labels.value, this.dataset.theme, this.#onCanvas];
+    const inputs = [
+      this.#svg,
+      layout,
+      texts,
+      this.#shown,
+      this.#begin,
+      this.width,
+      this.colorBy,
+      this.#labels.value,
+      this.dataset.theme,
+      this.#onCanvas,
+    ];
     if (inputs.every((value, i) => value === this.#drawnFor[i])) return this.#drawHighlights();
     this.#drawnFor = inputs;
     this.#canvas.forget();
@@ -276,7 +319,11 @@ export class FlowGraphElement extends LmtElement {
       { mark: cursor, role: "cursor" as const },
       { mark: focusMark(this.selected.focus, this.#shown), role: "chosen" as const },
     ];
-    drawHighlights(svg, this.#plot, marks.filter((highlight): highlight is Highlight => highlight.mark !== undefined));
+    drawHighlights(
+      svg,
+      this.#plot,
+      marks.filter((highlight): highlight is Highlight => highlight.mark !== undefined),
+    );
   }
 
   /** Puts everything where the zoom says. */
@@ -291,14 +338,20 @@ export class FlowGraphElement extends LmtElement {
     if (this.#plot) this.#zoom.to(wholeView(this.#plot));
   }
 
-  /** Where a state, the middle of an edge, a square or a start triangle is drawn, in CSS pixels of the window; undefined before there is a picture. */
+  /**
+   * Where a state, the middle of an edge, a square or a start triangle is drawn, in CSS pixels of the window; undefined
+   * before there is a picture.
+   */
   whereIs(what: Place): { readonly x: number; readonly y: number } | undefined {
     const at = this.#plot && pointOf(this.#plot.layout, what);
     const bounds = this.#svg?.getBoundingClientRect();
     if (!this.#plot || !at || !bounds) return undefined;
     const { margin } = this.#plot;
     const { x, y, k } = this.#zoom.transform;
-    return { x: bounds.left + margin.left + x + k * at.x, y: what.kind === "start" ? bounds.top + 12 : bounds.top + margin.top + y + k * at.y };
+    return {
+      x: bounds.left + margin.left + x + k * at.x,
+      y: what.kind === "start" ? bounds.top + 12 : bounds.top + margin.top + y + k * at.y,
+    };
   }
 
   /** Pans so that something is in view; it stays where it is if it is. */
@@ -377,8 +430,16 @@ export class FlowGraphElement extends LmtElement {
   get #menu(): readonly MenuItem[] {
     return [
       { label: "Flatten idle layers", checked: this.compact, run: () => (this.compact = !this.compact) },
-      { label: "Colour by head", checked: this.colorBy === "head", run: () => (this.colorBy = this.colorBy === "head" ? "contribution" : "head") },
-      { label: "Colour by what heads attend to", checked: this.colorBy === "label", run: () => (this.colorBy = this.colorBy === "label" ? "contribution" : "label") },
+      {
+        label: "Colour by head",
+        checked: this.colorBy === "head",
+        run: () => (this.colorBy = this.colorBy === "head" ? "contribution" : "head"),
+      },
+      {
+        label: "Colour by what heads attend to",
+        checked: this.colorBy === "label",
+        run: () => (this.colorBy = this.colorBy === "label" ? "contribution" : "label"),
+      },
       { label: "Save as SVG", run: () => void this.save("svg") },
       { label: "Save as PNG", run: () => void this.save("png") },
       { label: "Save edges as CSV", run: () => void this.save("csv") },
@@ -391,7 +452,10 @@ export class FlowGraphElement extends LmtElement {
     return svg ? { svg, beneath: [...this.renderRoot.querySelectorAll("canvas")] } : undefined;
   }
 
-  /** Downloads the picture as it is shown, or its edges as a table. In an SVG, what is on canvas is an image beneath the labels. */
+  /**
+   * Downloads the picture as it is shown, or its edges as a table. In an SVG, what is on canvas is an image beneath the
+   * labels.
+   */
   async save(format: "svg" | "png" | "csv"): Promise<void> {
     if (format === "csv") return saveEdges(this.#shown, this.other !== undefined);
     const { picture } = this;

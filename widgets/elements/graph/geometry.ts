@@ -31,7 +31,14 @@ export type Place = Focus | { readonly kind: "start"; readonly position: number 
 
 /** Labels and layout of a graph, each made again only when it is for something else. */
 export class GraphGeometry {
-  #labelled: { readonly facts: RunFacts; readonly others: readonly WireToken[] | undefined; readonly texts: readonly string[]; readonly margin: Margin } | undefined;
+  #labelled:
+    | {
+        readonly facts: RunFacts;
+        readonly others: readonly WireToken[] | undefined;
+        readonly texts: readonly string[];
+        readonly margin: Margin;
+      }
+    | undefined;
   #layout: FlowLayout | undefined;
   #layoutFor: readonly unknown[] = [];
 
@@ -50,7 +57,9 @@ export class GraphGeometry {
     // Cut once: finding where letters end is slow, and labels are placed in every frame.
     const texts = facts.tokens.map((token, position) => {
       const other = others?.[position];
-      return other === undefined || other.id === token.id ? shortText(token.text, 14) : `${shortText(token.text, 8)} | ${shortText(other.text, 8)}`;
+      return other === undefined || other.id === token.id
+        ? shortText(token.text, 14)
+        : `${shortText(token.text, 8)} | ${shortText(other.text, 8)}`;
     });
     const longest = texts.reduce((most, label) => Math.max(most, [...label].length), 2);
     const slope = (LABEL_ANGLE * Math.PI) / 180;
@@ -87,20 +96,32 @@ export class GraphGeometry {
     if (!layout || !this.#labelled) return undefined;
     const { texts, margin } = this.#labelled;
     const height = Math.min(maxHeight, layout.height + margin.top + margin.bottom);
-    return { layout, margin, texts, width, height, inner: { width: Math.max(1, width - margin.left - margin.right), height: height - margin.top - margin.bottom } };
+    return {
+      layout,
+      margin,
+      texts,
+      width,
+      height,
+      inner: { width: Math.max(1, width - margin.left - margin.right), height: height - margin.top - margin.bottom },
+    };
   }
 }
 
 /** Layers through which nothing but the residual stream passes, beside those that are drawn flat anyway. */
 export function idleLayers(routes: DrawnRoutes, nLayers: number, others: ReadonlySet<number>): ReadonlySet<number> {
   const busy = new Set<number>();
-  for (const edge of routes.edges) if (edge.kind === "ffn-out" || (edge.kind === "attention" && edge.from.position !== edge.to.position)) busy.add(edge.to.layer);
+  for (const edge of routes.edges)
+    if (edge.kind === "ffn-out" || (edge.kind === "attention" && edge.from.position !== edge.to.position))
+      busy.add(edge.to.layer);
   const flat = new Set(others);
   for (let layer = 0; layer < nLayers; layer++) if (!busy.has(layer)) flat.add(layer);
   return flat;
 }
 
-/** A state, the middle of an edge, a square or a start triangle in the layout's own coordinates; undefined for names that are none. */
+/**
+ * A state, the middle of an edge, a square or a start triangle in the layout's own coordinates; undefined for names
+ * that are none.
+ */
 export function pointOf(layout: FlowLayout, what: Place): { readonly x: number; readonly y: number } | undefined {
   if (what.kind === "start") return { x: layout.x(what.position), y: 0 };
   if (what.kind === "ffn") return layout.point({ kind: "M", layer: what.layer, position: what.position });

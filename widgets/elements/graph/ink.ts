@@ -14,8 +14,8 @@ export function edgeWidth(kind: string, weight: number): number {
 }
 
 /**
- * Colour of a head: as far around the circle of hues from its neighbours' as can be, in three lightnesses, so that heads with
- * close hues still differ for colour-blind people.
+ * Colour of a head: as far around the circle of hues from its neighbours' as can be, in three lightnesses, so that
+ * heads with close hues still differ for colour-blind people.
  */
 export function headColor(head: number, dark: boolean): string {
   const hue = (head * 137.508 + 200) % 360;
@@ -25,7 +25,9 @@ export function headColor(head: number, dark: boolean): string {
 
 /** Colours of patterns of heads: blue, ochre, vermilion, pink, apart for all common kinds of colour blindness. */
 export function labelColor(label: number, dark: boolean): string {
-  return (dark ? ["#6db5ff", "#d9b44a", "#ff8f59", "#f29ac6"] : ["#0065b3", "#8f6a00", "#d04a02", "#b8417f"])[label % 4];
+  return (dark ? ["#6db5ff", "#d9b44a", "#ff8f59", "#f29ac6"] : ["#0065b3", "#8f6a00", "#d04a02", "#b8417f"])[
+    label % 4
+  ];
 }
 
 /** What colours attention edges. */

@@ -89,16 +89,28 @@ export function movedCursor(cursor: Mark | undefined, arrow: Arrow, facts: RunFa
   }
   level = Math.max(0, Math.min(nLayers * kinds.length, level));
   position = Math.max(0, Math.min(facts.tokens.length - 1, position));
-  const node = level === 0 ? nodeName("X", -1, position) : nodeName(kinds[(level - 1) % kinds.length], Math.floor((level - 1) / kinds.length), position);
+  const node =
+    level === 0
+      ? nodeName("X", -1, position)
+      : nodeName(kinds[(level - 1) % kinds.length], Math.floor((level - 1) / kinds.length), position);
   return { kind: "node", node };
 }
 
 /** The next of the edges that enter the cursor's state, largest first, or the one before; undefined where none does. */
-export function nextEdge(cursor: Mark | undefined, place: NodePlace, step: 1 | -1, routes: DrawnRoutes | undefined): Mark | undefined {
+export function nextEdge(
+  cursor: Mark | undefined,
+  place: NodePlace,
+  step: 1 | -1,
+  routes: DrawnRoutes | undefined,
+): Mark | undefined {
   const target = placeName(place);
-  const entering = (routes?.edges ?? []).filter((edge) => edge.target === target && edge.kind !== "ffn-in").sort((a, b) => b.weight - a.weight);
+  const entering = (routes?.edges ?? [])
+    .filter((edge) => edge.target === target && edge.kind !== "ffn-in")
+    .sort((a, b) => b.weight - a.weight);
   if (entering.length === 0) return undefined;
   const current = cursor?.kind === "edge" ? entering.findIndex((edge) => edge.key === cursor.edge.key) : -1;
   const next = entering[(current + step + entering.length + (current < 0 && step < 0 ? 1 : 0)) % entering.length];
-  return next.kind === "ffn-out" ? { kind: "ffn", layer: next.to.layer, position: next.to.position } : { kind: "edge", edge: next };
+  return next.kind === "ffn-out"
+    ? { kind: "ffn", layer: next.to.layer, position: next.to.position }
+    : { kind: "edge", edge: next };
 }

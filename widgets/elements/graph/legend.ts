@@ -29,13 +29,20 @@ function ramp(name: string): TemplateResult {
 }
 
 export function routesLegend(routes: DrawnRoutes | undefined, { by, dark, labels }: Coloring): TemplateResult {
-  const heads = by === "head" ? [...new Set((routes?.edges ?? []).flatMap((edge) => (edge.heads.length ? [edge.heads[0].head] : [])))].sort((a, b) => a - b) : [];
+  const heads =
+    by === "head"
+      ? [...new Set((routes?.edges ?? []).flatMap((edge) => (edge.heads.length ? [edge.heads[0].head] : [])))].sort(
+          (a, b) => a - b,
+        )
+      : [];
   return html`<div class="legend" part="legend">
-    ${by === "label" && labels
-      ? html`${labels.patterns.map((name, label) => html`<span><span class="swatch"><i style="background:${labelColor(label, dark)}"></i></span>${name} heads</span>`)}<span>${ramp("attention")} other attention</span>`
-      : heads.length
-        ? html`<span>attention by head ${heads.slice(0, 32).map((head) => html`<span class="swatch"><i style="background:${headColor(head, dark)}"></i>${head}</span>`)}</span>`
-        : html`<span>${ramp("attention")} attention</span>`}
+    ${
+      by === "label" && labels
+        ? html`${labels.patterns.map((name, label) => html`<span><span class="swatch"><i style="background:${labelColor(label, dark)}"></i></span>${name} heads</span>`)}<span>${ramp("attention")} other attention</span>`
+        : heads.length
+          ? html`<span>attention by head ${heads.slice(0, 32).map((head) => html`<span class="swatch"><i style="background:${headColor(head, dark)}"></i>${head}</span>`)}</span>`
+          : html`<span>${ramp("attention")} attention</span>`
+    }
     <span>${ramp("ffn-in")} feed-forward ■</span>
     <span>${ramp("residual")} residual</span>
     <span>thicker and stronger: larger contribution</span>

@@ -4,10 +4,14 @@ import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
 import { edgeKey } from "../../core/routes";
 
 /** Something in the graph that can be pointed at. */
-export type Mark = { readonly kind: "node"; readonly node: NodeName } | { readonly kind: "edge"; readonly edge: DrawnEdge } | { readonly kind: "ffn"; readonly layer: number; readonly position: number };
+export type Mark =
+  | { readonly kind: "node"; readonly node: NodeName }
+  | { readonly kind: "edge"; readonly edge: DrawnEdge }
+  | { readonly kind: "ffn"; readonly layer: number; readonly position: number };
 
 /** What a mark is to the selection. */
-export const markFocus = (mark: Mark): Focus => (mark.kind === "edge" ? { kind: "edge", source: mark.edge.source, target: mark.edge.target } : mark);
+export const markFocus = (mark: Mark): Focus =>
+  mark.kind === "edge" ? { kind: "edge", source: mark.edge.source, target: mark.edge.target } : mark;
 
 export const sameMark = (a: Mark | undefined, b: Mark | undefined): boolean => markKey(a) === markKey(b);
 
@@ -34,7 +38,9 @@ export function focusMark(focus: Focus | null, routes: DrawnRoutes | undefined):
 
 /** The mark of an edge: those of a feed-forward block are the block's. */
 export function edgeMark(edge: DrawnEdge): Mark {
-  return edge.kind === "ffn-in" || edge.kind === "ffn-out" ? { kind: "ffn", layer: edge.to.layer, position: edge.to.position } : { kind: "edge", edge };
+  return edge.kind === "ffn-in" || edge.kind === "ffn-out"
+    ? { kind: "ffn", layer: edge.to.layer, position: edge.to.position }
+    : { kind: "edge", edge };
 }
 
 /** The edge by which a feed-forward block writes; undefined where it is not on the routes. */

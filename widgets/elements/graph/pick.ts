@@ -12,7 +12,10 @@ export function startAt(event: Event): number | undefined {
   return start === undefined ? undefined : Number(start);
 }
 
-/** What of the SVG lies under the pointer: a mark, null where there is none, undefined where only what is beneath can tell. */
+/**
+ * What of the SVG lies under the pointer: a mark, null where there is none, undefined where only what is beneath can
+ * tell.
+ */
 export function markAt(event: Event, routes: DrawnRoutes | undefined): Mark | null | undefined {
   const target = event.composedPath()[0];
   if (!(target instanceof SVGElement)) return null;
@@ -28,7 +31,12 @@ export function markAt(event: Event, routes: DrawnRoutes | undefined): Mark | nu
 }
 
 /** What of the picture on the canvas is nearest to a point, in CSS pixels of the figure, if anything is near. */
-export function markOnCanvas({ x: left, y: top }: { readonly x: number; readonly y: number }, { layout, margin }: Plot, { x, y, k }: ZoomTransform, routes: DrawnRoutes | undefined): Mark | undefined {
+export function markOnCanvas(
+  { x: left, y: top }: { readonly x: number; readonly y: number },
+  { layout, margin }: Plot,
+  { x, y, k }: ZoomTransform,
+  routes: DrawnRoutes | undefined,
+): Mark | undefined {
   const at = { x: (left - margin.left - x) / k, y: (top - margin.top - y) / k };
   const near = layout.nearest(at);
   if (near) {
@@ -36,7 +44,9 @@ export function markOnCanvas({ x: left, y: top }: { readonly x: number; readonly
     const reach = Math.max(7 / k, layout.nodeRadius + 2);
     const drawn = near.kind !== "M" || routes?.nodes.has(placeName(near));
     if (drawn && Math.hypot(point.x - at.x, point.y - at.y) <= reach) {
-      return near.kind === "M" ? { kind: "ffn", layer: near.layer, position: near.position } : { kind: "node", node: placeName(near) };
+      return near.kind === "M"
+        ? { kind: "ffn", layer: near.layer, position: near.position }
+        : { kind: "node", node: placeName(near) };
     }
   }
   if (!routes) return undefined;
@@ -48,7 +58,13 @@ export function markOnCanvas({ x: left, y: top }: { readonly x: number; readonly
     const a = layout.point(edge.from);
     const b = layout.point(edge.to);
     if (at.y > a.y + closest || at.y < b.y - closest) continue;
-    const t = Math.max(0, Math.min(1, ((at.x - a.x) * (b.x - a.x) + (at.y - a.y) * (b.y - a.y)) / ((b.x - a.x) ** 2 + (b.y - a.y) ** 2 || 1)));
+    const t = Math.max(
+      0,
+      Math.min(
+        1,
+        ((at.x - a.x) * (b.x - a.x) + (at.y - a.y) * (b.y - a.y)) / ((b.x - a.x) ** 2 + (b.y - a.y) ** 2 || 1),
+      ),
+    );
     const distance = Math.hypot(a.x + t * (b.x - a.x) - at.x, a.y + t * (b.y - a.y) - at.y);
     if (distance < closest) {
       closest = distance;

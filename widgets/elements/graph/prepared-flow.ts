@@ -66,8 +66,8 @@ interface Stroke {
 }
 
 /**
- * A graph ready to be painted at any zoom: its marks are paths in the layout's own coordinates, made once, so that a frame of
- * panning costs a dozen strokes whatever the number of edges.
+ * A graph ready to be painted at any zoom: its marks are paths in the layout's own coordinates, made once, so that a
+ * frame of panning costs a dozen strokes whatever the number of edges.
  */
 export class PreparedFlow {
   readonly #dull = new Path2D();
@@ -80,9 +80,13 @@ export class PreparedFlow {
     const { layout, model, nTokens, routes, palette } = scene;
     const small = layout.nodeRadius * 0.72;
     const rows = [layout.point({ kind: "X", layer: -1, position: 0 }).y];
-    for (const band of layout.bands) for (const kind of stateKinds(model.parallelBlocks)) rows.push(layout.point({ kind, layer: band.layer, position: 0 }).y);
+    for (const band of layout.bands)
+      for (const kind of stateKinds(model.parallelBlocks))
+        rows.push(layout.point({ kind, layer: band.layer, position: 0 }).y);
     // Squares cost a fraction of discs, and at this size nobody sees the difference.
-    for (const y of rows) for (let position = 0; position < nTokens; position++) this.#dull.rect(layout.x(position) - small, y - small, 2 * small, 2 * small);
+    for (const y of rows)
+      for (let position = 0; position < nTokens; position++)
+        this.#dull.rect(layout.x(position) - small, y - small, 2 * small, 2 * small);
     const start = parseNode(scene.from);
     this.#start = start && layout.point(start);
     if (!routes) return;
@@ -126,11 +130,21 @@ export class PreparedFlow {
   }
 
   /** The last drawing: larger than the view, so that frames of panning and zooming only copy from it. */
-  #buffer: { readonly canvas: HTMLCanvasElement; readonly k: number; readonly left: number; readonly top: number; readonly right: number; readonly bottom: number } | undefined;
+  #buffer:
+    | {
+        readonly canvas: HTMLCanvasElement;
+        readonly k: number;
+        readonly left: number;
+        readonly top: number;
+        readonly right: number;
+        readonly bottom: number;
+      }
+    | undefined;
 
   /**
-   * Shows the view. With `moving` a drawing that was made for a near view serves, moved and scaled: drawing thousands of lines takes longer than a
-   * frame without a graphics processor. Returns false where what is shown should be drawn again, sharply, when the movement ends.
+   * Shows the view. With `moving` a drawing that was made for a near view serves, moved and scaled: drawing thousands
+   * of lines takes longer than a frame without a graphics processor. Returns false where what is shown should be drawn
+   * again, sharply, when the movement ends.
    */
   paint(canvas: HTMLCanvasElement, view: FlowView, moving: boolean): boolean {
     const { transform, box, size } = view;
@@ -145,9 +159,19 @@ export class PreparedFlow {
     if (!context) return true;
     const k = transform.k;
     // The part of the layout that is in view, in its own coordinates.
-    const seen = { left: (-8 - transform.x) / k, top: (-10 - transform.y) / k, right: (box.right - box.left + 8 - transform.x) / k, bottom: (box.bottom - box.top + 4 - transform.y) / k };
+    const seen = {
+      left: (-8 - transform.x) / k,
+      top: (-10 - transform.y) / k,
+      right: (box.right - box.left + 8 - transform.x) / k,
+      bottom: (box.bottom - box.top + 4 - transform.y) / k,
+    };
     const { layout } = this.scene;
-    const outer = { left: -layout.columnWidth, top: -12, right: layout.width + layout.columnWidth, bottom: layout.height + 12 };
+    const outer = {
+      left: -layout.columnWidth,
+      top: -12,
+      right: layout.width + layout.columnWidth,
+      bottom: layout.height + 12,
+    };
     const last = this.#buffer;
     const covers =
       last &&
@@ -184,7 +208,14 @@ export class PreparedFlow {
     canvas.width = Math.ceil((right - left) * k * ratio);
     canvas.height = Math.ceil((bottom - top) * k * ratio);
     // Whole pixels: the copy must not be blurred by a fraction of one.
-    this.#buffer = { canvas, k, left, top, right: left + canvas.width / (k * ratio), bottom: top + canvas.height / (k * ratio) };
+    this.#buffer = {
+      canvas,
+      k,
+      left,
+      top,
+      right: left + canvas.width / (k * ratio),
+      bottom: top + canvas.height / (k * ratio),
+    };
     const context = canvas.getContext("2d");
     if (!context) return;
     context.setTransform(ratio * k, 0, 0, ratio * k, -left * k * ratio, -top * k * ratio);

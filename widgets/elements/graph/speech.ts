@@ -26,7 +26,12 @@ function contributionText({ weight, delta, both }: DrawnEdge): string {
 }
 
 /** What a mark is, for the eye: the content of a tip. `best`: the token that the state reads as, where it is known. */
-export function describedMark(mark: Mark, { facts, routes }: Shown, coloring: Coloring, best: Read | undefined): TemplateResult {
+export function describedMark(
+  mark: Mark,
+  { facts, routes }: Shown,
+  coloring: Coloring,
+  best: Read | undefined,
+): TemplateResult {
   const token = (position: number): string => shortText(facts?.tokens[position]?.text ?? "", 18);
   if (mark.kind === "ffn") {
     const edge = ffnEdge(routes, mark.layer, mark.position);
@@ -38,14 +43,18 @@ export function describedMark(mark: Mark, { facts, routes }: Shown, coloring: Co
     const top = edge.heads[0];
     const label = top && labelOf(coloring, edge.to.layer, top.head);
     return html`<b>${edge.kind === "attention" ? "Attention" : edge.kind === "residual" ? "Residual" : "Feed-forward"}</b>, layer ${edge.to.layer}<br />
-      <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />${edge.delta === undefined
-        ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}${label === undefined ? nothing : html` <span class="soft">(${coloring.labels?.patterns[label]})</span>`}` : nothing}`
-        : contributionText(edge)}`;
+      <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />${
+        edge.delta === undefined
+          ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}${label === undefined ? nothing : html` <span class="soft">(${coloring.labels?.patterns[label]})</span>`}` : nothing}`
+          : contributionText(edge)
+      }`;
   }
   const place = parseNode(mark.node);
-  return html`<b>${mark.node}</b> <span class="soft">${describeNode(mark.node)}</span> <span class="token">${token(place?.position ?? 0)}</span>${best
+  return html`<b>${mark.node}</b> <span class="soft">${describeNode(mark.node)}</span> <span class="token">${token(place?.position ?? 0)}</span>${
+    best
       ? html`<br />reads as <span class="token">${shortText(best.text, 18)}</span> <span class="soft">${percent(best.probability)}</span>`
-      : nothing}`;
+      : nothing
+  }`;
 }
 
 /** What a mark is, for the ear. */
@@ -87,7 +96,8 @@ export class Announcer {
     const round = this.#round;
     try {
       const best = await read(mark.node);
-      if (best && round === this.#round) this.say(`${this.#text}, reads as ${visibleText(best.text)}, ${percent(best.probability)}`);
+      if (best && round === this.#round)
+        this.say(`${this.#text}, reads as ${visibleText(best.text)}, ${percent(best.probability)}`);
     } catch {
       // The name was announced; the click will show the sentence of what is wrong.
     }

@@ -12,7 +12,13 @@ export interface GraphToolbar {
   showAll(): void;
 }
 
-export function graphToolbar({ selected: { threshold, renormalize }, menu, select, zoom, showAll }: GraphToolbar): TemplateResult {
+export function graphToolbar({
+  selected: { threshold, renormalize },
+  menu,
+  select,
+  zoom,
+  showAll,
+}: GraphToolbar): TemplateResult {
   return html`<div class="toolbar" part="toolbar">
     <label
       >Threshold

@@ -5,7 +5,8 @@ import type { Place, Plot } from "./geometry";
 import { pointOf } from "./geometry";
 
 /** Scale at which all of the graph is seen, 1 at most. */
-const wholeScale = ({ layout, inner }: Plot): number => Math.min(1, inner.width / layout.width, inner.height / layout.height);
+const wholeScale = ({ layout, inner }: Plot): number =>
+  Math.min(1, inner.width / layout.width, inner.height / layout.height);
 
 export function zoomLimits(plot: Plot): ZoomLimits {
   const fit = wholeScale(plot);
@@ -25,17 +26,25 @@ export function zoomLimits(plot: Plot): ZoomLimits {
 /** The first view: as large as the height allows, the start token in view. */
 export function firstView({ layout, inner }: Plot, start: number): ZoomTransform {
   const k = Math.min(1, inner.height / layout.height);
-  const x = Math.min(0, Math.max(inner.width - k * layout.width, inner.width - k * (layout.x(start) + layout.columnWidth)));
+  const x = Math.min(
+    0,
+    Math.max(inner.width - k * layout.width, inner.width - k * (layout.x(start) + layout.columnWidth)),
+  );
   return zoomIdentity.translate(x, 0).scale(k);
 }
 
 export const wholeView = (plot: Plot): ZoomTransform => zoomIdentity.scale(wholeScale(plot));
 
 /** Whether there is more than is in view. */
-export const pannable = ({ layout, inner }: Plot, k: number): boolean => k * layout.width > inner.width + 1 || k * layout.height > inner.height + 1;
+export const pannable = ({ layout, inner }: Plot, k: number): boolean =>
+  k * layout.width > inner.width + 1 || k * layout.height > inner.height + 1;
 
 /** By how much to move, in the layout's own units, until something is in view; undefined where it is. */
-export function towards({ layout, inner }: Plot, { x, y, k }: ZoomTransform, what: Place): readonly [number, number] | undefined {
+export function towards(
+  { layout, inner }: Plot,
+  { x, y, k }: ZoomTransform,
+  what: Place,
+): readonly [number, number] | undefined {
   const at = pointOf(layout, what);
   if (!at) return undefined;
   const inside = (value: number, size: number): number => {

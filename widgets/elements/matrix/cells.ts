@@ -13,7 +13,9 @@ export class MapColors {
 
   get ramp(): Ramp {
     const style = getComputedStyle(this.host);
-    const theme = ["--_map-low", "--_map-high", "--_surface", "--_attention"].map((name) => style.getPropertyValue(name)).join();
+    const theme = ["--_map-low", "--_map-high", "--_surface", "--_attention"]
+      .map((name) => style.getPropertyValue(name))
+      .join();
     if (this.#known?.theme === theme) return this.#known.ramp;
     const mix = interpolateLab(this.#resolved("--_map-low"), this.#resolved("--_map-high"));
     const ramp = new Uint8ClampedArray(256 * 4);
@@ -51,7 +53,10 @@ export interface MapView {
 /** Throws a `ProtocolError` where maps are not of the prompt that they are said to be of. */
 export function expectShape(map: WireTensor, shape: readonly number[]): void {
   if (map.shape.length !== shape.length || map.shape.some((n, i) => n !== shape[i])) {
-    throw new ProtocolError("malformed", `These maps have the shape [${map.shape.join(", ")}], but the prompt needs [${shape.join(", ")}].`);
+    throw new ProtocolError(
+      "malformed",
+      `These maps have the shape [${map.shape.join(", ")}], but the prompt needs [${shape.join(", ")}].`,
+    );
   }
 }
 
@@ -76,13 +81,17 @@ export function pooled(values: Float32Array, T: number, cells: number): Float32A
   return small;
 }
 
-/** One pixel a cell, its colour by the root of the value: small contributions stay visible beside large ones. Cells above the diagonal stay transparent: they cannot be. */
+/**
+ * One pixel a cell, its colour by the root of the value: small contributions stay visible beside large ones. Cells
+ * above the diagonal stay transparent: they cannot be.
+ */
 export function cellImage(values: Float32Array, T: number, most: number, ramp: Ramp): ImageData {
   const pixels = new ImageData(T, T);
   const colors = new Uint32Array(ramp.buffer);
   const cells = new Uint32Array(pixels.data.buffer);
   for (let q = 0; q < T; q++) {
-    for (let k = 0; k <= q; k++) cells[q * T + k] = colors[Math.max(0, Math.min(255, Math.round(255 * Math.sqrt(values[q * T + k] / most))))];
+    for (let k = 0; k <= q; k++)
+      cells[q * T + k] = colors[Math.max(0, Math.min(255, Math.round(255 * Math.sqrt(values[q * T + k] / most))))];
   }
   return pixels;
 }
@@ -97,10 +106,14 @@ export function cellCanvas(values: Float32Array, T: number, most: number, ramp: 
 
 /** Cells of maps as images of one pixel a cell: made once, however often they are drawn. */
 export class CellImages {
-  readonly #images = new Map<string, CellsImage & { readonly values: Float32Array; readonly most: number; readonly ramp: string }>();
+  readonly #images = new Map<
+    string,
+    CellsImage & { readonly values: Float32Array; readonly most: number; readonly ramp: string }
+  >();
 
   /**
-   * The cells of a map as an image; where there are more than pixels, each pixel is the largest cell under it: peaks are what one looks for.
+   * The cells of a map as an image; where there are more than pixels, each pixel is the largest cell under it: peaks
+   * are what one looks for.
    *
    * @param index number of the map
    * @param T tokens
@@ -116,7 +129,8 @@ export class CellImages {
     const key = `${index} ${cells}`;
     const known = this.#images.get(key);
     if (known && known.values === values && known.most === most && known.ramp === colors) return known;
-    for (const [old, image] of this.#images) if (old.startsWith(`${index} `) && image.values !== values) this.#images.delete(old);
+    for (const [old, image] of this.#images)
+      if (old.startsWith(`${index} `) && image.values !== values) this.#images.delete(old);
     const made = { values, most, cells, ramp: colors, canvas: cellCanvas(pooled(values, T, cells), cells, most, ramp) };
     this.#images.set(key, made);
     return made;

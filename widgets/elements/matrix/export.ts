@@ -9,8 +9,12 @@ import { LABEL_ANGLE, labelSteps } from "./geometry";
 /** Downloads all cells up to the diagonal as a table. */
 export function saveCells({ pattern, contributions }: Answer<"maps">, tokens: readonly WireToken[]): void {
   const T = tokens.length;
-  const rows: (string | number)[][] = [["target", "target token", "source", "source token", "attention", "contribution"]];
-  for (let q = 0; q < T; q++) for (let k = 0; k <= q; k++) rows.push([q, tokens[q].text, k, tokens[k].text, pattern.data[q * T + k], contributions.data[q * T + k]]);
+  const rows: (string | number)[][] = [
+    ["target", "target token", "source", "source token", "attention", "contribution"],
+  ];
+  for (let q = 0; q < T; q++)
+    for (let k = 0; k <= q; k++)
+      rows.push([q, tokens[q].text, k, tokens[k].text, pattern.data[q * T + k], contributions.data[q * T + k]]);
   saveCsv(rows, "maps.csv");
 }
 
@@ -21,7 +25,9 @@ export async function saveSheet(canvases: readonly HTMLCanvasElement[], columns:
   const [width, height] = [canvases[0].width + 8, canvases[0].height + 8];
   sheet.width = columns * width;
   sheet.height = Math.ceil(canvases.length / columns) * height;
-  canvases.forEach((canvas, i) => sheet.getContext("2d")?.drawImage(canvas, (i % columns) * width, Math.floor(i / columns) * height));
+  canvases.forEach((canvas, i) =>
+    sheet.getContext("2d")?.drawImage(canvas, (i % columns) * width, Math.floor(i / columns) * height),
+  );
   return saveCanvas([sheet], undefined, "maps.png");
 }
 
@@ -35,11 +41,30 @@ export interface MapInk {
 }
 
 const text = ({ color }: MapInk, content: string, attributes: Readonly<Record<string, string | number>>): SVGElement =>
-  svgElement("text", { fill: color("--_text"), "font-size": 11, "font-family": color("--_mono"), ...attributes }, content);
+  svgElement(
+    "text",
+    { fill: color("--_text"), "font-size": 11, "font-family": color("--_mono"), ...attributes },
+    content,
+  );
 
 /** Cells as an image with a pixel a cell, and the frame around it. */
-const cells = ({ ramp, color }: MapInk, values: Float32Array, T: number, most: number, x: number, y: number, side: number): SVGElement[] => [
-  svgElement("image", { x, y, width: side, height: side, href: cellCanvas(values, T, most, ramp).toDataURL("image/png"), style: "image-rendering:pixelated" }),
+const cells = (
+  { ramp, color }: MapInk,
+  values: Float32Array,
+  T: number,
+  most: number,
+  x: number,
+  y: number,
+  side: number,
+): SVGElement[] => [
+  svgElement("image", {
+    x,
+    y,
+    width: side,
+    height: side,
+    href: cellCanvas(values, T, most, ramp).toDataURL("image/png"),
+    style: "image-rendering:pixelated",
+  }),
   svgElement("rect", { x, y, width: side, height: side, fill: "none", stroke: color("--_line-strong") }),
 ];
 
@@ -51,9 +76,17 @@ export function saveMultiples(all: Float32Array, T: number, ink: MapInk): void {
   const most = peak(all);
   const marks = Array.from({ length: heads }, (_, head) => {
     const [x, y] = [8 + (head % columns) * (side + 16), Math.floor(head / columns) * (side + title + 12) + title];
-    return [text(ink, `Head ${head}`, { x, y: y - 6 }), ...cells(ink, all.subarray(head * T * T, (head + 1) * T * T), T, most, x, y, side)];
+    return [
+      text(ink, `Head ${head}`, { x, y: y - 6 }),
+      ...cells(ink, all.subarray(head * T * T, (head + 1) * T * T), T, most, x, y, side),
+    ];
   });
-  saveBuiltSvg(marks.flat(), { width: columns * (side + 16), height: Math.ceil(heads / columns) * (side + title + 12) + 8 }, ink.shown, "maps.svg");
+  saveBuiltSvg(
+    marks.flat(),
+    { width: columns * (side + 16), height: Math.ceil(heads / columns) * (side + title + 12) + 8 },
+    ink.shown,
+    "maps.svg",
+  );
 }
 
 /** Downloads each map with its title and labels; text stays text. */
@@ -66,12 +99,19 @@ export function saveMaps(views: readonly MapView[], { side, left, bottom, cell, 
     return [
       text(ink, `${view.title}, 0 to ${weight(view.most)}`, { x, y: title - 9 }),
       ...cells(ink, view.values, texts.length, view.most, x, title, side),
-      ...labels.filter(({ t }) => t % down === 0).map(({ t, label }) => text(ink, label, { x: x - 5, y: title + (t + 0.5) * cell + 4, "text-anchor": "end" })),
+      ...labels
+        .filter(({ t }) => t % down === 0)
+        .map(({ t, label }) => text(ink, label, { x: x - 5, y: title + (t + 0.5) * cell + 4, "text-anchor": "end" })),
       ...labels
         .filter(({ t }) => t % across === 0)
         .map(({ t, label }) => {
           const [at, below] = [x + (t + 0.5) * cell + 3, title + side + 10];
-          return text(ink, label, { x: at, y: below, "text-anchor": "end", transform: `rotate(${-LABEL_ANGLE} ${at} ${below})` });
+          return text(ink, label, {
+            x: at,
+            y: below,
+            "text-anchor": "end",
+            transform: `rotate(${-LABEL_ANGLE} ${at} ${below})`,
+          });
         }),
     ];
   });

@@ -38,9 +38,15 @@ export function measured(facts: RunFacts | undefined, width: number): Geometry {
   return { texts, side: Math.round(cell * texts.length), left, bottom, cell };
 }
 
-/** Every how many tokens have a label: `down` the left, and `across` below, where lines of text at an angle need more room beside each other. */
+/**
+ * Every how many tokens have a label: `down` the left, and `across` below, where lines of text at an angle need more
+ * room beside each other.
+ */
 export function labelSteps(cell: number): { readonly down: number; readonly across: number } {
-  return { down: Math.max(1, Math.ceil(LABEL_HEIGHT / cell)), across: Math.max(1, Math.ceil(LABEL_HEIGHT / Math.sin((LABEL_ANGLE * Math.PI) / 180) / cell)) };
+  return {
+    down: Math.max(1, Math.ceil(LABEL_HEIGHT / cell)),
+    across: Math.max(1, Math.ceil(LABEL_HEIGHT / Math.sin((LABEL_ANGLE * Math.PI) / 180) / cell)),
+  };
 }
 
 /** Whether a label of the left stands far enough below the one above it. */
@@ -59,7 +65,11 @@ export function zoomLimits(geometry: Geometry): ZoomLimits {
 }
 
 /** The cell at a point of the canvas, in CSS pixels; undefined where there is none. */
-export function cellAt([inX, inY]: readonly [number, number], { side, left, cell, texts }: Geometry, transform: ZoomTransform): Cell | undefined {
+export function cellAt(
+  [inX, inY]: readonly [number, number],
+  { side, left, cell, texts }: Geometry,
+  transform: ZoomTransform,
+): Cell | undefined {
   if (inX < left || inX > left + side || inY < 0 || inY > side) return undefined;
   const [x, y] = transform.invert([inX, inY]);
   const key = Math.floor((x - left) / cell);
@@ -68,18 +78,29 @@ export function cellAt([inX, inY]: readonly [number, number], { side, left, cell
 }
 
 /** The point about which to zoom: a cell, if any, as near as it is in view, else the middle. */
-export function zoomCentre(at: Cell | undefined, { side, left, cell }: Geometry, transform: ZoomTransform): [number, number] {
-  const [x, y] = at ? transform.apply([left + (at.key + 0.5) * cell, (at.query + 0.5) * cell]) : [left + side / 2, side / 2];
+export function zoomCentre(
+  at: Cell | undefined,
+  { side, left, cell }: Geometry,
+  transform: ZoomTransform,
+): [number, number] {
+  const [x, y] = at
+    ? transform.apply([left + (at.key + 0.5) * cell, (at.query + 0.5) * cell])
+    : [left + side / 2, side / 2];
   const inside = (value: number, low: number): number => Math.max(low, Math.min(low + side, value));
   return [inside(x, left), inside(y, 0)];
 }
 
 /** By how much to move, at scale 1, until a cell is in view; undefined where it is. */
-export function towards(at: Cell, { side, left, cell }: Geometry, transform: ZoomTransform): readonly [number, number] | undefined {
+export function towards(
+  at: Cell,
+  { side, left, cell }: Geometry,
+  transform: ZoomTransform,
+): readonly [number, number] | undefined {
   const { k } = transform;
   if (k <= 1) return undefined;
   const [x, y] = transform.apply([left + at.key * cell, at.query * cell]);
-  const needed = (value: number, low: number): number => (value < low ? low - value : value + k * cell > low + side ? low + side - value - k * cell : 0);
+  const needed = (value: number, low: number): number =>
+    value < low ? low - value : value + k * cell > low + side ? low + side - value - k * cell : 0;
   const [dx, dy] = [needed(x, left), needed(y, 0)];
   return dx !== 0 || dy !== 0 ? [dx / k, dy / k] : undefined;
 }

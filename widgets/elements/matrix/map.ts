@@ -35,7 +35,11 @@ export function drawMap(canvas: HTMLCanvasElement, drawing: MapDrawing): void {
 }
 
 /** Size of a cell, and where the corner of the first one lies. */
-function placed({ geometry: { left, cell }, transform: { k, x, y } }: MapDrawing): { readonly cell: number; readonly originX: number; readonly originY: number } {
+function placed({ geometry: { left, cell }, transform: { k, x, y } }: MapDrawing): {
+  readonly cell: number;
+  readonly originX: number;
+  readonly originY: number;
+} {
   return { cell: cell * k, originX: x + k * left, originY: y };
 }
 
@@ -52,8 +56,21 @@ function drawCells(context: CanvasRenderingContext2D, drawing: MapDrawing): void
   // Only what is in view: a browser scales the whole image first where it is asked to draw all of it.
   const scale = (side * drawing.transform.k) / n;
   const [fromX, fromY] = [Math.max(0, Math.floor((left - originX) / scale)), Math.max(0, Math.floor(-originY / scale))];
-  const [toX, toY] = [Math.min(n, Math.ceil((left + side - originX) / scale)), Math.min(n, Math.ceil((side - originY) / scale))];
-  context.drawImage(cells, fromX, fromY, toX - fromX, toY - fromY, originX + fromX * scale, originY + fromY * scale, (toX - fromX) * scale, (toY - fromY) * scale);
+  const [toX, toY] = [
+    Math.min(n, Math.ceil((left + side - originX) / scale)),
+    Math.min(n, Math.ceil((side - originY) / scale)),
+  ];
+  context.drawImage(
+    cells,
+    fromX,
+    fromY,
+    toX - fromX,
+    toY - fromY,
+    originX + fromX * scale,
+    originY + fromY * scale,
+    (toX - fromX) * scale,
+    (toY - fromY) * scale,
+  );
   if (marked) {
     const x = originX + marked.key * cell;
     const y = originY + marked.query * cell;
@@ -78,8 +95,12 @@ function drawLabels(context: CanvasRenderingContext2D, drawing: MapDrawing): voi
   context.font = `11px ${color("--_mono")}`;
   const { down, across } = labelSteps(cell);
   const [top, below] = [Math.max(0, Math.floor(-originY / cell)), Math.min(T, Math.ceil((side - originY) / cell))];
-  const [first, last] = [Math.max(0, Math.floor((left - originX) / cell)), Math.min(T, Math.ceil((left + side - originX) / cell))];
-  const free = (t: number, lit: number | undefined, step: number): boolean => t === lit || (t % step === 0 && !(lit !== undefined && step > 1 && Math.abs(t - lit) < step));
+  const [first, last] = [
+    Math.max(0, Math.floor((left - originX) / cell)),
+    Math.min(T, Math.ceil((left + side - originX) / cell)),
+  ];
+  const free = (t: number, lit: number | undefined, step: number): boolean =>
+    t === lit || (t % step === 0 && !(lit !== undefined && step > 1 && Math.abs(t - lit) < step));
   const ink = (lit: boolean): void => void (context.fillStyle = lit ? inks.text : inks.soft);
   context.textAlign = "right";
   context.textBaseline = "middle";

@@ -28,8 +28,8 @@ const ARROWS: ReadonlyMap<string, readonly [number, number]> = new Map([
 ]);
 
 /**
- * Attention map and contribution map of the selected head, or of all heads of the layer together, side by side: target token on y, source
- * token on x. Or all heads of the layer as small multiples. A click on a cell selects its edge.
+ * Attention map and contribution map of the selected head, or of all heads of the layer together, side by side: target
+ * token on y, source token on x. Or all heads of the layer as small multiples. A click on a cell selects its edge.
  */
 export class TokenMatrixElement extends LmtElement {
   static override styles = [LmtElement.styles, matrixStyles];
@@ -50,10 +50,19 @@ export class TokenMatrixElement extends LmtElement {
   /** All heads of the layer, small. */
   declare multiples: boolean;
 
-  readonly #maps = new Ask(this, () => (this.multiples || this.#chosen === undefined ? undefined : { kind: "maps" as const, ...this.#chosen }));
-  readonly #all = new Ask(this, () => (this.multiples && this.#chosen !== undefined ? { kind: "layerMaps" as const, layer: this.#chosen.layer } : undefined));
+  readonly #maps = new Ask(this, () =>
+    this.multiples || this.#chosen === undefined ? undefined : { kind: "maps" as const, ...this.#chosen },
+  );
+  readonly #all = new Ask(this, () =>
+    this.multiples && this.#chosen !== undefined
+      ? { kind: "layerMaps" as const, layer: this.#chosen.layer }
+      : undefined,
+  );
   /** One for both maps, in a canvas's own coordinates. */
-  readonly #zoom: ZoomController<HTMLCanvasElement> = new ZoomController(this, { grabs: (fingers) => fingers > 1 || this.#zoom.transform.k > 1, moved: () => this.requestUpdate() });
+  readonly #zoom: ZoomController<HTMLCanvasElement> = new ZoomController(this, {
+    grabs: (fingers) => fingers > 1 || this.#zoom.transform.k > 1,
+    moved: () => this.requestUpdate(),
+  });
   readonly #colors = new MapColors(this);
   readonly #images = new CellImages();
   /** Under the pointer or the keyboard's cursor. */
@@ -75,7 +84,8 @@ export class TokenMatrixElement extends LmtElement {
   get #chosen(): { layer: number; head: number | null } | undefined {
     if (this.layer >= 0) return { layer: this.layer, head: this.head >= 0 ? this.head : null };
     const { head, focus } = this.selected;
-    const place = focus?.kind === "edge" ? parseNode(focus.target) : focus?.kind === "node" ? parseNode(focus.node) : undefined;
+    const place =
+      focus?.kind === "edge" ? parseNode(focus.target) : focus?.kind === "node" ? parseNode(focus.node) : undefined;
     const layer = focus?.kind === "ffn" ? focus.layer : place && place.layer >= 0 ? place.layer : undefined;
     if (head && (layer === undefined || head.layer === layer || focus?.kind !== "edge")) return head;
     return layer === undefined ? undefined : { layer, head: null };
@@ -87,12 +97,15 @@ export class TokenMatrixElement extends LmtElement {
     if (focus?.kind !== "edge") return undefined;
     const from = parseNode(focus.source);
     const to = parseNode(focus.target);
-    return from && to && to.layer === this.#chosen?.layer && to.kind !== "M" && from.kind !== "M" ? { query: to.position, key: from.position } : undefined;
+    return from && to && to.layer === this.#chosen?.layer && to.kind !== "M" && from.kind !== "M"
+      ? { query: to.position, key: from.position }
+      : undefined;
   }
 
   protected override render(): TemplateResult {
     const chosen = this.#chosen;
-    if (!this.source || !chosen) return html`<div class="note">Select an attention edge or a head to see its maps.</div>`;
+    if (!this.source || !chosen)
+      return html`<div class="note">Select an attention edge or a head to see its maps.</div>`;
     const ask = this.multiples ? this.#all : this.#maps;
     this.#wrong = "";
     const views = this.multiples ? [] : this.#views();
@@ -100,14 +113,20 @@ export class TokenMatrixElement extends LmtElement {
       <header>
         <h3>${this.multiples ? `All heads of layer ${chosen.layer}` : chosen.head === null ? `All heads of layer ${chosen.layer} together` : `Head ${chosen.head} of layer ${chosen.layer}`}</h3>
         <span class="end">
-          ${views.length && closest(this.#geometry) > 1.05
-            ? html`<button class="icon" aria-label="Zoom out" title="Zoom out (−)" ?disabled=${this.#zoom.transform.k <= 1} @click=${() => this.#zoomBy(1 / ZOOM_STEP)}>−</button
+          ${
+            views.length && closest(this.#geometry) > 1.05
+              ? html`<button class="icon" aria-label="Zoom out" title="Zoom out (−)" ?disabled=${this.#zoom.transform.k <= 1} @click=${() => this.#zoomBy(1 / ZOOM_STEP)}>−</button
                 ><button class="icon" aria-label="Zoom in" title="Zoom in (+, or Ctrl and wheel)" @click=${() => this.#zoomBy(ZOOM_STEP)}>+</button
                 ><button class="icon" aria-label="Show all" title="Show all (0)" ?disabled=${this.#zoom.transform.k <= 1} @click=${() => this.#showAll()}>⤢</button>`
-            : nothing}
+              : nothing
+          }
           <label><input type="checkbox" .checked=${this.multiples} @change=${(event: Event) => (this.multiples = (event.target as HTMLInputElement).checked)} />Every head</label>
           ${this.multiples ? nothing : html`<label title="Both maps on the same scale"><input type="checkbox" .checked=${this.together} @change=${(event: Event) => (this.together = (event.target as HTMLInputElement).checked)} />One scale</label>`}
-          <lmt-menu label="Save these maps" .items=${[{ label: "Save as SVG", run: () => void this.save("svg") }, { label: "Save as PNG", run: () => void this.save("png") }, { label: "Save as CSV", run: () => void this.save("csv") }]}></lmt-menu>
+          <lmt-menu label="Save these maps" .items=${[
+            { label: "Save as SVG", run: () => void this.save("svg") },
+            { label: "Save as PNG", run: () => void this.save("png") },
+            { label: "Save as CSV", run: () => void this.save("csv") },
+          ]}></lmt-menu>
         </span>
       </header>
       ${ask.renderStatus()} ${this.#wrong ? html`<div class="error" role="alert">${this.#wrong}</div>` : nothing}
@@ -126,18 +145,30 @@ export class TokenMatrixElement extends LmtElement {
       this.#wrong = sentenceOf(error);
       return [];
     }
-    if (this.#peaks?.answer !== answer) this.#peaks = { answer, peaks: [peak(answer.pattern.data), peak(answer.contributions.data)] };
+    if (this.#peaks?.answer !== answer)
+      this.#peaks = { answer, peaks: [peak(answer.pattern.data), peak(answer.contributions.data)] };
     const { peaks } = this.#peaks;
     const most = this.together ? [Math.max(...peaks), Math.max(...peaks)] : peaks;
     return [
-      { title: "Attention", hint: "how much the target attends to the source; a head's row sums to 1", values: answer.pattern.data, most: most[0] },
-      { title: "Contribution", hint: "how much of the state after attention came from the source through this head", values: answer.contributions.data, most: most[1] },
+      {
+        title: "Attention",
+        hint: "how much the target attends to the source; a head's row sums to 1",
+        values: answer.pattern.data,
+        most: most[0],
+      },
+      {
+        title: "Contribution",
+        hint: "how much of the state after attention came from the source through this head",
+        values: answer.contributions.data,
+        most: most[1],
+      },
     ];
   }
 
   get #geometry(): Geometry {
     const facts = this.source?.facts;
-    if (this.#measured?.facts !== facts || this.#measured?.width !== this.width) this.#measured = { facts, width: this.width, geometry: measured(facts, this.width) };
+    if (this.#measured?.facts !== facts || this.#measured?.width !== this.width)
+      this.#measured = { facts, width: this.width, geometry: measured(facts, this.width) };
     return this.#measured.geometry;
   }
 
@@ -169,7 +200,8 @@ export class TokenMatrixElement extends LmtElement {
     const facts = this.source?.facts;
     if (!cell || !facts) return html`target on the left, source below`;
     const at = cell.query * facts.tokens.length + cell.key;
-    const token = (position: number): TemplateResult => html`<span class="token">${visibleText(facts.tokens[position].text)}</span><sub>${position}</sub>`;
+    const token = (position: number): TemplateResult =>
+      html`<span class="token">${visibleText(facts.tokens[position].text)}</span><sub>${position}</sub>`;
     return html`${token(cell.key)} → ${token(cell.query)}: ${cell.key > cell.query ? "comes later, cannot be seen" : views.map((view, i) => `${i ? ", " : ""}${view.title.toLowerCase()} ${weight(view.values[at])}`)}`;
   }
 
@@ -184,7 +216,10 @@ export class TokenMatrixElement extends LmtElement {
     } catch (error) {
       return html`<div class="error" role="alert">${sentenceOf(error)}</div>`;
     }
-    const totals = Array.from({ length: facts.model.nHeads }, (_, h) => answer.contributions.data.subarray(h * T * T, (h + 1) * T * T).reduce((a, b) => a + b, 0) / T);
+    const totals = Array.from(
+      { length: facts.model.nHeads },
+      (_, h) => answer.contributions.data.subarray(h * T * T, (h + 1) * T * T).reduce((a, b) => a + b, 0) / T,
+    );
     return html`<div class="multiples" role="group" aria-label="Heads of layer ${chosen.layer}">
       ${totals.map(
         (total, head) => html`<button
@@ -218,7 +253,11 @@ export class TokenMatrixElement extends LmtElement {
     const all = this.#all.value?.contributions.data;
     if (all && small.length) {
       const most = peak(all);
-      small.forEach((canvas, head) => canvas.getContext("2d")?.putImageData(cellImage(all.subarray(head * T * T, (head + 1) * T * T), T, most, ramp), 0, 0));
+      small.forEach((canvas, head) =>
+        canvas
+          .getContext("2d")
+          ?.putImageData(cellImage(all.subarray(head * T * T, (head + 1) * T * T), T, most, ramp), 0, 0),
+      );
     }
     const geometry = this.#geometry;
     const { transform } = this.#zoom;
@@ -227,7 +266,14 @@ export class TokenMatrixElement extends LmtElement {
     this.#views().forEach((view, index) => {
       if (!large[index]) return;
       const image = this.#images.of(index, view, T, geometry.side * transform.k * ratio, geometry.side * ratio, ramp);
-      drawMap(large[index], { geometry, transform, image, marked: this.#cell ?? this.#marked, passing: this.#cell !== undefined, color });
+      drawMap(large[index], {
+        geometry,
+        transform,
+        image,
+        marked: this.#cell ?? this.#marked,
+        passing: this.#cell !== undefined,
+        color,
+      });
     });
   }
 
@@ -278,7 +324,10 @@ export class TokenMatrixElement extends LmtElement {
     const chosen = this.#chosen;
     if (!cell || !chosen || !this.source || cell.key > cell.query) return;
     const target = nodeName(this.source.facts.model.parallelBlocks ? "I" : "A", chosen.layer, cell.query);
-    this.select({ focus: { kind: "edge", source: stateBelow(chosen.layer, cell.key), target }, head: chosen.head === null ? null : { layer: chosen.layer, head: chosen.head } });
+    this.select({
+      focus: { kind: "edge", source: stateBelow(chosen.layer, cell.key), target },
+      head: chosen.head === null ? null : { layer: chosen.layer, head: chosen.head },
+    });
   }
 
   readonly #key = (event: KeyboardEvent): void => {
@@ -314,7 +363,11 @@ export class TokenMatrixElement extends LmtElement {
   }
 
   #saveSvg(T: number): void {
-    const ink: MapInk = { ramp: this.#colors.ramp, color: this.#color(), shown: this.renderRoot.firstElementChild ?? this };
+    const ink: MapInk = {
+      ramp: this.#colors.ramp,
+      color: this.#color(),
+      shown: this.renderRoot.firstElementChild ?? this,
+    };
     if (this.multiples) {
       const all = this.#all.value?.contributions.data;
       if (all) saveMultiples(all, T, ink);
