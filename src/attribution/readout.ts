@@ -1,6 +1,3 @@
-import type { AttentionBlock, AttentionRow } from "./attention";
-import { EPSILON } from "./jobs";
-
 /**
  * How a logit, or the difference of two, is read out of the residual stream with the final norm's statistic fixed:
  * `logit = direction · resid_post + constant`.
@@ -74,66 +71,4 @@ export function dot(direction: Float64Array, rows: ArrayLike<number>, at: number
   let sum = 0;
   for (let i = 0; i < direction.length; i++) sum += direction[i] * rows[at + i];
   return sum;
-}
-
-/** The contribution formula in one dimension: all parts and the whole are numbers along a direction. */
-function along(part: number, whole: number): number {
-  return Math.max(Math.abs(whole) - Math.abs(whole - part), EPSILON);
-}
-
-/** The event loop gets its turn after this many multiplications. */
-const SLICE_STEPS = 1 << 20;
-
-/** Contributions at one query, all parts measured along a direction instead of by their l1 norm. */
-export async function attentionRowAlong(
-  direction: Float64Array,
-  block: AttentionBlock,
-  position: number,
-): Promise<AttentionRow> {
-  const { nTokens, nHeads, dModel, pattern, valueOut, valueBiasOut, termScale } = block;
-  const at = position * dModel;
-  const whole = dot(direction, block.whole, at);
-  const scale = termScale ? termScale[position] : 1;
-  const terms = new Float64Array((position + 1) * nHeads);
-  const biases = Array.from({ length: nHeads }, (_, head) =>
-    valueBiasOut ? dot(direction, valueBiasOut, head * dModel) : 0,
-  );
-  let sum = 0;
-  let steps = 0;
-  for (let j = 0; j < terms.length; j++) {
-    if ((steps += dModel) > SLICE_STEPS) {
-      steps = 0;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    const key = Math.floor(j / nHeads);
-    const head = j - key * nHeads;
-    const attention = pattern[(head * nTokens + position) * nTokens + key] * scale;
-    sum += terms[j] = along(attention * (dot(direction, valueOut, j * dModel) + biases[head]), whole);
-  }
-  const residual = along(dot(direction, block.residual, at), whole);
-  const bias = block.bias ? along(dot(direction, block.bias, 0) * scale, whole) : 0;
-  const ffn = block.ffn ? along(dot(direction, block.ffn, at), whole) : 0;
-  sum += residual + bias + ffn;
-  return {
-    position,
-    terms: Float32Array.from(terms, (c) => c / sum),
-    residual: residual / sum,
-    bias: bias / sum,
-    ffn: ffn / sum,
-  };
-}
-
-/** The same for a block with two parts, each [T, d]. */
-export function pairAlong(
-  direction: Float64Array,
-  first: Float32Array,
-  second: Float32Array,
-  whole: Float32Array,
-  position: number,
-): readonly [number, number] {
-  const at = position * direction.length;
-  const y = dot(direction, whole, at);
-  const a = along(dot(direction, first, at), y);
-  const b = along(dot(direction, second, at), y);
-  return [a / (a + b), b / (a + b)];
 }

@@ -10,6 +10,7 @@ export class LocalRouteGraph implements RouteGraph {
   readonly threshold: number;
   readonly renormalize: boolean;
   readonly joinSelf?: boolean;
+  readonly select?: RouteGraph["select"];
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
@@ -21,6 +22,7 @@ export class LocalRouteGraph implements RouteGraph {
     threshold,
     renormalize,
     joinSelf,
+    select,
     contrast,
     nodes,
     edges,
@@ -31,6 +33,7 @@ export class LocalRouteGraph implements RouteGraph {
     this.threshold = threshold;
     this.renormalize = renormalize;
     if (joinSelf) this.joinSelf = joinSelf;
+    if (select) this.select = select;
     if (contrast) this.contrast = contrast;
     this.nodes = nodes;
     this.edges = edges;

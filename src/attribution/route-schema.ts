@@ -11,6 +11,7 @@ export interface RouteGraphJson {
   readonly threshold: number;
   readonly renormalize: boolean;
   readonly joinSelf?: boolean;
+  readonly select?: RouteGraph["select"];
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];

@@ -1,6 +1,7 @@
 import { nodeName, stateBelow } from "../model/names";
 import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { AttentionRow } from "./attention-row";
+import type { KeptColumn } from "./logit-column";
 import { FLOOR, notableKeys, notableTerms, sumOverHeads, type NotableKeys, type NotableTerms } from "./notable";
 
 /** A row of which only the terms are known that can pass a threshold of at least `FLOOR`. */
@@ -28,6 +29,8 @@ export interface TraceOptions {
   readonly renormalize: boolean;
   /** See `RouteOptions`. */
   readonly joinSelf?: boolean;
+  /** One token's parts by their logits: they stand for its contributions. */
+  readonly column?: KeptColumn;
   readonly signal?: AbortSignal;
   readonly onProgress?: ProgressListener;
   /** Routes of more edges are refused with a `RangeError`. */
@@ -60,16 +63,17 @@ export async function trace(
   const inputs = positionSets(nLayers + 1);
   const middles = positionSets(nLayers);
   // Positions whose FFN is reached, with the weight of what it reads.
-  const blocks = Array.from({ length: nLayers }, () => new Map<number, number>());
+  const blocks = Array.from({ length: nLayers }, () => new Map<number, Share>());
   for (const { kind, layer, position } of options.from) {
     if (kind === "A") middles[layer].add(position);
     else if (kind === "M")
-      blocks[layer].set(position, 1); // a start of its own: it has one input
+      // A start of its own: it has one input.
+      blocks[layer].set(position, { weight: 1, contribution: 1 });
     else inputs[layer + 1].add(position);
   }
   /** A block is reached; one that is also a start keeps the weight of its one input. */
-  const reachBlock = (layer: number, position: number, weight: number): void => {
-    if (!blocks[layer].has(position)) blocks[layer].set(position, weight);
+  const reachBlock = (layer: number, position: number, { weight, contribution }: Share): void => {
+    if (!blocks[layer].has(position)) blocks[layer].set(position, { weight, contribution });
   };
 
   let sliceEnd = performance.now() + SLICE_MS;
@@ -79,6 +83,22 @@ export async function trace(
     options.signal?.throwIfAborted();
     sliceEnd = performance.now() + SLICE_MS;
   };
+
+  // Relevance of what is reached, by layer: how much of the start goes through it over these routes.
+  const states = Array.from({ length: nLayers + 1 }, () => new Map<number, number>());
+  const mids = Array.from({ length: nLayers }, () => new Map<number, number>());
+  const written = Array.from({ length: nLayers }, () => new Map<number, number>());
+  for (const { kind, layer, position } of options.from) {
+    const own = kind === "A" ? mids[layer] : kind === "M" ? written[layer] : states[layer + 1];
+    own.set(position, 1 / options.from.length);
+  }
+  const add = (relevances: Map<number, number>, position: number, relevance: number): number => {
+    relevances.set(position, (relevances.get(position) ?? 0) + relevance);
+    return relevance;
+  };
+
+  const ownColumn = (position: number, layer: number): KeptColumn["layers"][number] | undefined =>
+    options.column?.position === position ? options.column.layers[layer] : undefined;
 
   const layers: RouteEdge[][] = [];
   let count = 0;
@@ -95,20 +115,29 @@ export async function trace(
       const parts = await source.ffn(layer, positions);
       for (let i = 0; i < positions.length; i++) {
         const position = positions[i];
-        const [ffn, residual] = keep(parts[i], options);
         const target = nodeName("I", layer, position);
-        if (residual > 0) {
+        const own = ownColumn(position, layer);
+        const { ffn, residual } = own ? { ffn: own.ffn, residual: own.mid } : keep(parts[i], options);
+        const here = states[layer + 1].get(position) ?? 0;
+        if (residual) {
           middles[layer].add(position);
-          intoStates.push({ source: nodeName("A", layer, position), target, kind: "residual", weight: residual });
+          const relevance = add(mids[layer], position, here * residual.contribution);
+          intoStates.push({ source: nodeName("A", layer, position), target, kind: "residual", ...residual, relevance });
         }
-        if (ffn > 0) {
+        if (ffn) {
           reachBlock(layer, position, ffn);
-          intoStates.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", weight: ffn });
+          const relevance = add(written[layer], position, here * ffn.contribution);
+          intoStates.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", ...ffn, relevance });
         }
         await breathe();
       }
     }
-    if (!parallelBlocks) for (const position of blocks[layer].keys()) middles[layer].add(position);
+    // What a block reads is what it wrote.
+    if (!parallelBlocks)
+      for (const position of blocks[layer].keys()) {
+        middles[layer].add(position);
+        add(mids[layer], position, written[layer].get(position) ?? 0);
+      }
 
     // The attention block; where blocks are parallel the FFN is a part of the same whole.
     const positions = ascending(parallelBlocks ? inputs[layer + 1] : middles[layer]);
@@ -118,36 +147,47 @@ export async function trace(
       for (let i = 0; i < positions.length; i++) {
         const position = positions[i];
         const target = nodeName(parallelBlocks ? "I" : "A", layer, position);
-        const { keys, residual, ffn } = rows[i]();
+        const own = ownColumn(position, layer);
+        const { keys, residual, ffn } = own
+          ? { keys: own.keys, residual: own.pre, ffn: parallelBlocks ? own.ffn : undefined }
+          : rows[i]();
+        const here = (parallelBlocks ? states[layer + 1] : mids[layer]).get(position) ?? 0;
         // The residual comes before the attention of a token to itself, whose key is the last.
         const self = keys.length > 0 && keys[keys.length - 1].key === position ? keys.length - 1 : keys.length;
         for (let j = 0; j <= keys.length; j++) {
-          if (j === self && residual > 0) {
+          if (j === self && residual) {
             inputs[layer].add(position);
-            edges.push({ source: below(position), target, kind: "residual", weight: residual });
+            const relevance = add(states[layer], position, here * residual.contribution);
+            edges.push({ source: below(position), target, kind: "residual", ...residual, relevance });
           }
           if (j === keys.length) break;
-          const { key, weight, heads } = keys[j];
+          const { key, ...carried } = keys[j];
           inputs[layer].add(key);
-          edges.push({ source: below(key), target, kind: "attention", weight, heads });
+          const relevance = add(states[layer], key, here * carried.contribution);
+          edges.push({ source: below(key), target, kind: "attention", ...carried, relevance });
         }
         if (options.limit !== undefined && count + edges.length > options.limit)
           throw new RangeError(`These routes have more than ${options.limit} edges: choose a higher threshold.`);
-        if (ffn > 0) {
+        if (ffn) {
           reachBlock(layer, position, ffn);
-          edges.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", weight: ffn });
+          const relevance = add(written[layer], position, here * ffn.contribution);
+          edges.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", ...ffn, relevance });
         }
         await breathe();
       }
     }
     for (const position of ascending(blocks[layer].keys())) {
-      const weight = blocks[layer].get(position) as number;
-      if (parallelBlocks) inputs[layer].add(position);
+      const relevance = written[layer].get(position) ?? 0;
+      if (parallelBlocks) {
+        inputs[layer].add(position);
+        add(states[layer], position, relevance);
+      }
       intoBlocks.push({
         source: parallelBlocks ? below(position) : nodeName("A", layer, position),
         target: nodeName("M", layer, position),
         kind: "ffn-in",
-        weight,
+        ...(blocks[layer].get(position) as Share),
+        relevance,
       });
     }
     layers.push(intoMiddles.concat(intoBlocks, intoStates));
@@ -178,26 +218,37 @@ function ascending(positions: Iterable<number>): number[] {
   return [...positions].sort((a, b) => a - b);
 }
 
-/** The weights of two parts of one whole after the threshold; 0 where dropped. */
-function keep([a, b]: readonly [number, number], { threshold, renormalize }: TraceOptions): [number, number] {
-  const first = a > threshold;
-  const second = b > threshold;
-  if (!renormalize) return [first ? a : 0, second ? b : 0];
-  if (first && second) return [a, b];
-  return first || (!second && a >= b) ? [1, 0] : [0, 1];
+/** A part of a whole that is kept: its share of what is kept, and of everything. */
+export interface Share {
+  readonly weight: number;
+  readonly contribution: number;
 }
 
-interface KeyEdge {
+/** Two parts of one whole after the threshold; undefined where dropped. */
+function keep(
+  [a, b]: readonly [number, number],
+  { threshold, renormalize }: TraceOptions,
+): { readonly ffn: Share | undefined; readonly residual: Share | undefined } {
+  let [first, second] = [a > threshold, b > threshold];
+  if (renormalize && !first && !second) [first, second] = [a >= b, a < b];
+  const share = (c: number): Share => ({ weight: renormalize && first !== second ? 1 : c, contribution: c });
+  return { ffn: first ? share(a) : undefined, residual: second ? share(b) : undefined };
+}
+
+interface KeyEdge extends Share {
   readonly key: number;
-  readonly weight: number;
   readonly heads: Readonly<Record<number, number>>;
 }
 
 interface WholeEdges {
-  readonly keys: KeyEdge[];
-  readonly residual: number;
-  readonly ffn: number;
+  readonly keys: readonly KeyEdge[];
+  readonly residual: Share | undefined;
+  readonly ffn: Share | undefined;
 }
+
+/** A part that passed with a weight; undefined where it did not. */
+const passed = (weight: number, contribution: number): Share | undefined =>
+  weight > 0 ? { weight, contribution } : undefined;
 
 /** For each position, what of its whole passes the threshold; worked out when called. */
 async function wholes(
@@ -245,9 +296,13 @@ function summedEdges(
     if (joined ? residual === 0 : weight <= threshold) continue;
     const heads: Record<number, number> = {};
     for (let head = 0; head < nHeads; head++) if (terms[i * nHeads + head] > 0) heads[head] = terms[i * nHeads + head];
-    keys.push({ key, weight, heads });
+    keys.push({ key, weight, contribution: weight, heads });
   }
-  return { keys, residual, ffn: row.ffn > threshold ? row.ffn : 0 };
+  return {
+    keys,
+    residual: passed(residual, residual),
+    ffn: passed(row.ffn > threshold ? row.ffn : 0, row.ffn),
+  };
 }
 
 /** With renormalisation. The bias is a part like the others, but no edge: weights then sum to less than 1. */
@@ -284,7 +339,13 @@ function renormalizedEdges(row: NotableRow, nHeads: number, threshold: number): 
       heads[passing[i].j - key * nHeads] = share;
       weight += share;
     }
-    keys.push({ key, weight, heads });
+    keys.push({ key, weight, contribution: wholeKey(row.notable, key, nHeads) ?? weight * sum, heads });
   }
-  return { keys, residual: rest[0] / sum, ffn: rest[2] / sum };
+  return { keys, residual: passed(rest[0] / sum, row.residual), ffn: passed(rest[2] / sum, row.ffn) };
+}
+
+/** What all heads together carried from a key; undefined where too little did to be kept. */
+function wholeKey({ keys: { keys, terms } }: NotableTerms, key: number, nHeads: number): number | undefined {
+  const index = keys.indexOf(key);
+  return index < 0 ? undefined : sumOverHeads(terms, index, nHeads);
 }

@@ -9,6 +9,7 @@ import type {
   NodeName,
   RouteNode,
   RouteOptions,
+  RouteSelection,
   Token,
   TransparentModel,
   ValueBias,
@@ -72,6 +73,30 @@ export function oneToken(model: Pick<TransparentModel, "info" | "token" | "token
 export function checkThreshold(value: number): void {
   if (typeof value !== "number" || !(value >= 0 && value <= 1))
     throw new RangeError(`The threshold is ${show(value)}: it must be a number from 0 to 1.`);
+}
+
+/**
+ * What of the routes is kept.
+ * @throws RangeError where it is none of the selections, or says the same as another option.
+ */
+export function checkSelection({ select, threshold }: Pick<RouteOptions, "select" | "threshold">): RouteSelection {
+  if (select === undefined) {
+    checkThreshold(threshold ?? 0.04);
+    return { threshold: threshold ?? 0.04 };
+  }
+  const ways = typeof select === "object" && select !== null ? Object.entries(select) : [];
+  const [[way, value] = []] = ways;
+  if (ways.length !== 1 || !["threshold", "relevance", "edges"].includes(way as string))
+    throw new RangeError(
+      `select is ${JSON.stringify(select)}: give { threshold }, { relevance } or { edges }, and one of them.`,
+    );
+  if (threshold !== undefined) throw new RangeError("Routes are kept by threshold or by select: give one of the two.");
+  if (way === "threshold") checkThreshold(value as number);
+  else if (way === "relevance" && !(typeof value === "number" && value >= 0 && value <= 1))
+    throw new RangeError(`The relevance to keep is ${show(value)}: it must be a number from 0 to 1.`);
+  else if (way === "edges" && !(Number.isInteger(value) && (value as number) >= 1))
+    throw new RangeError(`The number of edges to keep is ${show(value)}: it must be an integer of at least 1.`);
+  return select;
 }
 
 /** The nodes a trace starts at, without repeats, in the order given. */

@@ -201,6 +201,11 @@ export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
   readonly from?: number | readonly number[] | "all" | NodeName | readonly NodeName[];
   /** Default 0.04. */
   readonly threshold?: number;
+  /**
+   * What is kept: what passes a local threshold (the same as `threshold`), or the parts by what of them reaches the
+   * start. Default: `{ threshold: 0.04 }`.
+   */
+  readonly select?: RouteSelection;
   /** Scale what passed the threshold to sum 1 within each whole. Default true. */
   readonly renormalize?: boolean;
   /**
@@ -210,13 +215,28 @@ export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
    */
   readonly joinSelf?: boolean;
   /**
-   * Trace what speaks for one token rather than another: at the start token, the states and updates are measured along
-   * the direction in which their logits differ. `from` is then one token. `docs/method.md` has the definition.
+   * Trace what speaks for one token rather than another, and what against it: at the start token, every update counts
+   * by what it adds to the difference of the two logits (`edge.logit`, signed; ALTI-Logit, arXiv 2305.12535). `from` is
+   * then one token. `docs/method.md` has the definition.
    */
   readonly contrast?: Contrast;
   /** Called after each layer, from the last one down. */
   readonly onProgress?: ProgressListener;
 }
+
+/**
+ * Which parts are routes.
+ *
+ * - `threshold`, 0 to 1: within each state that is reached, the parts with a larger contribution (Ferrando and Voita
+ *   2024).
+ * - `relevance`, 0 to 1: the smallest set of parts, ranked by relevance (the products of contributions along the paths to
+ *   the start), through which this share of the start's relevance still reaches the embedded tokens. Sets are nested.
+ * - `edges`, at least 1: of the same sets the largest with no more than this many edges, residual edges included.
+ *
+ * The last two need the contributions of all states; docs/method.md has the definition.
+ */
+export type RouteSelection =
+  { readonly threshold: number } | { readonly relevance: number } | { readonly edges: number };
 
 /** A token, or two whose logits are compared. By id, or by a text that is exactly one token. */
 export interface Contrast {
@@ -242,11 +262,29 @@ export interface RouteEdge {
   readonly kind: EdgeKind;
   /**
    * Its share of the target, 0 to 1: of what passed the threshold (with `renormalize`, where a node's edges sum to 1)
-   * or of everything.
+   * or of everything. Where it has a `logit`: the size of that beside the largest that an edge of this token carries.
    */
   readonly weight: number;
   /** Attention only: head → its share of `weight`. They sum to `weight`. Heads at 0 are left out. */
   readonly heads?: Readonly<Record<number, number>>;
+  /**
+   * Its share of everything that makes up the target, whatever passed: of attention the sum over all heads. Missing in
+   * graphs that were saved before version 0.2.
+   */
+  readonly contribution?: number;
+  /**
+   * How much of the start goes through it: the products of `contribution` along the paths that lead here, 0 to 1. With
+   * `select: { relevance }` or `{ edges }` over all paths, with a threshold over those that passed it.
+   */
+  readonly relevance?: number;
+  /**
+   * Only in the routes of a contrast, on edges into the start token's residual stream: what it adds to the logit, or
+   * to the difference of the two, in logits; negative where it speaks against `token`. On a residual edge the sum of
+   * everything that was written below.
+   */
+  readonly logit?: number;
+  /** Attention with a `logit`: head → its part of it. They sum to `logit`. */
+  readonly headLogits?: Readonly<Record<number, number>>;
 }
 
 /** A state or block on the routes. */
@@ -261,6 +299,24 @@ export interface RouteNode {
   readonly position: number;
 }
 
+/**
+ * The contrast that routes were traced for. `logit = constant + rest.supports + rest.opposes +` the `logit` of every
+ * attention and "ffn-out" edge into the start token's stream `+` that of the residual edge out of its `X0`. The numbers
+ * are missing in graphs that were saved before they were signed (version 0.1).
+ */
+export interface RouteContrast {
+  /** The token that is spoken for. */
+  readonly token: Token;
+  /** The token that it is compared with. */
+  readonly versus?: Token;
+  /** The logit of `token`, less that of `versus`. */
+  readonly logit?: number;
+  /** Biases of the final norm and the unembedding, in logits. */
+  readonly constant?: number;
+  /** Sums of the parts that are no edges of the graph, output biases among them, in logits. */
+  readonly rest?: { readonly supports: number; readonly opposes: number };
+}
+
 /** The part of the graph that is reached from the start nodes over edges that passed the threshold. */
 export interface RouteGraph {
   /** The model that was traced. */
@@ -269,14 +325,16 @@ export interface RouteGraph {
   readonly tokens: readonly Token[];
   /** The nodes at which the trace began. */
   readonly from: readonly NodeName[];
-  /** Parts with a contribution up to this were dropped. */
+  /** Parts with a contribution up to this were dropped. 0 where `select` says what was kept. */
   readonly threshold: number;
+  /** Where parts were kept by their relevance. */
+  readonly select?: Exclude<RouteSelection, { readonly threshold: number }>;
   /** Whether what passed was scaled to sum 1 within each whole. */
   readonly renormalize: boolean;
   /** Only where the option was given. */
   readonly joinSelf?: boolean;
   /** Where the trace was one of a contrast. */
-  readonly contrast?: { readonly token: Token; readonly versus?: Token };
+  readonly contrast?: RouteContrast;
   /** What was reached, bottom layer first, then A, M, I, then by position. */
   readonly nodes: readonly RouteNode[];
   /** What was passed, by target, then by source. */

@@ -2,14 +2,17 @@ import { inspect } from "node:util";
 import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
 import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
 import {
-  attentionRowAlong,
-  difference as readoutDifference,
-  dot,
-  pairAlong,
-  type Readout,
-} from "../attribution/readout";
+  attentionLogits,
+  keptColumn,
+  restOfColumn,
+  type KeptColumn,
+  type LogitColumn,
+  type LogitLayer,
+} from "../attribution/logit-column";
+import { difference as readoutDifference, dot, type Readout } from "../attribution/readout";
 import { nodeName, requireNode } from "../model/names";
 import { notableTerms } from "../attribution/notable";
+import { cutOf, relevantParts, relevantRoutes } from "../attribution/relevance";
 import { routeGraph, type LocalRouteGraph } from "../attribution/route-graph";
 import { trace, type ContributionSource, type NotableRow } from "../attribution/routes";
 import { effectTokens, lensTokens } from "../lens/lens";
@@ -29,6 +32,8 @@ import type {
   NeuronContribution,
   NodeName,
   ResidualPoint,
+  RouteContrast,
+  RouteEdge,
   RouteGraph,
   RouteNode,
   RouteOptions,
@@ -43,7 +48,7 @@ import { answerBudget, ByteCache, digestBudget } from "./byte-cache";
 import {
   checkIndex,
   checkOneOf,
-  checkThreshold,
+  checkSelection,
   checkTopK,
   checkValueBias,
   oneToken,
@@ -361,12 +366,12 @@ export abstract class BaseRun implements Run {
 
   async routes(options: RouteOptions = {}): Promise<LocalRouteGraph> {
     this.check();
-    const { threshold = 0.04, renormalize = true, joinSelf = false, signal, onProgress } = options;
-    checkThreshold(threshold);
+    const { renormalize = true, joinSelf = false, signal, onProgress } = options;
+    const selection = checkSelection(options);
     checkValueBias(options.valueBias);
     const from = startNodes(options.from, this.info, this.nTokens);
     const { nLayers, nHeads, parallelBlocks } = this.info;
-    let source: ContributionSource = {
+    const source: ContributionSource = {
       nTokens: this.nTokens,
       nLayers,
       nHeads,
@@ -375,30 +380,71 @@ export abstract class BaseRun implements Run {
       notable: (layer, positions) => this.notableRows(layer, positions, options),
       ffn: (layer, positions) => this.ffnPairs(layer, positions),
     };
-    let contrast: RouteGraph["contrast"];
-    if (options.contrast) {
-      const [start] = from;
-      if (from.length > 1 || start.kind !== "I" || start.layer !== nLayers - 1) {
-        throw new RangeError(
-          `A contrast is traced from one token: give from as a number from 0 to ${this.nTokens - 1}.`,
-        );
-      }
-      const { readout, ...tokens } = await this.readContrast(start.position, options.contrast);
-      contrast = tokens;
-      source = this.along(source, readout.direction, start.position, options);
-    }
-    const { nodes, edges } = await trace(source, { from, threshold, renormalize, joinSelf, signal, onProgress });
+    const about = options.contrast && (await this.startContrast(from, options.contrast, options));
+    const column = about && keptColumn(about.column, "threshold" in selection ? selection.threshold : 0);
+    const { nodes, edges } =
+      "threshold" in selection
+        ? await trace(source, { from, ...selection, renormalize, joinSelf, column, signal, onProgress })
+        : await this.relevantRoutes(source, selection, {
+            ...options,
+            from,
+            renormalize,
+            column,
+            contrast: about?.contrast,
+          });
+    const contrast = about && { ...about.contrast, rest: restOfColumn(about.column, edges) };
     return routeGraph({
       model: this.info,
       tokens: this.tokens,
       from: from.map(({ name }) => name),
-      threshold,
+      ...("threshold" in selection ? selection : { threshold: 0, select: selection }),
       renormalize,
       ...(joinSelf ? { joinSelf } : {}),
       contrast,
       nodes,
       edges,
     });
+  }
+
+  /** What a contrast is about, and everything that was written to its token by what it adds to it. */
+  private async startContrast(
+    [start, ...others]: readonly RouteNode[],
+    asked: Contrast,
+    options: ContributionOptions,
+  ): Promise<{ readonly contrast: RouteContrast; readonly column: LogitColumn }> {
+    if (others.length > 0 || start.kind !== "I" || start.layer !== this.info.nLayers - 1) {
+      throw new RangeError(`A contrast is traced from one token: give from as a number from 0 to ${this.nTokens - 1}.`);
+    }
+    const { position } = start;
+    const { readout, ...tokens } = await this.readContrast(position, asked);
+    const { data } = await this.logits({ position });
+    const logit = data[tokens.token.id] - (tokens.versus ? data[tokens.versus.id] : 0);
+    return {
+      contrast: { ...tokens, logit, constant: readout.constant },
+      column: await this.logitColumn(readout.direction, position, options),
+    };
+  }
+
+  /** Routes by relevance. What all states are made of is kept: another budget computes nothing again. */
+  private async relevantRoutes(
+    source: ContributionSource,
+    budget: NonNullable<RouteGraph["select"]>,
+    options: Omit<RouteOptions, "from" | "contrast"> & {
+      readonly from: readonly RouteNode[];
+      readonly renormalize: boolean;
+      readonly column: KeptColumn | undefined;
+      readonly contrast: RouteGraph["contrast"];
+    },
+  ): Promise<{ nodes: RouteNode[]; edges: RouteEdge[] }> {
+    const { from, valueBias, includeBias = false, contrast } = options;
+    const about = contrast ? `${contrast.token.id} ${contrast.versus?.id}` : "";
+    const key = `relevances ${from.map(({ name }) => name).join(",")} ${valueBias === "term"} ${includeBias} ${about}`;
+    const parts = await this.digests.get(
+      key,
+      () => relevantParts(source, options),
+      ({ byteLength }) => byteLength,
+    );
+    return relevantRoutes(source, parts, cutOf(source, parts, budget), options);
   }
 
   /**
@@ -557,42 +603,27 @@ export abstract class BaseRun implements Run {
     return { token, versus, readout: readoutDifference(a, b) };
   }
 
-  /** Contributions that are measured along a direction at one position, and as ever at the others. */
-  private along(
-    source: ContributionSource,
+  /** Everything that was written to one token's residual stream, by what it adds along a direction. */
+  private async logitColumn(
     direction: Float64Array,
     position: number,
     options: ContributionOptions,
-  ): ContributionSource {
-    return {
-      ...source,
-      notable: undefined,
-      attention: async (layer, positions) => {
-        if (!positions.includes(position)) return source.attention(layer, positions);
-        const own = await attentionRowAlong(direction, await this.attentionBlock(layer, options), position);
-        const others = new Map(
-          (
-            await source.attention(
-              layer,
-              positions.filter((t) => t !== position),
-            )
-          ).map((row) => [row.position, row]),
-        );
-        return positions.map((t) => others.get(t) ?? own);
-      },
-      ffn: async (layer, positions) => {
-        const pairs = await source.ffn(layer, positions);
-        if (!positions.includes(position)) return pairs;
-        const own = pairAlong(
-          direction,
-          (await this.ffnOut(layer)).data,
-          await this.besideFfn(layer),
-          await this.state(layer, "post"),
-          position,
-        );
-        return pairs.map((pair, i) => (positions[i] === position ? own : pair));
-      },
-    };
+  ): Promise<LogitColumn> {
+    const { nLayers, nHeads, dModel, parallelBlocks } = this.info;
+    const at = position * dModel;
+    const layers: LogitLayer[] = [];
+    for (let layer = 0; layer < nLayers; layer++) {
+      options.signal?.throwIfAborted();
+      const block = await this.attentionBlock(layer, { ...options, includeBias: true });
+      const pre = dot(direction, block.residual, at);
+      layers.push({
+        ...(await attentionLogits(direction, block, position)),
+        ffn: dot(direction, (await this.ffnOut(layer)).data, at),
+        pre,
+        mid: parallelBlocks ? pre : dot(direction, block.whole, at),
+      });
+    }
+    return { position, nHeads, parallelBlocks, layers };
   }
 
   private topNode(position: number): RouteNode {
