@@ -2,6 +2,7 @@ import { nodeName, parseNode, type NodePlace } from "../model/names";
 import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { KeptColumn } from "./logit-column";
 import { sumOverHeads } from "./notable";
+import { routeEdge } from "./route-edge";
 import type { ContributionSource } from "./routes";
 
 /*
@@ -413,11 +414,13 @@ const inOrder = (nodes: RouteNode[]): RouteNode[] => nodes.sort(byPlace);
 /** By target, then by source, the residual before the attention of a token to itself, the FFN last. */
 function edgesInOrder(edges: RouteEdge[], nodes: ReadonlyMap<NodeName, RouteNode>): RouteEdge[] {
   const node = (name: NodeName): RouteNode => nodes.get(name) as RouteNode;
-  return edges.sort(
-    (a, b) =>
-      byPlace(node(a.target), node(b.target)) ||
-      Number(a.kind === "ffn-out") - Number(b.kind === "ffn-out") ||
-      node(a.source).position - node(b.source).position ||
-      Number(a.kind === "attention") - Number(b.kind === "attention"),
-  );
+  return edges
+    .map(routeEdge)
+    .sort(
+      (a, b) =>
+        byPlace(node(a.target), node(b.target)) ||
+        Number(a.kind === "ffn-out") - Number(b.kind === "ffn-out") ||
+        node(a.source).position - node(b.source).position ||
+        Number(a.kind === "attention") - Number(b.kind === "attention"),
+    );
 }

@@ -13,7 +13,7 @@ export type RouteFormat = (typeof ROUTE_FORMATS)[number];
 export type Rest = Omit<RouteGraphJson, "nodes" | "edges">;
 
 function restOf(graph: RouteGraph): Rest {
-  const { model, tokens, from, threshold, renormalize, joinSelf, contrast } = graph;
+  const { model, tokens, from, threshold, renormalize, joinSelf, select, contrast } = graph;
   return {
     schema: ROUTE_GRAPH_SCHEMA,
     model,
@@ -22,6 +22,7 @@ function restOf(graph: RouteGraph): Rest {
     threshold,
     renormalize,
     ...(joinSelf ? { joinSelf } : {}),
+    ...(select ? { select } : {}),
     ...(contrast ? { contrast } : {}),
   };
 }
@@ -38,11 +39,23 @@ function label(graph: RouteGraph, node: RouteNode): string {
   return `${node.name} ${visible}`;
 }
 
-/** Heads of an edge as `head:weight` with blanks between them. */
-function headsText(edge: RouteEdge): string {
-  return Object.entries(edge.heads ?? {})
+/** Heads as `head:number` with blanks between them. */
+function headsText(heads: RouteEdge["heads"]): string {
+  return Object.entries(heads ?? {})
     .map(([head, weight]) => `${head}:${weight}`)
     .join(" ");
+}
+
+/** What an edge may have besides its weight, in the order of the columns; files of earlier versions have none of them. */
+export const EDGE_NUMBERS = ["contribution", "relevance", "logit"] as const;
+
+/** All of an edge's optional parts as texts, left out where it has them not. */
+function partsOf(edge: RouteEdge): [name: string, text: string][] {
+  const parts: [string, string][] = [];
+  if (edge.heads) parts.push(["heads", headsText(edge.heads)]);
+  for (const name of EDGE_NUMBERS) if (edge[name] !== undefined) parts.push([name, String(edge[name])]);
+  if (edge.headLogits) parts.push(["headLogits", headsText(edge.headLogits)]);
+  return parts;
 }
 
 // GraphML
@@ -64,6 +77,8 @@ function toGraphml(graph: RouteGraph): string {
     ["edgeKind", "edge", "kind", "string"],
     ["weight", "edge", "weight", "double"],
     ["heads", "edge", "heads", "string"],
+    ...EDGE_NUMBERS.map((name) => [name, "edge", name, "double"]),
+    ["headLogits", "edge", "headLogits", "string"],
   ];
   const data = (key: string, value: string | number): string => `<data key="${key}">${escapeXml(String(value))}</data>`;
   return [
@@ -80,7 +95,11 @@ function toGraphml(graph: RouteGraph): string {
     ),
     ...graph.edges.map(
       (edge, i) =>
-        `    <edge id="e${i}" source="${edge.source}" target="${edge.target}">${data("edgeKind", edge.kind)}${data("weight", edge.weight)}${edge.heads ? data("heads", headsText(edge)) : ""}</edge>`,
+        `    <edge id="e${i}" source="${edge.source}" target="${edge.target}">${data("edgeKind", edge.kind)}${data("weight", edge.weight)}${partsOf(
+          edge,
+        )
+          .map(([name, text]) => data(name, text))
+          .join("")}</edge>`,
     ),
     "  </graph>",
     "</graphml>",
@@ -105,7 +124,11 @@ function toDot(graph: RouteGraph): string {
     ),
     ...graph.edges.map(
       (edge) =>
-        `  ${quoteDot(edge.source)} -> ${quoteDot(edge.target)} [kind=${quoteDot(edge.kind)}, weight=${quoteDot(String(edge.weight))}, heads=${quoteDot(headsText(edge))}, penwidth=${(0.5 + 4 * edge.weight).toFixed(2)}];`,
+        `  ${quoteDot(edge.source)} -> ${quoteDot(edge.target)} [kind=${quoteDot(edge.kind)}, weight=${quoteDot(String(edge.weight))}, ${partsOf(
+          edge,
+        )
+          .map(([name, text]) => `${name}=${quoteDot(text)}, `)
+          .join("")}penwidth=${(0.5 + 4 * edge.weight).toFixed(2)}];`,
     ),
     "}",
     "",
@@ -114,7 +137,10 @@ function toDot(graph: RouteGraph): string {
 
 // CSV
 
-export const CSV_HEADER = "source,target,kind,weight,heads";
+/** Columns of an edge list; those of earlier versions end at `heads`. */
+export const CSV_COLUMNS = ["source", "target", "kind", "weight", "heads", ...EDGE_NUMBERS, "headLogits"] as const;
+/** How many of them every file has. */
+export const CSV_REQUIRED = 5;
 
 /**
  * An edge list. What is no edge stands in comment lines before it (`comment="#"` in pandas and R); their number tells a
@@ -122,13 +148,16 @@ export const CSV_HEADER = "source,target,kind,weight,heads";
  */
 function toCsv(graph: RouteGraph): string {
   const lines = graph.edges.map((edge) =>
-    [edge.source, edge.target, edge.kind, edge.weight, headsText(edge)].join(","),
+    CSV_COLUMNS.map((name) => {
+      const value = edge[name];
+      return typeof value === "object" ? headsText(value) : (value ?? "");
+    }).join(","),
   );
   return [
     `# routes ${asciiJson(restOf(graph))}`,
     `# nodes ${graph.nodes.map(({ name }) => name).join(" ")}`,
     `# edges ${graph.edges.length}`,
-    CSV_HEADER,
+    CSV_COLUMNS.join(","),
     ...lines,
     "",
   ].join("\n");

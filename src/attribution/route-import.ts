@@ -1,6 +1,16 @@
-import type { EdgeKind, ModelInfo, NodeName, RouteEdge, RouteGraph, RouteNode, Token } from "../model/types";
+import type {
+  EdgeKind,
+  ModelInfo,
+  NodeName,
+  RouteContrast,
+  RouteEdge,
+  RouteGraph,
+  RouteNode,
+  Token,
+} from "../model/types";
 import { isNodeName, parseNode } from "../model/names";
-import { checkFormat, CSV_HEADER, type Rest, type RouteFormat } from "./route-formats";
+import { routeEdge } from "./route-edge";
+import { checkFormat, CSV_COLUMNS, CSV_REQUIRED, EDGE_NUMBERS, type Rest, type RouteFormat } from "./route-formats";
 import { routeGraph } from "./route-graph";
 import { ROUTE_GRAPH_SCHEMA } from "./route-schema";
 
@@ -39,14 +49,21 @@ function number(text: string | undefined, what: string): number {
   return value;
 }
 
-function readEdge(source: string, target: string, kind: string, weight: string, heads: string): RouteEdge {
-  const byHead = readHeads(heads);
+/** An edge of texts: what it may have and has not is an empty text, or none. */
+function readEdge(text: (name: keyof RouteEdge) => string | undefined): RouteEdge {
+  const [heads, headLogits] = [readHeads(text("heads") ?? ""), readHeads(text("headLogits") ?? "")];
+  const numbers = EDGE_NUMBERS.flatMap((name) => {
+    const value = text(name) ?? "";
+    return value === "" ? [] : [[name, number(value, `an edge's ${name}`)]];
+  });
   return {
-    source: readNode(source).name,
-    target: readNode(target).name,
-    kind: edgeKind(kind),
-    weight: number(weight, "an edge's weight"),
-    ...(byHead ? { heads: byHead } : {}),
+    source: readNode(text("source") ?? "").name,
+    target: readNode(text("target") ?? "").name,
+    kind: edgeKind(text("kind") ?? ""),
+    weight: number(text("weight") ?? "", "an edge's weight"),
+    ...(heads ? { heads } : {}),
+    ...Object.fromEntries(numbers),
+    ...(headLogits ? { headLogits } : {}),
   };
 }
 
@@ -71,6 +88,29 @@ const isFlat = (value: Readonly<Record<string, unknown>>): boolean =>
 
 const isToken = (value: unknown): value is Token =>
   isObject(value) && Number.isSafeInteger(value.id) && typeof value.text === "string" && isFlat(value);
+
+const isNumber = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
+
+const isSelection = (value: unknown): value is NonNullable<RouteGraph["select"]> => {
+  const entries = isObject(value) ? Object.entries(value) : [];
+  return entries.length === 1 && ["relevance", "edges"].includes(entries[0][0]) && isNumber(entries[0][1]);
+};
+
+const isContrast = (value: unknown): value is RouteContrast =>
+  isObject(value) &&
+  isToken(value.token) &&
+  (value.versus === undefined || isToken(value.versus)) &&
+  [value.logit, value.constant].every((part) => part === undefined || isNumber(part)) &&
+  (value.rest === undefined || (isObject(value.rest) && isNumber(value.rest.supports) && isNumber(value.rest.opposes)));
+
+/** Only what a contrast has. */
+const contrastOf = ({ token, versus, logit, constant, rest }: RouteContrast): RouteContrast => ({
+  token,
+  ...(versus ? { versus } : {}),
+  ...(logit === undefined ? {} : { logit }),
+  ...(constant === undefined ? {} : { constant }),
+  ...(rest ? { rest: { supports: rest.supports, opposes: rest.opposes } } : {}),
+});
 
 /** Larger models cannot be drawn, and their files would only claim to be of one. */
 const MAX_LAYERS = 1024;
@@ -124,6 +164,7 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
     threshold,
     renormalize,
     joinSelf,
+    select,
     contrast,
   } = fields as Readonly<Record<string, unknown>>;
   const model = readModel(given);
@@ -138,14 +179,11 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
             ? "renormalize"
             : joinSelf !== undefined && typeof joinSelf !== "boolean"
               ? "joinSelf"
-              : contrast !== undefined &&
-                  !(
-                    isObject(contrast) &&
-                    isToken(contrast.token) &&
-                    (contrast.versus === undefined || isToken(contrast.versus))
-                  )
-                ? "contrast"
-                : undefined;
+              : select !== undefined && !isSelection(select)
+                ? "select"
+                : contrast !== undefined && !isContrast(contrast)
+                  ? "contrast"
+                  : undefined;
   if (damaged) throw unreadable(`${show(damaged)} is missing or damaged`);
   const byName = new Map<string, RouteNode>();
   for (const node of nodes) {
@@ -163,7 +201,7 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
     if (!byName.has(readNode(name).name))
       throw unreadable(`they start at ${short(name)}, which is none of their nodes`);
   const known = new Set<string>();
-  for (const { source, target, kind, weight, heads } of edges) {
+  for (const { source, target, kind, weight, heads, headLogits, ...numbers } of edges) {
     const [from, to] = [source, target].map((name) => {
       const node = byName.get(readNode(name).name);
       if (!node) throw unreadable(`an edge is at ${short(name)}, which is none of the nodes`);
@@ -176,6 +214,15 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
     if (known.has(key)) throw unreadable(`${edge} is there twice`);
     known.add(key);
     if (!(weight >= 0 && weight < Infinity)) throw unreadable(`${edge} has the weight ${weight}, which is no share`);
+    for (const name of EDGE_NUMBERS) {
+      const value = numbers[name];
+      if (value !== undefined && !(Number.isFinite(value) && (name === "logit" || value >= 0)))
+        throw unreadable(`${edge} has the ${name} ${value}, which is none`);
+    }
+    for (const [head, logit] of Object.entries(headLogits ?? {})) {
+      if (heads?.[Number(head)] === undefined || !Number.isFinite(logit))
+        throw unreadable(`${edge} has the logit ${logit} at head ${head}, which is no head of it or no number`);
+    }
     for (const [head, share] of Object.entries(heads ?? {})) {
       if (kind !== "attention") throw unreadable(`${edge} has heads, and only attention has them`);
       if (Number(head) >= model.nHeads)
@@ -186,14 +233,7 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
   }
   return routeGraph({
     ...fields,
-    ...(fields.contrast
-      ? {
-          contrast: {
-            token: fields.contrast.token,
-            ...(fields.contrast.versus ? { versus: fields.contrast.versus } : {}),
-          },
-        }
-      : {}),
+    ...(fields.contrast ? { contrast: contrastOf(fields.contrast) } : {}),
     nodes,
     edges,
   });
@@ -285,12 +325,8 @@ function fromGraphml(text: string): RouteGraph {
   if (!/<\/graphml\s*>$/.test(text.slice(-1000).trimEnd())) throw unreadable(CUT_OFF);
   const nodes = found.node.map(({ attributes }) => readNode(attributes.get("id") ?? ""));
   const edges = found.edge.map(({ attributes, data }) =>
-    readEdge(
-      attributes.get("source") ?? "",
-      attributes.get("target") ?? "",
-      data.get("edgeKind") ?? "",
-      data.get("weight") ?? "",
-      data.get("heads") ?? "",
+    readEdge((name) =>
+      name === "source" || name === "target" ? attributes.get(name) : data.get(name === "kind" ? "edgeKind" : name),
     ),
   );
   return assemble(rest, nodes, edges);
@@ -339,9 +375,8 @@ function fromDot(text: string): RouteGraph {
     if (first && second) {
       if (!line.startsWith(" [", second.end) || !line.endsWith("];")) throw unreadable(CUT_OFF);
       const given = attributesOfDot(line, second.end + 2);
-      edges.push(
-        readEdge(first.text, second.text, given.get("kind") ?? "", given.get("weight") ?? "", given.get("heads") ?? ""),
-      );
+      const ends: Readonly<Record<string, string>> = { source: first.text, target: second.text };
+      edges.push(readEdge((name) => ends[name] ?? given.get(name)));
     } else if (first && line.startsWith(" [", first.end)) nodes.push(readNode(first.text));
     else if (line.startsWith("graph ["))
       rest = parseJson(attributesOfDot(line, "graph [".length).get("routes") ?? "", "DOT");
@@ -357,7 +392,11 @@ function fromCsv(text: string): RouteGraph {
     lines.find((line) => line.startsWith(`# ${name} `))?.slice(name.length + 3) ?? "";
   const rest = parseJson(comment("routes"), "CSV");
   const rows = lines.filter((line) => line !== "" && !line.startsWith("#"));
-  if (rows[0] !== CSV_HEADER) throw unreadable(`the columns are ${show(rows[0] ?? "")}, not ${CSV_HEADER}`);
+  const columns = (rows[0] ?? "").split(",");
+  const known =
+    CSV_COLUMNS.slice(0, CSV_REQUIRED).every((name, i) => columns[i] === name) &&
+    columns.every((name) => (CSV_COLUMNS as readonly string[]).includes(name));
+  if (!known) throw unreadable(`the columns are ${show(rows[0] ?? "")}, not ${CSV_COLUMNS.join(",")}`);
   if (!text.endsWith("\n")) throw unreadable(CUT_OFF);
   const count = comment("edges");
   if (count !== "" && Number(count) !== rows.length - 1)
@@ -372,8 +411,8 @@ function fromCsv(text: string): RouteGraph {
     rest,
     nodes,
     rows.slice(1).map((row) => {
-      const [source, target, kind, weight, heads = ""] = row.split(",");
-      return readEdge(source, target, kind, weight, heads);
+      const cells = row.split(",");
+      return readEdge((name) => cells[columns.indexOf(name)]);
     }),
   );
 }
@@ -386,17 +425,32 @@ function fromJson(text: string): RouteGraph {
     nodes.map((node: unknown) => readNode(isObject(node) ? node.name : node)),
     edges.map((edge: unknown) => {
       if (!isObject(edge)) throw unreadable(`${show(edge)} is no edge`);
-      const { source, target, kind, weight, heads } = edge;
-      const ends = { source: readNode(source).name, target: readNode(target).name, kind: edgeKind(kind) };
+      const { source, target, kind, weight } = edge;
       if (typeof weight !== "number") throw unreadable(`an edge's weight is ${show(weight)}, which is no number`);
-      if (heads === undefined) return { ...ends, weight };
-      if (
-        !isObject(heads) ||
-        !Object.entries(heads).every(([head, share]) => HEAD.test(head) && typeof share === "number")
-      )
-        throw unreadable(`an edge's heads are ${show(heads)}`);
-      if (Object.keys(heads).length === 0) return { ...ends, weight };
-      return { ...ends, weight, heads: heads as Readonly<Record<number, number>> };
+      const parts: Record<string, unknown> = {};
+      for (const name of EDGE_NUMBERS) {
+        if (edge[name] === undefined) continue;
+        if (typeof edge[name] !== "number")
+          throw unreadable(`an edge's ${name} is ${show(edge[name])}, which is no number`);
+        parts[name] = edge[name];
+      }
+      for (const name of ["heads", "headLogits"] as const) {
+        const heads = edge[name];
+        if (heads === undefined) continue;
+        if (
+          !isObject(heads) ||
+          !Object.entries(heads).every(([head, share]) => HEAD.test(head) && typeof share === "number")
+        )
+          throw unreadable(`an edge's ${name} are ${show(heads)}`);
+        if (Object.keys(heads).length > 0) parts[name] = heads;
+      }
+      return routeEdge({
+        source: readNode(source).name,
+        target: readNode(target).name,
+        kind: edgeKind(kind),
+        weight,
+        ...parts,
+      });
     }),
   );
 }

@@ -2,6 +2,7 @@ import { nodeName, stateBelow } from "../model/names";
 import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { AttentionRow } from "./attention-row";
 import type { KeptColumn } from "./logit-column";
+import { routeEdge } from "./route-edge";
 import { FLOOR, notableKeys, notableTerms, sumOverHeads, type NotableKeys, type NotableTerms } from "./notable";
 
 /** A row of which only the terms are known that can pass a threshold of at least `FLOOR`. */
@@ -122,12 +123,16 @@ export async function trace(
         if (residual) {
           middles[layer].add(position);
           const relevance = add(mids[layer], position, here * residual.contribution);
-          intoStates.push({ source: nodeName("A", layer, position), target, kind: "residual", ...residual, relevance });
+          intoStates.push(
+            routeEdge({ source: nodeName("A", layer, position), target, kind: "residual", ...residual, relevance }),
+          );
         }
         if (ffn) {
           reachBlock(layer, position, ffn);
           const relevance = add(written[layer], position, here * ffn.contribution);
-          intoStates.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", ...ffn, relevance });
+          intoStates.push(
+            routeEdge({ source: nodeName("M", layer, position), target, kind: "ffn-out", ...ffn, relevance }),
+          );
         }
         await breathe();
       }
@@ -158,20 +163,20 @@ export async function trace(
           if (j === self && residual) {
             inputs[layer].add(position);
             const relevance = add(states[layer], position, here * residual.contribution);
-            edges.push({ source: below(position), target, kind: "residual", ...residual, relevance });
+            edges.push(routeEdge({ source: below(position), target, kind: "residual", ...residual, relevance }));
           }
           if (j === keys.length) break;
           const { key, ...carried } = keys[j];
           inputs[layer].add(key);
           const relevance = add(states[layer], key, here * carried.contribution);
-          edges.push({ source: below(key), target, kind: "attention", ...carried, relevance });
+          edges.push(routeEdge({ source: below(key), target, kind: "attention", ...carried, relevance }));
         }
         if (options.limit !== undefined && count + edges.length > options.limit)
           throw new RangeError(`These routes have more than ${options.limit} edges: choose a higher threshold.`);
         if (ffn) {
           reachBlock(layer, position, ffn);
           const relevance = add(written[layer], position, here * ffn.contribution);
-          edges.push({ source: nodeName("M", layer, position), target, kind: "ffn-out", ...ffn, relevance });
+          edges.push(routeEdge({ source: nodeName("M", layer, position), target, kind: "ffn-out", ...ffn, relevance }));
         }
         await breathe();
       }
@@ -182,13 +187,15 @@ export async function trace(
         inputs[layer].add(position);
         add(states[layer], position, relevance);
       }
-      intoBlocks.push({
-        source: parallelBlocks ? below(position) : nodeName("A", layer, position),
-        target: nodeName("M", layer, position),
-        kind: "ffn-in",
-        ...(blocks[layer].get(position) as Share),
-        relevance,
-      });
+      intoBlocks.push(
+        routeEdge({
+          source: parallelBlocks ? below(position) : nodeName("A", layer, position),
+          target: nodeName("M", layer, position),
+          kind: "ffn-in",
+          ...(blocks[layer].get(position) as Share),
+          relevance,
+        }),
+      );
     }
     layers.push(intoMiddles.concat(intoBlocks, intoStates));
     count += layers[layers.length - 1].length;

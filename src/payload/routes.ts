@@ -44,6 +44,10 @@ interface GraphParts {
     readonly kind: string;
     readonly weight: number;
     readonly heads?: Readonly<Record<number, number>>;
+    readonly contribution?: number;
+    readonly relevance?: number;
+    readonly logit?: number;
+    readonly headLogits?: Readonly<Record<number, number>>;
   }[];
 }
 
@@ -59,6 +63,9 @@ export function routesAnswer(graph: GraphParts): RoutesAnswer {
   const headStarts = new Uint32Array(count + 1);
   const heads: number[] = [];
   const headWeights: number[] = [];
+  const headLogits: number[] = [];
+  const numbers = (name: "contribution" | "relevance" | "logit"): Float32Array =>
+    Float32Array.from(graph.edges, (edge) => edge[name] ?? 0);
   graph.edges.forEach((edge, e) => {
     sources[e] = index.get(edge.source)!;
     targets[e] = index.get(edge.target)!;
@@ -67,6 +74,7 @@ export function routesAnswer(graph: GraphParts): RoutesAnswer {
     for (const [head, weight] of Object.entries(edge.heads ?? {})) {
       heads.push(Number(head));
       headWeights.push(weight);
+      headLogits.push(edge.headLogits?.[Number(head)] ?? 0);
     }
     headStarts[e + 1] = heads.length;
   });
@@ -83,6 +91,13 @@ export function routesAnswer(graph: GraphParts): RoutesAnswer {
     headStarts: tensor(headStarts),
     heads: tensor(Uint16Array.from(heads)),
     headWeights: tensor(Float32Array.from(headWeights)),
+    // Graphs of earlier versions have none of these.
+    ...(graph.edges.every(({ relevance }) => relevance !== undefined)
+      ? { contributions: tensor(numbers("contribution")), relevances: tensor(numbers("relevance")) }
+      : {}),
+    ...(graph.contrast?.logit === undefined
+      ? {}
+      : { logits: tensor(numbers("logit")), headLogits: tensor(Float32Array.from(headLogits)) }),
   };
 }
 

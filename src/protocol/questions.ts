@@ -49,12 +49,21 @@ export type WireComponent =
 /** Edge kinds by their number in `RoutesAnswer.kinds`. */
 export const EDGE_KINDS = ["attention", "residual", "ffn-in", "ffn-out"] as const;
 
+/** The tokens of a contrast; the difference of their logits, and what of it no edge carries. */
+export interface WireContrast {
+  readonly token: WireToken;
+  readonly versus?: WireToken;
+  readonly logit?: number;
+  readonly constant?: number;
+  readonly rest?: { readonly supports: number; readonly opposes: number };
+}
+
 export interface RoutesAnswer {
   readonly from: readonly NodeName[];
   readonly threshold: number;
   readonly renormalize: boolean;
-  /** The tokens of the contrast that was traced. */
-  readonly contrast?: { readonly token: WireToken; readonly versus?: WireToken };
+  /** The contrast that was traced. Without numbers where it was stored before contributions to it had a sign. */
+  readonly contrast?: WireContrast;
   /** Names of the nodes that were reached. */
   readonly nodes: readonly NodeName[];
   /** `[E]` indices into `nodes`. */
@@ -69,6 +78,14 @@ export interface RoutesAnswer {
   readonly headStarts: WireTensor<Uint32Array>;
   readonly heads: WireTensor<Uint16Array>;
   readonly headWeights: WireTensor<Float32Array>;
+  /** `[E]`: share of everything that makes up the target. Missing in what earlier versions stored, as all that follow. */
+  readonly contributions?: WireTensor<Float32Array>;
+  /** `[E]`: how much of the start goes through the edge. */
+  readonly relevances?: WireTensor<Float32Array>;
+  /** `[E]`: of a contrast, what edges into its token's stream add to the logits; 0 for others. */
+  readonly logits?: WireTensor<Float32Array>;
+  /** The same by head, beside `headWeights`. */
+  readonly headLogits?: WireTensor<Float32Array>;
 }
 
 export interface NeuronAnswer {
@@ -299,6 +316,13 @@ const isGrid = ({ tops, tokens, probabilities, entropies }: Readonly<Record<stri
 const isMaps = ({ pattern, contributions }: Readonly<Record<string, unknown>>, axes: number): boolean =>
   isReal(pattern, axes) && isReal(contributions, axes) && sameShape(pattern, contributions);
 
+const isContrast = (value: unknown): boolean =>
+  isObject(value) &&
+  isToken(value.token) &&
+  (value.versus === undefined || isToken(value.versus)) &&
+  [value.logit, value.constant].every((part) => part === undefined || isNumber(part)) &&
+  (value.rest === undefined || (isObject(value.rest) && isNumber(value.rest.supports) && isNumber(value.rest.opposes)));
+
 /** For each kind of question, whether a value has the form of its answer. */
 const ANSWERS: {
   readonly [K in Exclude<QuestionKind, "second">]: (answer: Readonly<Record<string, unknown>>) => boolean;
@@ -316,6 +340,10 @@ const ANSWERS: {
     headStarts,
     heads,
     headWeights,
+    contributions,
+    relevances,
+    logits,
+    headLogits,
   }) =>
     isTexts(from) &&
     isNumber(threshold) &&
@@ -324,8 +352,8 @@ const ANSWERS: {
     [sources, targets, kinds, headStarts, heads].every((column) => isWhole(column, 1)) &&
     isReal(weights, 1) &&
     isReal(headWeights, 1) &&
-    (about === undefined ||
-      (isObject(about) && isToken(about.token) && (about.versus === undefined || isToken(about.versus)))),
+    [contributions, relevances, logits, headLogits].every((column) => column === undefined || isReal(column, 1)) &&
+    (about === undefined || isContrast(about)),
   targets: ({ tokens }) => areTokens(tokens, "logit", "probability"),
   lens: ({ tokens }) => areTokens(tokens, "logit", "probability", "rank"),
   effect: ({ promoted, suppressed }) => areTokens(promoted, "score") && areTokens(suppressed, "score"),

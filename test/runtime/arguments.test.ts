@@ -118,6 +118,8 @@ test("a trace from an FFN block follows its one input", async () => {
     target: "M1_2",
     kind: "ffn-in",
     weight: 1,
+    contribution: 1,
+    relevance: 1,
   });
 });
 

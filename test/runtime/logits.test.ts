@@ -1,6 +1,6 @@
 /** Direct logit attribution, contrasts, and what a head writes from each key. */
 import fc from "fast-check";
-import { BaseRun, loadModel, type BaseModel, type LogitAttribution } from "../../src/index";
+import { BaseRun, loadModel, type BaseModel, type LogitAttribution, type RouteGraph } from "../../src/index";
 import { familyFolders } from "../support/families";
 import { maxDifference } from "../support/fixtures";
 import { ToyModel } from "../support/toy-model";
@@ -68,46 +68,109 @@ test("a head's output is the sum of what it writes from each key", async () => {
     expect(apart.reduce((total, part) => total + (part.get(id) as number), 0)).toBeCloseTo(score, 5);
 });
 
-test("a contrast measures along the direction of the two logits at its token, and as ever elsewhere", async () => {
-  const model = new ToyModel({ ...shape, biases: true });
-  const run = await model.run([1, 5, 2, 9]);
-  const t = 3;
-  const plain = await run.routes({ from: t, threshold: 0, renormalize: false });
-  const contrast = await run.routes({ from: t, threshold: 0, renormalize: false, contrast: { token: 4, versus: 7 } });
-  expect(contrast.contrast).toEqual({ token: model.token(4), versus: model.token(7) });
-  expect(plain.contrast).toBeUndefined();
-  const direction = model.unembedding.map((row) => row[4] - row[7]);
-  const project = (x: ArrayLike<number>): number => direction.reduce((total, g, i) => total + g * x[i], 0);
-  const share = (parts: number[], whole: number): number[] => {
-    const proximities = parts.map((part) => Math.max(Math.abs(whole) - Math.abs(whole - part), 1e-5));
-    const total = proximities.reduce((a, b) => a + b, 0);
-    return proximities.map((p) => p / total);
-  };
-  const at = (data: Float32Array, position: number): Float32Array => data.subarray(position * 7, position * 7 + 7);
-  const weights = new Map(contrast.edges.map((edge) => [`${edge.kind} ${edge.source} ${edge.target}`, edge]));
-  for (const layer of all(3)) {
-    const [pre, mid, post] = await Promise.all(
-      (["pre", "mid", "post"] as const).map(async (point) => at((await run.residual(layer, point)).data, t)),
-    );
-    const below = layer === 0 ? "X0" : `I${layer - 1}`;
-    const terms: number[] = [];
-    for (const key of all(t + 1))
-      for (const head of all(3))
-        terms.push(project(await run.update({ kind: "attention", layer, position: t, head, key })));
-    const [residual, ...own] = share([project(pre), ...terms], project(mid));
-    expect(weights.get(`residual ${below}_${t} A${layer}_${t}`)?.weight ?? 0).toBeCloseTo(residual, 4);
-    for (const key of all(t + 1)) {
-      const edge = weights.get(`attention ${below}_${key} A${layer}_${t}`);
-      for (const head of all(3)) expect(edge?.heads?.[head] ?? 0).toBeCloseTo(own[key * 3 + head], 4);
-    }
-    const ffn = at((await run.ffnOut(layer)).data, t);
-    const [out, beside] = share([project(ffn), project(mid)], project(post));
-    expect(weights.get(`ffn-out M${layer}_${t} I${layer}_${t}`)?.weight ?? 0).toBeCloseTo(out, 4);
-    expect(weights.get(`residual A${layer}_${t} I${layer}_${t}`)?.weight ?? 0).toBeCloseTo(beside, 4);
-  }
-  const elsewhere = (edges: typeof plain.edges) => edges.filter(({ target }) => !target.endsWith(`_${t}`));
-  expect(elsewhere(contrast.edges)).toEqual(elsewhere(plain.edges));
+const toy = fc.record({
+  seed: fc.nat(),
+  biases: fc.boolean(),
+  parallelBlocks: fc.boolean(),
+  postNorm: fc.boolean(),
+  valueBias: fc.constantFrom("output" as const, "term" as const),
 });
+
+/** Constant, what is no edge, and the logits of all edges into the token's stream but the sums that residual edges carry. */
+const total = ({ contrast, edges }: RouteGraph): number =>
+  edges.reduce(
+    (sum, { kind, source, logit = 0 }) => sum + (kind === "residual" && !source.startsWith("X") ? 0 : logit),
+    contrast!.constant! + contrast!.rest!.supports + contrast!.rest!.opposes,
+  );
+
+test("in the routes of a contrast every update of its token counts by its logits, whichever way they point", () =>
+  fc.assert(
+    fc.asyncProperty(toy, async ({ valueBias, ...kind }) => {
+      const model = new ToyModel({ ...shape, ...kind });
+      const run = await model.run([1, 5, 2, 9]);
+      const t = 3;
+      const asked = { token: 4, versus: 7 };
+      const graph = await run.routes({ from: t, threshold: 0, contrast: asked, valueBias });
+      const logits = (await run.logits({ position: t })).data;
+      expect(graph.contrast).toMatchObject({ token: model.token(4), versus: model.token(7) });
+      expect(graph.contrast!.logit).toBeCloseTo(logits[4] - logits[7], 5);
+      expect(total(graph)).toBeCloseTo(logits[4] - logits[7], 4);
+      const edges = new Map(graph.edges.map((edge) => [`${edge.kind} ${edge.source} ${edge.target}`, edge]));
+      const { parts } = await run.logitAttribution({ position: t, ...asked, valueBias });
+      const into = kind.parallelBlocks ? "I" : "A";
+      let most = Math.abs(parts[0].logit);
+      for (const part of parts) {
+        const { layer = 0 } = part;
+        const below = layer === 0 ? "X0" : `I${layer - 1}`;
+        if (part.kind === "embedding")
+          expect(edges.get(`residual X0_${t} ${into}0_${t}`)?.logit).toBeCloseTo(part.logit, 5);
+        if (part.kind === "ffn") {
+          expect(edges.get(`ffn-out M${layer}_${t} I${layer}_${t}`)?.logit).toBeCloseTo(part.logit, 5);
+          most = Math.max(most, Math.abs(part.logit));
+        }
+        if (part.kind === "head") {
+          const keys = all(t + 1).map((key) => edges.get(`attention ${below}_${key} ${into}${layer}_${t}`)!);
+          const sum = keys.reduce((logit, { headLogits }) => logit + headLogits![part.head!], 0);
+          expect(sum).toBeCloseTo(part.logit, 5);
+          for (const { logit, headLogits } of keys) {
+            const own = Object.values(headLogits!);
+            expect(own.reduce((a, b) => a + b, 0)).toBeCloseTo(logit!, 10);
+            most = Math.max(
+              most,
+              own.reduce((a, b) => a + Math.abs(b), 0),
+            );
+          }
+        }
+      }
+      for (const { kind, weight, logit, heads, headLogits } of graph.edges) {
+        if (logit === undefined || kind === "residual") continue;
+        const size = headLogits ? Object.values(headLogits).reduce((a, b) => a + Math.abs(b), 0) : Math.abs(logit);
+        expect(weight).toBeCloseTo(size / most, 4);
+        if (heads) expect(Object.values(heads).reduce((a, b) => a + b, 0)).toBeCloseTo(weight, 10);
+      }
+      // Other tokens are reached through attention, and are what they always are.
+      const plain = await run.routes({ from: t, threshold: 0, valueBias });
+      const elsewhere = (graph: RouteGraph): unknown =>
+        graph.edges
+          .filter(({ target }) => !target.endsWith(`_${t}`))
+          .map(({ source, target, weight, contribution, heads, logit }) => [
+            source,
+            target,
+            weight,
+            contribution,
+            heads,
+            logit,
+          ]);
+      expect(elsewhere(graph)).toEqual(elsewhere(plain));
+      expect(plain.edges.some(({ logit }) => logit !== undefined)).toBe(false);
+    }),
+    { numRuns: 25 },
+  ));
+
+test("at any threshold the strongest parts of either sign are there, and what is not is summed up", () =>
+  fc.assert(
+    fc.asyncProperty(toy, fc.double({ min: 0, max: 1, noNaN: true }), async ({ valueBias, ...kind }, threshold) => {
+      const run = await new ToyModel({ ...shape, nLayers: 4, ...kind }).run([1, 5, 2, 9]);
+      const contrast = { token: 4, versus: 7 };
+      const { parts } = await run.logitAttribution({ ...contrast, valueBias });
+      const graph = await run.routes({ threshold, contrast, valueBias });
+      expect(total(graph)).toBeCloseTo(graph.contrast!.logit!, 4);
+      const drawn = (layer: number, head?: number): number[] =>
+        graph.edges.flatMap(({ kind, target, logit, headLogits }) => {
+          if (logit === undefined || target.slice(1) !== `${layer}_3`) return [];
+          if (head === undefined) return kind === "ffn-out" ? [logit] : [];
+          return headLogits?.[head] === undefined ? [] : [headLogits[head]];
+        });
+      const components = parts.filter(({ kind }) => kind === "head" || kind === "ffn");
+      components.sort((a, b) => b.logit - a.logit);
+      for (const sign of [1, -1]) {
+        const strongest = (sign > 0 ? components : [...components].reverse()).slice(0, 5);
+        for (const { layer, head, logit } of strongest)
+          if (sign * logit > 1e-6) expect(drawn(layer!, head).some((part) => sign * part > 0)).toBe(true);
+      }
+    }),
+    { numRuns: 25 },
+  ));
 
 test("contrasts that are none, and texts that are not one token, are refused", async () => {
   const run = await new ToyModel(shape).run([1, 5]);

@@ -14,7 +14,13 @@ export interface DrawnEdge {
   /** 0 to 1. */
   readonly weight: number;
   /** Attention only: its heads and their shares of the weight, largest first. */
-  readonly heads: readonly { readonly head: number; readonly weight: number }[];
+  readonly heads: readonly { readonly head: number; readonly weight: number; readonly logit?: number }[];
+  /** Share of everything that makes up the target; undefined in what earlier versions stored. */
+  readonly contribution?: number;
+  /** How much of the start goes through it. */
+  readonly relevance?: number;
+  /** Of a contrast: what an edge into its token's stream adds to the logits, negative where it speaks against it. */
+  readonly logit?: number;
   /**
    * In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size beside the
    * largest one's.
@@ -38,12 +44,16 @@ export const edgeKey = (source: string, target: string, kind: string): string =>
 export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: number): DrawnRoutes {
   const count = answer.kinds.data.length;
   const { sources, targets, weights, headStarts, heads, headWeights } = answer;
+  const { contributions, relevances, logits, headLogits } = answer;
+  const start = answer.contrast && parseNode(answer.from[0] ?? "")?.position;
   if (
     sources.data.length !== count ||
     targets.data.length !== count ||
     weights.data.length !== count ||
     headStarts.data.length !== count + 1 ||
-    heads.data.length !== headWeights.data.length
+    heads.data.length !== headWeights.data.length ||
+    [contributions, relevances, logits].some((column) => column && column.data.length !== count) ||
+    (headLogits && headLogits.data.length !== heads.data.length)
   ) {
     throw new ProtocolError(
       "malformed",
@@ -69,9 +79,15 @@ export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: nu
       throw new ProtocolError("malformed", `Edge ${e} of the routes leads to a node that is not listed.`);
     const source = answer.nodes[sources.data[e]];
     const target = answer.nodes[targets.data[e]];
-    const own: { head: number; weight: number }[] = [];
+    // What a block reads is no part of the stream that it is read from.
+    const signed = logits !== undefined && to.position === start && kind !== "ffn-in";
+    const own: { head: number; weight: number; logit?: number }[] = [];
     for (let i = headStarts.data[e]; i < Math.min(headStarts.data[e + 1], heads.data.length); i++)
-      own.push({ head: heads.data[i], weight: headWeights.data[i] });
+      own.push({
+        head: heads.data[i],
+        weight: headWeights.data[i],
+        ...(signed && headLogits ? { logit: headLogits.data[i] } : {}),
+      });
     own.sort((a, b) => b.weight - a.weight);
     edges.push({
       key: edgeKey(source, target, kind),
@@ -82,6 +98,9 @@ export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: nu
       kind,
       weight: Math.max(0, Math.min(1, weights.data[e])),
       heads: own,
+      ...(contributions ? { contribution: contributions.data[e] } : {}),
+      ...(relevances ? { relevance: relevances.data[e] } : {}),
+      ...(signed ? { logit: logits.data[e] } : {}),
     });
   }
   return { nodes: new Set(answer.nodes), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
