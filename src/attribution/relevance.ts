@@ -1,6 +1,6 @@
 import { nodeName, parseNode, type NodePlace } from "../model/names";
 import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
-import type { KeptColumn } from "./logit-column";
+import type { KeptColumn } from "./kept-column";
 import { sumOverHeads } from "./notable";
 import { routeEdge } from "./route-edge";
 import type { ContributionSource } from "./routes";

@@ -1,7 +1,7 @@
 import { nodeName, stateBelow } from "../model/names";
 import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { AttentionRow } from "./attention-row";
-import type { KeptColumn } from "./logit-column";
+import type { KeptColumn } from "./kept-column";
 import { routeEdge } from "./route-edge";
 import { FLOOR, notableKeys, notableTerms, sumOverHeads, type NotableKeys, type NotableTerms } from "./notable";
 

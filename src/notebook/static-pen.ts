@@ -8,7 +8,7 @@ import { escapeXml } from "../export/xml";
 export interface Pen {
   rect(x: number, y: number, width: number, height: number, fill: string): void;
   /** `path`: SVG path data of M, L, C and Q. Paths of the same kind follow each other. */
-  stroke(path: string, color: string, width: number): void;
+  stroke(path: string, color: string, width: number, dashed?: boolean): void;
   dot(x: number, y: number, radius: number, fill: string): void;
   triangle(x: number, y: number, half: number, fill: string): void;
   text(x: number, y: number, text: string, style: TextStyle): void;
@@ -72,9 +72,9 @@ export class SvgPen implements Pen {
     this.#gather(`fill="${fill}"`, `M${n(x)} ${n(y)}h${n(width)}v${n(height)}h${n(-width)}z`);
   }
 
-  stroke(path: string, color: string, width: number): void {
+  stroke(path: string, color: string, width: number, dashed = false): void {
     // Widths are few: a line more or less of a tenth of a pixel is not seen.
-    const style = `fill="none" stroke="${color}" stroke-width="${n(width)}" stroke-linecap="round"`;
+    const style = `fill="none" stroke="${color}" stroke-width="${n(width)}" ${dashed ? 'stroke-dasharray="5 3"' : 'stroke-linecap="round"'}`;
     this.#gather(style, compact(path));
   }
 
@@ -155,7 +155,7 @@ export class PdfPen implements Pen {
     this.#out.push(`${this.#color(fill, "rg")} ${n(x)} ${n(y)} ${n(width)} ${n(height)} re f`);
   }
 
-  stroke(path: string, color: string, width: number): void {
+  stroke(path: string, color: string, width: number, dashed = false): void {
     const operators: string[] = [];
     let [x, y] = [0, 0];
     for (const [, command, list] of path.matchAll(/([MLCQ])([^MLCQ]*)/g)) {
@@ -169,7 +169,8 @@ export class PdfPen implements Pen {
       } else operators.push(`${at.map(n).join(" ")} ${command === "M" ? "m" : command === "L" ? "l" : "c"}`);
       [x, y] = at.slice(-2);
     }
-    this.#out.push(`${this.#color(color, "RG")} ${n(width)} w ${operators.join(" ")} S`);
+    const line = `${this.#color(color, "RG")} ${n(width)} w ${operators.join(" ")} S`;
+    this.#out.push(dashed ? `[5 3] 0 d 0 J ${line} [] 0 d 1 J` : line);
   }
 
   dot(x: number, y: number, radius: number, fill: string): void {

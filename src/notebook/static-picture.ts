@@ -1,4 +1,4 @@
-import type { NodeName, RouteGraph } from "../model/types";
+import type { NodeName, RouteEdge, RouteGraph } from "../model/types";
 import type { NodeKind, RunFacts, Selection } from "../protocol";
 import { edgeEnds, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../protocol";
 import type { Pen } from "./static-pen";
@@ -19,6 +19,8 @@ const COLORS = {
   text: "#1c2430",
   soft: "#5a6675",
   start: "#d95f02",
+  supports: "#1565c0",
+  opposes: "#b3541e",
 } as const;
 
 /** Prompts longer than this are shown in part, around the start: a still picture cannot be zoomed. */
@@ -87,6 +89,14 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
   for (const band of layout.bands)
     if (band.layer % 2 === 0) pen.rect(left - 30, top + band.y, layout.width + 36, band.height, COLORS.band);
 
+  // Of a contrast: what a block reads goes with what it writes.
+  const written = new Map(
+    graph.edges.flatMap(({ kind, source, logit }) => (kind === "ffn-out" ? [[source, logit]] : [])),
+  );
+  const sideOf = ({ kind, target, logit }: RouteEdge): "supports" | "opposes" | undefined => {
+    const own = kind === "ffn-in" ? written.get(target) : logit;
+    return own === undefined ? undefined : own < 0 ? "opposes" : "supports";
+  };
   // Strong edges lie on top; edges of one look follow each other.
   const level = (weight: number): number => Math.max(1, Math.round(Math.max(0, Math.min(1, weight)) * STRENGTHS));
   const kinds = ["residual", "ffn", "attention"] as const;
@@ -100,11 +110,13 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
     .sort((a, b) => level(a.edge.weight) - level(b.edge.weight) || kinds.indexOf(a.kind) - kinds.indexOf(b.kind));
   for (const { edge, ends, kind } of edges) {
     const weight = level(edge.weight) / STRENGTHS;
-    const color = onWhite(COLORS[kind], 0.3 + (kind === "residual" ? 0.4 : 0.7) * weight);
+    const side = kind === "residual" ? undefined : sideOf(edge);
+    const color = onWhite(COLORS[side ?? kind], 0.3 + (kind === "residual" ? 0.4 : 0.7) * weight);
     pen.stroke(
       shift(layout.path(moved(ends![0]), moved(ends![1]), edge.kind)),
       color,
       0.8 + ((kind === "attention" ? 5 : 3) - 0.8) * weight,
+      side === "opposes",
     );
   }
 
@@ -126,8 +138,11 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
   dots((name) => from.has(name), 1.25, COLORS.text);
   const half = layout.ffnSize / 2;
   for (const node of graph.nodes)
-    if (node.kind === "M" && inside(node))
-      pen.rect(at(node).x - half, at(node).y - half, 2 * half, 2 * half, COLORS.ffn);
+    if (node.kind === "M" && inside(node)) {
+      const logit = written.get(node.name);
+      const color = logit === undefined ? COLORS.ffn : logit < 0 ? COLORS.opposes : COLORS.supports;
+      pen.rect(at(node).x - half, at(node).y - half, 2 * half, 2 * half, color);
+    }
 
   labels.forEach((_, column) =>
     pen.triangle(left + layout.x(column), 6, 5, first + column === start ? COLORS.start : COLORS.dull),

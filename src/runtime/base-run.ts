@@ -1,11 +1,11 @@
 import { inspect } from "node:util";
 import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
 import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
+import type { KeptColumn } from "../attribution/kept-column";
 import {
   attentionLogits,
   keptColumn,
   restOfColumn,
-  type KeptColumn,
   type LogitColumn,
   type LogitLayer,
 } from "../attribution/logit-column";

@@ -21,6 +21,12 @@ export function score(value: number): string {
   return value.toFixed(size < 0.1 ? 3 : size < 100 ? 2 : 1);
 }
 
+/** A logit that speaks for something or against it: always with its sign. */
+export function signed(value: number): string {
+  if (!Number.isFinite(value)) return "–";
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+}
+
 /** A whole number with thin spaces between thousands. */
 export function whole(value: number): string {
   return Math.round(value)

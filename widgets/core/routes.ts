@@ -22,6 +22,11 @@ export interface DrawnEdge {
   /** Of a contrast: what an edge into its token's stream adds to the logits, negative where it speaks against it. */
   readonly logit?: number;
   /**
+   * What it stands out by: in a comparison which routes have more of it, in a contrast what it speaks for. What a block
+   * reads goes with what it writes; the sums that residual edges carry have none.
+   */
+  readonly side?: "more" | "less" | "supports" | "opposes";
+  /**
    * In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size beside the
    * largest one's.
    */
@@ -101,8 +106,16 @@ export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: nu
       ...(contributions ? { contribution: contributions.data[e] } : {}),
       ...(relevances ? { relevance: relevances.data[e] } : {}),
       ...(signed ? { logit: logits.data[e] } : {}),
+      ...(signed && kind !== "residual" ? { side: logits.data[e] < 0 ? "opposes" : "supports" } : {}),
     });
   }
+  const sideOf = new Map(
+    edges.flatMap(({ kind, source, side }) => (kind === "ffn-out" && side ? [[source, side]] : [])),
+  );
+  edges.forEach((edge, e) => {
+    const side = edge.kind === "ffn-in" ? sideOf.get(edge.target) : undefined;
+    if (side) edges[e] = { ...edge, side };
+  });
   return { nodes: new Set(answer.nodes), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
 }
 
@@ -127,17 +140,19 @@ export function focusedEdge(routes: DrawnRoutes | undefined, focus: Focus | null
  * other.
  */
 export function comparedRoutes(first: DrawnRoutes, second: DrawnRoutes): DrawnRoutes {
-  const differences = [...new Set([...first.byKey.keys(), ...second.byKey.keys()])].map((key) => {
+  const compared = [...new Set([...first.byKey.keys(), ...second.byKey.keys()])].map((key) => {
     const a = first.byKey.get(key);
     const b = second.byKey.get(key);
-    return { edge: (a ?? b)!, both: [a?.weight, b?.weight] as const, delta: (a?.weight ?? 0) - (b?.weight ?? 0) };
+    return { edge: (a ?? b)!, both: [signedWeight(a), signedWeight(b)] as const };
   });
+  const differences = compared.map(({ both, ...rest }) => ({ ...rest, both, delta: (both[0] ?? 0) - (both[1] ?? 0) }));
   // Two routes mostly agree: on the scale of contributions their differences would hardly show.
   const most = differences.reduce((largest, { delta }) => Math.max(largest, Math.abs(delta)), 1e-6);
   const edges = differences.map(({ edge, both, delta }): DrawnEdge => ({
     ...edge,
     delta,
     both,
+    side: delta >= 0 ? "more" : "less",
     weight: Math.abs(delta) / most,
   }));
   return {
@@ -146,3 +161,7 @@ export function comparedRoutes(first: DrawnRoutes, second: DrawnRoutes): DrawnRo
     byKey: new Map(edges.map((edge) => [edge.key, edge])),
   };
 }
+
+/** An edge's weight; of a contrast's, below 0 where it speaks against the token. */
+const signedWeight = (edge: DrawnEdge | undefined): number | undefined =>
+  edge && (edge.side === "opposes" ? -edge.weight : edge.weight);

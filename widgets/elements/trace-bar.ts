@@ -1,8 +1,9 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
-import type { NodeName, RoutesAnswer, TokenContrast, WireToken } from "../../src/protocol";
+import type { NodeName, RoutesAnswer, TokenContrast, WireContrast, WireToken } from "../../src/protocol";
 import { describeNode, nodeName, parseNode } from "../../src/protocol";
 import { define, LmtElement } from "../core/element";
+import { signed } from "../core/format";
 import type { TokenPickerElement } from "./token-picker";
 import "./token-picker";
 
@@ -94,6 +95,7 @@ export class TraceBarElement extends LmtElement {
       <lmt-token-picker id="token" label="Why this token" none="the best prediction" .source=${source} .selection=${store} .token=${token} @lmt-token=${write("token")}></lmt-token-picker>
       <span>rather than</span>
       <lmt-token-picker id="versus" label="Rather than this token" none="any other" .source=${source} .selection=${store} .token=${versus} @lmt-token=${write("versus")}></lmt-token-picker>
+      ${this.answered ? html`<span class="soft" id="sum">${sumText(this.answered)}</span>` : nothing}
       <button data-act="clear" aria-label="Clear: routes of the whole state again" title="Routes of the whole state again" @click=${() => this.#end({ contrast: null })}>Clear</button>
     </span>`;
   }
@@ -130,6 +132,14 @@ export class TraceBarElement extends LmtElement {
     await this.updateComplete;
     this.renderRoot.querySelector<HTMLElement>("[data-act=top]")?.focus();
   }
+}
+
+/** What a contrast's parts add up to, those that are not drawn among them. */
+function sumText({ versus, logit, rest }: WireContrast): string {
+  if (logit === undefined)
+    return "Saved by an earlier version, which could draw what speaks against the token as if it spoke for it: run the cell again.";
+  const what = versus ? "logit difference" : "logit";
+  return `${what} ${signed(logit)}${rest ? `; not drawn: ${signed(rest.supports)} and ${signed(rest.opposes)}` : ""}`;
 }
 
 define("lmt-trace-bar", TraceBarElement);

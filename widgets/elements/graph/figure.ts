@@ -86,8 +86,7 @@ function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, 
     .attr("r", Math.max(r + 1.5, Math.min(8, layout.columnWidth * 0.2, (layout.bands[0]?.height ?? 20) * 0.24)));
 }
 
-/** Of a comparison: which of the two has more. */
-const side = ({ delta }: DrawnEdge): string => (delta === undefined ? "" : delta >= 0 ? " more" : " less");
+const side = (edge: DrawnEdge): string => (edge.side ? ` ${edge.side}` : "");
 
 function drawEdges(content: Content, { layout }: Plot, { color }: Scene, edges: readonly DrawnEdge[]): void {
   content

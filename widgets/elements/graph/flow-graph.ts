@@ -22,7 +22,7 @@ import type { Coloring } from "./ink";
 import { edgeColor } from "./ink";
 import type { GraphKeys } from "./keyboard";
 import { cursorPlace, movedCursor, nextEdge, pressed } from "./keyboard";
-import { comparisonLegend, routesLegend } from "./legend";
+import { comparisonLegend, contrastLegend, routesLegend } from "./legend";
 import type { Mark } from "./marks";
 import { focusMark, markFocus, placeName } from "./marks";
 import { markAt, markOnCanvas, startAt } from "./pick";
@@ -244,8 +244,16 @@ export class FlowGraphElement extends LmtElement {
         Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, T at this state, plus and minus zoom, Escape clears.
       </div>
       <div class="visually-hidden" role="status" aria-live="polite">${this.#announcer.text}</div>
-      ${this.bare ? nothing : this.other ? comparisonLegend(this.#shown) : routesLegend(this.#shown, this.#coloring)}
+      ${this.bare ? nothing : this.#renderLegend()}
     `;
+  }
+
+  #renderLegend(): TemplateResult {
+    if (this.other) return comparisonLegend(this.#shown);
+    const contrast = this.#routes.value?.contrast;
+    return contrast?.logit === undefined
+      ? routesLegend(this.#shown, this.#coloring)
+      : contrastLegend(this.#shown, contrast);
   }
 
   #renderToolbar(): TemplateResult {

@@ -49,7 +49,7 @@ export function labelOf({ by, nHeads, labels }: Coloring, layer: number, head: n
 
 /** Colour of an edge where it is not its kind's: by head. */
 export function edgeColor(coloring: Coloring, edge: DrawnEdge): string | null {
-  if (edge.delta !== undefined) return null;
+  if (edge.side !== undefined) return null;
   if (edge.kind !== "attention" || edge.heads.length === 0) return null;
   const { head } = edge.heads[0];
   if (coloring.by === "head") return headColor(head, coloring.dark);

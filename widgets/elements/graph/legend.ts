@@ -1,6 +1,8 @@
 import { html } from "lit";
 import type { TemplateResult } from "lit";
-import { weight } from "../../core/format";
+import type { WireContrast } from "../../../src/protocol";
+import { shortText } from "../../../src/protocol";
+import { signed, weight } from "../../core/format";
 import type { DrawnRoutes } from "../../core/routes";
 import type { Coloring } from "./ink";
 import { edgeWidth, headColor, labelColor, strength } from "./ink";
@@ -26,6 +28,20 @@ function ramp(name: string): TemplateResult {
       return path;
     })}
   </svg>`;
+}
+
+/** Legend of a contrast: what the colours say, and how the parts that are drawn make up the logits. */
+export function contrastLegend(routes: DrawnRoutes | undefined, contrast: WireContrast): TemplateResult {
+  const name = shortText(contrast.token.text, 14);
+  const parts = (routes?.edges ?? []).filter(({ kind, side }) => kind !== "ffn-in" && side !== undefined);
+  const largest = parts.reduce((most, { logit = 0 }) => Math.max(most, Math.abs(logit)), 0);
+  return html`<div class="legend" part="legend">
+    <span><svg width="26" height="10" aria-hidden="true"><path class="edge supports" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> speaks for <span class="token">${name}</span></span>
+    <span><svg width="26" height="10" aria-hidden="true"><path class="edge opposes" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> speaks against it</span>
+    <span>thicker and stronger: more logits, here up to ${signed(largest).slice(1)}</span>
+    <span>other colours: how the other tokens came about</span>
+    <span>▼ start token</span>
+  </div>`;
 }
 
 export function routesLegend(routes: DrawnRoutes | undefined, { by, dark, labels }: Coloring): TemplateResult {

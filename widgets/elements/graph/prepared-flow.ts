@@ -63,6 +63,7 @@ interface Stroke {
   readonly path: Path2D;
   readonly color: string;
   readonly width: number;
+  readonly dashed: boolean;
 }
 
 /**
@@ -73,6 +74,8 @@ export class PreparedFlow {
   readonly #dull = new Path2D();
   readonly #states = new Path2D();
   readonly #squares = new Path2D();
+  readonly #supporting = new Path2D();
+  readonly #opposing = new Path2D();
   readonly #strokes: Stroke[] = [];
   readonly #start: { readonly x: number; readonly y: number } | undefined;
 
@@ -91,25 +94,29 @@ export class PreparedFlow {
     this.#start = start && layout.point(start);
     if (!routes) return;
 
-    const classes = new Map<string, { path: Path2D; color: string; weight: number; width: number }>();
+    const classes = new Map<string, Stroke & { readonly weight: number }>();
     const ramps = {
       attention: interpolateLab(palette.attentionFaint, palette.attention),
       residual: interpolateLab(palette.residualFaint, palette.residual),
       ffn: interpolateLab(palette.ffnFaint, palette.ffn),
       more: interpolateLab(palette.residualFaint, palette.up),
       less: interpolateLab(palette.residualFaint, palette.down),
+      supports: interpolateLab(palette.residualFaint, palette.up),
+      opposes: interpolateLab(palette.residualFaint, palette.down),
     };
     for (const edge of routes.edges) {
       const level = Math.min(CLASSES - 1, Math.floor(edge.weight * CLASSES));
       const weight = (level + 0.5) / CLASSES;
       const kind = edge.kind === "attention" || edge.kind === "residual" ? edge.kind : "ffn";
-      const ramp = edge.delta === undefined ? kind : edge.delta >= 0 ? "more" : "less";
+      const ramp = edge.side ?? kind;
       const own = scene.edgeColor(edge);
       const key = `${kind}${ramp}${level}${own ?? ""}`;
       let entry = classes.get(key);
       if (!entry) {
         const color = own ?? ramps[ramp](Math.sqrt(weight) * (ramp === "residual" ? 0.62 : 1));
-        classes.set(key, (entry = { path: new Path2D(), color, weight, width: scene.edgeWidth(edge.kind, weight) }));
+        const dashed = ramp === "less" || ramp === "opposes";
+        const width = scene.edgeWidth(edge.kind, weight);
+        classes.set(key, (entry = { path: new Path2D(), color, weight, width, dashed }));
       }
       entry.path.addPath(new Path2D(layout.path(edge.from, edge.to, edge.kind)));
     }
@@ -117,12 +124,17 @@ export class PreparedFlow {
 
     const on = layout.nodeRadius;
     const half = layout.ffnSize / 2;
+    const sides = new Map<string, DrawnEdge["side"]>();
+    for (const { kind, source, side } of routes.edges) if (kind === "ffn-out") sides.set(source, side);
     for (const name of routes.nodes) {
       const place = parseNode(name);
       if (!place) continue;
       const { x, y } = layout.point(place);
-      if (place.kind === "M") this.#squares.rect(x - half, y - half, 2 * half, 2 * half);
-      else {
+      if (place.kind === "M") {
+        const side = sides.get(name);
+        const squares = side === "supports" ? this.#supporting : side === "opposes" ? this.#opposing : this.#squares;
+        squares.rect(x - half, y - half, 2 * half, 2 * half);
+      } else {
         this.#states.moveTo(x + on, y);
         this.#states.arc(x, y, on, 0, 2 * Math.PI);
       }
@@ -223,15 +235,22 @@ export class PreparedFlow {
     context.fill(this.#dull);
     // Lines keep their width where the picture grows, and stay thin where it is small.
     context.lineCap = k < 0.6 ? "butt" : "round";
-    for (const { path, color, width: line } of this.#strokes) {
+    for (const { path, color, width: line, dashed } of this.#strokes) {
       context.strokeStyle = color;
+      context.setLineDash(dashed ? [5 / k, 3 / k] : []);
       context.lineWidth = Math.max(0.5, line * Math.min(1, k * 1.3)) / k;
       context.stroke(path);
     }
+    context.setLineDash([]);
     context.fillStyle = palette.residual;
     context.fill(this.#states);
     context.fillStyle = palette.ffn;
     context.fill(this.#squares);
+    context.fillStyle = palette.up;
+    context.fill(this.#supporting);
+    context.strokeStyle = palette.down;
+    context.lineWidth = 2 / Math.max(1, k);
+    context.stroke(this.#opposing);
     if (this.#start) {
       context.fillStyle = palette.text;
       context.beginPath();

@@ -2,7 +2,7 @@ import { html, nothing } from "lit";
 import type { ReactiveControllerHost, TemplateResult } from "lit";
 import type { NodeName, RunFacts, WireToken } from "../../../src/protocol";
 import { describeNode, parseNode, shortText, visibleText } from "../../../src/protocol";
-import { percent, weight as weightText } from "../../core/format";
+import { percent, signed, weight as weightText } from "../../core/format";
 import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
 import type { Coloring } from "./ink";
 import { labelOf } from "./ink";
@@ -18,9 +18,13 @@ interface Shown {
 /** A token that a state would predict. */
 type Read = Pick<WireToken, "text"> & { readonly probability: number };
 
-/** What an edge carries, in words; of a comparison in both. */
-function contributionText({ weight, delta, both }: DrawnEdge): string {
-  if (delta === undefined) return `contribution ${weightText(weight)}`;
+/** What an edge carries, in words; of a comparison in both, of a contrast in logits. */
+function contributionText({ kind, weight, delta, both, logit }: DrawnEdge): string {
+  if (delta === undefined) {
+    if (logit === undefined) return `contribution ${weightText(weight)}`;
+    if (kind === "residual") return `everything written so far: ${signed(logit)} logits`;
+    return `${signed(logit)} logits, ${logit < 0 ? "against" : "for"} the token`;
+  }
   const [a, b] = (both ?? []).map((value) => (value === undefined ? "not on the routes" : weightText(value)));
   return `contribution in A ${a}, in B ${b}: ${weightText(Math.abs(delta))} more in ${delta >= 0 ? "A" : "B"}`;
 }
@@ -45,7 +49,7 @@ export function describedMark(
     return html`<b>${edge.kind === "attention" ? "Attention" : edge.kind === "residual" ? "Residual" : "Feed-forward"}</b>, layer ${edge.to.layer}<br />
       <span class="token">${token(edge.from.position)}</span> → <span class="token">${token(edge.to.position)}</span><br />${
         edge.delta === undefined
-          ? html`contribution ${weightText(edge.weight)}${top ? html`, most by head ${top.head}${label === undefined ? nothing : html` <span class="soft">(${coloring.labels?.patterns[label]})</span>`}` : nothing}`
+          ? html`${contributionText(edge)}${top ? html`, most by head ${top.head}${top.logit === undefined ? nothing : html` (${signed(top.logit)})`}${label === undefined ? nothing : html` <span class="soft">(${coloring.labels?.patterns[label]})</span>`}` : nothing}`
           : contributionText(edge)
       }`;
   }

@@ -103,11 +103,17 @@ export const graphStyles = css`
     fill: color-mix(in oklab, var(--_ffn) calc(30% + 70% * var(--w)), var(--_ffn-faint));
     cursor: pointer;
   }
-  .ffn.more {
+  .ffn.more,
+  .ffn.supports {
     fill: color-mix(in oklab, var(--_up) calc(100% * var(--w)), var(--_residual-faint));
   }
   .ffn.less {
     fill: color-mix(in oklab, var(--_down) calc(100% * var(--w)), var(--_residual-faint));
+  }
+  .ffn.opposes {
+    fill: var(--_raised);
+    stroke: color-mix(in oklab, var(--_down) calc(40% + 60% * var(--w)), var(--_residual-faint));
+    stroke-width: 2px;
   }
   .edge {
     fill: none;
@@ -124,10 +130,12 @@ export const graphStyles = css`
   .edge.ffn-out {
     stroke: color-mix(in oklab, var(--_ffn) calc(100% * var(--w)), var(--_ffn-faint));
   }
-  .edge.more {
+  .edge.more,
+  .edge.supports {
     stroke: color-mix(in oklab, var(--_up) calc(100% * var(--w)), var(--_residual-faint));
   }
-  .edge.less {
+  .edge.less,
+  .edge.opposes {
     stroke: color-mix(in oklab, var(--_down) calc(100% * var(--w)), var(--_residual-faint));
     stroke-dasharray: 5 3;
     stroke-linecap: butt;
