@@ -1,7 +1,17 @@
 import { extname } from "node:path";
 import { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "../attribution/route-formats";
 import { topIds, probabilities } from "../lens/vocabulary";
-import type { ModelInfo, NodeName, RouteEdge, RouteOptions, Run, Token, TransparentModel } from "../model/types";
+import type {
+  ModelInfo,
+  NodeName,
+  RouteContrast,
+  RouteEdge,
+  RouteOptions,
+  RouteSelection,
+  Run,
+  Token,
+  TransparentModel,
+} from "../model/types";
 import { loadModel } from "../runtime/load";
 import { writeFileAtomically } from "../system/write";
 import {
@@ -26,6 +36,7 @@ export interface TraceOutput {
   readonly predictions: readonly (Token & { readonly logit: number; readonly probability: number })[];
   readonly routes: readonly {
     readonly from: number;
+    readonly contrast?: RouteContrast;
     readonly nodes: readonly NodeName[];
     readonly edges: readonly RouteEdge[];
   }[];
@@ -40,6 +51,9 @@ ${MODEL_USAGE}
   --no-special-tokens  do not put the tokenizer's special tokens before the text
   --from F             last (default), all, or the number of a token, counted from 0
   --threshold X        parts that contribute no more than this are dropped; default 0.04
+  --relevance X        instead: the smallest set of parts through which this share of the start reaches the input
+  --edges N            instead: of these sets the largest with no more than N edges
+  --contrast A [--versus B]  what speaks for the token A (rather than B), and what against it; by text or id
   --no-renormalize     do not scale to sum 1 what is left of each whole
   --join-self          without renormalising: a token's residual and its attention to itself pass together, as in the published tool
   --value-bias V       output (default) or term: where the biases of the values belong
@@ -51,7 +65,7 @@ ${MODEL_USAGE}
 interface TraceArguments {
   readonly prompt: string | readonly number[];
   readonly from: "last" | "all" | number;
-  readonly threshold: number;
+  readonly select: RouteSelection;
   readonly topK: number;
 }
 
@@ -64,6 +78,25 @@ export function parseTokenIds(text: string): number[] {
       );
     return Number(part);
   });
+}
+
+/** A token by its id, or by its text. */
+const tokenOption = (value: string): number | string => (/^\d+$/.test(value) ? Number(value) : value);
+
+/** One way to choose what is kept. */
+function readSelection(values: {
+  readonly threshold?: string;
+  readonly relevance?: string;
+  readonly edges?: string;
+}): RouteSelection {
+  const given = (["threshold", "relevance", "edges"] as const).filter((name) => values[name] !== undefined);
+  if (given.length > 1)
+    throw new UsageError(
+      `${given.map((name) => `--${name}`).join(" and ")} are different ways to keep routes: give one`,
+    );
+  if (values.relevance !== undefined) return { relevance: numberOption("relevance", values.relevance, 0, 1) };
+  if (values.edges !== undefined) return { edges: numberOption("edges", values.edges, 1, Infinity, true) };
+  return { threshold: numberOption("threshold", values.threshold ?? "0.04", 0, 1) };
 }
 
 /** The format of a file of routes by its ending. */
@@ -112,9 +145,18 @@ async function* json(
   const { onProgress } = options;
   const many = starts.length > 1;
   for (const [i, from] of starts.entries()) {
-    const { nodes, edges } = await run.routes({ ...options, from, onProgress: many ? undefined : onProgress });
+    const { nodes, edges, contrast } = await run.routes({
+      ...options,
+      from,
+      onProgress: many ? undefined : onProgress,
+    });
     if (many) onProgress?.({ stage: "routes", done: i + 1, total: starts.length, unit: "tokens" });
-    const routes: TraceOutput["routes"][number] = { from, nodes: nodes.map(({ name }) => name), edges };
+    const routes: TraceOutput["routes"][number] = {
+      from,
+      ...(contrast ? { contrast } : {}),
+      nodes: nodes.map(({ name }) => name),
+      edges,
+    };
     yield `${i > 0 ? "," : ""}${JSON.stringify(routes)}`;
   }
   yield "]}\n";
@@ -131,7 +173,11 @@ export const trace: Command = {
       "token-ids": { type: "string" },
       "no-special-tokens": { type: "boolean" },
       from: { type: "string", default: "last" },
-      threshold: { type: "string", default: "0.04" },
+      threshold: { type: "string" },
+      relevance: { type: "string" },
+      edges: { type: "string" },
+      contrast: { type: "string" },
+      versus: { type: "string" },
       "no-renormalize": { type: "boolean" },
       "join-self": { type: "boolean" },
       "value-bias": { type: "string", default: "output" },
@@ -147,12 +193,24 @@ export const trace: Command = {
     const parsed: TraceArguments = {
       prompt: values.text ?? parseTokenIds(values["token-ids"] as string),
       from: readFrom(values.from),
-      threshold: numberOption("threshold", values.threshold, 0, 1),
+      select: readSelection(values),
       topK: numberOption("top-k", values["top-k"], 1, Infinity, true),
     };
+    if (values.versus !== undefined && values.contrast === undefined)
+      throw new UsageError("--versus names the token that --contrast is compared with: give both");
+    if (values.contrast !== undefined && parsed.from === "all")
+      throw new UsageError("--contrast is about the routes of one token: --from is last or a number");
+    const contrast =
+      values.contrast === undefined
+        ? undefined
+        : {
+            token: tokenOption(values.contrast),
+            ...(values.versus === undefined ? {} : { versus: tokenOption(values.versus) }),
+          };
     const format = values.graph === undefined ? undefined : graphFormat(values.graph);
     const routeOptions = {
-      threshold: parsed.threshold,
+      select: parsed.select,
+      ...(contrast ? { contrast } : {}),
       renormalize: !values["no-renormalize"],
       joinSelf: values["join-self"] ?? false,
       valueBias: choiceOption("value-bias", values["value-bias"], ["output", "term"]),

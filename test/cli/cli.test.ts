@@ -118,6 +118,19 @@ test("trace takes a text, one start, its options, and writes files", () => {
   expect([read.threshold, read.renormalize, read.edges]).toEqual([0.1, false, trace.routes[0].edges]);
 });
 
+test("trace keeps routes by relevance or by their number, and of a contrast", () => {
+  const ids = ["trace", "--model", folder, "--token-ids", "1,2,3,4,5"];
+  const edges = (...options: string[]): Trace["routes"][number]["edges"] =>
+    (JSON.parse(run(...ids, ...options).out) as Trace).routes[0].edges;
+  expect(edges("--edges", "12").length).toBeLessThanOrEqual(12);
+  expect(edges("--relevance", "1").length).toBeGreaterThan(edges("--relevance", "0.3").length);
+  const { routes } = JSON.parse(run(...ids, "--contrast", "7", "--versus", "9").out) as {
+    routes: { contrast: { token: { id: number }; versus: { id: number } }; edges: { logit?: number }[] }[];
+  };
+  expect([routes[0].contrast.token.id, routes[0].contrast.versus.id]).toEqual([7, 9]);
+  expect(routes[0].edges.some(({ logit = 0 }) => logit < 0)).toBe(true);
+});
+
 test("the last token is traced where nothing is said", () => {
   const { out } = run("trace", "--model", folder, "--token-ids", "1,2,3");
   expect((JSON.parse(out) as Trace).routes.map(({ from }) => from)).toEqual([2]);
@@ -153,6 +166,24 @@ const wrong: readonly (readonly [string, readonly string[], number, RegExp])[] =
     ["trace", "--model", "m", "--text", "a", "--threshold", "1.5"],
     2,
     /--threshold is "1.5": it must be a number from 0 to 1/,
+  ],
+  [
+    "two ways to keep routes",
+    ["trace", "--model", "m", "--text", "a", "--threshold", "0.1", "--edges", "5"],
+    2,
+    /--threshold and --edges are different ways to keep routes: give one/,
+  ],
+  [
+    "a token to compare with, and none to speak for",
+    ["trace", "--model", "m", "--text", "a", "--versus", "5"],
+    2,
+    /--versus names the token that --contrast is compared with: give both/,
+  ],
+  [
+    "a contrast of all tokens",
+    ["trace", "--model", "m", "--text", "a", "--contrast", "5", "--from", "all"],
+    2,
+    /--contrast is about the routes of one token: --from is last or a number/,
   ],
   [
     "a bad reading",

@@ -201,6 +201,12 @@ export const CASES: readonly Case[] = [
   },
   { name: "graph-contrast", options: small, selection: { contrast: { token: 0, versus: 10 } }, show: graph },
   {
+    name: "graph-contrast-stored",
+    options: { ...small, unsigned: true },
+    selection: { contrast: { token: 0, versus: 10 } },
+    show: graph,
+  },
+  {
     name: "graph-origin",
     options: small,
     selection: { start: 4, origin: "I8_4", focus: { kind: "ffn", layer: 6, position: 4 } },

@@ -24,6 +24,8 @@ export interface SyntheticOptions {
   readonly seed?: number;
   /** Attention mostly to the first token and the last few, as in real models. */
   readonly local?: boolean;
+  /** Contrasts as earlier versions stored them: without the sign of their parts. */
+  readonly unsigned?: boolean;
   /** Few layers do anything. */
   readonly sparse?: boolean;
   /** Milliseconds until an answer; Infinity: never. */
@@ -295,16 +297,23 @@ export class SyntheticSource implements FlowSource {
       starts: [0],
       heads: [] as number[],
       headWeights: [] as number[],
+      logits: [] as number[],
+      headLogits: [] as number[],
     };
     const add = (source: NodeName, target: NodeName, kind: (typeof EDGE_KINDS)[number], weight: number): void => {
       columns.sources.push(indexOf(source));
       columns.targets.push(indexOf(target));
       columns.kinds.push(EDGE_KINDS.indexOf(kind));
       columns.weights.push(weight);
+      // What the start's edges add: as much as they weigh, for or against.
+      const own = contrast && kind !== "ffn-in" && parseNode(target)?.position === from;
+      const logit = own ? 3 * weight * (noise(weight * 1e5) < 0.4 && kind !== "residual" ? -1 : 1) : 0;
+      columns.logits.push(logit);
       if (kind === "attention") {
         const head = Math.floor(noise(weight * 1e6) * model.nHeads);
         columns.heads.push(head);
         columns.headWeights.push(weight);
+        columns.headLogits.push(logit);
       }
       columns.starts.push(columns.heads.length);
     };
@@ -350,6 +359,9 @@ export class SyntheticSource implements FlowSource {
             contrast: {
               token: about(contrast.token),
               ...(contrast.versus === null ? {} : { versus: about(contrast.versus) }),
+              ...(this.options.unsigned
+                ? {}
+                : { logit: 2.41, constant: 0.1, rest: { supports: 1.24, opposes: -0.87 } }),
             },
           }
         : {}),
@@ -361,6 +373,12 @@ export class SyntheticSource implements FlowSource {
       headStarts: tensor(Uint32Array.from(columns.starts)),
       heads: tensor(Uint16Array.from(columns.heads)),
       headWeights: tensor(Float32Array.from(columns.headWeights)),
+      ...(contrast && !this.options.unsigned
+        ? {
+            logits: tensor(Float32Array.from(columns.logits)),
+            headLogits: tensor(Float32Array.from(columns.headLogits)),
+          }
+        : {}),
     };
   }
 }
