@@ -50,6 +50,7 @@ function filesOf(part) {
     .sort();
   const partOf = (file) => {
     const folder = path.relative(at("test"), file).split(path.sep)[0];
+    if (path.relative(at("test"), file) === path.join("fuzz", "kernel.test.ts")) return "kernel";
     return usesBrowser(file)
       ? "browser"
       : (Object.keys(FOLDERS).find((name) => FOLDERS[name].includes(folder)) ?? "unit");
