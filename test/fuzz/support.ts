@@ -164,6 +164,8 @@ export interface Fuzzer {
   readonly slowMs?: number;
   /** Memory of the process may grow by this many MB over all inputs. */
   readonly growthMb?: number;
+  /** Resident memory in bytes, where it is another process that is tried. */
+  readonly resident?: () => number;
 }
 
 /** The one sentence that every refusal is: not empty, one line, no stack, ends like a sentence. */
@@ -181,7 +183,7 @@ const FOUND = join(__dirname, "../.artifacts/fuzz");
 
 /** Declares the test of one fuzzer. */
 export function fuzz(fuzzer: Fuzzer): void {
-  const { target, generate, check, slowMs = 5000, growthMb = 600 } = fuzzer;
+  const { target, generate, check, slowMs = 5000, growthMb = 600, resident = () => process.memoryUsage().rss } = fuzzer;
   const runs = Number(process.env.LM_TRANSPARENCY_FUZZ_RUNS ?? fuzzer.runs);
   const first = Number(process.env.LM_TRANSPARENCY_FUZZ_SEED ?? 1);
   const saved = existsSync(join(SAVED, target)) ? readdirSync(join(SAVED, target)).sort() : [];
@@ -216,7 +218,7 @@ export function fuzz(fuzzer: Fuzzer): void {
       `${runs} inputs from seed ${first}`,
       async () => {
         const counts = { accepted: 0, refused: 0, slowest: 0 };
-        const before = process.memoryUsage().rss;
+        const before = resident();
         const start = performance.now();
         for (let seed = first; seed < first + runs; seed++) {
           const { outcome, ms } = await tryOne(Buffer.from(generate(new Random(seed))), `seed-${seed}`);
@@ -225,7 +227,7 @@ export function fuzz(fuzzer: Fuzzer): void {
           // Native code and jest's own hooks get their turn.
           if (seed % 64 === 0) await new Promise((done) => setImmediate(done));
         }
-        const growth = (process.memoryUsage().rss - before) / 2 ** 20;
+        const growth = (resident() - before) / 2 ** 20;
         const figures = `${target}: ${runs} inputs, ${counts.accepted} accepted, ${counts.refused} refused in a sentence, slowest ${counts.slowest.toFixed(0)} ms, memory +${growth.toFixed(0)} MB, ${((performance.now() - start) / 1000).toFixed(0)} s`;
         if (process.env.LM_TRANSPARENCY_FUZZ_FIGURES)
           appendFileSync(process.env.LM_TRANSPARENCY_FUZZ_FIGURES, `${figures}\n`);
