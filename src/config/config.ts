@@ -5,7 +5,8 @@ import { openPlainFile } from "../system/read";
 import { jsonErrorIndex } from "./json-place";
 import type { Device, Dtype } from "../model/types";
 import { CHECKS, checkModelPath } from "./keys";
-import type { ExplorerConfig, ShareLevel } from "./keys";
+import type { ExplorerConfig } from "./keys";
+import type { ShareLevel } from "../payload/format";
 
 /** A configuration that cannot be used. The message holds a sentence for each problem, one a line. */
 export class ConfigError extends Error {
@@ -128,7 +129,7 @@ function readPlainFile(file: string, most: number): Buffer {
  * Reads a file of prompts: UTF-8, one a line, empty lines left out, everything else of a line kept.
  * Throws an `Error` whose message is one sentence where there is no such file, or it is no text.
  */
-export function readPrompts(
+export function readDataset(
   path: string,
   folders: readonly string[],
 ): { readonly path: string; readonly prompts: readonly string[] } {
@@ -236,7 +237,7 @@ export function readConfig(value: unknown, options: ConfigOptions = {}): Explore
   let dataset = "";
   if (typeof checked.preloaded_dataset_filename === "string") {
     try {
-      ({ path: dataset, prompts } = readPrompts(checked.preloaded_dataset_filename, folders));
+      ({ path: dataset, prompts } = readDataset(checked.preloaded_dataset_filename, folders));
     } catch (error) {
       problems.push(`preloaded_dataset_filename: ${(error as Error).message}`);
     }

@@ -3,9 +3,9 @@ export {
   ConfigError,
   loadConfig,
   readConfig,
-  readPrompts,
+  readDataset,
   type ConfigOptions,
   type ConfiguredModel,
   type ExplorerSettings,
 } from "./config";
-export { SHARE_LEVELS, type ExplorerConfig, type ShareLevel } from "./keys";
+export { type ExplorerConfig } from "./keys";

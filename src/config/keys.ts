@@ -5,9 +5,7 @@
 
 import { DTYPES } from "../model/check";
 import type { Device, Dtype } from "../model/types";
-
-export const SHARE_LEVELS = ["seen", "routes", "all", "none"] as const;
-export type ShareLevel = (typeof SHARE_LEVELS)[number];
+import { SHARE_LEVELS, type ShareLevel } from "../payload/format";
 
 /**
  * A configuration as its JSON file holds it: the published tool's keys by their names there, and ours. All are

@@ -11,7 +11,7 @@ import {
   valuePlaces,
 } from "./layer-graph";
 import type { ParameterSource } from "./graph-builder";
-import type { Answer, LayerTensors, PlainArchitecture, Positions, Question } from "./messages";
+import type { EngineAnswer, LayerTensors, PlainArchitecture, Positions, EngineQuestion } from "./messages";
 import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "../threads/reclaim";
 import { roundToHalf } from "./precision";
@@ -93,7 +93,7 @@ export class Computer {
     await this.inTurn(async () => void (await this.unembeddingSession()));
   }
 
-  async forward(question: Question<"forward">, step: Step): Promise<Answer<"forward">> {
+  async forward(question: EngineQuestion<"forward">, step: Step): Promise<EngineAnswer<"forward">> {
     const { nLayers, dModel } = this.architecture;
     const { tokenIds, keep } = question;
     const nTokens = tokenIds.length;
@@ -129,7 +129,7 @@ export class Computer {
   }
 
   /** One layer again, from the state before it. */
-  async layer({ layer, state, names, ...positions }: Question<"layer">): Promise<Answer<"layer">> {
+  async layer({ layer, state, names, ...positions }: EngineQuestion<"layer">): Promise<EngineAnswer<"layer">> {
     const residPre: Tensor = { data: state, dims: [positions.nTokens, this.architecture.dModel] };
     return this.inTurn(async () => {
       const tensors = this.shareTensors(await this.runLayer(layer, positions, state, names), names, {
@@ -146,7 +146,7 @@ export class Computer {
     whole,
     activations,
     scale,
-  }: Question<"neuronProximities">): Promise<Answer<"neuronProximities">> {
+  }: EngineQuestion<"neuronProximities">): Promise<EngineAnswer<"neuronProximities">> {
     const { dModel, dFfn } = this.architecture;
     const factors = Float64Array.from(activations, (activation) => activation * scale);
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
@@ -174,7 +174,7 @@ export class Computer {
     return { proximities };
   }
 
-  constants({ layer }: Question<"constants">): Answer<"constants"> {
+  constants({ layer }: EngineQuestion<"constants">): EngineAnswer<"constants"> {
     const { architecture, weights } = this;
     const { dModel, dHead, nHeads, nKeyValueHeads } = architecture;
     const { attention, postAttentionNorm, ffn, postFfnNorm } = architecture.layers[layer];
@@ -213,7 +213,7 @@ export class Computer {
     return { constants };
   }
 
-  neuronOutput({ layer, neuron }: Question<"neuronOutput">): Answer<"neuronOutput"> {
+  neuronOutput({ layer, neuron }: EngineQuestion<"neuronOutput">): EngineAnswer<"neuronOutput"> {
     const { dModel, dFfn } = this.architecture;
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
     const matrix = this.writing(ffn.output, dFfn, postFfnNorm);
@@ -225,7 +225,7 @@ export class Computer {
     };
   }
 
-  async unembed({ vectors, normalize }: Question<"unembed">, step: Step): Promise<Answer<"unembed">> {
+  async unembed({ vectors, normalize }: EngineQuestion<"unembed">, step: Step): Promise<EngineAnswer<"unembed">> {
     const { dModel, dVocab } = this.architecture;
     const n = vectors.length / dModel;
     const logits = this.shared(n * dVocab);

@@ -10,14 +10,14 @@ import { ModelFileError } from "../model/errors";
 import type { ProgressListener, Tensor } from "../model/types";
 import type { WeightSource } from "../model/weights";
 import {
-  type Answer,
+  type EngineAnswer,
   type ComputeSettings,
   controlFields,
   type FromWorker,
   type LayerTensors,
   type PlainArchitecture,
   type Positions,
-  type Question,
+  type EngineQuestion,
   type RequestKind,
   type ToWorker,
   type WorkerData,
@@ -149,7 +149,7 @@ interface AskOptions {
 }
 
 interface Pending {
-  readonly resolve: (answer: Answer<RequestKind>) => void;
+  readonly resolve: (answer: EngineAnswer<RequestKind>) => void;
   readonly reject: (error: unknown) => void;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -202,14 +202,14 @@ class Thread {
 
   ask<K extends RequestKind>(
     kind: K,
-    question: Question<K>,
+    question: EngineQuestion<K>,
     { signal, onProgress }: AskOptions = {},
-  ): Promise<Answer<K>> {
+  ): Promise<EngineAnswer<K>> {
     if (this.ended) return Promise.reject(this.ended);
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const id = this.nextId++;
     const cancel = new Int32Array(new SharedArrayBuffer(4));
-    return new Promise<Answer<K>>((resolve, reject) => {
+    return new Promise<EngineAnswer<K>>((resolve, reject) => {
       const abort = () => {
         Atomics.store(cancel, 0, 1);
         settle(() => reject(signal!.reason));
@@ -221,7 +221,7 @@ class Thread {
       };
       signal?.addEventListener("abort", abort);
       this.pending.set(id, {
-        resolve: (answer) => settle(() => resolve(answer as Answer<K>)),
+        resolve: (answer) => settle(() => resolve(answer as EngineAnswer<K>)),
         reject: (error) => settle(() => reject(error)),
         onProgress,
       });

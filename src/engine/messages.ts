@@ -92,8 +92,8 @@ export interface Requests {
 }
 
 export type RequestKind = keyof Requests;
-export type Question<K extends RequestKind> = Requests[K]["question"];
-export type Answer<K extends RequestKind> = Requests[K]["answer"];
+export type EngineQuestion<K extends RequestKind> = Requests[K]["question"];
+export type EngineAnswer<K extends RequestKind> = Requests[K]["answer"];
 
 export type LayerTensors = Partial<Record<LayerTensorName, Tensor>>;
 
@@ -102,12 +102,12 @@ export type ToWorker =
       readonly type: "request";
       readonly id: number;
       readonly kind: RequestKind;
-      readonly question: Question<RequestKind>;
+      readonly question: EngineQuestion<RequestKind>;
       /** [0] is set to 1 to cancel. */ readonly cancel: Int32Array;
     }
   | { readonly type: "leave" };
 
 export type FromWorker =
-  | { readonly type: "answer"; readonly id: number; readonly answer: Answer<RequestKind> }
+  | { readonly type: "answer"; readonly id: number; readonly answer: EngineAnswer<RequestKind> }
   | { readonly type: "failure"; readonly id: number; readonly name: string; readonly message: string }
   | { readonly type: "progress"; readonly id: number; readonly done: number; readonly total: number };

@@ -8,7 +8,7 @@ import { createWeightSource } from "../model/weight-source";
 import { ComputeWeights } from "./compute-weights";
 import { Computer, type Step } from "./computer";
 import { deviceFailure, providersFor } from "./devices";
-import type { Answer, FromWorker, Question, RequestKind, ToWorker, WorkerData } from "./messages";
+import type { EngineAnswer, FromWorker, EngineQuestion, RequestKind, ToWorker, WorkerData } from "./messages";
 import { Reclaimer } from "../threads/reclaim";
 import { Sessions, StoppedError } from "./sessions";
 
@@ -22,7 +22,7 @@ const computer = (): Computer => {
 };
 
 /** Finds the device, plans the memory, and loads the layers. */
-async function open(step: Step): Promise<Answer<"open">> {
+async function open(step: Step): Promise<EngineAnswer<"open">> {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- after the environment is set
   const runtime = require("onnxruntime-node") as typeof import("onnxruntime-node");
   // Its errors reach us as exceptions; on the terminal they would be lines of source paths.
@@ -49,7 +49,9 @@ async function open(step: Step): Promise<Answer<"open">> {
 
 const post = (message: FromWorker) => port.postMessage(message);
 
-type Handlers = { [K in RequestKind]: (question: Question<K>, step: Step) => Answer<K> | Promise<Answer<K>> };
+type Handlers = {
+  [K in RequestKind]: (question: EngineQuestion<K>, step: Step) => EngineAnswer<K> | Promise<EngineAnswer<K>>;
+};
 
 const handlers: Handlers = {
   open: (_, step) => open(step),
@@ -66,7 +68,7 @@ class CancelledError extends Error {}
 async function answer<K extends RequestKind>(
   id: number,
   kind: K,
-  question: Question<K>,
+  question: EngineQuestion<K>,
   cancel: Int32Array,
 ): Promise<void> {
   const step: Step = {

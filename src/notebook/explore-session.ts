@@ -1,6 +1,6 @@
 import { RequestError, Widget } from "../jupyter/ipywidgets/widget";
 import type { ConfiguredModel, ExplorerSettings } from "../config";
-import { readConfig, readPrompts } from "../config";
+import { readConfig, readDataset } from "../config";
 import { checkDtype, DTYPES } from "../model/check";
 import type { Progress, Run, TransparentModel } from "../model/types";
 import type { Choice, ControlChoices, ControlCurrent, ControlStatus, GraphSettings, ModelCard } from "../protocol";
@@ -211,7 +211,7 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
       throw new RequestError("range", "The configuration does not allow other files of prompts.");
     let dataset;
     try {
-      dataset = readPrompts(file, this.#settings.folders);
+      dataset = readDataset(file, this.#settings.folders);
     } catch (error) {
       throw new RequestError("range", (error as Error).message);
     }

@@ -1,7 +1,7 @@
 import type { LastingDisplayable, MimeBundle } from "../jupyter/comm-host";
 import { DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyter/comm-host";
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
-import { hear, Widget } from "../jupyter/ipywidgets/widget";
+import { hear, Widget, WIDGET_VIEW } from "../jupyter/ipywidgets/widget";
 import type { ExplorerConfig, ExplorerSettings } from "../config";
 import { loadConfig, readConfig } from "../config";
 import type { Run, TransparentModel } from "../model/types";
@@ -10,7 +10,7 @@ import { visibleText, WIDGET_MODULE } from "../protocol";
 import type { Payload } from "../payload/format";
 import { PAYLOAD_MIME, PAYLOAD_VERSION } from "../payload/format";
 import type { Picture, SaveOptions } from "./picture";
-import { inVsCode, WIDGET_VIEW } from "./picture";
+import { inVsCode } from "./picture";
 import { ExploreSession } from "./explore-session";
 import { escapeXml } from "../export/xml";
 import { PACKAGE_VERSION } from "./version";

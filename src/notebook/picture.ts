@@ -4,7 +4,7 @@ import { commHost, DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyt
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import { savePicture } from "../export/page";
 import { writeFileAtomically } from "../system/write";
-import { hear, RequestError, Widget } from "../jupyter/ipywidgets/widget";
+import { hear, RequestError, Widget, WIDGET_VIEW } from "../jupyter/ipywidgets/widget";
 import { follow } from "../signals";
 import type { RouteGraph, Run } from "../model/types";
 import type { PictureName, PicturePart, RunFacts, Selection } from "../protocol";
@@ -84,8 +84,6 @@ const CLICK_MS = 1500;
 const EXPORT_MS = 20_000;
 /** Pictures of a graph: the kernel can draw them itself. */
 const GRAPHS: ReadonlySet<PictureName> = new Set(["flow-graph", "flow-compare", "explorer"]);
-
-export const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 
 /** VS Code has no renderers of ours, but loads our widgets where its own support can find them. */
 export const inVsCode = (): boolean => process.env["VSCODE_PID"] !== undefined;

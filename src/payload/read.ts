@@ -88,28 +88,22 @@ export class StoredAnswers {
   }
 
   /** Undefined where it is not stored. Throws a `ProtocolError` where what is stored is damaged. */
-  async answer<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K> | undefined> {
-    const found = this.#stored(question as unknown as Question);
-    if (found !== undefined) return found as Answer<K>;
-    const asked = question as unknown as Question;
+  answer<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K> | undefined>;
+  async answer(asked: Question, signal?: AbortSignal): Promise<unknown> {
+    const found = this.#stored(asked);
+    if (found !== undefined) return found;
     if (asked.kind === "routes") {
       // What speaks for a token does not follow from contributions.
       if (asked.contrast) return undefined;
       try {
-        return (await this.#contributions().routes(
-          asked.from,
-          asked.threshold,
-          asked.renormalize,
-          signal,
-        )) as Answer<K>;
+        return await this.#contributions().routes(asked.from, asked.threshold, asked.renormalize, signal);
       } catch (error) {
         if (error instanceof ProtocolError && error.code === "unavailable") return undefined;
         throw error;
       }
     }
-    if (asked.kind === "heads")
-      return this.#contributions().heads(asked.layer, asked.query, asked.key) as Answer<K> | undefined;
-    if (asked.kind === "layerMaps") return this.#layerMaps(asked.layer) as Answer<K> | undefined;
+    if (asked.kind === "heads") return this.#contributions().heads(asked.layer, asked.query, asked.key);
+    if (asked.kind === "layerMaps") return this.#layerMaps(asked.layer);
     return undefined;
   }
 

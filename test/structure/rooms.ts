@@ -41,7 +41,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     because: "browsers read payloads: whatever it imports is loaded by every page",
   },
   "src/jupyter": { from: ["src/signals.ts"], because: "it knows no language models and could be published alone" },
-  "src/config": { from: ["src/system", "src/model"], because: "it reads a file and starts nothing" },
+  "src/config": { from: ["src/system", "src/model", "src/payload"], because: "it reads a file and starts nothing" },
   "src/export": {
     from: ["src/system", "src/payload", "src/protocol"],
     because: "it makes pages of stored outputs: no model and no kernel is there",

@@ -73,17 +73,18 @@ export class StoredSource implements FlowSource {
     return this.stored.head.selection;
   }
 
-  async ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
-    const answer = (await this.stored.answer(question, signal)) ?? (await this.#cut(question as unknown as Question));
-    if (answer === undefined) throw new ProtocolError("unavailable", this.#why(question as unknown as Question));
+  ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>>;
+  async ask(question: Question, signal?: AbortSignal): Promise<unknown> {
+    const answer = (await this.stored.answer(question, signal)) ?? (await this.#cut(question));
+    if (answer === undefined) throw new ProtocolError("unavailable", this.#why(question));
     return answer;
   }
 
   /** What follows from another stored answer. */
-  async #cut<K extends QuestionKind>(question: Question): Promise<Answer<K> | undefined> {
+  async #cut(question: Question): Promise<unknown> {
     if (question.kind !== "gridPart") return undefined;
     const whole = await this.stored.answer<"grid">({ kind: "grid", normalize: question.normalize });
-    return whole && (partOfGrid(whole, question) as Answer<K> | undefined);
+    return whole && partOfGrid(whole, question);
   }
 
   #why(asked: Question): string {

@@ -97,14 +97,15 @@ export class SyntheticSource implements FlowSource {
     };
   }
 
-  async ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
+  ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>>;
+  async ask(question: Question, signal?: AbortSignal): Promise<unknown> {
     const { delay = 0, error } = this.options;
     await new Promise<void>((resolve, reject) => {
       if (Number.isFinite(delay)) setTimeout(resolve, delay);
       signal?.addEventListener("abort", () => reject(new ProtocolError("cancelled", "Withdrawn.")));
     });
     if (error) throw new ProtocolError("failed", error);
-    return this.answer(question as unknown as Question) as Answer<K>;
+    return this.answer(question);
   }
 
   private token(seed: number): WireToken {

@@ -62,18 +62,19 @@ export class CommSource implements FlowSource {
     );
   }
 
-  ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
+  ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>>;
+  ask(question: Question, signal?: AbortSignal): Promise<unknown> {
     const key = questionKey(question);
     let pending = this.#pending.get(key);
     if (!pending) {
-      pending = this.#send(question as unknown as Question);
+      pending = this.#send(question);
       this.#pending.set(key, pending);
       const forget = (): void => void (this.#pending.get(key) === pending && this.#pending.delete(key));
       pending.promise.then(forget, forget);
     }
     const shared = pending;
     shared.users++;
-    return new Promise<Answer<K>>((resolve, reject) => {
+    return new Promise<unknown>((resolve, reject) => {
       signal?.addEventListener("abort", () => {
         reject(new ProtocolError("cancelled", "The question was withdrawn."));
         if (--shared.users === 0) {
@@ -81,7 +82,7 @@ export class CommSource implements FlowSource {
           shared.withdraw();
         }
       });
-      shared.promise.then(resolve as (answer: unknown) => void, reject);
+      shared.promise.then(resolve, reject);
     });
   }
 

@@ -31,7 +31,7 @@ import { History } from "./history";
 import { Outputs, type RequestContext } from "./outputs";
 import { TypescriptService } from "./typescript-service";
 
-import { newHeader, PROTOCOL_VERSION, Wire, WireError, type Header, type Message } from "./wire";
+import { newHeader, MESSAGING_VERSION, Wire, WireError, type Header, type Message } from "./wire";
 import {
   JSON,
   Object,
@@ -863,7 +863,7 @@ function kernelInfo(): JsonObject {
   const typescript = version("typescript");
   return {
     status: "ok",
-    protocol_version: PROTOCOL_VERSION,
+    protocol_version: MESSAGING_VERSION,
     implementation: own.name,
     implementation_version: own.version,
     language_info: {

@@ -22,7 +22,7 @@ export interface Header extends JsonObject {
   readonly version: string;
 }
 
-export const PROTOCOL_VERSION = "5.4";
+export const MESSAGING_VERSION = "5.4";
 
 /** Messages that are known when they come again. */
 const REMEMBERED = 1 << 16;
@@ -121,7 +121,7 @@ export function newHeader(type: string, session: string, username = "kernel"): H
     session,
     username,
     date: new Date().toISOString(),
-    version: PROTOCOL_VERSION,
+    version: MESSAGING_VERSION,
   };
 }
 
