@@ -27,13 +27,17 @@ export * from "./notebook";
 export {
   Explore,
   explore,
+  Workbench,
+  workbench,
   ModelPanel,
   modelPanel,
   PromptBar,
   promptBar,
-  type ExploreOptions,
-  type ExploreSource,
-} from "./notebook/explore";
-export { ExploreSession } from "./notebook/explore-session";
+  type WorkbenchOptions,
+  type WorkbenchOptions as ExploreOptions,
+  type WorkbenchSource as ExploreSource,
+  type WorkbenchSource,
+} from "./notebook/workbench";
+export { ExploreSession, WorkbenchSession } from "./notebook/workbench-session";
 export { LensGrid, lensGrid } from "./notebook/lens-grid";
 export { ConfigError, loadConfig, readConfig, type ExplorerConfig, type ExplorerSettings } from "./config";

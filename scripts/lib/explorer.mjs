@@ -44,9 +44,9 @@ function isOurs(file) {
  */
 export function writeExplorerNotebook(root, file, cwd) {
   const source = [
-    'import { explore, loadConfig } from "lm-transparency";',
+    'import { workbench, loadConfig } from "lm-transparency";',
     "",
-    `explore(loadConfig(${JSON.stringify(file)}, { cwd: ${JSON.stringify(cwd)} }))`,
+    `workbench(loadConfig(${JSON.stringify(file)}, { cwd: ${JSON.stringify(cwd)} }))`,
   ].join("\n");
   const folder = path.join(root, "explorer");
   fs.mkdirSync(folder, { recursive: true });

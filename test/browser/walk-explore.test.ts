@@ -1,5 +1,5 @@
 /**
- * The paper's whole walk in the whole tool, `explore()`, in JupyterLab and in Notebook 7, on a GPT-2 and on the default
+ * The paper's whole walk in the whole tool, `workbench()`, in JupyterLab and in Notebook 7, on a GPT-2 and on the default
  * model: prompt, graph, start token, edge, heads, maps, what a head promotes, feed-forward block, neuron, its tokens,
  * state, lens. What is shown is compared with what the kernel answers.
  */
@@ -12,8 +12,8 @@ const STRANGE = "<script>alert(1)</script> שלום 東京 👩‍👩‍👧";
 
 const CELLS = {
   tool: [
-    'import { explore, lensGrid, modelPanel, type Run } from "lm-transparency";',
-    `const tool = explore({ models: { tiny: ${JSON.stringify(modelFolder("gpt2-tiny"))}, default: null }, default_model: "tiny", max_user_string_length: 60 }, { prompts: ["A cat sat", ${JSON.stringify(PROMPT)}] });`,
+    'import { workbench, lensGrid, modelPanel, type Run } from "lm-transparency";',
+    `const tool = workbench({ models: { tiny: ${JSON.stringify(modelFolder("gpt2-tiny"))}, default: null }, default_model: "tiny", max_user_string_length: 60 }, { prompts: ["A cat sat", ${JSON.stringify(PROMPT)}] });`,
     "tool",
   ].join("\n"),
   state:

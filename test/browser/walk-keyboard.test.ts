@@ -89,7 +89,7 @@ beforeAll(async () => {
   jupyter = await startJupyter({
     files: {
       "keys.ipynb": makeNotebook([
-        `import { explore } from "lm-transparency";\nconst tool = explore({ models: { tiny: ${JSON.stringify(modelFolder("gpt2-tiny"))} }, default_model: "tiny" }, { prompts: [${JSON.stringify(PROMPT)}, "A cat sat"] });\ntool`,
+        `import { workbench } from "lm-transparency";\nconst tool = workbench({ models: { tiny: ${JSON.stringify(modelFolder("gpt2-tiny"))} }, default_model: "tiny" }, { prompts: [${JSON.stringify(PROMPT)}, "A cat sat"] });\ntool`,
         '"after"',
       ]),
     },

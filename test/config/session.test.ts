@@ -7,8 +7,12 @@ import os from "node:os";
 import path from "node:path";
 import {
   type ExplorerConfig,
-  ExploreSession,
+  Explore,
   explore,
+  ExploreSession,
+  Workbench,
+  WorkbenchSession,
+  workbench,
   loadModel,
   modelPanel,
   promptBar,
@@ -25,13 +29,13 @@ import { modelFolder } from "../support/fixtures";
 
 const gpt2 = modelFolder("gpt2-tiny");
 const llama = modelFolder("llama-tiny");
-const config = (more: ExplorerConfig = {}): ExploreSession =>
-  new ExploreSession(readConfig({ models: { "some/gpt2": gpt2, llama }, default_model: "some/gpt2", ...more }), {
+const config = (more: ExplorerConfig = {}): WorkbenchSession =>
+  new WorkbenchSession(readConfig({ models: { "some/gpt2": gpt2, llama }, default_model: "some/gpt2", ...more }), {
     prompts: ["a b c", "the the cat"],
   });
 
-const open: ExploreSession[] = [];
-const session = (more?: ExplorerConfig): ExploreSession => {
+const open: WorkbenchSession[] = [];
+const session = (more?: ExplorerConfig): WorkbenchSession => {
   const made = config(more);
   open.push(made);
   return made;
@@ -129,7 +133,7 @@ test("the newest choice wins, whatever came before it", async () => {
 
 test("an error is a sentence in the state, and trying again works once its cause is gone", async () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-session-"));
-  const one = new ExploreSession(readConfig({ models: { mine: folder } }), { prompts: ["a"] });
+  const one = new WorkbenchSession(readConfig({ models: { mine: folder } }), { prompts: ["a"] });
   open.push(one);
   await expect(one.choose({ model: "mine" })).rejects.toThrow("config.json");
   expect(one.get("status")).toMatchObject({
@@ -185,11 +189,11 @@ test("stopping says so and offers to go on", async () => {
 
 test("a loaded model is the only one, and stays the reader's", async () => {
   const model = await loadModel(gpt2);
-  const shown = explore(model, { prompt: "a b c" });
+  const shown = workbench(model, { prompt: "a b c" });
   const bundle = await shown[JUPYTER_DISPLAY]();
   expect(shown.run!.model).toBe(model);
   expect(bundle["text/html"]).toContain("<img");
-  expect(shown.toString()).toBe(`Explore of ${model.info.name}, "a b c"`);
+  expect(shown.toString()).toBe(`Workbench of ${model.info.name}, "a b c"`);
   await expect(shown.choose({ model: "other" })).rejects.toThrow("There is no model");
   // Controls of one session: what one chooses, all show.
   const panel = modelPanel(shown);
@@ -207,7 +211,7 @@ test("a loaded model is the only one, and stays the reader's", async () => {
 
 test("a notebook keeps the picture under the whole tool's own id, and says so where there is none yet", async () => {
   const stored = (bundle: Record<string, unknown>): Payload => readPayload(bundle[PAYLOAD_MIME]);
-  const lazy = explore({ models: { tiny: gpt2 }, share: "seen" });
+  const lazy = workbench({ models: { tiny: gpt2 }, share: "seen" });
   expect(stored(await lazy[JUPYTER_DISPLAY]())).toMatchObject({
     picture: "explorer",
     size: 0,
@@ -216,7 +220,7 @@ test("a notebook keeps the picture under the whole tool's own id, and says so wh
   });
   await expect(lazy.save("x.html")).rejects.toThrow("There is no picture yet to save");
   const model = await loadModel(gpt2);
-  const shown = explore(model, { prompt: "a b c" });
+  const shown = workbench(model, { prompt: "a b c" });
   const bundle = await shown[JUPYTER_DISPLAY]();
   expect(stored(bundle)).toMatchObject({ picture: "explorer", widget: shown.modelId, share: "routes" });
   expect(stored(bundle).size).toBeGreaterThan(0);
@@ -224,18 +228,23 @@ test("a notebook keeps the picture under the whole tool's own id, and says so wh
   await model.dispose();
 });
 
-test("explore() takes a name, a configuration, its file; and refuses the rest with a sentence", () => {
+test("workbench() takes a name, a configuration, its file; and refuses the rest with a sentence", () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-session-"));
   fs.writeFileSync(path.join(folder, "c.json"), JSON.stringify({ models: { g: gpt2 }, demo_mode: true }));
-  expect(explore(path.join(folder, "c.json")).session.get("choices")).toMatchObject({
+  expect(workbench(path.join(folder, "c.json")).session.get("choices")).toMatchObject({
     models: ["g"],
     ownModels: false,
   });
-  expect(explore(gpt2).session.get("current").model).toBe(gpt2);
-  expect(explore({ models: { g: gpt2 } }).session.get("choices").models).toEqual(["g"]);
-  expect(explore().session.get("current").model).toBe("default");
-  expect(() => explore(3 as never)).toThrow("explore() takes a loaded model");
-  expect(() => explore({ model: "gpt2" } as never)).toThrow('did you mean "models"?');
-  expect(() => explore(path.join(folder, "none.json"))).toThrow("there is no such file");
+  expect(workbench(gpt2).session.get("current").model).toBe(gpt2);
+  expect(workbench({ models: { g: gpt2 } }).session.get("choices").models).toEqual(["g"]);
+  expect(workbench().session.get("current").model).toBe("default");
+  expect(() => workbench(3 as never)).toThrow("workbench() takes a loaded model");
+  expect(() => workbench({ model: "gpt2" } as never)).toThrow('did you mean "models"?');
+  expect(() => workbench(path.join(folder, "none.json"))).toThrow("there is no such file");
   fs.rmSync(folder, { recursive: true });
+});
+
+test("the old names are the same things", () => {
+  expect([explore, Explore, ExploreSession]).toEqual([workbench, Workbench, WorkbenchSession]);
+  expect(Explore).toBe(Workbench);
 });

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   aggregate,
-  explore,
+  workbench,
   explorer,
   exportRoutes,
   flowCompare,
@@ -149,7 +149,7 @@ describe.each([
   });
 
   test("explore shows it with its controls", async () => {
-    const whole = explore(model);
+    const whole = workbench(model);
     try {
       expect((await whole[JUPYTER_DISPLAY]())["text/plain"]).toBeTruthy();
     } finally {

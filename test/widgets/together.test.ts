@@ -9,7 +9,7 @@ import { modelFolder } from "../support/fixtures";
 import { type Jupyter, type NotebookPage, makeNotebook, startJupyter } from "../support/jupyter";
 
 const CELLS = {
-  begin: `import { explore, Explorer, flowCompare, flowGraph, FlowGraph, lensGrid, loadModel, type Run, SharedSelection } from "lm-transparency";
+  begin: `import { workbench, Explorer, flowCompare, flowGraph, FlowGraph, lensGrid, loadModel, type Run, SharedSelection } from "lm-transparency";
 import { HTML } from "lm-transparency/ipywidgets";
 const model = await loadModel(${JSON.stringify(modelFolder("gpt2-tiny"))});
 const [a, b] = await model.run([[5, 9, 17, 30, 2], [8, 5, 9, 17, 31, 2]]);
@@ -53,7 +53,7 @@ for (const [part, ending] of [["graph", "svg"], ["heads", "csv"], ["maps", "png"
 }
 console.log(JSON.stringify(said))`,
   wrongPart: 'await tool.save("x.csv", { part: "everything" as "heads" })',
-  whole: `const everything = explore(model, { prompt: "A cat" });
+  whole: `const everything = workbench(model, { prompt: "A cat" });
 everything`,
   savedWhole:
     'await everything.session.settled();\nawait everything.save("whole.png");\nawait everything.save("heads-of-whole.csv", { part: "graph" });',

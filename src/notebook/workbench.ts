@@ -11,7 +11,7 @@ import type { Payload } from "../payload/format";
 import { PAYLOAD_MIME, PAYLOAD_VERSION } from "../payload/format";
 import type { Picture, SaveOptions } from "./picture";
 import { inVsCode } from "./picture";
-import { ExploreSession } from "./explore-session";
+import { WorkbenchSession } from "./workbench-session";
 import { escapeXml } from "../export/xml";
 import { PACKAGE_VERSION } from "./version";
 
@@ -19,7 +19,7 @@ import { PACKAGE_VERSION } from "./version";
 export type ControlPart = "model-panel" | "prompt-bar" | "explore";
 
 interface ControlState {
-  session: ExploreSession;
+  session: WorkbenchSession;
   part: ControlPart;
 }
 
@@ -29,7 +29,7 @@ interface ControlEvents {
   select: Selection;
 }
 
-export interface ExploreOptions {
+export interface WorkbenchOptions {
   /** Prompts to choose from, instead of the configuration's; the last one is looked at first. */
   readonly prompts?: readonly string[];
   /** One prompt; the same as `prompts: [prompt]`. */
@@ -40,24 +40,24 @@ export interface ExploreOptions {
  * Where the controls' model comes from: a loaded model, a name for `loadModel`, a configuration or the `.json` file of
  * one, or other controls to share with.
  */
-export type ExploreSource =
-  TransparentModel | string | ExplorerConfig | ExplorerSettings | ExploreSession | SessionControl;
+export type WorkbenchSource =
+  TransparentModel | string | ExplorerConfig | ExplorerSettings | WorkbenchSession | SessionControl;
 
-function sessionOf(source: ExploreSource | undefined, options: ExploreOptions): ExploreSession {
+function sessionOf(source: WorkbenchSource | undefined, options: WorkbenchOptions): WorkbenchSession {
   const prompts = options.prompts ?? (options.prompt === undefined ? undefined : [options.prompt]);
-  if (source instanceof ExploreSession) return source;
+  if (source instanceof WorkbenchSession) return source;
   if (source instanceof SessionControl) return source.session;
-  if (source === undefined) return new ExploreSession(undefined, { prompts });
+  if (source === undefined) return new WorkbenchSession(undefined, { prompts });
   if (typeof source === "string") {
     const settings = source.endsWith(".json")
       ? loadConfig(source)
       : readConfig({ models: { [source]: null }, default_model: source });
-    return new ExploreSession(settings, { prompts });
+    return new WorkbenchSession(settings, { prompts });
   }
   if (typeof source !== "object" || source === null)
-    throw new TypeError("explore() takes a loaded model, a model's name, a configuration or the .json file of one.");
-  if ("info" in source) return new ExploreSession(source, { prompts });
-  return new ExploreSession("maxPromptLength" in source ? (source as ExplorerSettings) : readConfig(source), {
+    throw new TypeError("workbench() takes a loaded model, a model's name, a configuration or the .json file of one.");
+  if ("info" in source) return new WorkbenchSession(source, { prompts });
+  return new WorkbenchSession("maxPromptLength" in source ? (source as ExplorerSettings) : readConfig(source), {
     prompts,
   });
 }
@@ -73,7 +73,7 @@ const TELL = { model: tell("model"), run: tell("run"), select: tell("select"), p
 export class SessionControl extends Widget<ControlState, ControlEvents> {
   #following: (() => void) | undefined;
 
-  constructor(part: ControlPart, source?: ExploreSource, options: ExploreOptions = {}) {
+  constructor(part: ControlPart, source?: WorkbenchSource, options: WorkbenchOptions = {}) {
     super(
       {
         modelName: "ControlModel",
@@ -119,7 +119,7 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
   }
 
   /** What the controls share. */
-  get session(): ExploreSession {
+  get session(): WorkbenchSession {
     return this.get("session");
   }
 
@@ -159,7 +159,7 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
 
   override toString(): string {
     const { current, status } = this.session.state;
-    const name = { "model-panel": "ModelPanel", "prompt-bar": "PromptBar", explore: "Explore" }[this.get("part")];
+    const name = { "model-panel": "ModelPanel", "prompt-bar": "PromptBar", explore: "Workbench" }[this.get("part")];
     const doing = status.phase === "error" ? `; ${status.message}` : status.phase === "idle" ? "" : `; ${status.phase}`;
     return `${name} of ${current.model || "no model"}${current.prompt ? `, ${JSON.stringify(visibleText(current.prompt).replaceAll("·", " "))}` : ""}${doing}`;
   }
@@ -167,14 +167,14 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
 
 /** Model, device and precision. */
 export class ModelPanel extends SessionControl {
-  constructor(source?: ExploreSource, options?: ExploreOptions) {
+  constructor(source?: WorkbenchSource, options?: WorkbenchOptions) {
     super("model-panel", source, options);
   }
 }
 
 /** Prompts, a prompt of one's own, threshold and normalisation. */
 export class PromptBar extends SessionControl {
-  constructor(source?: ExploreSource, options?: ExploreOptions) {
+  constructor(source?: WorkbenchSource, options?: WorkbenchOptions) {
     super("prompt-bar", source, options);
   }
 }
@@ -183,8 +183,8 @@ export class PromptBar extends SessionControl {
  * All controls, and the Explorer of what they chose. A notebook keeps the Explorer's picture as it keeps any other: it
  * can be looked at without a kernel, then without the controls.
  */
-export class Explore extends SessionControl implements LastingDisplayable {
-  constructor(source?: ExploreSource, options?: ExploreOptions) {
+export class Workbench extends SessionControl implements LastingDisplayable {
+  constructor(source?: WorkbenchSource, options?: WorkbenchOptions) {
     super("explore", source, options);
   }
 
@@ -243,14 +243,21 @@ export class Explore extends SessionControl implements LastingDisplayable {
  *   Default: the default model and a few prompts.
  * @throws ConfigError where a configuration is wrong.
  */
-export function explore(source?: ExploreSource, options?: ExploreOptions): Explore {
-  return new Explore(source, options);
+export function workbench(source?: WorkbenchSource, options?: WorkbenchOptions): Workbench {
+  return new Workbench(source, options);
 }
 
-export function modelPanel(source?: ExploreSource, options?: ExploreOptions): ModelPanel {
+export function modelPanel(source?: WorkbenchSource, options?: WorkbenchOptions): ModelPanel {
   return new ModelPanel(source, options);
 }
 
-export function promptBar(source?: ExploreSource, options?: ExploreOptions): PromptBar {
+export function promptBar(source?: WorkbenchSource, options?: WorkbenchOptions): PromptBar {
   return new PromptBar(source, options);
 }
+
+/** @deprecated Use {@link Workbench}: its old name was one letter from `Explorer`, the picture in it. */
+export const Explore = Workbench;
+/** @deprecated Use {@link Workbench}. */
+export type Explore = Workbench;
+/** @deprecated Use {@link workbench}. */
+export const explore = workbench;

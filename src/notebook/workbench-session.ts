@@ -54,11 +54,11 @@ const cardOf = ({ info }: TransparentModel): ModelCard => ({
 });
 
 /**
- * One model, one prompt and the picture of them, chosen by controls: what `ModelPanel`, `PromptBar` and `Explore`
+ * One model, one prompt and the picture of them, chosen by controls: what `ModelPanel`, `PromptBar` and `Workbench`
  * share. It has no view. A newer choice ends the work for an older one. What it loaded itself it disposes of when
  * another model takes its place.
  */
-export class ExploreSession extends Widget<SessionState, SessionEvents> {
+export class WorkbenchSession extends Widget<SessionState, SessionEvents> {
   readonly #settings: ExplorerSettings;
   readonly #given: TransparentModel | undefined;
   #graph: GraphSettings;
@@ -401,3 +401,8 @@ export class ExploreSession extends Widget<SessionState, SessionEvents> {
     if (!this.closed) this.set({ status: { phase, stage, done, total: total ?? null, unit } });
   }
 }
+
+/** @deprecated Use {@link WorkbenchSession}. */
+export const ExploreSession = WorkbenchSession;
+/** @deprecated Use {@link WorkbenchSession}. */
+export type ExploreSession = WorkbenchSession;
