@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "share/", "node_modules/", ".venv/", "labextension/dist/", "test/.artifacts/"] },
+  { ignores: ["dist/", "dist-docs/", "share/", "node_modules/", ".venv/", "labextension/dist/", "test/.artifacts/"] },
   ...tseslint.configs.recommended,
   {
     rules: {

@@ -63,6 +63,19 @@ const EVENTS = {
   ComboboxModel: "SubmitEvents",
 };
 
+/** What the schema has no words for. */
+const HELP = {
+  layout: "CSS of the box around it.",
+  style: "Colours and sizes of its parts.",
+  min: "The smallest value.",
+  max: "The largest value.",
+  value: "What the user has chosen or typed.",
+  placeholder: "Shown while it is empty.",
+  allowed_tags: "Tags that can be chosen; empty: any.",
+  allow_duplicates: "Whether a tag can be there twice.",
+  format: "How numbers are written, by d3-format.",
+};
+
 const TYPES = {
   string: "string",
   bool: "boolean",
@@ -133,8 +146,10 @@ function generate() {
 
     out.push(`/** State of ${name} (${model.module} ${model.version}). */`, `export interface ${name}State {`);
     for (const { attribute, kind } of described) {
-      const help = oneLine(attribute.help ?? "");
-      if (help !== "") out.push(`  /** ${help} */`);
+      const help = oneLine(attribute.help ?? "") || HELP[attribute.name];
+      if (help === undefined)
+        throw new Error(`${model.name}.${attribute.name}: the schema has no help; add it to HELP.`);
+      out.push(`  /** ${help} */`);
       out.push(`  ${attribute.name}: ${typeOf(attribute, kind)};`);
     }
     out.push("  /** How many views show it; null: not counted. */", "  _view_count: number | null;", "}", "");
@@ -144,7 +159,9 @@ function generate() {
         ? "defineControl"
         : `define${{ one: "Selection", many: "MultipleSelection", range: "RangeSelection" }[selection]}`;
     const generics = `${name}State${EVENTS[model.name] === undefined ? "" : `, ${EVENTS[model.name]}`}`;
+    const said = `/** Stock control ${name} (${model.module} ${model.version}); its state is {@link ${name}State}. */`;
     out.push(
+      said,
       `export const ${name} = ${type}<${generics}>({`,
       `  name: ${JSON.stringify(name)},`,
       `  modelName: ${JSON.stringify(model.name)}, modelModule: ${JSON.stringify(model.module)}, modelModuleVersion: ${JSON.stringify(model.version)},`,
@@ -158,6 +175,7 @@ function generate() {
       out.push(`    ${attribute.name}: { ${parts.join(", ")} },`);
     }
     out.push('    _view_count: { kind: "int", default: null, nullable: true },', "  },", "});");
+    out.push(said);
     if (selection === undefined) out.push(`export type ${name} = Control<${generics}>;`, "");
     else
       out.push(

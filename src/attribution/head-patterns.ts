@@ -4,6 +4,7 @@
  * 2022.
  */
 export const HEAD_PATTERNS = ["previous token", "first token", "induction", "duplicate token"] as const;
+/** A pattern that heads follow; docs/method.md has the definitions and their sources. */
 export type HeadPattern = (typeof HEAD_PATTERNS)[number];
 
 /**

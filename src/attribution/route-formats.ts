@@ -7,6 +7,7 @@ import { ROUTE_GRAPH_SCHEMA, type RouteGraphJson } from "./route-schema";
  * reading gives the same graph.
  */
 export const ROUTE_FORMATS = ["json", "graphml", "dot", "csv"] as const;
+/** A text format of route graphs. */
 export type RouteFormat = (typeof ROUTE_FORMATS)[number];
 
 /** Everything of a graph but its nodes and edges. */

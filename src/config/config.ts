@@ -10,10 +10,12 @@ import type { ShareLevel } from "../payload/format";
 
 /** A configuration that cannot be used. The message holds a sentence for each problem, one a line. */
 export class ConfigError extends Error {
+  /** Tells it from other errors, also across threads. */
   override readonly name = "ConfigError";
   constructor(
     /** The file, or other words for where the values come from. */
     readonly where: string,
+    /** One sentence each. */
     readonly problems: readonly string[],
   ) {
     super(problems.map((problem) => onLine(`${where}: ${problem}`)).join("\n"));
@@ -28,22 +30,33 @@ export interface ConfiguredModel {
 
 /** A configuration that was checked, with every default and every path filled in. */
 export interface ExplorerSettings {
+  /** Models to choose from. */
   readonly models: readonly ConfiguredModel[];
   /** A name in `models`, or "". */
   readonly defaultModel: string;
+  /** Prompts to choose from. */
   readonly prompts: readonly string[];
   /** The file that `prompts` come from; "" where they are our examples. */
   readonly dataset: string;
+  /** Whether other files of prompts may be read. */
   readonly allowDatasets: boolean;
   /** In characters (code points); null: no limit. */
   readonly maxPromptLength: number | null;
+  /** Only the models and prompts that are given. */
   readonly demo: boolean;
+  /** Show what each step took. */
   readonly debug: boolean;
+  /** Where models run. */
   readonly device: Device;
+  /** What weights are computed in. */
   readonly dtype: Dtype;
+  /** Of the routes at first, 0 to 1. */
   readonly threshold: number;
+  /** Scale what passed the threshold to sum 1 at first. */
   readonly renormalize: boolean;
+  /** Read states through the final norm at first. */
   readonly normalize: boolean;
+  /** How much of a run its output keeps. */
   readonly share: ShareLevel;
   /** Folders in which relative paths are looked for, first one first. */
   readonly folders: readonly string[];

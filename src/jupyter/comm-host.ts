@@ -134,6 +134,7 @@ export const JUPYTER_DISPLAY: unique symbol = Symbol.for("Jupyter.display") as n
 
 /** A value that shows itself in a notebook. */
 export interface Displayable {
+  /** The bundle of MIME types that the value shows as under its cell. */
   [JUPYTER_DISPLAY](): MimeBundle | Promise<MimeBundle>;
 }
 

@@ -101,7 +101,9 @@ async function computed(
  * layer l; columns are positions.
  */
 export interface LensTable {
+  /** Number of states from below: L + 1 where all are asked for. */
   readonly rows: number;
+  /** Number of positions. */
   readonly columns: number;
   /** Ids of the most likely tokens. */
   readonly tops: Uint32Array;

@@ -3,6 +3,7 @@ const MOST = 1200;
 
 /** A model that cannot be opened: what is wrong, where, and what would work, in one sentence on one line. */
 export class ModelFileError extends Error {
+  /** Tells it from other errors, also across threads. */
   override readonly name: string = "ModelFileError";
 
   constructor(message: string) {

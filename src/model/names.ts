@@ -4,6 +4,7 @@
  */
 import type { NodeName, RouteNode } from "./types";
 
+/** "X" embedded token, "A" state after attention, "M" feed-forward block, "I" state after the layer. */
 export type NodeKind = RouteNode["kind"];
 
 /** What a node's name says. The layer of `X0_t` is -1. */

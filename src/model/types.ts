@@ -128,16 +128,33 @@ export type NodeName = `X0_${number}` | `${"A" | "M" | "I"}${number}_${number}`;
  * A block, head or neuron whose update can be read in the vocabulary; with `key`, the part that a head wrote from one
  * token.
  */
-export type Component =
-  | { readonly kind: "attention" | "ffn"; readonly layer: number; readonly position: number }
-  | {
-      readonly kind: "attention";
-      readonly layer: number;
-      readonly position: number;
-      readonly head: number;
-      readonly key?: number;
-    }
-  | { readonly kind: "ffn"; readonly layer: number; readonly position: number; readonly neuron: number };
+export type Component = BlockComponent | HeadComponent | NeuronComponent;
+
+/** A whole block at one position. */
+export interface BlockComponent {
+  /** Which of a layer's blocks. */
+  readonly kind: "attention" | "ffn";
+  /** From 0 to L - 1. */
+  readonly layer: number;
+  /** From 0 to T - 1. */
+  readonly position: number;
+}
+
+/** A head at one query position. */
+export interface HeadComponent extends BlockComponent {
+  readonly kind: "attention";
+  /** From 0 to H - 1. */
+  readonly head: number;
+  /** The part that it wrote from this one token, from 0 to `position`. */
+  readonly key?: number;
+}
+
+/** A neuron at one position. */
+export interface NeuronComponent extends BlockComponent {
+  readonly kind: "ffn";
+  /** From 0 to f - 1. */
+  readonly neuron: number;
+}
 
 /**
  * Two readings of value biases (GPT-2, OPT, Qwen2): "output" leaves v without its bias and puts the constant
@@ -235,8 +252,25 @@ export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
  *
  * The last two need the contributions of all states; docs/method.md has the definition.
  */
-export type RouteSelection =
-  { readonly threshold: number } | { readonly relevance: number } | { readonly edges: number };
+export type RouteSelection = ThresholdSelection | RelevanceBudget | EdgeBudget;
+
+/** A local threshold. */
+export interface ThresholdSelection {
+  /** Parts with a contribution up to this are dropped, 0 to 1. */
+  readonly threshold: number;
+}
+
+/** A share of the start. */
+export interface RelevanceBudget {
+  /** How much of it still reaches the embedded tokens, 0 to 1. */
+  readonly relevance: number;
+}
+
+/** A number of edges. */
+export interface EdgeBudget {
+  /** At least 1. */
+  readonly edges: number;
+}
 
 /** A token, or two whose logits are compared. By id, or by a text that is exactly one token. */
 export interface Contrast {
@@ -299,6 +333,14 @@ export interface RouteNode {
   readonly position: number;
 }
 
+/** Sums of parts of a logit difference, in logits. */
+export interface ContrastRest {
+  /** Of those that speak for the token. */
+  readonly supports: number;
+  /** Of those that speak against it: 0 or less. */
+  readonly opposes: number;
+}
+
 /**
  * The contrast that routes were traced for. `logit = constant + rest.supports + rest.opposes +` the `logit` of every
  * attention and "ffn-out" edge into the start token's stream `+` that of the residual edge out of its `X0`. The numbers
@@ -314,7 +356,7 @@ export interface RouteContrast {
   /** Biases of the final norm and the unembedding, in logits. */
   readonly constant?: number;
   /** Sums of the parts that are no edges of the graph, output biases among them, in logits. */
-  readonly rest?: { readonly supports: number; readonly opposes: number };
+  readonly rest?: ContrastRest;
 }
 
 /** The part of the graph that is reached from the start nodes over edges that passed the threshold. */
@@ -328,7 +370,7 @@ export interface RouteGraph {
   /** Parts with a contribution up to this were dropped. 0 where `select` says what was kept. */
   readonly threshold: number;
   /** Where parts were kept by their relevance. */
-  readonly select?: Exclude<RouteSelection, { readonly threshold: number }>;
+  readonly select?: RelevanceBudget | EdgeBudget;
   /** Whether what passed was scaled to sum 1 within each whole. */
   readonly renormalize: boolean;
   /** Only where the option was given. */
@@ -513,6 +555,7 @@ export interface TransparentModel {
    * @example const run = await model.run("The capital of France is");
    */
   run(prompt: string | readonly number[], options?: RunOptions): Promise<Run>;
+  /** Runs several prompts, each as if it had been alone; the results in their order. */
   run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<Run[]>;
   /**
    * Logits, shape `[V]`, of a vector of d numbers: the unembedding, with the final norm before it unless `normalize:

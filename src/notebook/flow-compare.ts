@@ -51,6 +51,7 @@ export class FlowCompare extends Picture {
 
   constructor(
     first: Run,
+    /** The run on the right, B. */
     readonly second: Run,
     options: FlowCompareOptions = {},
   ) {

@@ -105,6 +105,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   #following: (() => void) | undefined;
 
   constructor(
+    /** The run that it shows. */
     readonly run: Run,
     picture: PictureName,
     options: PictureOptions & {
@@ -209,6 +210,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     return this.#bundle(this.#stored ?? (await this.#share.payload(this.#input)));
   }
 
+  /** Under which the notebook keeps its output. */
   get [DISPLAY_ID](): string {
     return this.#holder()?.displayId ?? `lm-transparency-${this.modelId}`;
   }
@@ -242,7 +244,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
    * - `.png`, `.csv`: the picture, or its table, as a page shows it now; some page has to show it
    *
    * @param file path of the file, relative to the working directory; replaced where it exists
-   * @param options.part of a graph with its detail, an Explorer or a comparison (there of the first run): only this,
+   * @param options `part`: of a graph with its detail, an Explorer or a comparison (there of the first run) only this,
    *   as a page shows it
    */
   async save(file: string, { part }: SaveOptions = {}): Promise<void> {

@@ -6,6 +6,7 @@ import { visibleText } from "../protocol";
 import { predictionsOf } from "./answers";
 import { escapeXml } from "../export/xml";
 
+/** Of which position, and how many. */
 export interface PredictionOptions {
   /** Position after which the next token is predicted. Default: the last. */
   readonly position?: number;
@@ -15,11 +16,12 @@ export interface PredictionOptions {
 
 /** The most likely next tokens as a table: an array of them that shows itself in a notebook. */
 export class PredictionTable extends Array<WirePrediction> {
-  // Array methods make plain arrays: a mapped table is no table of predictions.
+  /** Array methods make plain arrays: a mapped table is no table of predictions. */
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
 
+  /** A table of tokens, probabilities and logits. */
   [JUPYTER_DISPLAY](): MimeBundle {
     const widest = Math.max(5, ...this.map((p) => [...visibleText(p.text)].length));
     const lines = this.map(

@@ -62,6 +62,7 @@ export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
     this.observe("value", (change) => this.emit("select", withoutWriter(change.new)));
   }
 
+  /** What is selected now. */
   get value(): Selection {
     return withoutWriter(this.get("value"));
   }

@@ -148,10 +148,12 @@ export class WorkbenchSession extends Widget<SessionState, SessionEvents> {
     return this.#run;
   }
 
+  /** The picture of the run that was chosen last; undefined before there is one. */
   get picture(): Picture | undefined {
     return this.get("picture") ?? undefined;
   }
 
+  /** The configuration, defaults filled in. */
   get settings(): ExplorerSettings {
     return this.#settings;
   }

@@ -29,6 +29,7 @@ interface ControlEvents {
   select: Selection;
 }
 
+/** Prompts of one's own. */
 export interface WorkbenchOptions {
   /** Prompts to choose from, instead of the configuration's; the last one is looked at first. */
   readonly prompts?: readonly string[];
@@ -150,6 +151,7 @@ export class SessionControl extends Widget<ControlState, ControlEvents> {
     return this.session.choose(choice);
   }
 
+  /** Shows the control, and begins to load what was chosen. */
   override async [JUPYTER_DISPLAY](): Promise<MimeBundle> {
     // Shown at once, with its progress.
     this.session.start();
@@ -188,10 +190,12 @@ export class Workbench extends SessionControl implements LastingDisplayable {
     super("explore", source, options);
   }
 
+  /** Under which the notebook keeps its output. */
   get [DISPLAY_ID](): string {
     return `lm-transparency-${this.modelId}`;
   }
 
+  /** Shows the controls, and the picture as soon as there is one. */
   override async [JUPYTER_DISPLAY](): Promise<MimeBundle> {
     this.session.showIn({ modelId: this.modelId, displayId: this[DISPLAY_ID] });
     const bundle = await super[JUPYTER_DISPLAY]();
@@ -211,6 +215,7 @@ export class Workbench extends SessionControl implements LastingDisplayable {
     await this.session.displayed();
   }
 
+  /** Lets go of what only a shown output needs. */
   [GONE](): void {
     this.session.gone();
   }
@@ -247,10 +252,12 @@ export function workbench(source?: WorkbenchSource, options?: WorkbenchOptions):
   return new Workbench(source, options);
 }
 
+/** The choice of model, device and precision alone; arguments as of `workbench`. */
 export function modelPanel(source?: WorkbenchSource, options?: WorkbenchOptions): ModelPanel {
   return new ModelPanel(source, options);
 }
 
+/** The choice of a prompt, and the routes' threshold, alone; arguments as of `workbench`. */
 export function promptBar(source?: WorkbenchSource, options?: WorkbenchOptions): PromptBar {
   return new PromptBar(source, options);
 }

@@ -5,11 +5,13 @@ import { checkOneOf, checkThreshold, checkValueBias } from "../model/check";
 
 export const AGGREGATE_SCHEMA = "lm-transparency/aggregate@1";
 
+/** What is averaged over the prompts, and how the work goes on. */
 export interface AggregateOptions {
   /** Query positions that count: all of each prompt, or its last. Default "all". */
   readonly positions?: "all" | "last";
   /** Threshold of the routes of the last token. Default 0.04. */
   readonly threshold?: number;
+  /** Whether value biases belong to the heads. Default "output". */
   readonly valueBias?: ValueBias;
   /** What an earlier call had come to. The prompts it had taken are read again, checked and skipped. */
   readonly resume?: AggregateState;
@@ -17,7 +19,9 @@ export interface AggregateOptions {
   readonly onState?: (state: () => AggregateState) => void | Promise<void>;
   /** Number of prompts, where it is known: for progress. */
   readonly total?: number;
+  /** Called after each prompt. */
   readonly onProgress?: ProgressListener;
+  /** Ends the work after the prompt that runs: the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -34,22 +38,45 @@ export class PromptError extends RangeError {
 
 /** Sums over the prompts so far; plain data. L layers, H heads, arrays row-major. */
 export interface AggregateState {
+  /** Name and version of this format. */
   readonly schema: typeof AGGREGATE_SCHEMA;
-  readonly model: { readonly name: string; readonly nLayers: number; readonly nHeads: number };
-  readonly options: { readonly positions: "all" | "last"; readonly threshold: number; readonly valueBias: ValueBias };
+  /** The model that ran; another one cannot go on with these sums. */
+  readonly model: {
+    /** As `ModelInfo.name`. */
+    readonly name: string;
+    /** L. */
+    readonly nLayers: number;
+    /** H. */
+    readonly nHeads: number;
+  };
+  /** What was averaged, defaults filled in. */
+  readonly options: {
+    /** Query positions that count. */
+    readonly positions: "all" | "last";
+    /** Of the routes. */
+    readonly threshold: number;
+    /** Whether value biases belong to the heads. */
+    readonly valueBias: ValueBias;
+  };
+  /** Prompts that were taken so far. */
   readonly nPrompts: number;
   /** Query positions that counted. */
   readonly nPositions: number;
   /** Of the prompts so far, in order: a list that changed is noticed. */
   readonly digest: string;
+  /** Sums in float64 over the positions, or prompts, that counted. */
   readonly sums: {
-    /** `[L, H]`, [L], [L], [L]: contributions. */
+    /** `[L, H]`: contributions of heads, summed over keys. */
     readonly heads: readonly number[];
+    /** `[L]`: of the residual beside the attention block. */
     readonly attentionResidual: readonly number[];
+    /** `[L]`: of the feed-forward blocks. */
     readonly ffn: readonly number[];
+    /** `[L]`: of the residual beside the feed-forward block. */
     readonly ffnResidual: readonly number[];
-    /** `[L, H]`, [L]: prompts whose routes have the component. */
+    /** `[L, H]`: prompts whose routes have the head. */
     readonly headOnRoute: readonly number[];
+    /** `[L]`: prompts whose routes have the feed-forward block. */
     readonly ffnOnRoute: readonly number[];
     /** By pattern [L, H]: attention. */
     readonly patterns: Readonly<Record<HeadPattern, readonly number[]>>;
@@ -58,9 +85,13 @@ export interface AggregateState {
   };
 }
 
+/** A head that follows a pattern. */
 export interface HeadLabel {
+  /** From 0 to L - 1. */
   readonly layer: number;
+  /** From 0 to H - 1. */
   readonly head: number;
+  /** What it attends to. */
   readonly pattern: HeadPattern;
   /** Share of the head's attention that follows the pattern, 0 to 1. */
   readonly score: number;
@@ -68,8 +99,11 @@ export interface HeadLabel {
 
 /** One component's row of the table. */
 export interface AggregateRow {
+  /** A head or a feed-forward block. */
   readonly component: "head" | "ffn";
+  /** From 0 to L - 1. */
   readonly layer: number;
+  /** Of a head, from 0 to H - 1. */
   readonly head?: number;
   /** Mean contribution to its block's whole over the positions that counted. */
   readonly contribution: number;
@@ -81,12 +115,18 @@ export interface AggregateRow {
 
 /** Importance of components and patterns of heads, averaged over prompts. */
 export class Aggregate {
-  constructor(readonly state: AggregateState) {}
+  /** @param state Sums that an aggregate came to; `aggregate` makes them. */
+  constructor(
+    /** The sums, as plain data: what `resume` takes. */
+    readonly state: AggregateState,
+  ) {}
 
+  /** Prompts that were averaged over. */
   get nPrompts(): number {
     return this.state.nPrompts;
   }
 
+  /** Query positions that counted, over all prompts. */
   get nPositions(): number {
     return this.state.nPositions;
   }
@@ -96,7 +136,7 @@ export class Aggregate {
     return this.mean(this.state.sums.heads, this.nPositions, true);
   }
 
-  /** `[L]` */
+  /** `[L]`: mean contribution of each feed-forward block to its whole. */
   get ffn(): Tensor {
     return this.mean(this.state.sums.ffn, this.nPositions, false);
   }
@@ -116,7 +156,7 @@ export class Aggregate {
     return this.mean(this.state.sums.headOnRoute, this.nPrompts, true);
   }
 
-  /** `[L]` */
+  /** `[L]`: share of the prompts whose last token's routes have the feed-forward block. */
   get ffnFrequency(): Tensor {
     return this.mean(this.state.sums.ffnOnRoute, this.nPrompts, false);
   }
@@ -184,7 +224,13 @@ export class Aggregate {
     return `${["component,layer,head,contribution,frequency", ...HEAD_PATTERNS.map((name) => name.replace(" ", "_"))].join(",")}\n${lines.join("\n")}\n`;
   }
 
-  toJSON(): AggregateState & { readonly table: readonly AggregateRow[]; readonly labels: readonly HeadLabel[] } {
+  /** The state with the table and the labels, for a file; `resume` takes it too. */
+  toJSON(): AggregateState & {
+    /** As `table()`. */
+    readonly table: readonly AggregateRow[];
+    /** As `labels()`. */
+    readonly labels: readonly HeadLabel[];
+  } {
     return { ...this.state, table: this.table(), labels: this.labels() };
   }
 

@@ -31,7 +31,9 @@ export abstract class BaseModel implements TransparentModel {
     return `${name} (${family}): ${COUNT.format(nParams)} parameters, ${nLayers} layers, ${heads}, width ${dModel}, vocabulary ${dVocab}, ${dtype} on ${device}`;
   }
 
+  /** Runs a prompt: see `TransparentModel.run`. */
   run(prompt: Prompt, options?: RunOptions): Promise<BaseRun>;
+  /** Runs several prompts, one after the other. */
   run(prompts: readonly string[] | readonly (readonly number[])[], options?: RunOptions): Promise<BaseRun[]>;
   async run(
     input: Prompt | readonly string[] | readonly (readonly number[])[],

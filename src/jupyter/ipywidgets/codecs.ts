@@ -4,19 +4,27 @@ import { isPlainObject } from "./buffers";
 
 /** A time of day without a date. */
 export interface TimeOfDay {
+  /** 0 to 23. */
   readonly hours: number;
+  /** 0 to 59. */
   readonly minutes: number;
+  /** 0 to 59. */
   readonly seconds: number;
+  /** 0 to 999. */
   readonly milliseconds: number;
 }
 
 /** A file that the user chose in a FileUpload. `size` in bytes. */
 export interface UploadedFile {
+  /** As it is called on the user's machine, without folders. */
   readonly name: string;
   /** MIME type as the browser says it. */
   readonly type: string;
+  /** In bytes. */
   readonly size: number;
+  /** When it was written last. */
   readonly lastModified: Date;
+  /** Its bytes. */
   readonly content: Uint8Array;
 }
 

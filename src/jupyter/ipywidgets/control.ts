@@ -41,9 +41,15 @@ export interface SubmitEvents {
 /** One end of a link: a widget and the name of its key. */
 export type LinkEnd = readonly [widget: RegisteredWidget, name: string];
 
+/** What has a state that can be given as a plain object. */
+interface Stateful<X> {
+  /** All of its keys and their values. */
+  readonly state: X;
+}
+
 /** Values for a new control. Layouts and styles can be given as plain objects. */
 export type ControlInit<S> = {
-  readonly [K in keyof S]?: S[K] extends { readonly state: infer X } ? S[K] | Partial<X> : S[K];
+  readonly [K in keyof S]?: S[K] extends Stateful<infer X> ? S[K] | Partial<X> : S[K];
 };
 
 type ControlArguments<S> = S extends { children: infer C }
@@ -53,14 +59,17 @@ type ControlArguments<S> = S extends { children: infer C }
 /** A stock control: its state's keys are properties. Setting one sends it. */
 export type Control<S extends object, E extends object = object> = ControlBase<S, E> & S;
 
+/** What makes controls of one kind: `new IntSlider({ value: 3 })`. */
 export interface ControlClass<S extends object, E extends object = object> {
   new (...args: ControlArguments<S>): Control<S, E>;
+  /** Its traits and its classes in the front end. */
   readonly definition: Definition<S>;
 }
 
 /** What all stock controls share. */
 export class ControlBase<S extends object, E extends object = object> extends Widget<S, E> {
   constructor(
+    /** Its traits and its classes in the front end. */
     protected readonly definition: Definition<S>,
     init: ControlInit<S>,
   ) {

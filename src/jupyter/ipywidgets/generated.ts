@@ -89,6 +89,7 @@ export interface LayoutState {
   _view_count: number | null;
 }
 
+/** Stock control Layout (@jupyter-widgets/base 2.0.0); its state is {@link LayoutState}. */
 export const Layout = defineControl<LayoutState>({
   name: "Layout",
   modelName: "LayoutModel", modelModule: "@jupyter-widgets/base", modelModuleVersion: "2.0.0",
@@ -136,6 +137,7 @@ export const Layout = defineControl<LayoutState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Layout (@jupyter-widgets/base 2.0.0); its state is {@link LayoutState}. */
 export type Layout = Control<LayoutState>;
 
 /** State of Accordion (@jupyter-widgets/controls 2.0.0). */
@@ -146,6 +148,7 @@ export interface AccordionState {
   box_style: "success" | "info" | "warning" | "danger" | "";
   /** List of widget children */
   children: readonly RegisteredWidget[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** The index of the selected page. This is either an integer selecting a particular sub-widget, or None to have no widgets selected. */
   selected_index: number | null;
@@ -159,6 +162,7 @@ export interface AccordionState {
   _view_count: number | null;
 }
 
+/** Stock control Accordion (@jupyter-widgets/controls 2.0.0); its state is {@link AccordionState}. */
 export const Accordion = defineControl<AccordionState>({
   name: "Accordion",
   modelName: "AccordionModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -175,6 +179,7 @@ export const Accordion = defineControl<AccordionState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Accordion (@jupyter-widgets/controls 2.0.0); its state is {@link AccordionState}. */
 export type Accordion = Control<AccordionState>;
 
 /** State of Audio (@jupyter-widgets/controls 2.0.0). */
@@ -187,6 +192,7 @@ export interface AudioState {
   controls: boolean;
   /** The format of the audio. */
   format: string;
+  /** CSS of the box around it. */
   layout: Layout;
   /** When true, the audio will start from the beginning after finishing */
   loop: boolean;
@@ -200,6 +206,7 @@ export interface AudioState {
   _view_count: number | null;
 }
 
+/** Stock control Audio (@jupyter-widgets/controls 2.0.0); its state is {@link AudioState}. */
 export const Audio = defineControl<AudioState>({
   name: "Audio",
   modelName: "AudioModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -217,6 +224,7 @@ export const Audio = defineControl<AudioState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Audio (@jupyter-widgets/controls 2.0.0); its state is {@link AudioState}. */
 export type Audio = Control<AudioState>;
 
 /** State of BoundedFloatText (@jupyter-widgets/controls 2.0.0). */
@@ -231,6 +239,7 @@ export interface BoundedFloatTextState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -250,6 +259,7 @@ export interface BoundedFloatTextState {
   _view_count: number | null;
 }
 
+/** Stock control BoundedFloatText (@jupyter-widgets/controls 2.0.0); its state is {@link BoundedFloatTextState}. */
 export const BoundedFloatText = defineControl<BoundedFloatTextState>({
   name: "BoundedFloatText",
   modelName: "BoundedFloatTextModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -271,6 +281,7 @@ export const BoundedFloatText = defineControl<BoundedFloatTextState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control BoundedFloatText (@jupyter-widgets/controls 2.0.0); its state is {@link BoundedFloatTextState}. */
 export type BoundedFloatText = Control<BoundedFloatTextState>;
 
 /** State of BoundedIntText (@jupyter-widgets/controls 2.0.0). */
@@ -285,6 +296,7 @@ export interface BoundedIntTextState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -304,6 +316,7 @@ export interface BoundedIntTextState {
   _view_count: number | null;
 }
 
+/** Stock control BoundedIntText (@jupyter-widgets/controls 2.0.0); its state is {@link BoundedIntTextState}. */
 export const BoundedIntText = defineControl<BoundedIntTextState>({
   name: "BoundedIntText",
   modelName: "BoundedIntTextModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -325,6 +338,7 @@ export const BoundedIntText = defineControl<BoundedIntTextState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control BoundedIntText (@jupyter-widgets/controls 2.0.0); its state is {@link BoundedIntTextState}. */
 export type BoundedIntText = Control<BoundedIntTextState>;
 
 /** State of Box (@jupyter-widgets/controls 2.0.0). */
@@ -335,6 +349,7 @@ export interface BoxState {
   box_style: "success" | "info" | "warning" | "danger" | "";
   /** List of widget children */
   children: readonly RegisteredWidget[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -344,6 +359,7 @@ export interface BoxState {
   _view_count: number | null;
 }
 
+/** Stock control Box (@jupyter-widgets/controls 2.0.0); its state is {@link BoxState}. */
 export const Box = defineControl<BoxState>({
   name: "Box",
   modelName: "BoxModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -358,6 +374,7 @@ export const Box = defineControl<BoxState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Box (@jupyter-widgets/controls 2.0.0); its state is {@link BoxState}. */
 export type Box = Control<BoxState>;
 
 /** State of Button (@jupyter-widgets/controls 2.0.0). */
@@ -372,7 +389,9 @@ export interface ButtonState {
   disabled: boolean;
   /** Font-awesome icon names, without the 'fa-' prefix. */
   icon: string;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** Colours and sizes of its parts. */
   style: ButtonStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -382,6 +401,7 @@ export interface ButtonState {
   _view_count: number | null;
 }
 
+/** Stock control Button (@jupyter-widgets/controls 2.0.0); its state is {@link ButtonState}. */
 export const Button = defineControl<ButtonState, ClickEvents>({
   name: "Button",
   modelName: "ButtonModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -399,6 +419,7 @@ export const Button = defineControl<ButtonState, ClickEvents>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Button (@jupyter-widgets/controls 2.0.0); its state is {@link ButtonState}. */
 export type Button = Control<ButtonState, ClickEvents>;
 
 /** State of ButtonStyle (@jupyter-widgets/controls 2.0.0). */
@@ -423,6 +444,7 @@ export interface ButtonStyleState {
   _view_count: number | null;
 }
 
+/** Stock control ButtonStyle (@jupyter-widgets/controls 2.0.0); its state is {@link ButtonStyleState}. */
 export const ButtonStyle = defineControl<ButtonStyleState>({
   name: "ButtonStyle",
   modelName: "ButtonStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -439,6 +461,7 @@ export const ButtonStyle = defineControl<ButtonStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ButtonStyle (@jupyter-widgets/controls 2.0.0); its state is {@link ButtonStyleState}. */
 export type ButtonStyle = Control<ButtonStyleState>;
 
 /** State of Checkbox (@jupyter-widgets/controls 2.0.0). */
@@ -453,6 +476,7 @@ export interface CheckboxState {
   disabled: boolean;
   /** Indent the control to align with other controls with a description. */
   indent: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Styling customizations */
   style: CheckboxStyle;
@@ -466,6 +490,7 @@ export interface CheckboxState {
   _view_count: number | null;
 }
 
+/** Stock control Checkbox (@jupyter-widgets/controls 2.0.0); its state is {@link CheckboxState}. */
 export const Checkbox = defineControl<CheckboxState>({
   name: "Checkbox",
   modelName: "CheckboxModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -484,6 +509,7 @@ export const Checkbox = defineControl<CheckboxState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Checkbox (@jupyter-widgets/controls 2.0.0); its state is {@link CheckboxState}. */
 export type Checkbox = Control<CheckboxState>;
 
 /** State of CheckboxStyle (@jupyter-widgets/controls 2.0.0). */
@@ -496,6 +522,7 @@ export interface CheckboxStyleState {
   _view_count: number | null;
 }
 
+/** Stock control CheckboxStyle (@jupyter-widgets/controls 2.0.0); its state is {@link CheckboxStyleState}. */
 export const CheckboxStyle = defineControl<CheckboxStyleState>({
   name: "CheckboxStyle",
   modelName: "CheckboxStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -506,6 +533,7 @@ export const CheckboxStyle = defineControl<CheckboxStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control CheckboxStyle (@jupyter-widgets/controls 2.0.0); its state is {@link CheckboxStyleState}. */
 export type CheckboxStyle = Control<CheckboxStyleState>;
 
 /** State of ColorPicker (@jupyter-widgets/controls 2.0.0). */
@@ -520,6 +548,7 @@ export interface ColorPickerState {
   description_allow_html: boolean;
   /** Enable or disable user changes. */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Styling customizations */
   style: DescriptionStyle;
@@ -533,6 +562,7 @@ export interface ColorPickerState {
   _view_count: number | null;
 }
 
+/** Stock control ColorPicker (@jupyter-widgets/controls 2.0.0); its state is {@link ColorPickerState}. */
 export const ColorPicker = defineControl<ColorPickerState>({
   name: "ColorPicker",
   modelName: "ColorPickerModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -551,19 +581,24 @@ export const ColorPicker = defineControl<ColorPickerState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ColorPicker (@jupyter-widgets/controls 2.0.0); its state is {@link ColorPickerState}. */
 export type ColorPicker = Control<ColorPickerState>;
 
 /** State of ColorsInput (@jupyter-widgets/controls 2.0.0). */
 export interface ColorsInputState {
   /** CSS classes applied to widget DOM element */
   _dom_classes: readonly string[];
+  /** Whether a tag can be there twice. */
   allow_duplicates: boolean;
+  /** Tags that can be chosen; empty: any. */
   allowed_tags: readonly string[];
   /** Description of the control. */
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** Shown while it is empty. */
   placeholder: string;
   /** Styling customizations */
   style: DescriptionStyle;
@@ -577,6 +612,7 @@ export interface ColorsInputState {
   _view_count: number | null;
 }
 
+/** Stock control ColorsInput (@jupyter-widgets/controls 2.0.0); its state is {@link ColorsInputState}. */
 export const ColorsInput = defineControl<ColorsInputState>({
   name: "ColorsInput",
   modelName: "ColorsInputModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -596,6 +632,7 @@ export const ColorsInput = defineControl<ColorsInputState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ColorsInput (@jupyter-widgets/controls 2.0.0); its state is {@link ColorsInputState}. */
 export type ColorsInput = Control<ColorsInputState>;
 
 /** State of Combobox (@jupyter-widgets/controls 2.0.0). */
@@ -612,11 +649,13 @@ export interface ComboboxState {
   disabled: boolean;
   /** If set, ensure value is in options. Implies continuous_update=False. */
   ensure_option: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Dropdown options for the combobox */
   options: readonly string[];
   /** Placeholder text to display when nothing has been typed */
   placeholder: string;
+  /** Colours and sizes of its parts. */
   style: TextStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -628,6 +667,7 @@ export interface ComboboxState {
   _view_count: number | null;
 }
 
+/** Stock control Combobox (@jupyter-widgets/controls 2.0.0); its state is {@link ComboboxState}. */
 export const Combobox = defineControl<ComboboxState, SubmitEvents>({
   name: "Combobox",
   modelName: "ComboboxModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -649,12 +689,14 @@ export const Combobox = defineControl<ComboboxState, SubmitEvents>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Combobox (@jupyter-widgets/controls 2.0.0); its state is {@link ComboboxState}. */
 export type Combobox = Control<ComboboxState, SubmitEvents>;
 
 /** State of ControllerAxis (@jupyter-widgets/controls 2.0.0). */
 export interface ControllerAxisState {
   /** CSS classes applied to widget DOM element */
   _dom_classes: readonly string[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -666,6 +708,7 @@ export interface ControllerAxisState {
   _view_count: number | null;
 }
 
+/** Stock control ControllerAxis (@jupyter-widgets/controls 2.0.0); its state is {@link ControllerAxisState}. */
 export const ControllerAxis = defineControl<ControllerAxisState>({
   name: "ControllerAxis",
   modelName: "ControllerAxisModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -679,12 +722,14 @@ export const ControllerAxis = defineControl<ControllerAxisState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ControllerAxis (@jupyter-widgets/controls 2.0.0); its state is {@link ControllerAxisState}. */
 export type ControllerAxis = Control<ControllerAxisState>;
 
 /** State of ControllerButton (@jupyter-widgets/controls 2.0.0). */
 export interface ControllerButtonState {
   /** CSS classes applied to widget DOM element */
   _dom_classes: readonly string[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** Whether the button is pressed. */
   pressed: boolean;
@@ -698,6 +743,7 @@ export interface ControllerButtonState {
   _view_count: number | null;
 }
 
+/** Stock control ControllerButton (@jupyter-widgets/controls 2.0.0); its state is {@link ControllerButtonState}. */
 export const ControllerButton = defineControl<ControllerButtonState>({
   name: "ControllerButton",
   modelName: "ControllerButtonModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -712,6 +758,7 @@ export const ControllerButton = defineControl<ControllerButtonState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ControllerButton (@jupyter-widgets/controls 2.0.0); its state is {@link ControllerButtonState}. */
 export type ControllerButton = Control<ControllerButtonState>;
 
 /** State of Controller (@jupyter-widgets/controls 2.0.0). */
@@ -726,6 +773,7 @@ export interface ControllerState {
   connected: boolean;
   /** The id number of the controller. */
   index: number;
+  /** CSS of the box around it. */
   layout: Layout;
   /** The name of the control mapping. */
   mapping: string;
@@ -741,6 +789,7 @@ export interface ControllerState {
   _view_count: number | null;
 }
 
+/** Stock control Controller (@jupyter-widgets/controls 2.0.0); its state is {@link ControllerState}. */
 export const Controller = defineControl<ControllerState>({
   name: "Controller",
   modelName: "ControllerModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -760,6 +809,7 @@ export const Controller = defineControl<ControllerState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Controller (@jupyter-widgets/controls 2.0.0); its state is {@link ControllerState}. */
 export type Controller = Control<ControllerState>;
 
 /** State of DatePicker (@jupyter-widgets/controls 2.0.0). */
@@ -772,8 +822,11 @@ export interface DatePickerState {
   description_allow_html: boolean;
   /** Enable or disable user changes. */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** The largest value. */
   max: Date | null;
+  /** The smallest value. */
   min: Date | null;
   /** The date step to use for the picker, in days, or "any". */
   step: number | "any";
@@ -783,11 +836,13 @@ export interface DatePickerState {
   tabbable: boolean | null;
   /** A tooltip caption. */
   tooltip: string | null;
+  /** What the user has chosen or typed. */
   value: Date | null;
   /** How many views show it; null: not counted. */
   _view_count: number | null;
 }
 
+/** Stock control DatePicker (@jupyter-widgets/controls 2.0.0); its state is {@link DatePickerState}. */
 export const DatePicker = defineControl<DatePickerState>({
   name: "DatePicker",
   modelName: "DatePickerModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -808,6 +863,7 @@ export const DatePicker = defineControl<DatePickerState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control DatePicker (@jupyter-widgets/controls 2.0.0); its state is {@link DatePickerState}. */
 export type DatePicker = Control<DatePickerState>;
 
 /** State of DatetimePicker (@jupyter-widgets/controls 2.0.0). */
@@ -820,8 +876,11 @@ export interface DatetimePickerState {
   description_allow_html: boolean;
   /** Enable or disable user changes. */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** The largest value. */
   max: Date | null;
+  /** The smallest value. */
   min: Date | null;
   /** Styling customizations */
   style: DescriptionStyle;
@@ -829,11 +888,13 @@ export interface DatetimePickerState {
   tabbable: boolean | null;
   /** A tooltip caption. */
   tooltip: string | null;
+  /** What the user has chosen or typed. */
   value: Date | null;
   /** How many views show it; null: not counted. */
   _view_count: number | null;
 }
 
+/** Stock control DatetimePicker (@jupyter-widgets/controls 2.0.0); its state is {@link DatetimePickerState}. */
 export const DatetimePicker = defineControl<DatetimePickerState>({
   name: "DatetimePicker",
   modelName: "DatetimeModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -853,6 +914,7 @@ export const DatetimePicker = defineControl<DatetimePickerState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control DatetimePicker (@jupyter-widgets/controls 2.0.0); its state is {@link DatetimePickerState}. */
 export type DatetimePicker = Control<DatetimePickerState>;
 
 /** State of DescriptionStyle (@jupyter-widgets/controls 2.0.0). */
@@ -863,6 +925,7 @@ export interface DescriptionStyleState {
   _view_count: number | null;
 }
 
+/** Stock control DescriptionStyle (@jupyter-widgets/controls 2.0.0); its state is {@link DescriptionStyleState}. */
 export const DescriptionStyle = defineControl<DescriptionStyleState>({
   name: "DescriptionStyle",
   modelName: "DescriptionStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -872,6 +935,7 @@ export const DescriptionStyle = defineControl<DescriptionStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control DescriptionStyle (@jupyter-widgets/controls 2.0.0); its state is {@link DescriptionStyleState}. */
 export type DescriptionStyle = Control<DescriptionStyleState>;
 
 /** State of DirectionalLink (@jupyter-widgets/controls 2.0.0). */
@@ -884,6 +948,7 @@ export interface DirectionalLinkState {
   _view_count: number | null;
 }
 
+/** Stock control DirectionalLink (@jupyter-widgets/controls 2.0.0); its state is {@link DirectionalLinkState}. */
 export const DirectionalLink = defineControl<DirectionalLinkState>({
   name: "DirectionalLink",
   modelName: "DirectionalLinkModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -894,6 +959,7 @@ export const DirectionalLink = defineControl<DirectionalLinkState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control DirectionalLink (@jupyter-widgets/controls 2.0.0); its state is {@link DirectionalLinkState}. */
 export type DirectionalLink = Control<DirectionalLinkState>;
 
 /** State of Dropdown (@jupyter-widgets/controls 2.0.0). */
@@ -910,6 +976,7 @@ export interface DropdownState {
   disabled: boolean;
   /** Selected index */
   index: number | null;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Styling customizations */
   style: DescriptionStyle;
@@ -921,6 +988,7 @@ export interface DropdownState {
   _view_count: number | null;
 }
 
+/** Stock control Dropdown (@jupyter-widgets/controls 2.0.0); its state is {@link DropdownState}. */
 export const Dropdown = defineSelection<DropdownState>({
   name: "Dropdown",
   modelName: "DropdownModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -939,6 +1007,7 @@ export const Dropdown = defineSelection<DropdownState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Dropdown (@jupyter-widgets/controls 2.0.0); its state is {@link DropdownState}. */
 export type Dropdown<V = string> = Selection<DropdownState, V>;
 
 /** State of FileUpload (@jupyter-widgets/controls 2.0.0). */
@@ -959,9 +1028,11 @@ export interface FileUploadState {
   error: string;
   /** Font-awesome icon name, without the 'fa-' prefix. */
   icon: string;
+  /** CSS of the box around it. */
   layout: Layout;
   /** If True, allow for multiple files upload */
   multiple: boolean;
+  /** Colours and sizes of its parts. */
   style: ButtonStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -973,6 +1044,7 @@ export interface FileUploadState {
   _view_count: number | null;
 }
 
+/** Stock control FileUpload (@jupyter-widgets/controls 2.0.0); its state is {@link FileUploadState}. */
 export const FileUpload = defineControl<FileUploadState>({
   name: "FileUpload",
   modelName: "FileUploadModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -995,6 +1067,7 @@ export const FileUpload = defineControl<FileUploadState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control FileUpload (@jupyter-widgets/controls 2.0.0); its state is {@link FileUploadState}. */
 export type FileUpload = Control<FileUploadState>;
 
 /** State of FloatLogSlider (@jupyter-widgets/controls 2.0.0). */
@@ -1013,6 +1086,7 @@ export interface FloatLogSliderState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value for the exponent */
   max: number;
@@ -1026,6 +1100,7 @@ export interface FloatLogSliderState {
   readout_format: string;
   /** Minimum step in the exponent to increment the value */
   step: number | null;
+  /** Colours and sizes of its parts. */
   style: SliderStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1037,6 +1112,7 @@ export interface FloatLogSliderState {
   _view_count: number | null;
 }
 
+/** Stock control FloatLogSlider (@jupyter-widgets/controls 2.0.0); its state is {@link FloatLogSliderState}. */
 export const FloatLogSlider = defineControl<FloatLogSliderState>({
   name: "FloatLogSlider",
   modelName: "FloatLogSliderModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1063,6 +1139,7 @@ export const FloatLogSlider = defineControl<FloatLogSliderState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control FloatLogSlider (@jupyter-widgets/controls 2.0.0); its state is {@link FloatLogSliderState}. */
 export type FloatLogSlider = Control<FloatLogSliderState>;
 
 /** State of FloatProgress (@jupyter-widgets/controls 2.0.0). */
@@ -1075,6 +1152,7 @@ export interface FloatProgressState {
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -1082,6 +1160,7 @@ export interface FloatProgressState {
   min: number;
   /** Vertical or horizontal. */
   orientation: "horizontal" | "vertical";
+  /** Colours and sizes of its parts. */
   style: ProgressStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1093,6 +1172,7 @@ export interface FloatProgressState {
   _view_count: number | null;
 }
 
+/** Stock control FloatProgress (@jupyter-widgets/controls 2.0.0); its state is {@link FloatProgressState}. */
 export const FloatProgress = defineControl<FloatProgressState>({
   name: "FloatProgress",
   modelName: "FloatProgressModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1113,6 +1193,7 @@ export const FloatProgress = defineControl<FloatProgressState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control FloatProgress (@jupyter-widgets/controls 2.0.0); its state is {@link FloatProgressState}. */
 export type FloatProgress = Control<FloatProgressState>;
 
 /** State of FloatRangeSlider (@jupyter-widgets/controls 2.0.0). */
@@ -1129,6 +1210,7 @@ export interface FloatRangeSliderState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -1142,6 +1224,7 @@ export interface FloatRangeSliderState {
   readout_format: string;
   /** Minimum step to increment the value */
   step: number | null;
+  /** Colours and sizes of its parts. */
   style: SliderStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1153,6 +1236,7 @@ export interface FloatRangeSliderState {
   _view_count: number | null;
 }
 
+/** Stock control FloatRangeSlider (@jupyter-widgets/controls 2.0.0); its state is {@link FloatRangeSliderState}. */
 export const FloatRangeSlider = defineControl<FloatRangeSliderState>({
   name: "FloatRangeSlider",
   modelName: "FloatRangeSliderModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1178,6 +1262,7 @@ export const FloatRangeSlider = defineControl<FloatRangeSliderState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control FloatRangeSlider (@jupyter-widgets/controls 2.0.0); its state is {@link FloatRangeSliderState}. */
 export type FloatRangeSlider = Control<FloatRangeSliderState>;
 
 /** State of FloatSlider (@jupyter-widgets/controls 2.0.0). */
@@ -1194,6 +1279,7 @@ export interface FloatSliderState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -1207,6 +1293,7 @@ export interface FloatSliderState {
   readout_format: string;
   /** Minimum step to increment the value */
   step: number | null;
+  /** Colours and sizes of its parts. */
   style: SliderStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1218,6 +1305,7 @@ export interface FloatSliderState {
   _view_count: number | null;
 }
 
+/** Stock control FloatSlider (@jupyter-widgets/controls 2.0.0); its state is {@link FloatSliderState}. */
 export const FloatSlider = defineControl<FloatSliderState>({
   name: "FloatSlider",
   modelName: "FloatSliderModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1243,6 +1331,7 @@ export const FloatSlider = defineControl<FloatSliderState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control FloatSlider (@jupyter-widgets/controls 2.0.0); its state is {@link FloatSliderState}. */
 export type FloatSlider = Control<FloatSliderState>;
 
 /** State of FloatText (@jupyter-widgets/controls 2.0.0). */
@@ -1257,6 +1346,7 @@ export interface FloatTextState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Minimum step to increment the value */
   step: number | null;
@@ -1272,6 +1362,7 @@ export interface FloatTextState {
   _view_count: number | null;
 }
 
+/** Stock control FloatText (@jupyter-widgets/controls 2.0.0); its state is {@link FloatTextState}. */
 export const FloatText = defineControl<FloatTextState>({
   name: "FloatText",
   modelName: "FloatTextModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1291,22 +1382,30 @@ export const FloatText = defineControl<FloatTextState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control FloatText (@jupyter-widgets/controls 2.0.0); its state is {@link FloatTextState}. */
 export type FloatText = Control<FloatTextState>;
 
 /** State of FloatsInput (@jupyter-widgets/controls 2.0.0). */
 export interface FloatsInputState {
   /** CSS classes applied to widget DOM element */
   _dom_classes: readonly string[];
+  /** Whether a tag can be there twice. */
   allow_duplicates: boolean;
+  /** Tags that can be chosen; empty: any. */
   allowed_tags: readonly number[];
   /** Description of the control. */
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** How numbers are written, by d3-format. */
   format: string;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** The largest value. */
   max: number | null;
+  /** The smallest value. */
   min: number | null;
+  /** Shown while it is empty. */
   placeholder: string;
   /** Styling customizations */
   style: DescriptionStyle;
@@ -1322,6 +1421,7 @@ export interface FloatsInputState {
   _view_count: number | null;
 }
 
+/** Stock control FloatsInput (@jupyter-widgets/controls 2.0.0); its state is {@link FloatsInputState}. */
 export const FloatsInput = defineControl<FloatsInputState>({
   name: "FloatsInput",
   modelName: "FloatsInputModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1345,6 +1445,7 @@ export const FloatsInput = defineControl<FloatsInputState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control FloatsInput (@jupyter-widgets/controls 2.0.0); its state is {@link FloatsInputState}. */
 export type FloatsInput = Control<FloatsInputState>;
 
 /** State of GridBox (@jupyter-widgets/controls 2.0.0). */
@@ -1355,6 +1456,7 @@ export interface GridBoxState {
   box_style: "success" | "info" | "warning" | "danger" | "";
   /** List of widget children */
   children: readonly RegisteredWidget[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1364,6 +1466,7 @@ export interface GridBoxState {
   _view_count: number | null;
 }
 
+/** Stock control GridBox (@jupyter-widgets/controls 2.0.0); its state is {@link GridBoxState}. */
 export const GridBox = defineControl<GridBoxState>({
   name: "GridBox",
   modelName: "GridBoxModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1378,6 +1481,7 @@ export const GridBox = defineControl<GridBoxState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control GridBox (@jupyter-widgets/controls 2.0.0); its state is {@link GridBoxState}. */
 export type GridBox = Control<GridBoxState>;
 
 /** State of HBox (@jupyter-widgets/controls 2.0.0). */
@@ -1388,6 +1492,7 @@ export interface HBoxState {
   box_style: "success" | "info" | "warning" | "danger" | "";
   /** List of widget children */
   children: readonly RegisteredWidget[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1397,6 +1502,7 @@ export interface HBoxState {
   _view_count: number | null;
 }
 
+/** Stock control HBox (@jupyter-widgets/controls 2.0.0); its state is {@link HBoxState}. */
 export const HBox = defineControl<HBoxState>({
   name: "HBox",
   modelName: "HBoxModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1411,6 +1517,7 @@ export const HBox = defineControl<HBoxState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control HBox (@jupyter-widgets/controls 2.0.0); its state is {@link HBoxState}. */
 export type HBox = Control<HBoxState>;
 
 /** State of HTMLMath (@jupyter-widgets/controls 2.0.0). */
@@ -1421,9 +1528,11 @@ export interface HTMLMathState {
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Placeholder text to display when nothing has been typed */
   placeholder: string;
+  /** Colours and sizes of its parts. */
   style: HTMLMathStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1435,6 +1544,7 @@ export interface HTMLMathState {
   _view_count: number | null;
 }
 
+/** Stock control HTMLMath (@jupyter-widgets/controls 2.0.0); its state is {@link HTMLMathState}. */
 export const HTMLMath = defineControl<HTMLMathState>({
   name: "HTMLMath",
   modelName: "HTMLMathModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1452,6 +1562,7 @@ export const HTMLMath = defineControl<HTMLMathState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control HTMLMath (@jupyter-widgets/controls 2.0.0); its state is {@link HTMLMathState}. */
 export type HTMLMath = Control<HTMLMathState>;
 
 /** State of HTMLMathStyle (@jupyter-widgets/controls 2.0.0). */
@@ -1468,6 +1579,7 @@ export interface HTMLMathStyleState {
   _view_count: number | null;
 }
 
+/** Stock control HTMLMathStyle (@jupyter-widgets/controls 2.0.0); its state is {@link HTMLMathStyleState}. */
 export const HTMLMathStyle = defineControl<HTMLMathStyleState>({
   name: "HTMLMathStyle",
   modelName: "HTMLMathStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1480,6 +1592,7 @@ export const HTMLMathStyle = defineControl<HTMLMathStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control HTMLMathStyle (@jupyter-widgets/controls 2.0.0); its state is {@link HTMLMathStyleState}. */
 export type HTMLMathStyle = Control<HTMLMathStyleState>;
 
 /** State of HTML (@jupyter-widgets/controls 2.0.0). */
@@ -1490,9 +1603,11 @@ export interface HTMLState {
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Placeholder text to display when nothing has been typed */
   placeholder: string;
+  /** Colours and sizes of its parts. */
   style: HTMLStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1504,6 +1619,7 @@ export interface HTMLState {
   _view_count: number | null;
 }
 
+/** Stock control HTML (@jupyter-widgets/controls 2.0.0); its state is {@link HTMLState}. */
 export const HTML = defineControl<HTMLState>({
   name: "HTML",
   modelName: "HTMLModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1521,6 +1637,7 @@ export const HTML = defineControl<HTMLState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control HTML (@jupyter-widgets/controls 2.0.0); its state is {@link HTMLState}. */
 export type HTML = Control<HTMLState>;
 
 /** State of HTMLStyle (@jupyter-widgets/controls 2.0.0). */
@@ -1537,6 +1654,7 @@ export interface HTMLStyleState {
   _view_count: number | null;
 }
 
+/** Stock control HTMLStyle (@jupyter-widgets/controls 2.0.0); its state is {@link HTMLStyleState}. */
 export const HTMLStyle = defineControl<HTMLStyleState>({
   name: "HTMLStyle",
   modelName: "HTMLStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1549,6 +1667,7 @@ export const HTMLStyle = defineControl<HTMLStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control HTMLStyle (@jupyter-widgets/controls 2.0.0); its state is {@link HTMLStyleState}. */
 export type HTMLStyle = Control<HTMLStyleState>;
 
 /** State of Image (@jupyter-widgets/controls 2.0.0). */
@@ -1559,6 +1678,7 @@ export interface ImageState {
   format: string;
   /** Height of the image in pixels. Use layout.height for styling the widget. */
   height: string;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1572,6 +1692,7 @@ export interface ImageState {
   _view_count: number | null;
 }
 
+/** Stock control Image (@jupyter-widgets/controls 2.0.0); its state is {@link ImageState}. */
 export const Image = defineControl<ImageState>({
   name: "Image",
   modelName: "ImageModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1588,6 +1709,7 @@ export const Image = defineControl<ImageState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Image (@jupyter-widgets/controls 2.0.0); its state is {@link ImageState}. */
 export type Image = Control<ImageState>;
 
 /** State of IntProgress (@jupyter-widgets/controls 2.0.0). */
@@ -1600,6 +1722,7 @@ export interface IntProgressState {
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -1607,6 +1730,7 @@ export interface IntProgressState {
   min: number;
   /** Vertical or horizontal. */
   orientation: "horizontal" | "vertical";
+  /** Colours and sizes of its parts. */
   style: ProgressStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1618,6 +1742,7 @@ export interface IntProgressState {
   _view_count: number | null;
 }
 
+/** Stock control IntProgress (@jupyter-widgets/controls 2.0.0); its state is {@link IntProgressState}. */
 export const IntProgress = defineControl<IntProgressState>({
   name: "IntProgress",
   modelName: "IntProgressModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1638,6 +1763,7 @@ export const IntProgress = defineControl<IntProgressState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control IntProgress (@jupyter-widgets/controls 2.0.0); its state is {@link IntProgressState}. */
 export type IntProgress = Control<IntProgressState>;
 
 /** State of IntRangeSlider (@jupyter-widgets/controls 2.0.0). */
@@ -1654,6 +1780,7 @@ export interface IntRangeSliderState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -1679,6 +1806,7 @@ export interface IntRangeSliderState {
   _view_count: number | null;
 }
 
+/** Stock control IntRangeSlider (@jupyter-widgets/controls 2.0.0); its state is {@link IntRangeSliderState}. */
 export const IntRangeSlider = defineControl<IntRangeSliderState>({
   name: "IntRangeSlider",
   modelName: "IntRangeSliderModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1704,6 +1832,7 @@ export const IntRangeSlider = defineControl<IntRangeSliderState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control IntRangeSlider (@jupyter-widgets/controls 2.0.0); its state is {@link IntRangeSliderState}. */
 export type IntRangeSlider = Control<IntRangeSliderState>;
 
 /** State of IntSlider (@jupyter-widgets/controls 2.0.0). */
@@ -1720,6 +1849,7 @@ export interface IntSliderState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -1733,6 +1863,7 @@ export interface IntSliderState {
   readout_format: string;
   /** Minimum step to increment the value */
   step: number;
+  /** Colours and sizes of its parts. */
   style: SliderStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1744,6 +1875,7 @@ export interface IntSliderState {
   _view_count: number | null;
 }
 
+/** Stock control IntSlider (@jupyter-widgets/controls 2.0.0); its state is {@link IntSliderState}. */
 export const IntSlider = defineControl<IntSliderState>({
   name: "IntSlider",
   modelName: "IntSliderModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1769,6 +1901,7 @@ export const IntSlider = defineControl<IntSliderState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control IntSlider (@jupyter-widgets/controls 2.0.0); its state is {@link IntSliderState}. */
 export type IntSlider = Control<IntSliderState>;
 
 /** State of IntText (@jupyter-widgets/controls 2.0.0). */
@@ -1783,6 +1916,7 @@ export interface IntTextState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Minimum step to increment the value */
   step: number;
@@ -1798,6 +1932,7 @@ export interface IntTextState {
   _view_count: number | null;
 }
 
+/** Stock control IntText (@jupyter-widgets/controls 2.0.0); its state is {@link IntTextState}. */
 export const IntText = defineControl<IntTextState>({
   name: "IntText",
   modelName: "IntTextModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1817,22 +1952,30 @@ export const IntText = defineControl<IntTextState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control IntText (@jupyter-widgets/controls 2.0.0); its state is {@link IntTextState}. */
 export type IntText = Control<IntTextState>;
 
 /** State of IntsInput (@jupyter-widgets/controls 2.0.0). */
 export interface IntsInputState {
   /** CSS classes applied to widget DOM element */
   _dom_classes: readonly string[];
+  /** Whether a tag can be there twice. */
   allow_duplicates: boolean;
+  /** Tags that can be chosen; empty: any. */
   allowed_tags: readonly number[];
   /** Description of the control. */
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** How numbers are written, by d3-format. */
   format: string;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** The largest value. */
   max: number | null;
+  /** The smallest value. */
   min: number | null;
+  /** Shown while it is empty. */
   placeholder: string;
   /** Styling customizations */
   style: DescriptionStyle;
@@ -1848,6 +1991,7 @@ export interface IntsInputState {
   _view_count: number | null;
 }
 
+/** Stock control IntsInput (@jupyter-widgets/controls 2.0.0); its state is {@link IntsInputState}. */
 export const IntsInput = defineControl<IntsInputState>({
   name: "IntsInput",
   modelName: "IntsInputModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1871,6 +2015,7 @@ export const IntsInput = defineControl<IntsInputState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control IntsInput (@jupyter-widgets/controls 2.0.0); its state is {@link IntsInputState}. */
 export type IntsInput = Control<IntsInputState>;
 
 /** State of Label (@jupyter-widgets/controls 2.0.0). */
@@ -1881,9 +2026,11 @@ export interface LabelState {
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Placeholder text to display when nothing has been typed */
   placeholder: string;
+  /** Colours and sizes of its parts. */
   style: LabelStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -1895,6 +2042,7 @@ export interface LabelState {
   _view_count: number | null;
 }
 
+/** Stock control Label (@jupyter-widgets/controls 2.0.0); its state is {@link LabelState}. */
 export const Label = defineControl<LabelState>({
   name: "Label",
   modelName: "LabelModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1912,6 +2060,7 @@ export const Label = defineControl<LabelState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Label (@jupyter-widgets/controls 2.0.0); its state is {@link LabelState}. */
 export type Label = Control<LabelState>;
 
 /** State of LabelStyle (@jupyter-widgets/controls 2.0.0). */
@@ -1938,6 +2087,7 @@ export interface LabelStyleState {
   _view_count: number | null;
 }
 
+/** Stock control LabelStyle (@jupyter-widgets/controls 2.0.0); its state is {@link LabelStyleState}. */
 export const LabelStyle = defineControl<LabelStyleState>({
   name: "LabelStyle",
   modelName: "LabelStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1955,6 +2105,7 @@ export const LabelStyle = defineControl<LabelStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control LabelStyle (@jupyter-widgets/controls 2.0.0); its state is {@link LabelStyleState}. */
 export type LabelStyle = Control<LabelStyleState>;
 
 /** State of Link (@jupyter-widgets/controls 2.0.0). */
@@ -1967,6 +2118,7 @@ export interface LinkState {
   _view_count: number | null;
 }
 
+/** Stock control Link (@jupyter-widgets/controls 2.0.0); its state is {@link LinkState}. */
 export const Link = defineControl<LinkState>({
   name: "Link",
   modelName: "LinkModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -1977,6 +2129,7 @@ export const Link = defineControl<LinkState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Link (@jupyter-widgets/controls 2.0.0); its state is {@link LinkState}. */
 export type Link = Control<LinkState>;
 
 /** State of NaiveDatetimePicker (@jupyter-widgets/controls 2.0.0). */
@@ -1989,8 +2142,11 @@ export interface NaiveDatetimePickerState {
   description_allow_html: boolean;
   /** Enable or disable user changes. */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** The largest value. */
   max: Date | null;
+  /** The smallest value. */
   min: Date | null;
   /** Styling customizations */
   style: DescriptionStyle;
@@ -1998,11 +2154,13 @@ export interface NaiveDatetimePickerState {
   tabbable: boolean | null;
   /** A tooltip caption. */
   tooltip: string | null;
+  /** What the user has chosen or typed. */
   value: Date | null;
   /** How many views show it; null: not counted. */
   _view_count: number | null;
 }
 
+/** Stock control NaiveDatetimePicker (@jupyter-widgets/controls 2.0.0); its state is {@link NaiveDatetimePickerState}. */
 export const NaiveDatetimePicker = defineControl<NaiveDatetimePickerState>({
   name: "NaiveDatetimePicker",
   modelName: "NaiveDatetimeModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2022,6 +2180,7 @@ export const NaiveDatetimePicker = defineControl<NaiveDatetimePickerState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control NaiveDatetimePicker (@jupyter-widgets/controls 2.0.0); its state is {@link NaiveDatetimePickerState}. */
 export type NaiveDatetimePicker = Control<NaiveDatetimePickerState>;
 
 /** State of Password (@jupyter-widgets/controls 2.0.0). */
@@ -2036,9 +2195,11 @@ export interface PasswordState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Placeholder text to display when nothing has been typed */
   placeholder: string;
+  /** Colours and sizes of its parts. */
   style: TextStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -2050,6 +2211,7 @@ export interface PasswordState {
   _view_count: number | null;
 }
 
+/** Stock control Password (@jupyter-widgets/controls 2.0.0); its state is {@link PasswordState}. */
 export const Password = defineControl<PasswordState, SubmitEvents>({
   name: "Password",
   modelName: "PasswordModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2069,6 +2231,7 @@ export const Password = defineControl<PasswordState, SubmitEvents>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Password (@jupyter-widgets/controls 2.0.0); its state is {@link PasswordState}. */
 export type Password = Control<PasswordState, SubmitEvents>;
 
 /** State of Play (@jupyter-widgets/controls 2.0.0). */
@@ -2083,6 +2246,7 @@ export interface PlayState {
   disabled: boolean;
   /** The time between two animation steps (ms). */
   interval: number;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Max value */
   max: number;
@@ -2108,6 +2272,7 @@ export interface PlayState {
   _view_count: number | null;
 }
 
+/** Stock control Play (@jupyter-widgets/controls 2.0.0); its state is {@link PlayState}. */
 export const Play = defineControl<PlayState>({
   name: "Play",
   modelName: "PlayModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2132,6 +2297,7 @@ export const Play = defineControl<PlayState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Play (@jupyter-widgets/controls 2.0.0); its state is {@link PlayState}. */
 export type Play = Control<PlayState>;
 
 /** State of ProgressStyle (@jupyter-widgets/controls 2.0.0). */
@@ -2144,6 +2310,7 @@ export interface ProgressStyleState {
   _view_count: number | null;
 }
 
+/** Stock control ProgressStyle (@jupyter-widgets/controls 2.0.0); its state is {@link ProgressStyleState}. */
 export const ProgressStyle = defineControl<ProgressStyleState>({
   name: "ProgressStyle",
   modelName: "ProgressStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2154,6 +2321,7 @@ export const ProgressStyle = defineControl<ProgressStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ProgressStyle (@jupyter-widgets/controls 2.0.0); its state is {@link ProgressStyleState}. */
 export type ProgressStyle = Control<ProgressStyleState>;
 
 /** State of RadioButtons (@jupyter-widgets/controls 2.0.0). */
@@ -2170,6 +2338,7 @@ export interface RadioButtonsState {
   disabled: boolean;
   /** Selected index */
   index: number | null;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Vertical or horizontal. */
   orientation: "horizontal" | "vertical";
@@ -2183,6 +2352,7 @@ export interface RadioButtonsState {
   _view_count: number | null;
 }
 
+/** Stock control RadioButtons (@jupyter-widgets/controls 2.0.0); its state is {@link RadioButtonsState}. */
 export const RadioButtons = defineSelection<RadioButtonsState>({
   name: "RadioButtons",
   modelName: "RadioButtonsModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2202,6 +2372,7 @@ export const RadioButtons = defineSelection<RadioButtonsState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control RadioButtons (@jupyter-widgets/controls 2.0.0); its state is {@link RadioButtonsState}. */
 export type RadioButtons<V = string> = Selection<RadioButtonsState, V>;
 
 /** State of Select (@jupyter-widgets/controls 2.0.0). */
@@ -2218,6 +2389,7 @@ export interface SelectState {
   disabled: boolean;
   /** Selected index */
   index: number | null;
+  /** CSS of the box around it. */
   layout: Layout;
   /** The number of rows to display. */
   rows: number;
@@ -2231,6 +2403,7 @@ export interface SelectState {
   _view_count: number | null;
 }
 
+/** Stock control Select (@jupyter-widgets/controls 2.0.0); its state is {@link SelectState}. */
 export const Select = defineSelection<SelectState>({
   name: "Select",
   modelName: "SelectModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2250,6 +2423,7 @@ export const Select = defineSelection<SelectState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Select (@jupyter-widgets/controls 2.0.0); its state is {@link SelectState}. */
 export type Select<V = string> = Selection<SelectState, V>;
 
 /** State of SelectMultiple (@jupyter-widgets/controls 2.0.0). */
@@ -2266,6 +2440,7 @@ export interface SelectMultipleState {
   disabled: boolean;
   /** Selected indices */
   index: readonly number[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** The number of rows to display. */
   rows: number;
@@ -2279,6 +2454,7 @@ export interface SelectMultipleState {
   _view_count: number | null;
 }
 
+/** Stock control SelectMultiple (@jupyter-widgets/controls 2.0.0); its state is {@link SelectMultipleState}. */
 export const SelectMultiple = defineMultipleSelection<SelectMultipleState>({
   name: "SelectMultiple",
   modelName: "SelectMultipleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2298,6 +2474,7 @@ export const SelectMultiple = defineMultipleSelection<SelectMultipleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control SelectMultiple (@jupyter-widgets/controls 2.0.0); its state is {@link SelectMultipleState}. */
 export type SelectMultiple<V = string> = MultipleSelection<SelectMultipleState, V>;
 
 /** State of SelectionRangeSlider (@jupyter-widgets/controls 2.0.0). */
@@ -2318,11 +2495,13 @@ export interface SelectionRangeSliderState {
   disabled: boolean;
   /** Min and max selected indices */
   index: readonly [number, number];
+  /** CSS of the box around it. */
   layout: Layout;
   /** Vertical or horizontal. */
   orientation: "horizontal" | "vertical";
   /** Display the current selected label next to the slider */
   readout: boolean;
+  /** Colours and sizes of its parts. */
   style: SliderStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -2332,6 +2511,7 @@ export interface SelectionRangeSliderState {
   _view_count: number | null;
 }
 
+/** Stock control SelectionRangeSlider (@jupyter-widgets/controls 2.0.0); its state is {@link SelectionRangeSliderState}. */
 export const SelectionRangeSlider = defineRangeSelection<SelectionRangeSliderState>({
   name: "SelectionRangeSlider",
   modelName: "SelectionRangeSliderModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2354,6 +2534,7 @@ export const SelectionRangeSlider = defineRangeSelection<SelectionRangeSliderSta
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control SelectionRangeSlider (@jupyter-widgets/controls 2.0.0); its state is {@link SelectionRangeSliderState}. */
 export type SelectionRangeSlider<V = string> = RangeSelection<SelectionRangeSliderState, V>;
 
 /** State of SelectionSlider (@jupyter-widgets/controls 2.0.0). */
@@ -2374,11 +2555,13 @@ export interface SelectionSliderState {
   disabled: boolean;
   /** Selected index */
   index: number;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Vertical or horizontal. */
   orientation: "horizontal" | "vertical";
   /** Display the current selected label next to the slider */
   readout: boolean;
+  /** Colours and sizes of its parts. */
   style: SliderStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -2388,6 +2571,7 @@ export interface SelectionSliderState {
   _view_count: number | null;
 }
 
+/** Stock control SelectionSlider (@jupyter-widgets/controls 2.0.0); its state is {@link SelectionSliderState}. */
 export const SelectionSlider = defineSelection<SelectionSliderState>({
   name: "SelectionSlider",
   modelName: "SelectionSliderModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2410,6 +2594,7 @@ export const SelectionSlider = defineSelection<SelectionSliderState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control SelectionSlider (@jupyter-widgets/controls 2.0.0); its state is {@link SelectionSliderState}. */
 export type SelectionSlider<V = string> = Selection<SelectionSliderState, V>;
 
 /** State of SliderStyle (@jupyter-widgets/controls 2.0.0). */
@@ -2422,6 +2607,7 @@ export interface SliderStyleState {
   _view_count: number | null;
 }
 
+/** Stock control SliderStyle (@jupyter-widgets/controls 2.0.0); its state is {@link SliderStyleState}. */
 export const SliderStyle = defineControl<SliderStyleState>({
   name: "SliderStyle",
   modelName: "SliderStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2432,6 +2618,7 @@ export const SliderStyle = defineControl<SliderStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control SliderStyle (@jupyter-widgets/controls 2.0.0); its state is {@link SliderStyleState}. */
 export type SliderStyle = Control<SliderStyleState>;
 
 /** State of Stack (@jupyter-widgets/controls 2.0.0). */
@@ -2442,6 +2629,7 @@ export interface StackState {
   box_style: "success" | "info" | "warning" | "danger" | "";
   /** List of widget children */
   children: readonly RegisteredWidget[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** The index of the selected page. This is either an integer selecting a particular sub-widget, or None to have no widgets selected. */
   selected_index: number | null;
@@ -2455,6 +2643,7 @@ export interface StackState {
   _view_count: number | null;
 }
 
+/** Stock control Stack (@jupyter-widgets/controls 2.0.0); its state is {@link StackState}. */
 export const Stack = defineControl<StackState>({
   name: "Stack",
   modelName: "StackModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2471,6 +2660,7 @@ export const Stack = defineControl<StackState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Stack (@jupyter-widgets/controls 2.0.0); its state is {@link StackState}. */
 export type Stack = Control<StackState>;
 
 /** State of Tab (@jupyter-widgets/controls 2.0.0). */
@@ -2481,6 +2671,7 @@ export interface TabState {
   box_style: "success" | "info" | "warning" | "danger" | "";
   /** List of widget children */
   children: readonly RegisteredWidget[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** The index of the selected page. This is either an integer selecting a particular sub-widget, or None to have no widgets selected. */
   selected_index: number | null;
@@ -2494,6 +2685,7 @@ export interface TabState {
   _view_count: number | null;
 }
 
+/** Stock control Tab (@jupyter-widgets/controls 2.0.0); its state is {@link TabState}. */
 export const Tab = defineControl<TabState>({
   name: "Tab",
   modelName: "TabModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2510,19 +2702,24 @@ export const Tab = defineControl<TabState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Tab (@jupyter-widgets/controls 2.0.0); its state is {@link TabState}. */
 export type Tab = Control<TabState>;
 
 /** State of TagsInput (@jupyter-widgets/controls 2.0.0). */
 export interface TagsInputState {
   /** CSS classes applied to widget DOM element */
   _dom_classes: readonly string[];
+  /** Whether a tag can be there twice. */
   allow_duplicates: boolean;
+  /** Tags that can be chosen; empty: any. */
   allowed_tags: readonly string[];
   /** Description of the control. */
   description: string;
   /** Accept HTML in the description. */
   description_allow_html: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** Shown while it is empty. */
   placeholder: string;
   /** Styling customizations */
   style: DescriptionStyle;
@@ -2538,6 +2735,7 @@ export interface TagsInputState {
   _view_count: number | null;
 }
 
+/** Stock control TagsInput (@jupyter-widgets/controls 2.0.0); its state is {@link TagsInputState}. */
 export const TagsInput = defineControl<TagsInputState>({
   name: "TagsInput",
   modelName: "TagsInputModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2558,6 +2756,7 @@ export const TagsInput = defineControl<TagsInputState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control TagsInput (@jupyter-widgets/controls 2.0.0); its state is {@link TagsInputState}. */
 export type TagsInput = Control<TagsInputState>;
 
 /** State of Text (@jupyter-widgets/controls 2.0.0). */
@@ -2572,9 +2771,11 @@ export interface TextState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Placeholder text to display when nothing has been typed */
   placeholder: string;
+  /** Colours and sizes of its parts. */
   style: TextStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -2586,6 +2787,7 @@ export interface TextState {
   _view_count: number | null;
 }
 
+/** Stock control Text (@jupyter-widgets/controls 2.0.0); its state is {@link TextState}. */
 export const Text = defineControl<TextState, SubmitEvents>({
   name: "Text",
   modelName: "TextModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2605,6 +2807,7 @@ export const Text = defineControl<TextState, SubmitEvents>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Text (@jupyter-widgets/controls 2.0.0); its state is {@link TextState}. */
 export type Text = Control<TextState, SubmitEvents>;
 
 /** State of TextStyle (@jupyter-widgets/controls 2.0.0). */
@@ -2621,6 +2824,7 @@ export interface TextStyleState {
   _view_count: number | null;
 }
 
+/** Stock control TextStyle (@jupyter-widgets/controls 2.0.0); its state is {@link TextStyleState}. */
 export const TextStyle = defineControl<TextStyleState>({
   name: "TextStyle",
   modelName: "TextStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2633,6 +2837,7 @@ export const TextStyle = defineControl<TextStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control TextStyle (@jupyter-widgets/controls 2.0.0); its state is {@link TextStyleState}. */
 export type TextStyle = Control<TextStyleState>;
 
 /** State of Textarea (@jupyter-widgets/controls 2.0.0). */
@@ -2647,11 +2852,13 @@ export interface TextareaState {
   description_allow_html: boolean;
   /** Enable or disable user changes */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Placeholder text to display when nothing has been typed */
   placeholder: string;
   /** The number of rows to display. */
   rows: number | null;
+  /** Colours and sizes of its parts. */
   style: TextStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -2663,6 +2870,7 @@ export interface TextareaState {
   _view_count: number | null;
 }
 
+/** Stock control Textarea (@jupyter-widgets/controls 2.0.0); its state is {@link TextareaState}. */
 export const Textarea = defineControl<TextareaState>({
   name: "Textarea",
   modelName: "TextareaModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2683,6 +2891,7 @@ export const Textarea = defineControl<TextareaState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Textarea (@jupyter-widgets/controls 2.0.0); its state is {@link TextareaState}. */
 export type Textarea = Control<TextareaState>;
 
 /** State of TimePicker (@jupyter-widgets/controls 2.0.0). */
@@ -2695,8 +2904,11 @@ export interface TimePickerState {
   description_allow_html: boolean;
   /** Enable or disable user changes. */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** The largest value. */
   max: TimeOfDay | null;
+  /** The smallest value. */
   min: TimeOfDay | null;
   /** The time step to use for the picker, in seconds, or "any". */
   step: number | "any";
@@ -2706,11 +2918,13 @@ export interface TimePickerState {
   tabbable: boolean | null;
   /** A tooltip caption. */
   tooltip: string | null;
+  /** What the user has chosen or typed. */
   value: TimeOfDay | null;
   /** How many views show it; null: not counted. */
   _view_count: number | null;
 }
 
+/** Stock control TimePicker (@jupyter-widgets/controls 2.0.0); its state is {@link TimePickerState}. */
 export const TimePicker = defineControl<TimePickerState>({
   name: "TimePicker",
   modelName: "TimeModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2731,6 +2945,7 @@ export const TimePicker = defineControl<TimePickerState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control TimePicker (@jupyter-widgets/controls 2.0.0); its state is {@link TimePickerState}. */
 export type TimePicker = Control<TimePickerState>;
 
 /** State of ToggleButton (@jupyter-widgets/controls 2.0.0). */
@@ -2747,6 +2962,7 @@ export interface ToggleButtonState {
   disabled: boolean;
   /** Font-awesome icon. */
   icon: string;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Styling customizations */
   style: ToggleButtonStyle;
@@ -2760,6 +2976,7 @@ export interface ToggleButtonState {
   _view_count: number | null;
 }
 
+/** Stock control ToggleButton (@jupyter-widgets/controls 2.0.0); its state is {@link ToggleButtonState}. */
 export const ToggleButton = defineControl<ToggleButtonState>({
   name: "ToggleButton",
   modelName: "ToggleButtonModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2779,6 +2996,7 @@ export const ToggleButton = defineControl<ToggleButtonState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ToggleButton (@jupyter-widgets/controls 2.0.0); its state is {@link ToggleButtonState}. */
 export type ToggleButton = Control<ToggleButtonState>;
 
 /** State of ToggleButtonStyle (@jupyter-widgets/controls 2.0.0). */
@@ -2803,6 +3021,7 @@ export interface ToggleButtonStyleState {
   _view_count: number | null;
 }
 
+/** Stock control ToggleButtonStyle (@jupyter-widgets/controls 2.0.0); its state is {@link ToggleButtonStyleState}. */
 export const ToggleButtonStyle = defineControl<ToggleButtonStyleState>({
   name: "ToggleButtonStyle",
   modelName: "ToggleButtonStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2819,6 +3038,7 @@ export const ToggleButtonStyle = defineControl<ToggleButtonStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ToggleButtonStyle (@jupyter-widgets/controls 2.0.0); its state is {@link ToggleButtonStyleState}. */
 export type ToggleButtonStyle = Control<ToggleButtonStyleState>;
 
 /** State of ToggleButtons (@jupyter-widgets/controls 2.0.0). */
@@ -2839,7 +3059,9 @@ export interface ToggleButtonsState {
   icons: readonly string[];
   /** Selected index */
   index: number | null;
+  /** CSS of the box around it. */
   layout: Layout;
+  /** Colours and sizes of its parts. */
   style: ToggleButtonsStyle;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -2851,6 +3073,7 @@ export interface ToggleButtonsState {
   _view_count: number | null;
 }
 
+/** Stock control ToggleButtons (@jupyter-widgets/controls 2.0.0); its state is {@link ToggleButtonsState}. */
 export const ToggleButtons = defineSelection<ToggleButtonsState>({
   name: "ToggleButtons",
   modelName: "ToggleButtonsModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2872,6 +3095,7 @@ export const ToggleButtons = defineSelection<ToggleButtonsState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ToggleButtons (@jupyter-widgets/controls 2.0.0); its state is {@link ToggleButtonsState}. */
 export type ToggleButtons<V = string> = Selection<ToggleButtonsState, V>;
 
 /** State of ToggleButtonsStyle (@jupyter-widgets/controls 2.0.0). */
@@ -2886,6 +3110,7 @@ export interface ToggleButtonsStyleState {
   _view_count: number | null;
 }
 
+/** Stock control ToggleButtonsStyle (@jupyter-widgets/controls 2.0.0); its state is {@link ToggleButtonsStyleState}. */
 export const ToggleButtonsStyle = defineControl<ToggleButtonsStyleState>({
   name: "ToggleButtonsStyle",
   modelName: "ToggleButtonsStyleModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2897,6 +3122,7 @@ export const ToggleButtonsStyle = defineControl<ToggleButtonsStyleState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control ToggleButtonsStyle (@jupyter-widgets/controls 2.0.0); its state is {@link ToggleButtonsStyleState}. */
 export type ToggleButtonsStyle = Control<ToggleButtonsStyleState>;
 
 /** State of VBox (@jupyter-widgets/controls 2.0.0). */
@@ -2907,6 +3133,7 @@ export interface VBoxState {
   box_style: "success" | "info" | "warning" | "danger" | "";
   /** List of widget children */
   children: readonly RegisteredWidget[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** Is widget tabbable? */
   tabbable: boolean | null;
@@ -2916,6 +3143,7 @@ export interface VBoxState {
   _view_count: number | null;
 }
 
+/** Stock control VBox (@jupyter-widgets/controls 2.0.0); its state is {@link VBoxState}. */
 export const VBox = defineControl<VBoxState>({
   name: "VBox",
   modelName: "VBoxModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2930,6 +3158,7 @@ export const VBox = defineControl<VBoxState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control VBox (@jupyter-widgets/controls 2.0.0); its state is {@link VBoxState}. */
 export type VBox = Control<VBoxState>;
 
 /** State of Valid (@jupyter-widgets/controls 2.0.0). */
@@ -2942,6 +3171,7 @@ export interface ValidState {
   description_allow_html: boolean;
   /** Enable or disable user changes. */
   disabled: boolean;
+  /** CSS of the box around it. */
   layout: Layout;
   /** Message displayed when the value is False */
   readout: string;
@@ -2957,6 +3187,7 @@ export interface ValidState {
   _view_count: number | null;
 }
 
+/** Stock control Valid (@jupyter-widgets/controls 2.0.0); its state is {@link ValidState}. */
 export const Valid = defineControl<ValidState>({
   name: "Valid",
   modelName: "ValidModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -2975,6 +3206,7 @@ export const Valid = defineControl<ValidState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Valid (@jupyter-widgets/controls 2.0.0); its state is {@link ValidState}. */
 export type Valid = Control<ValidState>;
 
 /** State of Video (@jupyter-widgets/controls 2.0.0). */
@@ -2989,6 +3221,7 @@ export interface VideoState {
   format: string;
   /** Height of the video in pixels. */
   height: string;
+  /** CSS of the box around it. */
   layout: Layout;
   /** When true, the video will start from the beginning after finishing */
   loop: boolean;
@@ -3004,6 +3237,7 @@ export interface VideoState {
   _view_count: number | null;
 }
 
+/** Stock control Video (@jupyter-widgets/controls 2.0.0); its state is {@link VideoState}. */
 export const Video = defineControl<VideoState>({
   name: "Video",
   modelName: "VideoModel", modelModule: "@jupyter-widgets/controls", modelModuleVersion: "2.0.0",
@@ -3023,12 +3257,14 @@ export const Video = defineControl<VideoState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Video (@jupyter-widgets/controls 2.0.0); its state is {@link VideoState}. */
 export type Video = Control<VideoState>;
 
 /** State of Output (@jupyter-widgets/output 1.0.0). */
 export interface OutputState {
   /** CSS classes applied to widget DOM element */
   _dom_classes: readonly string[];
+  /** CSS of the box around it. */
   layout: Layout;
   /** Parent message id of messages to capture */
   msg_id: string;
@@ -3042,6 +3278,7 @@ export interface OutputState {
   _view_count: number | null;
 }
 
+/** Stock control Output (@jupyter-widgets/output 1.0.0); its state is {@link OutputState}. */
 export const Output = defineControl<OutputState>({
   name: "Output",
   modelName: "OutputModel", modelModule: "@jupyter-widgets/output", modelModuleVersion: "1.0.0",
@@ -3056,4 +3293,5 @@ export const Output = defineControl<OutputState>({
     _view_count: { kind: "int", default: null, nullable: true },
   },
 });
+/** Stock control Output (@jupyter-widgets/output 1.0.0); its state is {@link OutputState}. */
 export type Output = Control<OutputState>;

@@ -15,8 +15,11 @@ import { Widget } from "./widget";
 
 /** A slider: whole numbers where all that is given is whole. */
 export interface Range {
+  /** The smallest value. */
   readonly min: number;
+  /** The largest value. */
   readonly max: number;
+  /** Between two values. Default: 1, or a hundredth of the range where something is not whole. */
   readonly step?: number;
   /** Default: the middle. */
   readonly value?: number;
@@ -51,6 +54,7 @@ export type ValueOf<A> = A extends { readonly modelId: string; value: infer V }
             ? V
             : never;
 
+/** When the function runs. */
 export interface InteractOptions {
   /** Run only when the button is clicked. Default false: at every change. */
   readonly manual?: boolean;
@@ -59,7 +63,9 @@ export interface InteractOptions {
 /** Controls with the output of a function of their values; shows itself as the last expression of a cell. */
 export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
   private readonly made: Readonly<Record<string, Observable>>;
+  /** What the function prints and shows. */
   readonly output = new Output();
+  /** Controls and output together. */
   readonly box: VBox;
   /** What the newest finished run gave. */
   result: R | undefined;
@@ -129,6 +135,7 @@ export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
     this.output.close();
   }
 
+  /** Shows the box. */
   [JUPYTER_DISPLAY](): MimeBundle | Promise<MimeBundle> {
     return this.box[JUPYTER_DISPLAY]();
   }

@@ -7,6 +7,7 @@ export type End<S extends object, K extends keyof S & string> = readonly [widget
 
 /** A link that can be cut. */
 export interface Cut {
+  /** Cuts it: both keys go on by themselves. */
   unlink(): void;
 }
 

@@ -86,6 +86,7 @@ export class Output extends OutputControl implements OutputSink {
     this.later();
   }
 
+  /** Replaces what the display of that id shows. */
   update(displayId: string, data: MimeBundle, metadata: JsonObject, owner?: object | null): void {
     const places = this.displayIds.get(displayId);
     if (places === undefined) return;
@@ -97,6 +98,7 @@ export class Output extends OutputControl implements OutputSink {
     this.later();
   }
 
+  /** Sends what was gathered. */
   override flush(): void {
     this.commit();
     super.flush();

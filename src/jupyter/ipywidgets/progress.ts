@@ -2,7 +2,9 @@ import { commHost, type MimeBundle } from "../comm-host";
 import { FloatProgress, HBox, Label } from "./generated";
 import { WIDGET_VIEW } from "./widget";
 
+/** What a bar says beside its number. */
 export interface ProgressOptions {
+  /** What is done, before the bar. */
   readonly description?: string;
   /** How many steps there will be; default: what the iterable itself says (`length`, `size`). */
   readonly total?: number;

@@ -33,11 +33,17 @@ export const WIDGET_VIEW = "application/vnd.jupyter.widget-view+json";
 
 /** Which classes of the front end show a widget. `viewName` null: a model without a view (a layout, a style). */
 export interface WidgetSpec<State> {
+  /** Class of the model in the front end. */
   readonly modelName: string;
+  /** Package that has it. */
   readonly modelModule: string;
+  /** A range of versions of that package. */
   readonly modelModuleVersion: string;
+  /** Class of the view; null: none. */
   readonly viewName: string | null;
+  /** Package that has it. */
   readonly viewModule: string;
+  /** A range of versions of that package. */
   readonly viewModuleVersion: string;
   /** Keys whose values are widgets or hold widgets: only there are references from the front end resolved. */
   readonly references?: readonly (keyof State & string)[];
@@ -49,14 +55,19 @@ export interface WidgetSpec<State> {
 
 /** Both directions of one key. `fromWire` gets buffers as `DataView` and throws on what it cannot be. */
 export interface Codec<T> {
+  /** A value as it crosses to the front end. */
   toWire(value: T): unknown;
+  /** A value out of what the front end sent; throws where it can be none. */
   fromWire(wire: unknown): T;
 }
 
 /** One key of a widget's state that got another value. */
 export interface Change<State, K extends keyof State = keyof State> {
+  /** The key. */
   readonly name: K;
+  /** Its value before. */
   readonly old: State[K];
+  /** Its value now. */
   readonly new: State[K];
   /** Who changed it: code in the kernel, or the user in a browser. */
   readonly source: "kernel" | "frontend";
@@ -64,10 +75,13 @@ export interface Change<State, K extends keyof State = keyof State> {
 
 /** A custom message that is neither request nor answer. */
 export interface CustomMessage {
+  /** The message, as JSON. */
   readonly content: JsonObject;
+  /** What crossed as bytes. */
   readonly buffers: readonly DataView[];
 }
 
+/** Events of every widget. */
 export interface BaseEvents<State> {
   /** Any key changed. */
   change: Change<State>;
@@ -77,22 +91,29 @@ export interface BaseEvents<State> {
   close: undefined;
 }
 
+/** How a request is sent. */
 export interface RequestOptions {
+  /** Bytes that cross beside the payload. */
   readonly buffers?: readonly OutgoingBuffer[];
   /** Milliseconds until the request is given up. Default 30 000. */
   readonly timeout?: number;
+  /** Gives the request up, and tells the other side. */
   readonly signal?: AbortSignal;
 }
 
 /** An answer, or what a request carried. */
 export interface Payload {
+  /** JSON. */
   readonly payload: unknown;
+  /** What crossed as bytes. */
   readonly buffers: readonly DataView[];
 }
 
 /** What a handler may answer with. */
 export interface Answer {
+  /** JSON. */
   readonly payload: unknown;
+  /** Bytes that cross beside it. */
   readonly buffers?: readonly OutgoingBuffer[];
 }
 
@@ -106,8 +127,10 @@ export type RequestHandler = (
 
 /** A request that the other side refused or that failed there; `code` is a short word, the message one sentence. */
 export class RequestError extends Error {
+  /** Tells it from other errors, also across threads. */
   override readonly name = "RequestError";
   constructor(
+    /** A short word: "range", "unavailable", "cancelled", … */
     readonly code: string,
     message: string,
   ) {
@@ -166,6 +189,7 @@ function schedule(): void {
  * `{ response, error: { code, message } }` with the same id; `{ cancel }` takes a request back.
  */
 export class Widget<State extends object, Events extends object = object> implements RegisteredWidget {
+  /** Name of its comm, and of its model in the front end. */
   readonly modelId: string;
   private readonly host: CommHost;
   private readonly comm: Comm;
@@ -183,6 +207,7 @@ export class Widget<State extends object, Events extends object = object> implem
 
   /** @param state Every key of the state with its first value. */
   constructor(
+    /** Which classes of the front end show it. */
     readonly spec: WidgetSpec<State>,
     state: State,
   ) {
@@ -201,14 +226,17 @@ export class Widget<State extends object, Events extends object = object> implem
     this.holdMe(spec.references ?? []);
   }
 
+  /** Class of its model in the front end. */
   get modelName(): string {
     return this.spec.modelName;
   }
 
+  /** Package that has that class. */
   get modelModule(): string {
     return this.spec.modelModule;
   }
 
+  /** Range of versions of that package. */
   get modelModuleVersion(): string {
     return this.spec.modelModuleVersion;
   }
@@ -223,6 +251,7 @@ export class Widget<State extends object, Events extends object = object> implem
     return { ...this.values };
   }
 
+  /** The value of one key of the state. */
   get<K extends keyof State & string>(name: K): State[K] {
     return this.values[name];
   }
