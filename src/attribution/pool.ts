@@ -1,13 +1,9 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { Requester } from "../requester";
 import { Reclaimer } from "../threads/reclaim";
 import { CONTROL, type AttentionJob, type JobAnswer } from "./jobs";
-
-interface Pending {
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
 
 /**
  * Threads that compute contributions. They start with the first job and are kept; they keep the process alive only
@@ -15,7 +11,9 @@ interface Pending {
  */
 export class AttributionPool {
   private workers: Worker[] = [];
-  private readonly pending = new Map<number, Pending>();
+  private readonly requests = new Requester<number, void>(() => {
+    for (const worker of this.workers) worker.unref();
+  });
   private lastId = 0;
   private readonly reclaimer = new Reclaimer(256 << 20);
 
@@ -28,27 +26,15 @@ export class AttributionPool {
     this.start();
     this.reclaimer.note(job.terms.byteLength);
     const id = ++this.lastId;
-    return new Promise<void>((resolve, reject) => {
-      const abort = (): void => {
-        Atomics.store(job.control, CONTROL.cancelled, 1);
-        this.settle(id)?.reject(signal?.reason as Error);
-      };
-      const done = (): void => signal?.removeEventListener("abort", abort);
-      this.pending.set(id, {
-        resolve: () => {
-          done();
-          resolve();
-        },
-        reject: (error) => {
-          done();
-          reject(error);
-        },
-      });
-      signal?.addEventListener("abort", abort, { once: true });
+    const send = (): void => {
       for (const worker of this.workers) {
         worker.ref();
         worker.postMessage({ ...job, id } satisfies AttentionJob);
       }
+    };
+    return this.requests.ask(id, send, {
+      signals: [signal],
+      givenUp: () => Atomics.store(job.control, CONTROL.cancelled, 1),
     });
   }
 
@@ -58,9 +44,8 @@ export class AttributionPool {
     for (let i = 0; i < this.size; i++) {
       const worker = new Worker(join(__dirname, "worker.js"));
       worker.on("message", (answer: JobAnswer) => {
-        const pending = this.settle(answer.id);
-        if (answer.error === undefined) pending?.resolve();
-        else pending?.reject(new Error(`Contributions could not be computed: ${answer.error}`));
+        if (answer.error === undefined) this.requests.resolve(answer.id);
+        else this.requests.reject(answer.id, new Error(`Contributions could not be computed: ${answer.error}`));
       });
       const lost = (why: string): void =>
         this.fail(
@@ -75,22 +60,13 @@ export class AttributionPool {
     }
   }
 
-  private settle(id: number): Pending | undefined {
-    const pending = this.pending.get(id);
-    this.pending.delete(id);
-    if (this.pending.size === 0) for (const worker of this.workers) worker.unref();
-    return pending;
-  }
-
   private fail(worker: Worker, error: Error): void {
     if (!this.workers.includes(worker)) return;
     // The dead thread may have held a chunk that no other takes: all jobs under way are lost.
     const others = this.workers.filter((other) => other !== worker);
     this.workers = [];
     for (const other of others) void other.terminate();
-    const lost = [...this.pending.values()];
-    this.pending.clear();
-    for (const pending of lost) pending.reject(error);
+    this.requests.rejectAll(error);
   }
 }
 

@@ -4,6 +4,7 @@ process.env.ORT_DISABLE_TELEMETRY = "1";
 import * as os from "node:os";
 import * as path from "node:path";
 import { SHARE_ENV, Worker } from "node:worker_threads";
+import { Requester } from "../requester";
 import type { Architecture, Rotary } from "../model/architecture";
 import { checkDtype, checkIndex } from "../model/check";
 import { ModelFileError } from "../model/errors";
@@ -148,12 +149,6 @@ interface AskOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-interface Pending {
-  readonly resolve: (answer: EngineAnswer<RequestKind>) => void;
-  readonly reject: (error: unknown) => void;
-  readonly onProgress?: (done: number, total: number) => void;
-}
-
 /** Threads that may be inside native code. Ending the process there would abort it, so its exit waits for them. */
 const threads = new Set<Int32Array>();
 
@@ -169,7 +164,9 @@ function waitForThreads(): void {
 class Thread {
   private readonly worker: Worker;
   private readonly control = new Int32Array(new SharedArrayBuffer(8));
-  private readonly pending = new Map<number, Pending>();
+  private readonly requests = new Requester<number, EngineAnswer<RequestKind>, AskOptions["onProgress"]>(() =>
+    this.worker.unref(),
+  );
   private readonly left: Promise<void>;
   private readonly reclaimer = new Reclaimer(192 << 20);
   private nextId = 0;
@@ -206,29 +203,19 @@ class Thread {
     { signal, onProgress }: AskOptions = {},
   ): Promise<EngineAnswer<K>> {
     if (this.ended) return Promise.reject(this.ended);
-    if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const id = this.nextId++;
     const cancel = new Int32Array(new SharedArrayBuffer(4));
-    return new Promise<EngineAnswer<K>>((resolve, reject) => {
-      const abort = () => {
-        Atomics.store(cancel, 0, 1);
-        settle(() => reject(signal!.reason));
-      };
-      const settle = (how: () => void) => {
-        signal?.removeEventListener("abort", abort);
-        this.forget(id);
-        how();
-      };
-      signal?.addEventListener("abort", abort);
-      this.pending.set(id, {
-        resolve: (answer) => settle(() => resolve(answer as EngineAnswer<K>)),
-        reject: (error) => settle(() => reject(error)),
-        onProgress,
-      });
+    const message: ToWorker = { type: "request", id, kind, question, cancel };
+    const send = (): void => {
       this.worker.ref();
-      const message: ToWorker = { type: "request", id, kind, question, cancel };
       this.worker.postMessage(message);
+    };
+    const answer = this.requests.ask(id, send, {
+      signals: [signal],
+      givenUp: () => Atomics.store(cancel, 0, 1),
+      context: onProgress,
     });
+    return answer as Promise<EngineAnswer<K>>;
   }
 
   /** Ends the thread after the native call it is in. What was asked and not answered is rejected. */
@@ -243,12 +230,12 @@ class Thread {
 
   private receive(message: FromWorker): void {
     if (message.type === "answer") this.reclaimer.note(sharedBytes(message.answer));
-    const pending = this.pending.get(message.id);
-    if (!pending) return;
-    if (message.type === "progress") pending.onProgress?.(message.done, message.total);
-    else if (message.type === "answer") pending.resolve(message.answer);
+    const { id } = message;
+    if (message.type === "progress") this.requests.context(id)?.(message.done, message.total);
+    else if (message.type === "answer") this.requests.resolve(id, message.answer);
     else
-      pending.reject(
+      this.requests.reject(
+        id,
         message.name === "RangeError"
           ? new RangeError(message.message)
           : message.name === "ModelFileError"
@@ -257,14 +244,9 @@ class Thread {
       );
   }
 
-  private forget(id: number): void {
-    this.pending.delete(id);
-    if (this.pending.size === 0) this.worker.unref();
-  }
-
   private end(reason: Error): void {
     this.ended ??= reason;
-    for (const pending of [...this.pending.values()]) pending.reject(this.ended);
+    this.requests.rejectAll(this.ended);
   }
 }
 

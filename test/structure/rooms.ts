@@ -13,6 +13,7 @@ export interface Room {
 /** A room is a folder, or a file; of several that fit, the longest name counts. */
 export const ROOMS: Readonly<Record<string, Room>> = {
   "src/signals.ts": { from: [], because: "every room may need it" },
+  "src/requester.ts": { from: [], because: "every room may need it, in browsers too" },
   "src/system": { from: [], because: "it reads and writes files, whatever is in them" },
   "src/model": {
     from: ["src/system", "src/signals.ts"],
@@ -20,11 +21,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   "src/threads": { from: [], because: "it knows worker threads and nothing of what they compute" },
   "src/engine": {
-    from: ["src/model", "src/threads"],
+    from: ["src/requester.ts", "src/model", "src/threads"],
     because: "it computes states and knows neither contributions nor pictures",
   },
   "src/attribution": {
-    from: ["src/model", "src/threads"],
+    from: ["src/requester.ts", "src/model", "src/threads"],
     because: "it is mathematics on arrays: it never sees ONNX, and browsers run its trace",
   },
   "src/lens": { from: ["src/model"], because: "it reads scores of a vocabulary, whoever made them" },
@@ -40,7 +41,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     from: ["src/model", "src/attribution", "src/protocol"],
     because: "browsers read payloads: whatever it imports is loaded by every page",
   },
-  "src/jupyter": { from: ["src/signals.ts"], because: "it knows no language models and could be published alone" },
+  "src/jupyter": {
+    from: ["src/signals.ts", "src/requester.ts"],
+    because: "it knows no language models and could be published alone",
+  },
   "src/config": { from: ["src/system", "src/model", "src/payload"], because: "it reads a file and starts nothing" },
   "src/export": {
     from: ["src/system", "src/payload", "src/protocol"],
@@ -81,7 +85,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     because: "elements get a narrow source and selection, never a widget manager",
   },
   "widgets/shells": {
-    from: ["src/protocol", "src/payload", "widgets/core", "widgets/elements"],
+    from: ["src/requester.ts", "src/protocol", "src/payload", "widgets/core", "widgets/elements"],
     because: "shells join elements to one front end each",
   },
   "widgets/static": { from: ["src/payload", "widgets/shells"], because: "it is the script of exported pages" },

@@ -9,6 +9,7 @@ import {
   responseError,
   unpack,
 } from "../../src/protocol";
+import { Requester } from "../../src/requester";
 import { writerName } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 
@@ -31,14 +32,9 @@ const NO_KERNEL = "There is no kernel that could answer this: run the cell again
  */
 const TIMEOUT_MS = 120_000;
 
-interface Waiting {
-  resolve(answer: unknown): void;
-  reject(error: ProtocolError): void;
-}
-
 /** Asks the kernel over a widget's comm. The same question asked twice at once is sent once. */
 export class CommSource implements FlowSource {
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #requests = new Requester<string, unknown>();
   readonly #name = writerName();
   #count = 0;
   readonly #pending = new Map<
@@ -55,8 +51,7 @@ export class CommSource implements FlowSource {
     signal.addEventListener(
       "abort",
       () => {
-        for (const { reject } of [...this.#waiting.values()])
-          reject(new ProtocolError("cancelled", "The picture was closed."));
+        this.#requests.rejectAll(new ProtocolError("cancelled", "The picture was closed."));
       },
       { once: true },
     );
@@ -90,39 +85,23 @@ export class CommSource implements FlowSource {
     if (!this.channel.live)
       return { promise: Promise.reject(new ProtocolError("unavailable", NO_KERNEL)), users: 0, withdraw: () => {} };
     const id = `${this.#name}.${++this.#count}`;
-    const promise = new Promise<unknown>((resolve, reject) => {
-      const timer = setTimeout(
-        () =>
-          waiting.reject(
-            new ProtocolError("failed", "The kernel did not answer within two minutes; it may be busy with a cell."),
-          ),
-        TIMEOUT_MS,
-      );
-      const end = (): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(id);
-      };
-      const waiting: Waiting = {
-        resolve: (answer) => {
-          end();
-          resolve(answer);
-        },
-        reject: (error) => {
-          end();
-          reject(error);
-        },
-      };
-      this.#waiting.set(id, waiting);
+    const withdrawn = new AbortController();
+    const send = (): void => {
       try {
         this.channel.send({ request: id, kind: ASK, payload: askPayload(question) });
       } catch {
-        waiting.reject(new ProtocolError("unavailable", NO_KERNEL));
+        throw new ProtocolError("unavailable", NO_KERNEL);
       }
+    };
+    const promise = this.#requests.ask(id, send, {
+      signals: [withdrawn.signal],
+      timeout: TIMEOUT_MS,
+      late: () =>
+        new ProtocolError("failed", "The kernel did not answer within two minutes; it may be busy with a cell."),
     });
     const withdraw = (): void => {
-      const waiting = this.#waiting.get(id);
-      if (!waiting) return;
-      waiting.reject(new ProtocolError("cancelled", "The question was withdrawn."));
+      if (!this.#requests.has(id)) return;
+      withdrawn.abort(new ProtocolError("cancelled", "The question was withdrawn."));
       if (this.channel.live) this.channel.send({ cancel: id });
     };
     return { promise, users: 0, withdraw };
@@ -130,13 +109,16 @@ export class CommSource implements FlowSource {
 
   #receive(content: unknown, buffers: readonly (ArrayBufferView | ArrayBuffer)[]): void {
     const response = readResponse(content);
-    const waiting = response && this.#waiting.get(response.response);
-    if (!response || !waiting) return;
+    if (!response) return;
+    const id = response.response;
+    // An answer that nobody waits for any more need not be unpacked.
+    if (!this.#requests.has(id)) return;
     try {
-      if ("error" in response) waiting.reject(responseError(response.error));
-      else waiting.resolve(unpack(readAnswerPayload(response.payload), buffers));
+      if ("error" in response) this.#requests.reject(id, responseError(response.error));
+      else this.#requests.resolve(id, unpack(readAnswerPayload(response.payload), buffers));
     } catch (error) {
-      waiting.reject(
+      this.#requests.reject(
+        id,
         error instanceof ProtocolError ? error : new ProtocolError("malformed", "The kernel's answer cannot be read."),
       );
     }

@@ -12,19 +12,9 @@ import {
 } from "../comm-host";
 import { isPlainObject, joinBuffers, splitBuffers } from "./buffers";
 import { openWidgets, type RegisteredWidget } from "./registry";
+import { Requester } from "../../requester";
 import { follow } from "../../signals";
-import {
-  JSON,
-  Object,
-  Array,
-  Promise,
-  Map,
-  Set,
-  AbortController,
-  setTimeout,
-  clearTimeout,
-  performance,
-} from "../natives";
+import { JSON, Object, Array, Promise, Map, Set, AbortController, setTimeout, performance } from "../natives";
 
 /** Version of the Jupyter widget messaging protocol that is spoken here. */
 export const WIDGET_PROTOCOL_VERSION = "2.1.0";
@@ -198,7 +188,7 @@ export class Widget<State extends object, Events extends object = object> implem
   private readonly listeners = new Map<string, Set<(detail: never) => void>>();
   private readonly handlers = new Map<string, RequestHandler>();
   private readonly running = new Map<string, AbortController>();
-  private readonly asked = new Map<string, { resolve(payload: Payload): void; reject(reason: unknown): void }>();
+  private readonly asked = new Requester<string, Payload>();
   /** Widgets without a view that live as long as this one. */
   private readonly joined = new Set<object>();
   private nextRequest = 0;
@@ -387,38 +377,11 @@ export class Widget<State extends object, Events extends object = object> implem
     if (!this.host.live)
       return Promise.reject(new RequestError("headless", `There is no notebook here that could answer "${kind}".`));
     const id = `k${++this.nextRequest}`;
-    const signals = [options.signal, this.host.cell?.signal].filter((signal) => signal !== undefined);
-    return new Promise<Payload>((resolve, reject) => {
-      const done = new AbortController();
-      const end = (): void => {
-        done.abort();
-        clearTimeout(limit);
-        this.asked.delete(id);
-      };
-      const giveUp = (reason: unknown): void => {
-        end();
-        this.comm.send({ method: "custom", content: { cancel: id } });
-        reject(reason);
-      };
-      const limit = setTimeout(
-        () => giveUp(new RequestError("timeout", `The front end did not answer "${kind}" within ${timeout} ms.`)),
-        timeout,
-      );
-      this.asked.set(id, {
-        resolve: (answer) => {
-          end();
-          resolve(answer);
-        },
-        reject: (reason) => {
-          end();
-          reject(reason);
-        },
-      });
-      for (const signal of signals) {
-        if (signal.aborted) return giveUp(signal.reason);
-        signal.addEventListener("abort", () => giveUp(signal.reason), { once: true, signal: done.signal });
-      }
-      this.send({ request: id, kind, payload }, buffers);
+    return this.asked.ask(id, () => this.send({ request: id, kind, payload }, buffers), {
+      signals: [options.signal, this.host.cell?.signal],
+      timeout,
+      late: () => new RequestError("timeout", `The front end did not answer "${kind}" within ${timeout} ms.`),
+      givenUp: () => this.comm.send({ method: "custom", content: { cancel: id } }),
     });
   }
 
@@ -597,16 +560,17 @@ export class Widget<State extends object, Events extends object = object> implem
     if (typeof content["request"] === "string" && typeof content["kind"] === "string") {
       void this.answer(content["request"], content["kind"], content["payload"], buffers);
     } else if (typeof content["response"] === "string") {
-      const asked = this.asked.get(content["response"]);
+      const id = content["response"];
       const error = content["error"];
       if (isPlainObject(error))
-        asked?.reject(
+        this.asked.reject(
+          id,
           new RequestError(
             String(error["code"] ?? "error"),
             String(error["message"] ?? "The front end reported an error."),
           ),
         );
-      else asked?.resolve({ payload: content["payload"], buffers });
+      else this.asked.resolve(id, { payload: content["payload"], buffers });
     } else if (typeof content["cancel"] === "string") {
       this.running.get(content["cancel"])?.abort(new RequestError("cancelled", "The request was taken back."));
     } else {
@@ -648,7 +612,7 @@ export class Widget<State extends object, Events extends object = object> implem
     waiting.delete(this);
     openWidgets().delete(this);
     const closed = new RequestError("closed", `The widget ${this.modelName} was closed.`);
-    for (const asked of [...this.asked.values()]) asked.reject(closed);
+    this.asked.rejectAll(closed);
     for (const controller of this.running.values()) controller.abort(closed);
     this.emit("close", undefined as (BaseEvents<State> & Events)["close"]);
     this.listeners.clear();

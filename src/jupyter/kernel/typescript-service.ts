@@ -2,7 +2,8 @@ import { join } from "node:path";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { CellState } from "./cell-compiler";
 import type { TypescriptAnswer, TypescriptRequests, TypescriptThreadData } from "./typescript-thread";
-import { Promise, Map } from "../natives";
+import { Promise } from "../natives";
+import { Requester } from "../../requester";
 
 /** What a kernel begins with. */
 export const NO_CELLS: CellState = { declarations: "", kept: {}, modules: {} };
@@ -10,15 +11,10 @@ export const NO_CELLS: CellState = { declarations: "", kept: {}, modules: {} };
 /** How long to sleep for an answer: the thread may have a long check before it. */
 const PATIENCE_MS = 30_000;
 
-interface Pending {
-  resolve(answer: never): void;
-  reject(error: Error): void;
-}
-
 /** Main-thread side of the TypeScript thread. A thread that dies is started again at the next question. */
 export class TypescriptService {
   private worker: Worker | undefined;
-  private readonly pending = new Map<number, Pending>();
+  private readonly requests = new Requester<number, unknown>();
   private nextId = 0;
   private closed = false;
 
@@ -36,10 +32,8 @@ export class TypescriptService {
     if (this.closed) return Promise.reject(new Error("The kernel is shutting down."));
     const worker = (this.worker ??= this.start());
     const id = ++this.nextId;
-    return new Promise((resolve, reject) => {
-      this.pending.set(id, { resolve, reject });
-      worker.postMessage({ id, kind, ...request });
-    });
+    const answer = this.requests.ask(id, () => worker.postMessage({ id, kind, ...request }));
+    return answer as Promise<TypescriptRequests[K]["answer"]>;
   }
 
   /**
@@ -81,16 +75,13 @@ export class TypescriptService {
       resourceLimits: { maxOldGenerationSizeMb: 4096 },
     });
     worker.on("message", (message: TypescriptAnswer) => {
-      const pending = this.pending.get(message.id);
-      this.pending.delete(message.id);
-      if ("answer" in message) pending?.resolve(message.answer as never);
-      else pending?.reject(new Error(`The TypeScript service failed: ${message.error}`));
+      if ("answer" in message) this.requests.resolve(message.id, message.answer);
+      else this.requests.reject(message.id, new Error(`The TypeScript service failed: ${message.error}`));
     });
     const end = (reason: string): void => {
       if (this.worker !== worker) return;
       this.worker = undefined;
-      for (const pending of this.pending.values()) pending.reject(new Error(reason));
-      this.pending.clear();
+      this.requests.rejectAll(new Error(reason));
     };
     worker.on("error", (error) =>
       end(`The TypeScript service ended: ${error.message}. It starts again with the next cell.`),
