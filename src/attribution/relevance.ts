@@ -266,6 +266,7 @@ export function cutOf(
     const tooMany = firstWhere(ranked.length, (i) => walk(shape, parts, at(i)).edges > budget.edges);
     return tooMany === ranked.length ? 0 : tooMany === 0 ? Infinity : nextAbove(ranked, tooMany);
   }
+  if (budget.relevance >= 1) return 0;
   // Summed in another order, everything may miss itself by a rounding.
   const wanted = budget.relevance * parts.inputs * (1 - 1e-12);
   const enough = firstWhere(ranked.length, (i) => walk(shape, parts, at(i)).flow >= wanted);

@@ -27,7 +27,7 @@ process.on("message", async ({ load, ids, lens }) => {
   try {
     if (load !== undefined) model = await loadModel(load.source, load.options);
     if (ids !== undefined) run = await model.run(ids);
-    if (lens) return process.send({ lens: (await run.lens(lens)).map(({ token, probability }) => [token.id, probability]) });
+    if (lens) return process.send({ lens: (await run.lens(lens)).map(({ id, probability }) => [id, probability]) });
     process.send({ logits: Array.from((await run.logits()).data.slice(-model.info.dVocab)) });
   } catch (error) {
     process.send({ error: error.message, name: error.name });
