@@ -37,8 +37,7 @@ interface Payload {
   readonly data?: unknown;
 }
 
-const payloadOf = (data: Readonly<Record<string, unknown>> | undefined): Payload =>
-  (data?.[MIME_TYPE] ?? {}) as Payload;
+const payloadOf = (data: Readonly<Record<string, unknown>> | undefined): Payload => data?.[MIME_TYPE] ?? {};
 
 /** Puts an update into the outputs of the widget that it is for, wherever it has not arrived. */
 function keep(panel: NotebookPanel, data: Readonly<Record<string, unknown>>): void {

@@ -68,12 +68,12 @@ export class Requester<Id, Answer, Context = never> {
       };
       const giveUp = (reason: unknown): void =>
         end(() => {
-          reject(reason as Error);
+          reject(reason);
           terms.givenUp?.();
         });
       this.#pending.set(id, {
         resolve: (answer) => end(() => resolve(answer)),
-        reject: (error) => end(() => reject(error as Error)),
+        reject: (error) => end(() => reject(error)),
         context: terms.context,
       });
       if (terms.timeout !== undefined)
@@ -84,7 +84,7 @@ export class Requester<Id, Answer, Context = never> {
       try {
         send();
       } catch (error) {
-        end(() => reject(error as Error));
+        end(() => reject(error));
       }
     });
   }

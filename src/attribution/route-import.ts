@@ -52,17 +52,18 @@ function number(text: string | undefined, what: string): number {
 /** An edge of texts: what it may have and has not is an empty text, or none. */
 function readEdge(text: (name: keyof RouteEdge) => string | undefined): RouteEdge {
   const [heads, headLogits] = [readHeads(text("heads") ?? ""), readHeads(text("headLogits") ?? "")];
-  const numbers = EDGE_NUMBERS.flatMap((name) => {
+  const numbers: Partial<Record<(typeof EDGE_NUMBERS)[number], number>> = {};
+  for (const name of EDGE_NUMBERS) {
     const value = text(name) ?? "";
-    return value === "" ? [] : [[name, number(value, `an edge's ${name}`)]];
-  });
+    if (value !== "") numbers[name] = number(value, `an edge's ${name}`);
+  }
   return {
     source: readNode(text("source") ?? "").name,
     target: readNode(text("target") ?? "").name,
     kind: edgeKind(text("kind") ?? ""),
     weight: number(text("weight") ?? "", "an edge's weight"),
     ...(heads ? { heads } : {}),
-    ...Object.fromEntries(numbers),
+    ...numbers,
     ...(headLogits ? { headLogits } : {}),
   };
 }
@@ -155,7 +156,7 @@ function fits(kind: EdgeKind, source: RouteNode, target: RouteNode, parallel: bo
 
 /** Whoever draws a graph may rely on it, wherever its file came from: every part is checked. */
 function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly RouteEdge[]): RouteGraph {
-  const { schema, ...fields } = rest as Rest;
+  const { schema, ...fields } = rest as Omit<Rest, "schema"> & { readonly schema: unknown };
   if (schema !== ROUTE_GRAPH_SCHEMA) throw unreadable(`their schema is ${show(schema)}, not ${ROUTE_GRAPH_SCHEMA}`);
   const {
     model: given,

@@ -215,7 +215,7 @@ class Thread {
       givenUp: () => Atomics.store(cancel, 0, 1),
       context: onProgress,
     });
-    return answer as Promise<EngineAnswer<K>>;
+    return answer;
   }
 
   /** Ends the thread after the native call it is in. What was asked and not answered is rejected. */

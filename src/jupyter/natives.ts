@@ -38,7 +38,7 @@ export type AbortController = globalThis.AbortController;
 export const { setTimeout, clearTimeout, setImmediate } = globalThis;
 const { now } = globalThis.performance;
 const clock = globalThis.performance;
-export const performance = { now: (): number => apply(now, clock, []) as number };
+export const performance = { now: (): number => apply<typeof clock, [], number>(now, clock, []) };
 
 /** Members that are put back: what the kernel calls on values. */
 const SHAPES: Readonly<Record<string, object>> = {
@@ -57,9 +57,9 @@ const SHAPES: Readonly<Record<string, object>> = {
   "Error.prototype": globalThis.Error.prototype,
   "Uint8Array.prototype": globalThis.Uint8Array.prototype,
   "TypedArray.prototype": globalThis.Object.getPrototypeOf(globalThis.Uint8Array.prototype) as object,
-  "Buffer.prototype": globalThis.Buffer.prototype,
-  "Array iterators": globalThis.Object.getPrototypeOf([][Symbol.iterator]()) as object,
-  "Map iterators": globalThis.Object.getPrototypeOf(new globalThis.Map()[Symbol.iterator]()) as object,
+  "Buffer.prototype": globalThis.Buffer.prototype as object,
+  "Array iterators": globalThis.Object.getPrototypeOf([0][Symbol.iterator]()) as object,
+  "Map iterators": globalThis.Object.getPrototypeOf(new globalThis.Map<never, never>()[Symbol.iterator]()) as object,
   "Set iterators": globalThis.Object.getPrototypeOf(new globalThis.Set()[Symbol.iterator]()) as object,
 };
 

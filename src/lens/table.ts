@@ -55,7 +55,7 @@ async function computed(
   signal: AbortSignal | undefined,
 ): Promise<Span> {
   let spans = known.get(run);
-  if (!spans) known.set(run, (spans = new Map()));
+  if (!spans) known.set(run, (spans = new Map<string, Span>()));
   const key = `${normalize} ${row} ${first}`;
   const ready = spans.get(key);
   if (ready) return ready;

@@ -38,13 +38,13 @@ export class GgufMetadata {
 
   strings(key: string, fallback?: string[]): string[] {
     return this.read(key, fallback, "a list of strings", (value) =>
-      Array.isArray(value) && value.every((item) => typeof item === "string") ? (value as string[]) : undefined,
+      Array.isArray(value) && value.every((item) => typeof item === "string") ? value : undefined,
     );
   }
 
   numbers(key: string, fallback?: number[]): number[] {
     return this.read(key, fallback, "a list of numbers", (value) =>
-      Array.isArray(value) && value.every((item) => typeof item === "number") ? (value as number[]) : undefined,
+      Array.isArray(value) && value.every((item) => typeof item === "number") ? value : undefined,
     );
   }
 

@@ -60,7 +60,7 @@ function ropeType(p: Config, aliases: Readonly<Record<string, RopeType>> = {}): 
   if (!(ROPE_TYPES as readonly string[]).includes(type)) {
     throw new ModelFileError(`${p.origin}: rope type "${name}" is not supported; ${list(ROPE_TYPES)} are.`);
   }
-  return type as RopeType;
+  return type;
 }
 
 /** Longest prompt that the model was made for: dynamic scaling serves `factor` times the context of its config. */

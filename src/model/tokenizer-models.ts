@@ -207,7 +207,7 @@ export class BytePairs implements PieceModel {
       if (bytes) {
         const fallback = Array.from(Buffer.from(text, "utf8"), (byte) => this.#places.get(byteToken(byte)));
         if (fallback.every((byte) => byte !== undefined)) {
-          for (const byte of fallback) add(byte as number, text);
+          for (const byte of fallback) add(byte, text);
           return;
         }
       }
@@ -391,7 +391,7 @@ function unigram(model: Component): PieceModel {
         const fallback = bytes
           ? Array.from(Buffer.from(text, "utf8"), (byte) => vocab.get(byteToken(byte)))
           : [undefined];
-        if (fallback.every((byte) => byte !== undefined)) ids.push(...(fallback as number[]));
+        if (fallback.every((byte) => byte !== undefined)) ids.push(...fallback);
         else if (unknown === undefined) throw missing();
         else ids.push(unknown);
       }

@@ -91,7 +91,7 @@ let deadline: { readonly context: { task?: () => void }; readonly script: Script
  * `ModelFileError` with `sentence` then.
  */
 export function withDeadline<T>(ms: number, sentence: string, step: () => T): T {
-  deadline ??= { context: createContext({}) as { task?: () => void }, script: new Script("task()") };
+  deadline ??= { context: createContext({}), script: new Script("task()") };
   let result: { value: T } | undefined;
   const outer = deadline.context.task;
   deadline.context.task = () => {

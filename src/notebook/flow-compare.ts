@@ -26,8 +26,7 @@ class PairAnswerer extends Answerer {
   }
 
   protected override async answer(question: Question, signal?: AbortSignal): Promise<Answer<QuestionKind>> {
-    if (question.kind === "second")
-      return { answer: await answererOf(this.second).ask(question.question as Question, signal) };
+    if (question.kind === "second") return { answer: await answererOf(this.second).ask(question.question, signal) };
     return answererOf(this.run).ask(question, signal);
   }
 }

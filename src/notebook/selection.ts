@@ -80,10 +80,7 @@ export class SharedSelection extends Widget<SelectionState, SelectionEvents> {
     return this.on("select", listener, options);
   }
 
-  protected override validate<K extends keyof SelectionState & string>(
-    _name: K,
-    value: SelectionState[K],
-  ): SelectionState[K] {
+  protected override validate<K extends keyof SelectionState>(_name: K, value: SelectionState[K]): SelectionState[K] {
     const current = this.get("value");
     const writer = (value as { writer?: unknown }).writer;
     return { ...readSelection(value, current), writer: typeof writer === "string" ? writer : KERNEL };

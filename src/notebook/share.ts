@@ -469,7 +469,7 @@ export class PictureShare {
   /** What clicks in the second graph of a comparison ask. */
   async *#secondClicks({ facts, options, selection }: ShareInput, signal: AbortSignal): AsyncGenerator<Batch> {
     const second = readRunFacts(options.second);
-    const routes = ofSecond(routesQuestion(mirroredSelection(selection, facts, second)) as SingleQuestion);
+    const routes = ofSecond(routesQuestion(mirroredSelection(selection, facts, second)));
     yield [routes];
     yield ANSWERS;
     // Left out: no budget.

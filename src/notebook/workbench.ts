@@ -58,7 +58,7 @@ function sessionOf(source: WorkbenchSource | undefined, options: WorkbenchOption
   if (typeof source !== "object" || source === null)
     throw new TypeError("workbench() takes a loaded model, a model's name, a configuration or the .json file of one.");
   if ("info" in source) return new WorkbenchSession(source, { prompts });
-  return new WorkbenchSession("maxPromptLength" in source ? (source as ExplorerSettings) : readConfig(source), {
+  return new WorkbenchSession("maxPromptLength" in source ? source : readConfig(source), {
     prompts,
   });
 }

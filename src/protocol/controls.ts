@@ -138,7 +138,7 @@ export function readChoosePayload(value: unknown): Choice {
     choice[name] = given[name];
   }
   if (given.settings !== undefined) choice.settings = readSettings(given.settings);
-  return choice as Choice;
+  return choice;
 }
 
 /** Reads the file's name of a "dataset". Throws a `ProtocolError`. */

@@ -274,7 +274,7 @@ export function readQuestion(value: unknown): Question {
     );
   }
   const question: Record<string, unknown> = { kind };
-  for (const [name, check] of Object.entries(CHECKS[kind as QuestionKind]) as [string, Check][]) {
+  for (const [name, check] of Object.entries<Check>(CHECKS[kind as QuestionKind])) {
     const allowed = check(given[name]);
     if (allowed !== undefined)
       throw new ProtocolError(

@@ -309,8 +309,8 @@ export abstract class BaseRun implements Run {
   async attentionContributions(layer: number, options: ContributionOptions = {}): Promise<AttentionContributions> {
     this.check(layer);
     checkValueBias(options.valueBias);
-    const positions = options.positions ?? Array.from(this.tokens, (_, t) => t);
-    if (!Array.isArray(positions))
+    const positions: readonly number[] = options.positions ?? Array.from(this.tokens, (_, t) => t);
+    if (!isList(positions))
       throw new TypeError(
         `positions are a list of query positions, such as [${this.nTokens - 1}], not ${String(positions)}.`,
       );
@@ -833,3 +833,6 @@ function outputBias(
   for (let head = 0; head < nHeads; head++) for (let i = 0; i < d; i++) sum[i] += valueBiasOut[head * d + i];
   return Float32Array.from(sum);
 }
+
+/** `Array.isArray`, which would forget what the list holds. */
+const isList = (value: unknown): boolean => Array.isArray(value);

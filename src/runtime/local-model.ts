@@ -103,7 +103,7 @@ export class LocalModel extends BaseModel {
     if (this.disposed) return;
     this.disposed = true;
     unreachable.unregister(this);
-    await Promise.all([...this.runs].map((reference) => reference.deref()?.dispose()));
+    await Promise.all([...this.runs].map(async (reference) => reference.deref()?.dispose()));
     await this.engine.dispose();
     this.files.weights.close();
   }

@@ -29,7 +29,7 @@ export async function* promptLines(file: string, limit = Infinity): AsyncGenerat
   }
   if (failure !== undefined)
     throw systemCode(failure) === undefined
-      ? failure
+      ? (failure as Error)
       : new FileError(`${file} cannot be read: ${because(failure)}.`, { cause: failure });
 }
 
@@ -62,6 +62,6 @@ function parsePrompt(line: string, where: string): string | number[] {
     readonly token_ids?: unknown;
   };
   if (typeof text === "string") return text;
-  if (Array.isArray(ids) && ids.every((id) => typeof id === "number")) return ids as number[];
+  if (Array.isArray(ids) && ids.every((id) => typeof id === "number")) return ids;
   throw new RangeError(`${where}: a prompt is a text, {"text": "…"} or {"token_ids": [1, 2]}`);
 }

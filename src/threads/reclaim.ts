@@ -33,5 +33,5 @@ export async function collectGarbage(): Promise<void> {
 function collector(): () => unknown {
   setFlagsFromString("--expose-gc");
   const gc: unknown = runInNewContext("typeof gc === 'function' ? gc : undefined");
-  return typeof gc === "function" ? () => gc() as unknown : () => undefined;
+  return typeof gc === "function" ? (gc as () => unknown) : () => undefined;
 }

@@ -548,7 +548,7 @@ beforeAll(async () => {
     "import * as w from 'lm-transparency/ipywidgets';\nlet clicks = 0;",
     ...NAMES.map(
       (name) =>
-        `const ${name}_ = ${CASES[name]?.make as string};\n${name === "Button" ? "Button_.on('click', () => { clicks++; });\n" : ""}${name}_`,
+        `const ${name}_ = ${CASES[name]?.make};\n${name === "Button" ? "Button_.on('click', () => { clicks++; });\n" : ""}${name}_`,
     ),
   ];
   jupyter = await startJupyter({ files: { "controls.ipynb": makeNotebook(cells) } });
@@ -562,7 +562,7 @@ afterAll(() => jupyter?.stop());
 const inKernel = (name: string, code: string): string => code.replace(/\$c\b/g, `${name}_`);
 
 describe.each(NAMES)("%s", (name) => {
-  const { act, seen, set, read, shows } = CASES[name] as Case;
+  const { act, seen, set, read, shows } = CASES[name];
   const cell = (): Locator => notebook.outputs(cellOf(name));
 
   test("shows", async () => {
@@ -589,10 +589,10 @@ test("after a reload every control shows the same, and is alive", async () => {
   await notebook.page.locator(".jp-Notebook .jp-Cell").first().waitFor();
   await notebook.waitForKernel();
   const shown = async (): Promise<[string, unknown][]> =>
-    Promise.all(NAMES.map(async (name) => [name, await (CASES[name] as Case).read(notebook.outputs(cellOf(name)))]));
+    Promise.all(NAMES.map(async (name) => [name, await CASES[name].read(notebook.outputs(cellOf(name)))]));
   await eventually(
     shown,
-    NAMES.map((name) => [name, (CASES[name] as Case).shows]),
+    NAMES.map((name) => [name, CASES[name].shows]),
   );
   await enter("input", "31")(notebook.outputs(cellOf("IntText")));
   await eventually(() => ask("IntText_.value"), "31");

@@ -198,7 +198,7 @@ describe("what is wrong is said in a sentence", () => {
     expect(() => loadConfig(file)).toThrow(ConfigError);
     const message = ((): string => {
       try {
-        return String(loadConfig(file));
+        return JSON.stringify(loadConfig(file));
       } catch (error) {
         return (error as Error).message;
       }

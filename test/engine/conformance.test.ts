@@ -27,10 +27,11 @@ describe.each(goldenNames)("%s", (name) => {
     engine = await createEngine(files);
     const pass = await engine.forward(golden.token_ids);
     const wanted = golden.resid_mid ? [...names, "resid_mid" as const] : names;
-    tensors = (await Promise.all(golden.resid_pre.map((_, layer) => pass.fetch(layer, wanted)))) as Record<
-      LayerTensorName,
-      Tensor
-    >[];
+    tensors = await Promise.all(
+      golden.resid_pre.map(
+        async (_, layer) => (await pass.fetch(layer, wanted)) as Readonly<Record<LayerTensorName, Tensor>>,
+      ),
+    );
     logits = await pass.logits();
   });
 

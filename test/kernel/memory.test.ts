@@ -108,10 +108,10 @@ describe("widgets that outputs show", () => {
     const [slider] = opened(interact, "IntSliderModel");
     const [output] = opened(interact, "OutputModel");
     for (let i = 0; i < 3; i++) await collect();
-    expect(await click(alone!)).toBe("alone\n");
-    expect(await click(boxed!)).toBe("boxed\n");
-    expect(await click(captured!)).toBe("captured\n");
-    expect(await click(displayed!)).toBe("displayed\n");
+    expect(await click(alone)).toBe("alone\n");
+    expect(await click(boxed)).toBe("boxed\n");
+    expect(await click(captured)).toBe("captured\n");
+    expect(await click(displayed)).toBe("displayed\n");
     kernel.send("shell", "comm_msg", {
       comm_id: slider,
       data: { method: "update", state: { value: 7 }, buffer_paths: [] },
@@ -129,7 +129,7 @@ describe("widgets that outputs show", () => {
     for (const cell of ["alone", "boxed", "captured", "displayed", "interact"]) await run(cell, "1");
     expect([...(await open())].filter((id) => !before.has(id))).toEqual([]);
     // Front ends are told, so that they let go of their side.
-    for (const id of [alone!, boxed!, captured!, displayed!, slider!, output!]) expect(closed(id)).toBe(true);
+    for (const id of [alone, boxed, captured, displayed, slider, output]) expect(closed(id)).toBe(true);
   });
 
   test("a variable holds it on when its output is gone, and every output that shows it", async () => {
@@ -145,7 +145,7 @@ describe("widgets that outputs show", () => {
     await run("holder 2", "delete holder.it;");
     await run("first", "1");
     expect(await open()).toContain(twice);
-    expect(await click(twice!)).toBe("twice\n");
+    expect(await click(twice)).toBe("twice\n");
     await run("second", "1");
     expect(await open()).not.toContain(twice);
   });
@@ -166,7 +166,7 @@ describe("widgets that outputs show", () => {
     );
     // Nothing came: it still stands there.
     expect(await open()).toContain(waiting);
-    expect(await click(waiting!)).toBe("waiting\n");
+    expect(await click(waiting)).toBe("waiting\n");
     // Its handler has printed: the output is the text.
     expect(await open()).not.toContain(waiting);
   });
@@ -179,7 +179,7 @@ describe("widgets that outputs show", () => {
     const now = await open();
     expect(now).not.toContain(one);
     expect(now).toContain(two);
-    expect(await click(two!)).toBe("two\n");
+    expect(await click(two)).toBe("two\n");
     await run("other", `await w.updateDisplay("place", "text");`);
     expect(await open()).not.toContain(two);
   });
@@ -214,7 +214,7 @@ describe("widgets that outputs show", () => {
       "ButtonModel",
     );
     const from = kernel.iopub.length;
-    expect(await click(outer!)).toBe("shown\n");
+    expect(await click(outer)).toBe("shown\n");
     const inner = kernel.iopub
       .slice(from)
       .find(
@@ -314,6 +314,6 @@ describe("a picture's cell that runs again and again", () => {
       await run("picture", cell);
       memory.push(await resident());
     }
-    expect(Math.max(...memory) - memory[0]!).toBeLessThan(300e6);
+    expect(Math.max(...memory) - memory[0]).toBeLessThan(300e6);
   });
 });

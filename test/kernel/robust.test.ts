@@ -25,7 +25,7 @@ test("10,000 malformed, duplicated, unknown and unsigned messages leave the kern
   front.refresh();
   const ids = [...front.models.keys()];
   const next = random(20240607);
-  const pick = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)] as T;
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)];
   const junk: readonly unknown[] = [
     null,
     true,
@@ -33,7 +33,7 @@ test("10,000 malformed, duplicated, unknown and unsigned messages leave the kern
     1e308,
     "",
     "IPY_MODEL_",
-    `IPY_MODEL_${ids[0] as string}`,
+    `IPY_MODEL_${ids[0]}`,
     "IPY_MODEL_none",
     [],
     [[]],
@@ -186,7 +186,7 @@ test("100 widgets with 1,000 changes a second each way for 10 s: no final state 
   for (let n = 0; n < 10_000; n++) {
     const at = 50 + (n % 50);
     lasts.set(at, n);
-    sent = front.update(models[at] as (typeof models)[number], { value: n });
+    sent = front.update(models[at], { value: n });
     if (n % 10 === 9) await new Promise((resolve) => setTimeout(resolve, Math.max(0, begun + n + 1 - Date.now())));
   }
   const done = await kernel.finished(cell, 120_000);

@@ -76,7 +76,7 @@ export class HubServer {
       const fault = this.faults.get("cdn")?.shift() ?? {};
       const refused = fault.status ?? (request.headers.authorization !== undefined ? 400 : undefined);
       if (bytes === undefined || refused !== undefined) response.writeHead(refused ?? 404).end();
-      else send(request, response, bytes, range, fault, { etag: '"0123456789abcdef0123456789abcdef-2"' });
+      else void send(request, response, bytes, range, fault, { etag: '"0123456789abcdef0123456789abcdef-2"' });
       return;
     }
     const refuse = (status: number, code: string): void => {

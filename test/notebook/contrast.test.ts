@@ -221,7 +221,7 @@ test.each<[SelectionChange | object, RegExp]>([
   const before = selectionOf(run).value;
   let message = "";
   try {
-    selectionOf(run).select(change as SelectionChange);
+    selectionOf(run).select(change);
   } catch (error) {
     message = (error as Error).message;
   }

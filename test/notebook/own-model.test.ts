@@ -126,7 +126,7 @@ describe.each([
   });
 
   test.each(Object.entries(QUESTIONS))("pictures are answered: %s", async (_, question) => {
-    const answer = JSON.stringify(await answerQuestion(run, question as Question), (_key, value: unknown) =>
+    const answer = JSON.stringify(await answerQuestion(run, question), (_key, value: unknown) =>
       ArrayBuffer.isView(value) ? [...(value as Float32Array)] : value,
     );
     expect(answer.length).toBeGreaterThan(20);

@@ -133,7 +133,7 @@ test("a text file gives its prompts one by one; a single text is no list of them
   await expect(aggregate(model, readPrompts(path.join(folder, "none.txt")))).rejects.toThrow(
     "none.txt cannot be read: there is no such file or folder.",
   );
-  await expect(aggregate(model, "a text" as unknown as string[])).rejects.toThrow(
+  await expect(aggregate(model, "a text")).rejects.toThrow(
     'Prompts to aggregate are a list: give ["…", "…"], or readPrompts("FILE") for a text file.',
   );
   await expect(aggregate(model, undefined as unknown as string[])).rejects.toThrow("Prompts to aggregate are a list");

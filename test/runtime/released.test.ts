@@ -97,7 +97,7 @@ test("a model that nobody holds ends its threads; loading one again and again st
     expect(said["most"]).toBeLessThanOrEqual(before + 3 * own);
   }
   const memory = said["memory"] as number[];
-  expect(Math.max(...memory.slice(10)) - memory[4]!).toBeLessThan(40e6);
+  expect(Math.max(...memory.slice(10)) - memory[4]).toBeLessThan(40e6);
 });
 
 test("a model in use outlives its name, and one whose runs are held its own", () => {

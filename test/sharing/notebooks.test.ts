@@ -5,7 +5,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { inflateSync } from "node:zlib";
-import { type Payload, readPayload } from "../../src/payload/format";
+import { readPayload } from "../../src/payload/format";
 import { StoredAnswers } from "../../src/payload/read";
 import { ROOT } from "../support/jupyter";
 import { program } from "./support";
@@ -48,7 +48,7 @@ describe.each(names)("%s", (name) => {
         : [readPayload(data["application/vnd.lm-transparency+json"])],
     );
     expect(payloads.length).toBeGreaterThan(0);
-    for (const payload of payloads as Payload[]) {
+    for (const payload of payloads) {
       const answers = new StoredAnswers(inflateSync(Buffer.from(payload.data, "base64")));
       const { start, threshold, renormalize } = answers.head.selection;
       if (payload.picture === "token-matrix") expect(answers.keys("maps").length).toBeGreaterThan(3);

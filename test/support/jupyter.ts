@@ -203,7 +203,7 @@ export class NotebookPage {
           (widget) => widget?.content?.widgets !== undefined,
         );
         if (!panel) throw new Error("no notebook is open");
-        return (0, eval)(`(${source as string})`)(panel, app, given);
+        return (0, eval)(`(${source})`)(panel, app, given);
       },
       [action.toString(), argument] as const,
     ) as Promise<R>;

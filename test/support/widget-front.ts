@@ -17,7 +17,7 @@ export class WidgetFront {
   /** Takes in the messages that have come since. */
   refresh(): void {
     for (; this.read < this.kernel.iopub.length; this.read++) {
-      const message = this.kernel.iopub[this.read] as Received;
+      const message = this.kernel.iopub[this.read];
       const { comm_id: id, data } = message.content as { comm_id: string; data: Json };
       const method = data?.["method"];
       if (message.header.msg_type === "comm_open" && message.content["target_name"] === "jupyter.widget") {

@@ -78,7 +78,7 @@ async function says(cell: Cell): Promise<string> {
   const [output] = await notebook.outputData(at(cell));
   if (output?.evalue !== undefined) return output.evalue;
   if (output?.text !== undefined) return [output.text].flat().join("");
-  return String(output?.data?.["text/plain"] ?? "").replace(/^'|'$/g, "");
+  return ((output?.data?.["text/plain"] as string | undefined) ?? "").replace(/^'|'$/g, "");
 }
 const shown = (cell: Cell) => notebook.outputs(at(cell));
 

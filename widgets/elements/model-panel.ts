@@ -82,8 +82,8 @@ export class ModelPanelElement extends ControlElement {
               <div class="field"><button class="main" @click=${this.#chooseName}>Load</button></div>`
             : nothing
         }
-        ${this.#renderMenu("Device", choices.devices, current.device, (device) => this.choose({ device }))}
-        ${this.#renderMenu("Precision", choices.dtypes, current.dtype, (dtype) => this.choose({ dtype }))}
+        ${this.#renderMenu("Device", choices.devices, current.device, (device) => void this.choose({ device }))}
+        ${this.#renderMenu("Precision", choices.dtypes, current.dtype, (dtype) => void this.choose({ dtype }))}
       </div>
       ${this.#renderMissing(choices.unavailable)} ${this.refused ? html`<p class="refused" role="alert">${this.refused}</p>` : nothing} ${current.card ? this.#renderCard(current.card) : nothing}
       ${!this.hideStatus ? html`<lmt-control-status .controls=${controls} .selection=${this.store}></lmt-control-status>` : nothing}

@@ -131,8 +131,8 @@ export class ControlModel extends ShownModel {
       kind: "element",
       element: async (signal) => {
         const view = await this.widget_manager.create_view(this, {});
-        signal.addEventListener("abort", () => view.remove());
-        return view.el as HTMLElement;
+        signal.addEventListener("abort", () => void view.remove());
+        return view.el;
       },
     };
   }

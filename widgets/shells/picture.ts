@@ -138,7 +138,10 @@ export async function savedPicture(element: LmtElement, format: string, part?: u
   if (part !== undefined) {
     const tag =
       typeof part === "string" && Object.hasOwn(PART_ELEMENTS, part) ? PART_ELEMENTS[part as PicturePart] : "";
-    target = tag !== "" && element.shadowRoot ? elementsNamed(tag, element.shadowRoot).next().value : undefined;
+    target =
+      tag !== "" && element.shadowRoot
+        ? (elementsNamed(tag, element.shadowRoot).next().value as LmtElement | undefined)
+        : undefined;
     if (!target)
       throw new Error(`This picture shows no part ${JSON.stringify(part)} now: select what it is about first.`);
   }

@@ -35,6 +35,9 @@ function numberOf(wire: Record<string, unknown>, key: string): number {
   return value;
 }
 
+/** A text; anything else counts as none. */
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
+
 function objectOf(wire: unknown, what: string): Record<string, unknown> {
   if (!isPlainObject(wire)) throw new TypeError(`${what} from the front end must be an object.`);
   return wire;
@@ -114,8 +117,8 @@ const files: Codec<readonly UploadedFile[]> = {
     return wire.map((one: unknown) => {
       const file = objectOf(one, "An uploaded file");
       return {
-        name: String(file["name"] ?? ""),
-        type: String(file["type"] ?? ""),
+        name: textOf(file["name"]),
+        type: textOf(file["type"]),
         size: numberOf(file, "size"),
         lastModified: new Date(numberOf(file, "last_modified")),
         content: bytes(file["content"]),

@@ -117,7 +117,7 @@ export function defineControl<S extends object, E extends object = object>(
       const init = Array.isArray(first)
         ? { ...(second as object | undefined), children: first as unknown }
         : (first ?? {});
-      super(definition, init as ControlInit<S>);
+      super(definition, init);
     }
   }
   Object.defineProperty(Defined, "name", { value: definition.name });
@@ -145,7 +145,7 @@ function specOf<S extends object>(definition: Definition<S>): WidgetSpec<S> {
   const codecs: { [K in keyof S & string]?: Codec<S[K]> } = {};
   for (const name of names) {
     const codec = CODECS[definition.traits[name].kind];
-    if (codec !== undefined) codecs[name] = codec as unknown as Codec<S[typeof name]>;
+    if (codec !== undefined) codecs[name] = codec;
   }
   const { modelName, modelModule, modelModuleVersion, viewName, viewModule, viewModuleVersion } = definition;
   const spec: WidgetSpec<S> = {

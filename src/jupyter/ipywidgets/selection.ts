@@ -55,7 +55,8 @@ interface State {
 
 function entries(options: Options<unknown>): { labels: string[]; values: unknown[] } {
   if (Array.isArray(options)) return { labels: options.map(String), values: [...(options as unknown[])] };
-  const pairs = options instanceof Map ? [...(options as ReadonlyMap<string, unknown>)] : Object.entries(options);
+  const pairs: readonly (readonly [string, unknown])[] =
+    options instanceof Map ? [...(options as ReadonlyMap<string, unknown>)] : Object.entries(options);
   return { labels: pairs.map(([label]) => label), values: pairs.map(([, value]) => value) };
 }
 

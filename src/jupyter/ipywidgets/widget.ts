@@ -566,8 +566,8 @@ export class Widget<State extends object, Events extends object = object> implem
         this.asked.reject(
           id,
           new RequestError(
-            String(error["code"] ?? "error"),
-            String(error["message"] ?? "The front end reported an error."),
+            typeof error["code"] === "string" ? error["code"] : "error",
+            typeof error["message"] === "string" ? error["message"] : "The front end reported an error.",
           ),
         );
       else this.asked.resolve(id, { payload: content["payload"], buffers });

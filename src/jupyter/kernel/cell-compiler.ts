@@ -195,7 +195,7 @@ export class CellCompiler {
     const before = code.slice(0, position);
     const inside = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*(["'`])([^"'`\n]*)$/.exec(before);
     if (inside !== null) {
-      const typed = inside[2] as string;
+      const typed = inside[2];
       const names = entries.map(({ name }) => name).filter((name) => !/^__(?:cell|earlier)_|^@[^/]*$/.test(name));
       return moduleCompletion(typed, position, /^[./]/.test(typed) ? names : [...names, ...this.files.packageNames()]);
     }
@@ -318,7 +318,7 @@ export class CellCompiler {
       directoryExists: files.host.directoryExists,
       getDirectories: files.host.getDirectories,
       readDirectory: ts.sys.readDirectory,
-      realpath: files.host.realpath as (path: string) => string,
+      realpath: files.host.realpath,
       resolveModuleNameLiterals: (literals, containing, _redirect, options, source) => {
         const local = !isOfPackage(containing);
         const known = local ? new Map<string, readonly [ts.ResolutionMode, string | undefined]>() : undefined;
@@ -505,9 +505,9 @@ function stillNamed(declarations: string, all: CellState["kept"]): CellState["ke
   const texts = [declarations];
   for (let text = texts.pop(); text !== undefined; text = texts.pop()) {
     for (const [, name] of text.matchAll(/"\.\/(__cell_[0-9a-f]+__)"/g)) {
-      const one = all[name as string];
-      if (one === undefined || (name as string) in kept || Object.keys(kept).length >= MOST_KEPT) continue;
-      kept[name as string] = one;
+      const one = all[name];
+      if (one === undefined || name in kept || Object.keys(kept).length >= MOST_KEPT) continue;
+      kept[name] = one;
       texts.push(one.declarations);
     }
   }

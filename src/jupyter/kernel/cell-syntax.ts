@@ -83,8 +83,8 @@ export function awaitsAtTop(source: ts.SourceFile): boolean {
     if (ts.isFunctionLike(node) || ts.isClassStaticBlockDeclaration(node) || ts.isPropertyDeclaration(node))
       return false;
     if (ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier !== undefined)) return true;
-    if (ts.isVariableDeclarationList(node) && (node.flags & ts.NodeFlags.BlockScoped) === ts.NodeFlags.AwaitUsing)
-      return true;
+    const flags: number = ts.isVariableDeclarationList(node) ? node.flags & ts.NodeFlags.BlockScoped : 0;
+    if (flags === (ts.NodeFlags.AwaitUsing as number)) return true;
     return ts.forEachChild(node, awaits) ?? false;
   };
   return awaits(source);

@@ -92,7 +92,7 @@ export class Cells {
       // The compiler begins with `exports.a = exports.b = void 0`, which would take the old values away before there
       // are new ones.
       const names = [...output.matchAll(HOISTED)].flatMap(([line]) =>
-        [...line.matchAll(/exports\.([^\s=]+) =/g)].map(([, one]) => one as string),
+        [...line.matchAll(/exports\.([^\s=]+) =/g)].map(([, one]) => one),
       );
       // The wrapper's line is before the first one, so that lines are those of the output.
       const script = new Script(

@@ -70,7 +70,7 @@ export function captureChildren(running: Int32Array): void {
     return result;
   };
   const own = childProcess as unknown as Record<string, AnyFunction>;
-  for (const name of ["spawnSync", "execSync", "execFileSync"]) own[name] = throughFiles(own[name] as AnyFunction);
+  for (const name of ["spawnSync", "execSync", "execFileSync"]) own[name] = throughFiles(own[name]);
   syncBuiltinESMExports();
 }
 

@@ -84,10 +84,12 @@ export class CellSources {
    */
   install(): void {
     Error.stackTraceLimit = 30;
+    // A call site's own text is the line that V8 would write.
+    const lineOf = (site: { toString(): string }): string => `    at ${site.toString()}`;
     Error.prepareStackTrace = (error, sites) => {
-      const lines = sites.map((site) => this.frame(`    at ${String(site)}`)?.text);
+      const lines = sites.map((site) => this.frame(lineOf(site))?.text);
       const own = lines.filter((line) => line !== undefined);
-      return [heading(error), ...(own.length > 0 ? own : sites.map((site) => `    at ${String(site)}`))].join("\n");
+      return [heading(error), ...(own.length > 0 ? own : sites.map(lineOf))].join("\n");
     };
   }
 
@@ -176,7 +178,7 @@ export class CellSources {
   private frame(text: string): Frame | undefined {
     // With .js it is a place in what the cell was translated to, without it one in the cell.
     const at = /(cell \[[^\]]*\])(\.js)?:(\d+):(\d+)/.exec(text);
-    const cell = at === null ? undefined : this.cells.get(at[1] as string);
+    const cell = at === null ? undefined : this.cells.get(at[1]);
     if (at === null || cell === undefined) {
       if (text.includes(__dirname) || /\(node:vm:|sigintHandlersWrap/.test(text)) return undefined;
       return { text: this.inFile(text), line: 0, column: 0 };
@@ -264,6 +266,7 @@ function isError(value: unknown): value is Error {
 function textOf(error: Error, key: "name" | "message" | "stack"): string {
   try {
     const value: unknown = error[key];
+    // eslint-disable-next-line @typescript-eslint/no-base-to-string -- whatever was thrown, as JavaScript itself writes it
     return typeof value === "string" ? value : value === undefined ? "" : String(value);
   } catch {
     return "";

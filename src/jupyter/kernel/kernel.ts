@@ -78,7 +78,7 @@ interface RunningCell {
 }
 
 /** Monotonic, in nanoseconds, the same in every thread; kept, because cells may replace what `process` has. */
-const now = process.hrtime.bigint.bind(process.hrtime) as () => bigint;
+const now: () => bigint = process.hrtime.bigint.bind(process.hrtime);
 
 /** After an error, requests that are already on their way are collected for this long and aborted. */
 const ABORT_WINDOW_MS = 20;
@@ -219,10 +219,10 @@ export class Kernel {
 
   /** A cell that calls `process.exit` ends itself, not the kernel and with it everybody's variables. */
   private guardExit(): void {
-    process.exit = ((code?: number | string | null) => {
+    process.exit = (code?: number | string | null) => {
       if (this.outputs.contexts.getStore() === undefined) return this.exit(code);
       throw new ExitError(code ?? process.exitCode ?? 0);
-    }) as typeof process.exit;
+    };
   }
 
   private address(port: number): string {
@@ -237,8 +237,8 @@ export class Kernel {
       heartbeat: this.address(connection.hb_port),
       key: connection.key ?? "",
       scheme: connection.signature_scheme || "hmac-sha256",
-      flag: this.interruptFlag.buffer as SharedArrayBuffer,
-      children: this.children.buffer as SharedArrayBuffer,
+      flag: this.interruptFlag.buffer,
+      children: this.children.buffer,
       parentPid: Number(process.env["JPY_PARENT_PID"] ?? 0) || 0,
     };
     const worker = new Worker(join(__dirname, "control-thread.js"), { workerData: data });
@@ -564,7 +564,7 @@ export class Kernel {
     try {
       const question = HELP.exec(code);
       if (question !== null) {
-        const page = await this.help(question[1] ?? (question[2] as string));
+        const page = await this.help(question[1] ?? question[2]);
         cell.reply = () =>
           this.reply("shell", message, "execute_reply", {
             status: "ok",
@@ -589,7 +589,7 @@ export class Kernel {
           if (cell.context.place !== undefined) this.outputs.shown.add(cell.context.place, bundle, undefined, owner);
           this.publish("execute_result", { execution_count: count, data: bundle, metadata: {} }, message.header);
         }
-        if (store) this.history.setOutput(count, String(bundle["text/plain"] ?? ""));
+        if (store) this.history.setOutput(count, typeof bundle["text/plain"] === "string" ? bundle["text/plain"] : "");
         if (isLasting(value)) {
           await Promise.race([value[DISPLAYED](), cell.interrupted]);
           this.outputs.flush();

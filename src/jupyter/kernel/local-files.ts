@@ -172,8 +172,7 @@ export class LocalFiles {
   private lookUp(name: string, from: string, mode: ts.ResolutionMode): ts.ResolvedModuleFull | undefined {
     const options = this.optionsFor(from);
     const once = (file: string, as: ts.ResolutionMode): ts.ResolvedModuleFull | undefined =>
-      ts.resolveModuleName(name, file, options, this.host, this.cacheFor(options), undefined, as).resolvedModule as
-        ts.ResolvedModuleFull | undefined;
+      ts.resolveModuleName(name, file, options, this.host, this.cacheFor(options), undefined, as).resolvedModule;
     // A package that has no entry for `require` can be loaded by it all the same.
     const found = once(from, mode) ?? (mode === ts.ModuleKind.CommonJS ? once(from, ts.ModuleKind.ESNext) : undefined);
     if (found !== undefined || name.startsWith(".")) return found;
@@ -279,7 +278,7 @@ export class LocalFiles {
     if (isOfPackage(path)) return isPackage ? this.importOnly(name, from) : undefined;
     const declaration = /\.d\.([cm]?)ts$/.exec(path);
     if (declaration !== null) {
-      const script = `${path.slice(0, declaration.index)}.${declaration[1] as string}js`;
+      const script = `${path.slice(0, declaration.index)}.${declaration[1]}js`;
       return isPackage || !existsSync(script) ? undefined : { path: script, isLocal: true, isPackage };
     }
     return SCRIPT.test(path) || path.endsWith(".json") ? { path, isLocal: true, isPackage } : undefined;

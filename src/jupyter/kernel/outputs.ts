@@ -128,10 +128,10 @@ export class Outputs {
       const write = (chunk: string | Uint8Array, encoding?: unknown, callback?: unknown): boolean => {
         this.stream(name, typeof chunk === "string" ? chunk : decoder.write(Buffer.from(chunk)));
         const done = typeof encoding === "function" ? encoding : callback;
-        if (typeof done === "function") process.nextTick(done as () => void);
+        if (typeof done === "function") process.nextTick(done);
         return true;
       };
-      process[name].write = write as typeof process.stdout.write;
+      process[name].write = write;
     }
   }
 }

@@ -40,7 +40,7 @@ function putBack(): void {
 function guard(): void {
   // Node's own, by which a listener of a signal begins to hear it.
   for (const event of ["newListener", "removeListener"])
-    for (const listener of process.listeners(event as "exit")) own.push({ event, listener: listener as Listener });
+    for (const listener of process.listeners(event as "exit")) own.push({ event, listener: listener });
   for (const name of ["removeAllListeners", "removeListener", "off"] as const) {
     const original = process[name] as (...args: unknown[]) => unknown;
     Object.defineProperty(process, name, {

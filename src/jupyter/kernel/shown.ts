@@ -21,7 +21,7 @@ export class Shown {
     const owners = ownersOf(data, owner);
     if (owners.size === 0 && displayId === undefined) return;
     let displays = this.cells.get(cell);
-    if (!displays) this.cells.set(cell, (displays = new Map()));
+    if (!displays) this.cells.set(cell, (displays = new Map<string | symbol, Set<object>>()));
     displays.set(displayId ?? Symbol(), owners);
   }
 

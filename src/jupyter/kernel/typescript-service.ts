@@ -51,7 +51,7 @@ export class TypescriptService {
     try {
       worker.postMessage({ id: ++this.nextId, kind, ...request, sleeper: { port: port2, flag } }, [port2]);
       Atomics.wait(flag, 0, 0, PATIENCE_MS);
-      const received = receiveMessageOnPort(port1) as { message: TypescriptAnswer } | undefined;
+      const received: { readonly message: TypescriptAnswer } | undefined = receiveMessageOnPort(port1);
       if (received === undefined) {
         // What it says later nobody would hear.
         void worker.terminate();
