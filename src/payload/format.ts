@@ -10,6 +10,8 @@ import { ProtocolError } from "../protocol/version";
 
 export const PAYLOAD_MIME = "application/vnd.lm-transparency+json";
 export const PAYLOAD_VERSION = 2;
+/** The oldest version that is read. 1: lists of numbers as equal steps between their ends. */
+export const OLDEST_PAYLOAD_VERSION = 1;
 
 /**
  * How much of a run an output keeps: what was looked at ("seen"), all that can be clicked in the shown routes
@@ -78,11 +80,11 @@ export function readPayload(value: unknown): Payload {
       "malformed",
       "This output's stored data cannot be read: it does not say which version it has.",
     );
-  if (version !== PAYLOAD_VERSION) {
+  if (!Number.isInteger(version) || version < OLDEST_PAYLOAD_VERSION || version > PAYLOAD_VERSION) {
     const age = version > PAYLOAD_VERSION ? "a newer" : "an older";
     throw new ProtocolError(
       "version",
-      `This output was stored by ${age} lm-transparency (format ${version}; this one reads ${PAYLOAD_VERSION}). Run the cell again, or install the matching version.`,
+      `This output was stored by ${age} lm-transparency (format ${version}; this one reads ${OLDEST_PAYLOAD_VERSION} to ${PAYLOAD_VERSION}). Run the cell again, or install the matching version.`,
     );
   }
   if (typeof picture !== "string" || !(PICTURES as readonly string[]).includes(picture)) {

@@ -39,6 +39,9 @@ function starts(counts: ArrayLike<number>): Float64Array {
   return all;
 }
 
+/** Steps between the ends of a list of scores in version 1. */
+const EFFECT_STEPS = 4095;
+
 /** Columns of contributions: steps, or floats as they were. */
 const sharesOf = (place: unknown, values: ColumnValues): Float32Array =>
   values instanceof Float32Array && record(place).t === "f24"
@@ -172,6 +175,25 @@ export class StoredAnswers {
     };
   }
 
+  /** Lists as version 1 wrote them: their ends, and equal steps between. */
+  #stepped(section: Record<string, unknown>, counts: ColumnValues, levels: number): (i: number) => number[] {
+    const [first, last] = ["first", "last"].map((name) => this.#reader.read(section[name], counts.length));
+    const at = starts(counts);
+    const steps = this.#reader.read(section.steps, at[counts.length]);
+    return (i) =>
+      Array.from({ length: counts[i] }, (_, j) => first[i] + ((last[i] - first[i]) * steps[at[i] + j]) / levels);
+  }
+
+  /** Lists in order, of either version. */
+  #lists(
+    section: Record<string, unknown>,
+    counts: ColumnValues,
+    down: (i: number) => boolean,
+    levels: number,
+  ): (i: number) => number[] {
+    return "steps" in section ? this.#stepped(section, counts, levels) : this.#ordered(section, counts, down);
+  }
+
   #indexLens(section: Record<string, unknown>): void {
     const read = (name: string, n?: number): ColumnValues => this.#reader.read(section[name], n);
     const kinds = read("nodeKinds");
@@ -182,9 +204,10 @@ export class StoredAnswers {
     const at = starts(counts);
     const total = at[n];
     const tokens = read("tokens", total);
-    const logits = this.#ordered(section, counts, () => true);
+    const logits = this.#lists(section, counts, () => true, STEPS);
     const logZ = read("logZ", n);
-    const chances = read("chances", total);
+    // In version 1 probabilities follow from logits alone.
+    const chances = "chances" in section ? read("chances", total) : undefined;
     const changed = read("changed", n);
     const changeAt = starts(counts.map((count, i) => (changed[i] ? count : 0)));
     const changes = read("changes", changeAt[n]);
@@ -197,7 +220,7 @@ export class StoredAnswers {
         const own = logits(i);
         for (let j = 0; j < counts[i]; j++) {
           const logit = own[j];
-          const chance = chanceOf(logit, logZ[i]) + unzigzag(chances[at[i] + j]);
+          const chance = chances ? chanceOf(logit, logZ[i]) + unzigzag(chances[at[i] + j]) : 0;
           const change = changes[changeAt[i] + j];
           list.push({
             ...this.#token(tokens[at[i] + j]),
@@ -222,7 +245,7 @@ export class StoredAnswers {
     const counts = read("counts", 2 * n);
     const at = starts(counts);
     const tokens = read("tokens", at[2 * n]);
-    const scores = this.#ordered(section, counts, (i) => i % 2 === 0);
+    const scores = this.#lists(section, counts, (i) => i % 2 === 0, EFFECT_STEPS);
     const list = (i: number): WireEffectToken[] =>
       scores(i).map((score, j) => ({ ...this.#token(tokens[at[i] + j]), score }));
     for (let i = 0; i < n; i++) {
@@ -252,7 +275,8 @@ export class StoredAnswers {
     const counts = read("counts", n);
     const at = starts(counts);
     const neurons = read("neurons", at[n]);
-    const digits = read("digits", n);
+    // In version 1 activations are floats.
+    const digits = "digits" in section ? read("digits", n) : undefined;
     const activations = read("activations", at[n]);
     const contributions = sharesOf(section.contributions, read("contributions", at[n]));
     for (let i = 0; i < n; i++) {
@@ -262,7 +286,7 @@ export class StoredAnswers {
         () => ({
           neurons: Array.from({ length: counts[i] }, (_, j) => ({
             neuron: neurons[at[i] + j],
-            activation: unzigzag(activations[at[i] + j]) / 10 ** digits[i],
+            activation: digits ? unzigzag(activations[at[i] + j]) / 10 ** digits[i] : activations[at[i] + j],
             contribution: contributions[at[i] + j],
           })),
         }),

@@ -371,7 +371,8 @@ describe("what is damaged or hostile", () => {
   };
   test.each([
     [{ ...good, payload: PAYLOAD_VERSION + 1 }, "version", /newer lm-transparency/],
-    [{ ...good, payload: PAYLOAD_VERSION - 1 }, "version", /older lm-transparency/],
+    [{ ...good, payload: 0 }, "version", /older lm-transparency/],
+    [{ ...good, payload: 1.5 }, "version", /older lm-transparency/],
     [{ ...good, payload: "1" }, "malformed", /does not say which version/],
     [{ ...good, picture: "<script>alert(1)</script>" }, "version", /no picture named/],
     [{ ...good, size: 1e12 }, "malformed", /at most/],
