@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import "./environment";
 import { readFileSync } from "node:fs";
-import { Kernel, type ConnectionInfo } from "./kernel";
+import type { ConnectionInfo } from "./channels";
+import { Kernel } from "./kernel";
 
 /** Starts the kernel: `node main.js CONNECTION_FILE`, as the kernelspec has Jupyter call it. */
 function main(): void {
