@@ -11,6 +11,7 @@ import type { PictureName, PicturePart, RunFacts, Selection } from "../protocol"
 import {
   answerPayload,
   ASK,
+  describePicture,
   EXPORT,
   pack,
   PICTURE_PARTS,
@@ -82,8 +83,6 @@ const CLICK_MS = 1500;
 
 /** A page that shows the picture makes a file of it within this time. */
 const EXPORT_MS = 20_000;
-/** Pictures of a graph: the kernel can draw them itself. */
-const GRAPHS: ReadonlySet<PictureName> = new Set(["flow-graph", "flow-compare", "explorer"]);
 
 /** VS Code has no renderers of ours, but loads our widgets where its own support can find them. */
 export const inVsCode = (): boolean => process.env["VSCODE_PID"] !== undefined;
@@ -259,7 +258,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     }
     if (ending === ".png" || ending === ".csv") return writeFileAtomically(file, await this.#shownAs(ending.slice(1)));
     if (ending === ".svg") {
-      if (!GRAPHS.has(this.get("picture"))) return writeFileAtomically(file, await this.#shownAs("svg"));
+      if (!describePicture(this.get("picture")).graph) return writeFileAtomically(file, await this.#shownAs("svg"));
       return writeFileAtomically(file, staticSvg(await this.graphs()));
     }
     if (ending !== ".html" && ending !== ".htm")

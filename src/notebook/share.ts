@@ -13,6 +13,7 @@ import type {
   WireComponent,
 } from "../protocol";
 import {
+  describePicture,
   EDGE_KINDS,
   mirroredSelection,
   nodeName,
@@ -60,26 +61,8 @@ const POLITE_BATCH = 12;
 /** Bytes in the notebook for an answer, before the first measurement says better. */
 const GUESS: Readonly<Record<string, number>> = { lens: 170, effect: 120, neurons: 150, grid: 8000, follow: 800 };
 
-/**
- * What a picture asks besides routes and heads, which are stored anyway: an output keeps no more than its own picture
- * can show.
- */
-const ASKS: Readonly<Partial<Record<PictureName, readonly QuestionKind[]>>> = {
-  "flow-graph": ["lens", "effect", "neurons"],
-  explorer: ["lens", "effect", "neurons", "maps", "grid", "follow"],
-  "token-matrix": ["maps"],
-  "token-table": ["lens"],
-  "head-bars": [],
-  "neuron-bars": ["neurons"],
-  "lens-grid": ["grid", "lens", "follow"],
-  "flow-compare": ["lens", "effect", "neurons", "second"],
-};
-
 /** Not kept for having been asked: only what is planned is. */
 const UNKEPT: ReadonlySet<QuestionKind> = new Set(["routes", "heads", "targets"]);
-
-/** Pictures that neither draw routes nor show the heads of an edge. */
-const WITHOUT_ROUTES: ReadonlySet<PictureName> = new Set(["token-matrix", "token-table", "neuron-bars", "lens-grid"]);
 
 type Batch = readonly Question[];
 
@@ -193,7 +176,7 @@ export class PictureShare {
 
   /** Only what the first view draws: the routes. */
   async begin({ picture, selection }: ShareInput, signal: AbortSignal): Promise<void> {
-    if (this.level === "none" || this.#wholes.length > 0 || WITHOUT_ROUTES.has(picture)) return;
+    if (this.level === "none" || this.#wholes.length > 0 || !describePicture(picture).routes) return;
     // Other tokens follow when the picture is on the screen.
     await this.#collectRows(this.answerer.run, selection, selection.threshold, signal, [selection.start]);
   }
@@ -207,7 +190,7 @@ export class PictureShare {
         : this.level === "routes"
           ? Math.min(selection.threshold, LOWEST_THRESHOLD)
           : selection.threshold;
-    if (!WITHOUT_ROUTES.has(input.picture)) {
+    if (describePicture(input.picture).routes) {
       await this.#collectRows(run, selection, threshold, signal);
       if (this.#rowBytes() > this.budget / 4 && threshold < selection.threshold)
         await this.#collectRows(run, selection, selection.threshold, signal);
@@ -426,7 +409,7 @@ export class PictureShare {
     const shown = routesQuestion(selection);
     const graph = await askedRoutes(run, shown, signal);
     // Neither have those of a contrast.
-    if (WITHOUT_ROUTES.has(picture))
+    if (!describePicture(picture).routes)
       yield []; // not drawn
     else if (shown.contrast) yield [shown, ...headsOf(graph)];
     else if (!(await this.#agrees(run, graph, shown.from))) {
@@ -442,8 +425,7 @@ export class PictureShare {
     const rest = await (frontEndSeen()
       ? calmly(signal, (whenCalm) => run.routes({ from: "all", threshold, renormalize, signal: whenCalm }))
       : run.routes({ from: "all", threshold, renormalize, signal }));
-    const asks =
-      picture === "flow-graph" && input.options.detail === false ? ["lens"] : (ASKS[picture] ?? ASKS["flow-graph"]!);
+    const asks = describePicture(picture).asks(input.options);
     const wanted = (batch: Batch): Batch =>
       batch === ANSWERS ? ANSWERS : batch.filter(({ kind }) => asks.includes(kind));
     // What says most for its bytes comes first: a small budget then holds a little of everything.

@@ -1,5 +1,7 @@
-import type { PictureName, RunFacts } from "../protocol/state";
-import { MAX_TOKENS, PICTURES } from "../protocol/state";
+import type { PictureName } from "../protocol/pictures";
+import { isPicture, PICTURES } from "../protocol/pictures";
+import type { RunFacts } from "../protocol/state";
+import { MAX_TOKENS } from "../protocol/state";
 import type { Selection } from "../protocol/selection";
 import { ProtocolError } from "../protocol/version";
 
@@ -87,7 +89,7 @@ export function readPayload(value: unknown): Payload {
       `This output was stored by ${age} lm-transparency (format ${version}; this one reads ${OLDEST_PAYLOAD_VERSION} to ${PAYLOAD_VERSION}). Run the cell again, or install the matching version.`,
     );
   }
-  if (typeof picture !== "string" || !(PICTURES as readonly string[]).includes(picture)) {
+  if (!isPicture(picture)) {
     throw new ProtocolError(
       "version",
       `This version of lm-transparency has no picture named ${typeof picture === "string" ? JSON.stringify(picture.slice(0, 60)) : `by a value of type ${typeof picture}`}; it has ${PICTURES.join(", ")}.`,
@@ -111,7 +113,7 @@ export function readPayload(value: unknown): Payload {
     );
   return {
     payload: version,
-    picture: picture as PictureName,
+    picture,
     options: typeof options === "object" && options !== null ? (options as Record<string, unknown>) : {},
     share: (SHARE_LEVELS as readonly unknown[]).includes(share) ? (share as ShareLevel) : "routes",
     widget: text(given.widget),

@@ -6,6 +6,7 @@ export type { NodeName } from "../model/types";
 export * from "./text";
 export * from "./selection";
 export * from "./questions";
+export * from "./pictures";
 export * from "./messages";
 export * from "./layout";
 export * from "./state";

@@ -3,6 +3,7 @@ import type { WireToken } from "./questions";
 import { initialSelection, readSelection } from "./selection";
 import type { Selection } from "./selection";
 import { checkVersion, ProtocolError, shown } from "./version";
+import type { PictureName } from "./pictures";
 
 /** Module under which the front end registers models and views; equal to the npm package's name. */
 export const WIDGET_MODULE = "lm-transparency";
@@ -83,23 +84,6 @@ export function readRunFacts(value: unknown): RunFacts {
     }),
   };
 }
-
-/** Names of the pictures: each is an element, a widget and a class of the library. */
-export const PICTURES = [
-  "flow-graph",
-  "explorer",
-  "token-matrix",
-  "token-table",
-  "head-bars",
-  "neuron-bars",
-  "lens-grid",
-  "flow-compare",
-] as const;
-export type PictureName = (typeof PICTURES)[number];
-
-/** Parts of a picture that are saved alone: the graph, and what is shown of what is selected in it. */
-export const PICTURE_PARTS = ["graph", "heads", "neurons", "maps", "tokens", "effect", "follow"] as const;
-export type PicturePart = (typeof PICTURE_PARTS)[number];
 
 /** State of every picture's widget, besides ipywidgets' own. */
 export interface PictureState {

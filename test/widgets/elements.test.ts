@@ -415,6 +415,45 @@ describe("the other parts", () => {
     expect((await stored()).head).toEqual({ layer: 1, head: 0 });
   });
 
+  test("a graph that was moved on the page goes on to zoom from where it was, and one that left it listens no more", async () => {
+    const graph = await open("graph-heads");
+    await graph.locator("[data-edge]").first().waitFor({ state: "attached" });
+    const scale = (): Promise<number> =>
+      graph
+        .locator("g.content")
+        .evaluate((content) => Number(/scale\(([\d.]+)\)/.exec(content.getAttribute("transform") ?? "")?.[1]));
+    /** By Ctrl and wheel over the middle, wherever the element is. */
+    const zoom = (): Promise<void> =>
+      page.evaluate(() => {
+        const svg = (window as never as { moved: HTMLElement }).moved.shadowRoot!.querySelector("svg.plot")!;
+        const { left, top, width, height } = svg.getBoundingClientRect();
+        svg.dispatchEvent(
+          new WheelEvent("wheel", {
+            deltaY: -40,
+            ctrlKey: true,
+            clientX: left + width / 2,
+            clientY: top + height / 2,
+            bubbles: true,
+            cancelable: true,
+            view: window,
+          }),
+        );
+      });
+    await graph.evaluate((element) => Object.assign(window, { moved: element, place: element.parentElement }));
+    await zoom();
+    const first = await scale();
+    await page.evaluate(() => (window as never as { moved: HTMLElement }).moved.remove());
+    await zoom();
+    await page.evaluate(() =>
+      (window as never as { moved: HTMLElement; place: HTMLElement }).place.append(
+        (window as never as { moved: HTMLElement }).moved,
+      ),
+    );
+    expect(await scale()).toBe(first);
+    await zoom();
+    expect(await scale()).toBeGreaterThan(first * 1.2);
+  });
+
   test("maps zoom as one, by keys, wheel and drag; what is pointed at and clicked is what lies there", async () => {
     await open("matrix-1024");
     const maps = page.locator("#matrix-1024 canvas.map");

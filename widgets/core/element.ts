@@ -2,6 +2,7 @@ import { LitElement } from "lit";
 import type { CSSResultGroup, PropertyValues } from "lit";
 import type { Selection, WrittenSelection } from "../../src/protocol";
 import { initialSelection } from "../../src/protocol";
+import type { SaveFormat } from "./export";
 import type { FlowSource } from "./source";
 import { SelectionStore, writerName } from "./selection-store";
 import { theme } from "./styles";
@@ -59,6 +60,9 @@ export abstract class LmtElement extends LitElement {
   protected select(change: Partial<Selection>): void {
     this.store.set(change, this.writer);
   }
+
+  /** Formats that the element's `save` knows; none where it has no `save`. */
+  static formats: readonly SaveFormat[] = [];
 
   /** Names of the parts that style sheets outside can reach, its own and those of elements within it. */
   static parts: readonly string[] = [];
@@ -156,6 +160,8 @@ export abstract class LmtElement extends LitElement {
 
 /** Names of all elements that were registered here. */
 const names: string[] = [];
+
+export const elementNames = (): readonly string[] => names;
 
 /** What Tab may stop at in a root, or at elements of ours within it. */
 function stops(root: ShadowRoot): HTMLElement[] {

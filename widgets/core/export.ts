@@ -1,5 +1,8 @@
 /** Pictures and tables as files, made in the browser, sent nowhere. */
 
+/** Endings of the files that pictures and tables are saved as. */
+export type SaveFormat = "svg" | "png" | "csv";
+
 /** Where the next file goes instead of the user's downloads. */
 let taker: ((blob: Blob) => void) | undefined;
 let taking: Promise<unknown> = Promise.resolve();

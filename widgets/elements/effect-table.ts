@@ -4,6 +4,7 @@ import type { Selection, WireComponent, WireEffectToken } from "../../src/protoc
 import { parseNode, shortText, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
+import type { SaveFormat } from "../core/export";
 import { saveCsv } from "../core/export";
 import { score } from "../core/format";
 import "./menu";
@@ -43,6 +44,7 @@ export function describeComponent(component: WireComponent): string {
 
 /** What the selected block, head or neuron promotes and suppresses in the vocabulary, by what it wrote. */
 export class EffectTableElement extends LmtElement {
+  static override formats: readonly SaveFormat[] = ["csv"];
   static override styles = [
     LmtElement.styles,
     tableStyles,

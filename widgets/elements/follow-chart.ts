@@ -6,6 +6,7 @@ import type { NodeName } from "../../src/protocol";
 import { parseNode, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
+import type { SaveFormat } from "../core/export";
 import { saveCsv, saveSvg, savePng } from "../core/export";
 import { percent, whole } from "../core/format";
 import "./menu";
@@ -15,6 +16,7 @@ import "./menu";
  * state, by the logit lens. Follows the selection's `token`; a click on a point selects its state.
  */
 export class FollowChartElement extends LmtElement {
+  static override formats: readonly SaveFormat[] = ["svg", "png", "csv"];
   static override styles = [
     LmtElement.styles,
     css`
@@ -168,7 +170,7 @@ export class FollowChartElement extends LmtElement {
   }
 
   /** Downloads the chart, or its numbers. */
-  async save(format: "svg" | "png" | "csv"): Promise<void> {
+  async save(format: SaveFormat): Promise<void> {
     const answer = this.#follow.value;
     const picture = this.renderRoot.querySelector("svg");
     if (!answer || !picture) return;

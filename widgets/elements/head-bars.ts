@@ -3,6 +3,7 @@ import type { TemplateResult } from "lit";
 import { parseNode, shortText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
+import type { SaveFormat } from "../core/export";
 import { weight } from "../core/format";
 import { barsMenu, saveBars } from "./bars-picture";
 import type { BarFormat } from "./bars-picture";
@@ -14,6 +15,7 @@ import "./menu";
  * click chooses a head (selection's `head`).
  */
 export class HeadBarsElement extends LmtElement {
+  static override formats: readonly SaveFormat[] = ["svg", "png", "csv"];
   static override styles = [LmtElement.styles, ...barsStyles];
   static override properties = { ...LmtElement.properties, sorted: { type: Boolean } };
 

@@ -9,7 +9,7 @@ export * from "./neuron-bars";
 export * from "./prompt-strip";
 export * from "./token-table";
 export * from "./follow-chart";
-export * from "./lens-grid";
+export * from "./grid/lens-grid";
 export * from "./matrix/token-matrix";
 export * from "./explorer";
 export * from "./control-status";

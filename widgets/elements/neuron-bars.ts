@@ -3,6 +3,7 @@ import type { TemplateResult } from "lit";
 import { parseNode, shortText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
+import type { SaveFormat } from "../core/export";
 import { score, weight } from "../core/format";
 import { barsMenu, saveBars } from "./bars-picture";
 import type { BarFormat } from "./bars-picture";
@@ -14,6 +15,7 @@ const largest = (neurons: readonly { readonly contribution: number }[]): number 
 
 /** The neurons that contribute most to the selected feed-forward block. A click chooses one (selection's `neuron`). */
 export class NeuronBarsElement extends LmtElement {
+  static override formats: readonly SaveFormat[] = ["svg", "png", "csv"];
   static override styles = [
     LmtElement.styles,
     ...barsStyles,

@@ -1,9 +1,11 @@
 import { css } from "lit";
 import { LmtElement } from "../core/element";
+import type { SaveFormat } from "../core/export";
 import { FlowGraphElement } from "./graph/flow-graph";
 
 /** What elements have in common that put a graph and its surroundings onto one surface. */
 export abstract class PanelElement extends LmtElement {
+  static override formats: readonly SaveFormat[] = ["svg", "png", "csv"];
   static override parts = FlowGraphElement.parts;
   static override styles = [
     LmtElement.styles,
@@ -33,7 +35,7 @@ export abstract class PanelElement extends LmtElement {
   ];
 
   /** Downloads the graph, or its edges. */
-  async save(format: "svg" | "png" | "csv"): Promise<void> {
+  async save(format: SaveFormat): Promise<void> {
     await this.renderRoot.querySelector<FlowGraphElement>("lmt-flow-graph")?.save(format);
   }
 }

@@ -4,6 +4,7 @@ import type { NodeName } from "../../src/protocol";
 import { describeNode, isNodeName, nodeName, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
+import type { SaveFormat } from "../core/export";
 import { saveCsv } from "../core/export";
 import { percent, score, whole } from "../core/format";
 import "./menu";
@@ -15,6 +16,7 @@ import { tableStyles } from "./table-styles";
  * (selection's `token`).
  */
 export class TokenTableElement extends LmtElement {
+  static override formats: readonly SaveFormat[] = ["csv"];
   static override styles = [
     LmtElement.styles,
     tableStyles,

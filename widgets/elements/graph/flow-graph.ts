@@ -4,7 +4,7 @@ import type { NodeName, NodePlace, WireToken } from "../../../src/protocol";
 import { nodeName, routesQuestion, visibleText } from "../../../src/protocol";
 import { Ask } from "../../core/ask";
 import { define, LmtElement } from "../../core/element";
-import type { ShownPicture } from "../../core/export";
+import type { SaveFormat, ShownPicture } from "../../core/export";
 import type { DrawnRoutes } from "../../core/routes";
 import { comparedRoutes, drawnRoutes } from "../../core/routes";
 import { sentenceOf } from "../../core/source";
@@ -48,6 +48,7 @@ const LENS_TOP = 30;
  * `data-start`. Parts: `toolbar`, `figure`, `legend`.
  */
 export class FlowGraphElement extends LmtElement {
+  static override formats: readonly SaveFormat[] = ["svg", "png", "csv"];
   static override styles = [LmtElement.styles, graphStyles];
   static override parts = ["toolbar", "figure", "legend"];
   static override properties = {
@@ -464,7 +465,7 @@ export class FlowGraphElement extends LmtElement {
    * Downloads the picture as it is shown, or its edges as a table. In an SVG, what is on canvas is an image beneath the
    * labels.
    */
-  async save(format: "svg" | "png" | "csv"): Promise<void> {
+  async save(format: SaveFormat): Promise<void> {
     if (format === "csv") return saveEdges(this.#shown, this.other !== undefined);
     const { picture } = this;
     if (picture) await saveGraph(picture, format);

@@ -4,6 +4,7 @@ import { zoomIdentity } from "d3-zoom";
 import { nodeName, parseNode, stateBelow, visibleText } from "../../../src/protocol";
 import { Ask } from "../../core/ask";
 import { define, LmtElement } from "../../core/element";
+import type { SaveFormat } from "../../core/export";
 import { weight } from "../../core/format";
 import { sentenceOf } from "../../core/source";
 import { ZoomController } from "../../core/zoom";
@@ -32,6 +33,7 @@ const ARROWS: ReadonlyMap<string, readonly [number, number]> = new Map([
  * token on y, source token on x. Or all heads of the layer as small multiples. A click on a cell selects its edge.
  */
 export class TokenMatrixElement extends LmtElement {
+  static override formats: readonly SaveFormat[] = ["svg", "png", "csv"];
   static override styles = [LmtElement.styles, matrixStyles];
   static override properties = {
     ...LmtElement.properties,
@@ -352,7 +354,7 @@ export class TokenMatrixElement extends LmtElement {
   };
 
   /** Downloads the maps: as one picture, or as a table of all cells up to the diagonal. */
-  async save(format: "svg" | "png" | "csv"): Promise<void> {
+  async save(format: SaveFormat): Promise<void> {
     const facts = this.source?.facts;
     if (!facts) return;
     const answer = this.#maps.value;

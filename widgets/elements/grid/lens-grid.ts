@@ -1,260 +1,29 @@
-import { interpolateLab } from "d3-interpolate";
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
 import { guard } from "lit/directives/guard.js";
 import { repeat } from "lit/directives/repeat.js";
-import type { Answer, NodeName, WireToken } from "../../src/protocol";
-import { isNodeName, nodeName, parseNode, ProtocolError, shortText, visibleText } from "../../src/protocol";
-import { define, LmtElement } from "../core/element";
-import { saveBuiltPng, saveBuiltSvg, saveCsv, svgElement } from "../core/export";
-import { percent } from "../core/format";
-import type { FlowSource } from "../core/source";
-import { sentenceOf } from "../core/source";
-import "./menu";
+import type { NodeName } from "../../../src/protocol";
+import { isNodeName, nodeName, parseNode, shortText, visibleText } from "../../../src/protocol";
+import { define, LmtElement } from "../../core/element";
+import type { SaveFormat } from "../../core/export";
+import { percent } from "../../core/format";
+import "../menu";
+import { saveGrid, saveStates } from "./export";
+import { Filling, stateOf } from "./filling";
+import { gridStyles } from "./styles";
 
 const MIN_COLUMN = 59;
 const MAX_COLUMN = 111;
 /** Columns come and go by as many at once. */
 const STEP = 8;
-/** Columns of a row that are asked for at once: small enough to be stopped soon, large enough to be worth the way. */
-const SPAN = 128;
-/** Questions under way at once: while one answer travels, the next is computed. */
-const AT_ONCE = 2;
-
-/** A token with its texts: finding where letters end is slow, and most tokens are in many cells. */
-interface ShownToken extends WireToken {
-  readonly short: string;
-  readonly visible: string;
-}
-
-/**
- * The tables of a grid while they come, part by part: the top layers first, and of those the columns near the start
- * token.
- */
-class Filling {
-  readonly nTokens: number;
-  readonly tops: Int32Array;
-  readonly probabilities: Float32Array;
-  readonly entropies: Float32Array;
-  /** States that are there, of how many. */
-  done = 0;
-  readonly total: number;
-  /** Largest entropy so far, in bits. */
-  most = 1e-9;
-  error = "";
-  readonly #tokens: ShownToken[] = [];
-  readonly #places = new Map<number, number>();
-  readonly #open: { readonly row: number; readonly first: number; readonly count: number }[] = [];
-  #abort: AbortController | undefined;
-
-  constructor(
-    readonly source: FlowSource,
-    readonly normalize: boolean,
-    nearest: number,
-    private readonly changed: () => void,
-  ) {
-    const { tokens, model } = source.facts;
-    this.nTokens = tokens.length;
-    this.total = this.nTokens * (model.nLayers + 1);
-    this.tops = new Int32Array(this.total).fill(-1);
-    this.probabilities = new Float32Array(this.total);
-    this.entropies = new Float32Array(this.total);
-    const spans = Array.from({ length: Math.ceil(this.nTokens / SPAN) }, (_, i) => i * SPAN).sort(
-      (a, b) => Math.abs(a + SPAN / 2 - nearest) - Math.abs(b + SPAN / 2 - nearest),
-    );
-    for (const first of spans)
-      for (let row = model.nLayers; row >= 0; row--)
-        this.#open.push({ row, first, count: Math.min(SPAN, this.nTokens - first) });
-  }
-
-  token(i: number): ShownToken | undefined {
-    return this.#tokens[this.tops[i]];
-  }
-
-  /** Asks for what is missing. Does nothing while that is under way, or after an error. */
-  start(): void {
-    if (this.#abort || this.error || this.#open.length === 0) return;
-    const abort = (this.#abort = new AbortController());
-    for (let i = 0; i < AT_ONCE; i++) void this.#work(abort.signal);
-  }
-
-  /** Withdraws what is asked; what came stays. */
-  stop(): void {
-    this.#abort?.abort();
-    this.#abort = undefined;
-  }
-
-  async #work(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const part = this.#open.shift();
-      if (!part) return;
-      try {
-        const answer = await this.source.ask({ kind: "gridPart", ...part, normalize: this.normalize }, signal);
-        if (signal.aborted) throw new ProtocolError("cancelled", "The question was withdrawn.");
-        this.#take(part, answer);
-      } catch (error) {
-        this.#open.unshift(part);
-        if (signal.aborted) return;
-        this.error = sentenceOf(error);
-        this.stop();
-      }
-      this.changed();
-      if (signal.aborted) return;
-    }
-  }
-
-  #take(
-    { row, first, count }: { readonly row: number; readonly first: number; readonly count: number },
-    answer: Answer<"gridPart">,
-  ): void {
-    const sizes = [answer.tops, answer.probabilities, answer.entropies].map(({ data }) => data.length);
-    if (sizes.some((size) => size !== count))
-      throw new ProtocolError("malformed", "This answer's tables do not have one cell for every state.");
-    const places = answer.tokens.map((token) => {
-      let place = this.#places.get(token.id);
-      if (place === undefined)
-        this.#places.set(
-          token.id,
-          (place =
-            this.#tokens.push({ ...token, short: shortText(token.text, 9), visible: visibleText(token.text) }) - 1),
-        );
-      return place;
-    });
-    const at = row * this.nTokens + first;
-    for (let i = 0; i < count; i++) {
-      this.tops[at + i] = places[answer.tops.data[i]] ?? -1;
-      this.probabilities[at + i] = answer.probabilities.data[i];
-      this.entropies[at + i] = answer.entropies.data[i];
-      this.most = Math.max(this.most, answer.entropies.data[i]);
-    }
-    this.done += count;
-  }
-}
 
 /**
  * What every state would predict: its top token, layers upward, tokens along x, coloured by the top token's probability
  * or by the distribution's entropy. A click selects the state.
  */
 export class LensGridElement extends LmtElement {
-  static override styles = [
-    LmtElement.styles,
-    css`
-      :host {
-        min-height: 60px;
-        /* As strong as text on it stays readable. */
-        --ramp: 58%;
-      }
-      :host([data-theme="dark"]) {
-        --ramp: 46%;
-      }
-      header {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: center;
-        gap: 6px 12px;
-        min-height: 30px;
-        padding-bottom: 4px;
-      }
-      header .end {
-        margin-inline-start: auto;
-        display: inline-flex;
-        gap: 6px;
-        align-items: center;
-      }
-      .scale {
-        display: inline-flex;
-        gap: 5px;
-        align-items: center;
-        font-size: 11px;
-        color: var(--_text-soft);
-      }
-      .scale i {
-        width: 60px;
-        height: 8px;
-        border-radius: 3px;
-        border: 1px solid var(--_line);
-        background: linear-gradient(to right in oklab, var(--_surface), color-mix(in oklab, var(--_attention) var(--ramp), var(--_surface)));
-      }
-      .scroll {
-        overflow: auto;
-        max-height: var(--lmt-grid-height, 640px);
-        scrollbar-width: thin;
-        overscroll-behavior-x: contain;
-      }
-      [role="grid"] {
-        display: grid;
-        grid-template-columns: var(--head) var(--before) repeat(var(--columns), var(--column)) var(--after);
-        width: max-content;
-        min-width: 100%;
-      }
-      [role="row"] {
-        display: contents;
-      }
-      [role="rowheader"],
-      [role="columnheader"] {
-        position: sticky;
-        background: var(--_surface);
-        color: var(--_text-soft);
-        font-size: 11px;
-        padding: 1px 6px;
-        z-index: 1;
-      }
-      [role="rowheader"] {
-        left: 0;
-        text-align: end;
-        line-height: 20px;
-        padding: 0 6px;
-      }
-      [role="columnheader"] {
-        bottom: 0;
-        text-align: center;
-        font-size: 12px;
-        color: var(--_text);
-        padding: 4px 2px 2px;
-        border-top: 1px solid var(--_line-strong);
-        overflow: hidden;
-        text-overflow: ellipsis;
-      }
-      [role="gridcell"] {
-        font: 11.5px/19px var(--_mono);
-        white-space: pre;
-        text-align: center;
-        padding: 0 4px;
-        margin: 0 1px 1px 0;
-        border-radius: 2px;
-        height: 19px;
-        overflow: hidden;
-        text-overflow: ellipsis;
-        unicode-bidi: isolate;
-        cursor: pointer;
-        background: color-mix(in oklab, var(--_attention) calc(var(--ramp) * var(--c)), var(--_surface));
-      }
-      /* The second column stands for all that is not in the page. */
-      [role="rowheader"] + [role="gridcell"],
-      [role="columnheader"]:first-child + [role="columnheader"] {
-        grid-column-start: 3;
-      }
-      [role="gridcell"].waiting {
-        background: var(--_band);
-        cursor: default;
-      }
-      progress {
-        width: 90px;
-        height: 7px;
-        accent-color: var(--_attention);
-      }
-      [role="gridcell"]:hover {
-        box-shadow: inset 0 0 0 1.5px var(--_text-soft);
-      }
-      [role="gridcell"][aria-selected="true"] {
-        box-shadow: inset 0 0 0 2px var(--_selected);
-      }
-      [role="gridcell"].pinned {
-        text-decoration: underline 2px var(--_selected);
-        text-underline-offset: 3px;
-      }
-    `,
-  ];
+  static override formats: readonly SaveFormat[] = ["svg", "png", "csv"];
+  static override styles = [LmtElement.styles, gridStyles];
   static override properties = { ...LmtElement.properties, by: {} };
 
   /** What colours a cell: "probability" or "entropy". */
@@ -373,7 +142,7 @@ export class LensGridElement extends LmtElement {
     const chosen = focus?.kind === "node" ? focus.node : "";
     const place = this.#place();
     // One cell can be reached by Tab: where the keyboard was, or the nearest that is there.
-    const reachable = this.#name(place.row, Math.max(first, Math.min(end - 1, place.position)));
+    const reachable = stateOf(place.row, Math.max(first, Math.min(end - 1, place.position)));
     const rows = Array.from({ length: nLayers + 1 }, (_, i) => nLayers - i);
     const sizes = `--columns:${positions.length};--column:${width}px;--head:${head}px;--before:${first * width}px;--after:${(T - end) * width}px`;
     return html`<div class="scroll" @scroll=${this.#scrolled}>
@@ -409,7 +178,7 @@ export class LensGridElement extends LmtElement {
     reachable: string,
     pinned: number | null,
   ): unknown {
-    const name = this.#name(row, position);
+    const name = stateOf(row, position);
     const i = row * filling.nTokens + position;
     const token = filling.token(i);
     const probability = filling.probabilities[i];
@@ -456,7 +225,7 @@ export class LensGridElement extends LmtElement {
     }
     if (!this.#refocus || !this.#cursor) return;
     const cell = this.renderRoot.querySelector<HTMLElement>(
-      `[data-node="${this.#name(this.#cursor.row, this.#cursor.position)}"]`,
+      `[data-node="${stateOf(this.#cursor.row, this.#cursor.position)}"]`,
     );
     if (!cell) return;
     this.#refocus = false;
@@ -475,11 +244,6 @@ export class LensGridElement extends LmtElement {
     if (at < left) scroller.scrollLeft = sign * at;
     else if (at + width > left + scroller.clientWidth - head)
       scroller.scrollLeft = sign * (at + width - scroller.clientWidth + head);
-  }
-
-  /** Row 0 is the embedding, row l + 1 the state after layer l. */
-  #name(row: number, position: number): string {
-    return row === 0 ? nodeName("X", -1, position) : nodeName("I", row - 1, position);
   }
 
   /** Where the keyboard is: where it was moved to, else the selected state, else the state above the start token. */
@@ -536,99 +300,22 @@ export class LensGridElement extends LmtElement {
   };
 
   /** Downloads the whole grid, as far as it is there: as one picture, or as a table. */
-  async save(format: "svg" | "png" | "csv" = "csv"): Promise<void> {
+  async save(format: SaveFormat = "csv"): Promise<void> {
     const filling = this.#filling;
     const facts = this.source?.facts;
     if (!filling || !facts || filling.done === 0) return;
-    if (format === "csv") {
-      const rows: (string | number)[][] = [["state", "id", "token", "probability", "entropy in bits"]];
-      for (let i = 0; i < filling.tops.length; i++) {
-        const token = filling.token(i);
-        if (token)
-          rows.push([
-            this.#name(Math.floor(i / filling.nTokens), i % filling.nTokens),
-            token.id,
-            token.text,
-            filling.probabilities[i],
-            filling.entropies[i],
-          ]);
-      }
-      return saveCsv(rows, "lens-grid.csv");
-    }
-    const { marks, size } = this.#picture(filling);
-    const shown = this.renderRoot.firstElementChild ?? this;
-    if (format === "svg") return saveBuiltSvg(marks, size, shown, "lens-grid.svg");
-    return saveBuiltPng(marks, size, shown, "lens-grid.png");
-  }
-
-  /** The whole grid as marks of an SVG. */
-  #picture(filling: Filling): {
-    readonly marks: readonly SVGElement[];
-    readonly size: { readonly width: number; readonly height: number };
-  } {
-    const facts = this.source!.facts;
-    const { width } = this.#columns;
-    const [row, head] = [20, 40];
-    const style = getComputedStyle(this);
-    const color = (name: string): string => style.getPropertyValue(name).trim() || "#888888";
-    const mix = interpolateLab(
-      color("--_surface").startsWith("Canvas") ? "#ffffff" : color("--_surface"),
-      color("--_attention"),
+    if (format === "csv") return saveStates(filling);
+    return saveGrid(
+      {
+        facts,
+        filling,
+        by: this.by,
+        width: this.#columns.width,
+        element: this,
+        shown: this.renderRoot.firstElementChild ?? this,
+      },
+      format,
     );
-    const ramp = Number.parseFloat(style.getPropertyValue("--ramp")) / 100 || 0.5;
-    const font = { "font-family": color("--_mono"), "font-size": 11.5, "text-anchor": "middle" };
-    const layers = facts.model.nLayers;
-    const marks: SVGElement[] = [];
-    for (let r = 0; r <= layers; r++) {
-      const y = (layers - r) * row;
-      marks.push(
-        svgElement(
-          "text",
-          {
-            x: head - 6,
-            y: y + 14,
-            fill: color("--_text-soft"),
-            "font-size": 11,
-            "text-anchor": "end",
-            "font-family": color("--_sans"),
-          },
-          r === 0 ? "emb" : String(r - 1),
-        ),
-      );
-      for (let t = 0; t < filling.nTokens; t++) {
-        const i = r * filling.nTokens + t;
-        const token = filling.token(i);
-        if (!token) continue;
-        const share = this.by === "entropy" ? 1 - filling.entropies[i] / filling.most : filling.probabilities[i];
-        marks.push(
-          svgElement("rect", {
-            x: head + t * width,
-            y,
-            width: width - 1,
-            height: row - 1,
-            rx: 2,
-            fill: mix(ramp * share),
-          }),
-        );
-        marks.push(
-          svgElement(
-            "text",
-            { ...font, x: head + (t + 0.5) * width, y: y + 14, fill: color("--_text") },
-            shortText(token.text, Math.floor((width - 6) / 7)),
-          ),
-        );
-      }
-    }
-    facts.tokens.forEach((token, t) =>
-      marks.push(
-        svgElement(
-          "text",
-          { ...font, x: head + (t + 0.5) * width, y: (layers + 1) * row + 15, fill: color("--_text") },
-          shortText(token.text, Math.floor((width - 6) / 7)),
-        ),
-      ),
-    );
-    return { marks, size: { width: head + filling.nTokens * width + 4, height: (layers + 2) * row + 4 } };
   }
 }
 
