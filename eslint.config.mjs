@@ -11,6 +11,15 @@ export default tseslint.config(
     rules: {
       "@typescript-eslint/no-explicit-any": "error",
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
+      // One way to be private; the constructor's own parameters cannot be `#name`.
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector:
+            ":matches(PropertyDefinition, MethodDefinition[kind!='constructor'], AccessorProperty)[accessibility='private']",
+          message: "Private members are #name; `private` is for parameters of a constructor.",
+        },
+      ],
       // An async function turns what it throws into a rejection, also where it has nothing to await.
       "@typescript-eslint/require-await": "off",
       // What a signal aborts with is passed on as it is.

@@ -55,8 +55,8 @@ export class ComputeWeights {
 
   /** For a session. Throws where the file's tensor has another size than `inputs` × `outputs`. */
   matrix(linear: Linear, inputs: number, outputs: number, role: Role): StoredMatrix {
-    const entry = this.entry(linear, inputs, outputs);
-    const plan = this.plan(linear, entry, inputs, role);
+    const entry = this.#entry(linear, inputs, outputs);
+    const plan = this.#plan(linear, entry, inputs, role);
     if (plan.kind === "in-place") {
       const [rows, columns] = linear.layout === "out-in" ? [outputs, inputs] : [inputs, outputs];
       const bytes = plan.type === "float32" ? 4 : 2;
@@ -88,31 +88,31 @@ export class ComputeWeights {
 
   /** The values of a matrix as it lies in the file, float32. */
   values(linear: Linear, inputs: number, outputs: number, role: Role): Float32Array {
-    this.entry(linear, inputs, outputs);
+    this.#entry(linear, inputs, outputs);
     const { data } = this.source.read(linear.weight);
     if (role === "layer" && (this.dtype === "q8" || this.dtype === "q4")) {
       const places = strides(linear.layout, inputs, outputs);
-      return this.keepsBlocks(linear)
+      return this.#keepsBlocks(linear)
         ? data
         : dequantize(quantize(data, places, this.dtype === "q8" ? 8 : 4), data, places);
     }
-    return this.rounded(data);
+    return this.#rounded(data);
   }
 
   /** A bias, or the scale of a norm. */
   vector(ref: WeightRef, length: number): Float32Array {
     checkedEntry(this.source, ref, length, String(length));
-    return this.rounded(this.source.read(ref).data);
+    return this.#rounded(this.source.read(ref).data);
   }
 
   /** Rows of an embedding matrix, [rows.length, columns]. */
   rows(ref: WeightRef, rows: readonly number[]): Float32Array {
-    return this.rounded(this.source.readRows(ref, rows));
+    return this.#rounded(this.source.readRows(ref, rows));
   }
 
   /** A session uses the layer's matrix where it lies in the file, and takes no memory for it. */
   inPlace(linear: Linear, inputs: number, outputs: number): boolean {
-    return this.plan(linear, this.entry(linear, inputs, outputs), inputs, "layer").kind === "in-place";
+    return this.#plan(linear, this.#entry(linear, inputs, outputs), inputs, "layer").kind === "in-place";
   }
 
   /** What a session with this matrix takes: memory of its own, and pages of the file while it is loaded. */
@@ -123,18 +123,18 @@ export class ComputeWeights {
     role: Role,
     residence: Residence,
   ): { readonly memory: number; readonly file: number } {
-    const plan = this.plan(linear, this.entry(linear, inputs, outputs), inputs, role, residence);
+    const plan = this.#plan(linear, this.#entry(linear, inputs, outputs), inputs, role, residence);
     if (plan.kind !== "blocks") {
       const bytes = inputs * outputs * (plan.type === "float32" ? 4 : 2);
       return plan.kind === "in-place" ? { memory: 0, file: bytes } : { memory: bytes, file: 0 };
     }
-    const { type } = this.entry(linear, inputs, outputs);
+    const { type } = this.#entry(linear, inputs, outputs);
     const { size, shifts } = plan.stored && isGgufBlockType(type) ? ggufBlockShape(type) : { size: 32, shifts: false };
     // Codes, and float32 scales and shifts.
     return { memory: outputs * Math.ceil(inputs / size) * ((size * plan.bits) / 8 + (shifts ? 8 : 4)), file: 0 };
   }
 
-  private plan(
+  #plan(
     linear: Linear,
     entry: WeightEntry,
     inputs: number,
@@ -160,29 +160,29 @@ export class ComputeWeights {
         if (residence === "fast") return { kind: "dense", type: "float32" };
         return inPlace && stored === dtype ? { kind: "in-place", type: dtype } : { kind: "dense", type: dtype };
       case "q4":
-        return { kind: "blocks", bits: 4, stored: this.keepsBlocks(linear) };
+        return { kind: "blocks", bits: 4, stored: this.#keepsBlocks(linear) };
       case "q8":
         // Eight bits are unpacked anew in every run: only where memory asks for it.
         return residence === "fast"
           ? { kind: "dense", type: "float32" }
-          : { kind: "blocks", bits: 8, stored: this.keepsBlocks(linear) };
+          : { kind: "blocks", bits: 8, stored: this.#keepsBlocks(linear) };
       case "auto":
         if (inPlace && (stored === "float32" || residence === "small")) return { kind: "in-place", type: stored };
         if (stored === "float32" || residence === "fast") {
-          return role === "layer" && this.holdsBlocks(linear, entry, inputs, 4)
+          return role === "layer" && this.#holdsBlocks(linear, entry, inputs, 4)
             ? { kind: "blocks", bits: 4, stored: true }
             : { kind: "dense", type: "float32" };
         }
         if (stored !== undefined) return { kind: "dense", type: stored };
-        if (this.holdsBlocks(linear, entry, inputs, 4)) return { kind: "blocks", bits: 4, stored: true };
-        return this.holdsBlocks(linear, entry, inputs, 8)
+        if (this.#holdsBlocks(linear, entry, inputs, 4)) return { kind: "blocks", bits: 4, stored: true };
+        return this.#holdsBlocks(linear, entry, inputs, 8)
           ? { kind: "blocks", bits: 8, stored: true }
           : { kind: "dense", type: "float32" };
     }
   }
 
   /** The file's blocks can be used as they are: the matrix lies [outputs, inputs] and nothing is added to it. */
-  private holdsBlocks(linear: Linear, entry: WeightEntry, inputs: number, bits: 4 | 8): boolean {
+  #holdsBlocks(linear: Linear, entry: WeightEntry, inputs: number, bits: 4 | 8): boolean {
     const { weight, layout } = linear;
     if (!isGgufBlockType(entry.type) || layout !== "out-in" || weight.add || weight.stack) return false;
     const shape = ggufBlockShape(entry.type);
@@ -190,17 +190,17 @@ export class ComputeWeights {
   }
 
   /** A quantised dtype is what the file has already. */
-  private keepsBlocks(linear: Linear): boolean {
+  #keepsBlocks(linear: Linear): boolean {
     const entry = this.source.entries.get(linear.weight.name);
     const bits = this.dtype === "q8" ? 8 : 4;
-    return entry !== undefined && this.holdsBlocks(linear, entry, entry.dims[1], bits);
+    return entry !== undefined && this.#holdsBlocks(linear, entry, entry.dims[1], bits);
   }
 
-  private rounded(data: Float32Array): Float32Array {
+  #rounded(data: Float32Array): Float32Array {
     return this.dtype === "float16" || this.dtype === "bfloat16" ? roundToHalf(data, this.dtype) : data;
   }
 
-  private entry(linear: Linear, inputs: number, outputs: number): WeightEntry {
+  #entry(linear: Linear, inputs: number, outputs: number): WeightEntry {
     const shape = linear.layout === "out-in" ? `${outputs} × ${inputs}` : `${inputs} × ${outputs}`;
     return checkedEntry(this.source, linear.weight, inputs * outputs, shape);
   }

@@ -28,19 +28,19 @@ type PlainLayer = PlainArchitecture["layers"][number];
 
 /** Everything the engine answers, computed in the thread that calls. States and answers are float32, row-major. */
 export class Computer {
-  private readonly layers: (Promise<Session> | undefined)[];
-  private readonly heads: Promise<Session>[] = [];
-  private readonly fedHeads = new Map<string, Promise<Session>>();
+  readonly #layers: (Promise<Session> | undefined)[];
+  readonly #heads: Promise<Session>[] = [];
+  readonly #fedHeads = new Map<string, Promise<Session>>();
   /** Layers from this one on are loaded for each run. */
-  private readonly nHeld: number;
+  readonly #nHeld: number;
   readonly plan: MemoryPlan;
-  private readonly scratch = new Scratch();
-  private turn: Promise<unknown> = Promise.resolve();
-  private lastMatrix?: { readonly key: string; readonly data: Float32Array };
-  private finalNorm?: Promise<Session>;
-  private unembedding?: Promise<Session>;
-  private logitCap?: Promise<Session>;
-  private inputsOf?: { readonly nTokens: number; readonly inputs: Map<string, Array32> };
+  readonly #scratch = new Scratch();
+  #turn: Promise<unknown> = Promise.resolve();
+  #lastMatrix?: { readonly key: string; readonly data: Float32Array };
+  #finalNorm?: Promise<Session>;
+  #unembedding?: Promise<Session>;
+  #logitCap?: Promise<Session>;
+  #inputsOf?: { readonly nTokens: number; readonly inputs: Map<string, Array32> };
 
   /**
    * `memoryBytes`: what the weights may take, pages of mapped files included. Where float32 is too much, matrices are
@@ -54,7 +54,7 @@ export class Computer {
     memoryBytes: number,
   ) {
     const { layers, nLayers, unembedding, dModel, dVocab } = architecture;
-    this.layers = new Array<undefined>(nLayers).fill(undefined);
+    this.#layers = new Array<undefined>(nLayers).fill(undefined);
     const vocabulary = (residence: Residence) => weights.size(unembedding, dModel, dVocab, "vocabulary", residence);
     const sizes = () => [
       vocabulary(weights.residence.vocabulary),
@@ -70,27 +70,27 @@ export class Computer {
       if (whole([vocabulary("fast")]) > memoryBytes / 8) weights.residence.vocabulary = "small";
       each = sizes();
     }
-    this.nHeld = nLayers;
+    this.#nHeld = nLayers;
     if (whole(each) > memoryBytes) {
       // A streamed layer takes its memory twice for a moment: while onnxruntime copies what was read.
       const largest = Math.max(...each.slice(1).map(({ memory, file }) => 2 * memory + file));
-      while (this.nHeld > 0 && whole(each.slice(0, 1 + this.nHeld)) > memoryBytes - largest) this.nHeld--;
+      while (this.#nHeld > 0 && whole(each.slice(0, 1 + this.#nHeld)) > memoryBytes - largest) this.#nHeld--;
     }
     this.plan = {
-      heldBytes: add(each.slice(0, 1 + this.nHeld)).memory,
+      heldBytes: add(each.slice(0, 1 + this.#nHeld)).memory,
       residence: weights.residence.layer,
-      nStreamed: nLayers - this.nHeld,
+      nStreamed: nLayers - this.#nHeld,
     };
   }
 
   /** Loads the layers that are held. */
   async open(step: Step): Promise<void> {
-    for (let layer = 0; layer < this.nHeld; layer++) {
+    for (let layer = 0; layer < this.#nHeld; layer++) {
       step.check();
-      await this.inTurn(async () => void (await this.layerSession(layer)));
-      step.progress(layer + 1, this.nHeld);
+      await this.#inTurn(async () => void (await this.#layerSession(layer)));
+      step.progress(layer + 1, this.#nHeld);
     }
-    await this.inTurn(async () => void (await this.unembeddingSession()));
+    await this.#inTurn(async () => void (await this.#unembeddingSession()));
   }
 
   async forward(question: EngineQuestion<"forward">, step: Step): Promise<EngineAnswer<"forward">> {
@@ -98,8 +98,8 @@ export class Computer {
     const { tokenIds, keep } = question;
     const nTokens = tokenIds.length;
     const size = nTokens * dModel;
-    const states = this.shared((nLayers + 1) * size);
-    states.set(this.embed(tokenIds));
+    const states = this.#shared((nLayers + 1) * size);
+    states.set(this.#embed(tokenIds));
     const state = (index: number): Tensor => ({
       data: states.subarray(index * size, (index + 1) * size),
       dims: [nTokens, dModel],
@@ -116,26 +116,26 @@ export class Computer {
     const kept: LayerTensors[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       step.check();
-      await this.inTurn(async () => {
-        const tensors = await this.runLayer(layer, question, state(layer).data, [...keep, "resid_post"]);
+      await this.#inTurn(async () => {
+        const tensors = await this.#runLayer(layer, question, state(layer).data, [...keep, "resid_post"]);
         state(layer + 1).data.set(tensors.resid_post!.data);
         check(layer + 1, `after layer ${layer}`);
-        kept.push(this.shareTensors(tensors, keep, { resid_pre: state(layer), resid_post: state(layer + 1) }));
+        kept.push(this.#shareTensors(tensors, keep, { resid_pre: state(layer), resid_post: state(layer + 1) }));
       });
       step.progress(layer + 1, nLayers);
     }
-    this.trim();
+    this.#trim();
     return { states, kept };
   }
 
   /** One layer again, from the state before it. */
   async layer({ layer, state, names, ...positions }: EngineQuestion<"layer">): Promise<EngineAnswer<"layer">> {
     const residPre: Tensor = { data: state, dims: [positions.nTokens, this.architecture.dModel] };
-    return this.inTurn(async () => {
-      const tensors = this.shareTensors(await this.runLayer(layer, positions, state, names), names, {
+    return this.#inTurn(async () => {
+      const tensors = this.#shareTensors(await this.#runLayer(layer, positions, state, names), names, {
         resid_pre: residPre,
       });
-      this.trim();
+      this.#trim();
       return { tensors };
     });
   }
@@ -150,7 +150,7 @@ export class Computer {
     const { dModel, dFfn } = this.architecture;
     const factors = Float64Array.from(activations, (activation) => activation * scale);
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
-    const matrix = this.writing(ffn.output, dFfn, postFfnNorm);
+    const matrix = this.#writing(ffn.output, dFfn, postFfnNorm);
     // Sums in double precision, in the order in which the matrix lies.
     const sums = new Float64Array(dFfn);
     if (ffn.output.layout === "in-out") {
@@ -169,7 +169,7 @@ export class Computer {
         for (let n = 0; n < dFfn; n++) sums[n] += size - Math.abs(y - factors[n] * matrix[row + n]);
       }
     }
-    const proximities = this.shared(dFfn);
+    const proximities = this.#shared(dFfn);
     proximities.set(sums);
     return { proximities };
   }
@@ -179,7 +179,8 @@ export class Computer {
     const { dModel, dHead, nHeads, nKeyValueHeads } = architecture;
     const { attention, postAttentionNorm, ffn, postFfnNorm } = architecture.layers[layer];
     const vector = (linear: Linear, length: number) => linear.bias && weights.vector(linear.bias, length);
-    const afterNorm = (bias: Float32Array | undefined, norm?: Norm) => bias && this.share(this.throughNorm(bias, norm));
+    const afterNorm = (bias: Float32Array | undefined, norm?: Norm) =>
+      bias && this.#share(this.#throughNorm(bias, norm));
     const { qkv } = attention;
     let valueBias: Float32Array | undefined;
     if (qkv.kind === "separate") {
@@ -191,7 +192,7 @@ export class Computer {
     let valueBiasOut: Float32Array | undefined;
     if (valueBias) {
       const nInputs = nHeads * dHead;
-      const matrix = this.writing(attention.output, nInputs, postAttentionNorm);
+      const matrix = this.#writing(attention.output, nInputs, postAttentionNorm);
       const outIn = attention.output.layout === "out-in";
       const group = nHeads / nKeyValueHeads;
       const sums = new Float64Array(nHeads * dModel);
@@ -203,7 +204,7 @@ export class Computer {
             sums[head * dModel + i] += bias * matrix[outIn ? i * nInputs + input : input * dModel + i];
         }
       }
-      valueBiasOut = this.share(Float32Array.from(sums));
+      valueBiasOut = this.#share(Float32Array.from(sums));
     }
     const constants: LayerConstants = {
       valueBiasOut,
@@ -216,10 +217,10 @@ export class Computer {
   neuronOutput({ layer, neuron }: EngineQuestion<"neuronOutput">): EngineAnswer<"neuronOutput"> {
     const { dModel, dFfn } = this.architecture;
     const { ffn, postFfnNorm } = this.architecture.layers[layer];
-    const matrix = this.writing(ffn.output, dFfn, postFfnNorm);
+    const matrix = this.#writing(ffn.output, dFfn, postFfnNorm);
     const inOut = ffn.output.layout === "in-out";
     return {
-      row: this.share(
+      row: this.#share(
         Float32Array.from({ length: dModel }, (_, i) => matrix[inOut ? neuron * dModel + i : i * dFfn + neuron]),
       ),
     };
@@ -228,50 +229,50 @@ export class Computer {
   async unembed({ vectors, normalize }: EngineQuestion<"unembed">, step: Step): Promise<EngineAnswer<"unembed">> {
     const { dModel, dVocab } = this.architecture;
     const n = vectors.length / dModel;
-    const logits = this.shared(n * dVocab);
+    const logits = this.#shared(n * dVocab);
     // Some rows at a time: the result is copied once, and no second one of its size is held.
     const most = Math.max(1, Math.floor(ROWS_BYTES / (4 * dVocab)));
     for (let from = 0; from < n; from += most) {
       step.check();
       const rows = vectors.subarray(from * dModel, Math.min(from + most, n) * dModel);
-      await this.inTurn(async () => logits.set(await this.unembedRows(rows, normalize), from * dVocab));
+      await this.#inTurn(async () => logits.set(await this.#unembedRows(rows, normalize), from * dVocab));
     }
-    this.trim();
+    this.#trim();
     return { logits };
   }
 
   /** `[n, V]` in scratch memory. */
-  private async unembedRows(vectors: Float32Array, normalize: boolean): Promise<Float32Array> {
+  async #unembedRows(vectors: Float32Array, normalize: boolean): Promise<Float32Array> {
     const { dModel, dVocab, finalNorm, logitScale, logitSoftcap } = this.architecture;
     const n = vectors.length / dModel;
-    let x = this.scratch.copy("x", vectors, [n, dModel]);
+    let x = this.#scratch.copy("x", vectors, [n, dModel]);
     if (normalize && finalNorm) {
-      this.finalNorm ??= this.sessions.create("the final norm", "vocabulary", (parameters) =>
+      this.#finalNorm ??= this.sessions.create("the final norm", "vocabulary", (parameters) =>
         buildNormGraph(this.architecture, finalNorm, parameters),
       );
-      const normed = this.scratch.take("normed", [n, dModel]);
-      await (await this.finalNorm).run({ x }, { normed });
+      const normed = this.#scratch.take("normed", [n, dModel]);
+      await (await this.#finalNorm).run({ x }, { normed });
       x = normed;
     }
-    const logits = this.scratch.take("logits", [n, dVocab]);
-    await (await this.unembeddingSession()).run({ x }, { logits });
+    const logits = this.#scratch.take("logits", [n, dVocab]);
+    await (await this.#unembeddingSession()).run({ x }, { logits });
     if (!normalize || (logitScale === undefined && logitSoftcap === undefined)) return logits.data;
-    this.logitCap ??= this.sessions.create("the logits' scale", "vocabulary", (parameters) =>
+    this.#logitCap ??= this.sessions.create("the logits' scale", "vocabulary", (parameters) =>
       buildLogitCapGraph(this.architecture, this.architecture, parameters),
     );
-    const capped = this.scratch.take("capped", [n, dVocab]);
-    await (await this.logitCap).run({ x: logits }, { capped });
+    const capped = this.#scratch.take("capped", [n, dVocab]);
+    await (await this.#logitCap).run({ x: logits }, { capped });
     return capped.data;
   }
 
   async close(): Promise<void> {
     const all = [
-      ...this.layers,
-      ...this.heads,
-      ...this.fedHeads.values(),
-      this.finalNorm,
-      this.unembedding,
-      this.logitCap,
+      ...this.#layers,
+      ...this.#heads,
+      ...this.#fedHeads.values(),
+      this.#finalNorm,
+      this.#unembedding,
+      this.#logitCap,
     ];
     for (const session of all) await (await session)?.release();
     this.weights.source.close();
@@ -281,14 +282,14 @@ export class Computer {
    * Requests take turns layer by layer, so that a click is answered while a long prompt is running. Within a turn the
    * scratch memory is the caller's own.
    */
-  private inTurn<R>(work: () => Promise<R>): Promise<R> {
-    const result = this.turn.then(work);
-    this.turn = result.catch(() => undefined);
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
     return result;
   }
 
   /** `[T, d]`: the embedded tokens, positions and their norm included. */
-  private embed(tokenIds: readonly number[]): Float32Array {
+  #embed(tokenIds: readonly number[]): Float32Array {
     const { embedding, dModel } = this.architecture;
     const states = this.weights.rows(embedding.token, tokenIds);
     if (embedding.scale !== undefined) {
@@ -305,13 +306,13 @@ export class Computer {
     }
     if (embedding.norm) {
       for (let t = 0; t < tokenIds.length; t++)
-        this.normalize(states.subarray(t * dModel, (t + 1) * dModel), embedding.norm);
+        this.#normalize(states.subarray(t * dModel, (t + 1) * dModel), embedding.norm);
     }
     return states;
   }
 
   /** A norm of one vector, in place, in double precision. */
-  private normalize(x: Float32Array, norm: Norm): void {
+  #normalize(x: Float32Array, norm: Norm): void {
     const weight = norm.weight && this.weights.vector(norm.weight, x.length);
     const bias = norm.bias && this.weights.vector(norm.bias, x.length);
     const mean = norm.kind === "layernorm" ? x.reduce((sum, value) => sum + value, 0) / x.length : 0;
@@ -323,7 +324,7 @@ export class Computer {
     }
   }
 
-  private layerSession(layer: number): Promise<Session> {
+  #layerSession(layer: number): Promise<Session> {
     const { architecture } = this;
     const create = (once: boolean) =>
       this.sessions.create(
@@ -332,38 +333,38 @@ export class Computer {
         (parameters) => buildLayerGraph(`layer_${layer}`, architecture, architecture.layers[layer], parameters),
         once,
       );
-    return layer < this.nHeld ? (this.layers[layer] ??= create(false)) : create(true);
+    return layer < this.#nHeld ? (this.#layers[layer] ??= create(false)) : create(true);
   }
 
-  private unembeddingSession(): Promise<Session> {
-    return (this.unembedding ??= this.sessions.create("the unembedding", "vocabulary", (parameters) =>
+  #unembeddingSession(): Promise<Session> {
+    return (this.#unembedding ??= this.sessions.create("the unembedding", "vocabulary", (parameters) =>
       buildUnembeddingGraph(this.architecture, this.architecture.unembedding, parameters),
     ));
   }
 
-  private shared(length: number): Float32Array {
+  #shared(length: number): Float32Array {
     this.reclaimer.note(4 * length);
     return new Float32Array(new SharedArrayBuffer(4 * length));
   }
 
-  private share(values: Float32Array): Float32Array {
-    const result = this.shared(values.length);
+  #share(values: Float32Array): Float32Array {
+    const result = this.#shared(values.length);
     result.set(values);
     return result;
   }
 
   /** Tensors by name in shared memory; those in `ready` are there already. */
-  private shareTensors(tensors: Tensors, names: readonly LayerTensorName[], ready: LayerTensors): LayerTensors {
+  #shareTensors(tensors: Tensors, names: readonly LayerTensorName[], ready: LayerTensors): LayerTensors {
     const result: LayerTensors = {};
     for (const name of names) {
       const own = tensors[name];
-      result[name] = ready[name] ?? (own && { data: this.share(own.data), dims: own.dims });
+      result[name] = ready[name] ?? (own && { data: this.#share(own.data), dims: own.dims });
     }
     return result;
   }
 
   /** The tensors `names` of one layer, in scratch memory: the next run overwrites them. `resid_pre` is left out. */
-  private async runLayer(
+  async #runLayer(
     index: number,
     positions: Positions,
     state: Float32Array,
@@ -384,22 +385,22 @@ export class Computer {
             : name !== "resid_pre";
       if (!computed) continue;
       const output = name === "value_out" ? "value" : name;
-      outputs[output] = this.scratch.take(output, this.dims(output, nTokens));
+      outputs[output] = this.#scratch.take(output, this.#dims(output, nTokens));
     }
     if (Object.keys(outputs).length > 0) {
-      const x = this.scratch.copy("x", state, [nTokens, dModel]);
-      const session = await this.layerSession(index);
+      const x = this.#scratch.copy("x", state, [nTokens, dModel]);
+      const session = await this.#layerSession(index);
       try {
-        await session.run({ x, ...this.inputs(layer, positions) }, outputs);
+        await session.run({ x, ...this.#inputs(layer, positions) }, outputs);
       } finally {
-        if (index >= this.nHeld) await session.release();
+        if (index >= this.#nHeld) await session.release();
       }
     }
     const tensors: Tensors = {};
     for (const name of names) {
       if (name === "value_out") {
-        const valueOut = this.scratch.take("value_out", this.dims("value_out", nTokens));
-        await this.runHeads(index, outputs.value, valueOut);
+        const valueOut = this.#scratch.take("value_out", this.#dims("value_out", nTokens));
+        await this.#runHeads(index, outputs.value, valueOut);
         tensors.value_out = valueOut;
       } else if (name === "term_scale" || name === "ffn_scale") {
         tensors[name] = { data: outputs[name]?.data ?? new Float32Array(nTokens).fill(1), dims: [nTokens] };
@@ -410,7 +411,7 @@ export class Computer {
     return tensors;
   }
 
-  private dims(name: LayerTensorName | "value", nTokens: number): number[] {
+  #dims(name: LayerTensorName | "value", nTokens: number): number[] {
     const { nHeads, nKeyValueHeads, dHead, dModel, dFfn } = this.architecture;
     switch (name) {
       case "pattern":
@@ -430,7 +431,7 @@ export class Computer {
     }
   }
 
-  private async runHeads(index: number, value: Array32, valueOut: Array32): Promise<void> {
+  async #runHeads(index: number, value: Array32, valueOut: Array32): Promise<void> {
     const { architecture, weights } = this;
     const { nHeads, dHead, dModel } = architecture;
     const layer = architecture.layers[index];
@@ -439,10 +440,10 @@ export class Computer {
     const build = (fed: boolean) => (parameters: ParameterSource) =>
       buildValueOutGraph(`heads_${index}`, architecture, layer, parameters, fed);
     if (weights.inPlace(output, nInputs, dModel)) {
-      const streamed = index >= this.nHeld;
+      const streamed = index >= this.#nHeld;
       const session =
-        this.heads[index] ?? this.sessions.create(`the heads of layer ${index}`, "layer", build(false), streamed);
-      if (!streamed) this.heads[index] = session;
+        this.#heads[index] ?? this.sessions.create(`the heads of layer ${index}`, "layer", build(false), streamed);
+      if (!streamed) this.#heads[index] = session;
       try {
         await (await session).run({ value }, { value_out: valueOut });
       } finally {
@@ -452,13 +453,13 @@ export class Computer {
     }
     // The layer's session has the matrix in a form of its own: a second one is read for the moment, not held.
     const kind = valueOutKind(layer);
-    const session = this.fedHeads.get(kind) ?? this.sessions.create("the heads", "layer", build(true));
-    this.fedHeads.set(kind, session);
+    const session = this.#fedHeads.get(kind) ?? this.sessions.create("the heads", "layer", build(true));
+    this.#fedHeads.set(kind, session);
     const data = weights.values(output, nInputs, dModel, "layer");
     this.reclaimer.note(data.byteLength);
     const weight = { data, dims: output.layout === "out-in" ? [dModel, nInputs] : [nInputs, dModel] };
     const norm = layer.postAttentionNorm;
-    const scale = norm?.weight && { data: this.normScale(norm), dims: [dModel] };
+    const scale = norm?.weight && { data: this.#normScale(norm), dims: [dModel] };
     await (await session).run({ value, weight, ...(scale && { scale }) }, { value_out: valueOut });
   }
 
@@ -466,16 +467,16 @@ export class Computer {
    * The matrix of a block's output as it lies in the file, every written vector taken through the norm behind the
    * block.
    */
-  private writing(linear: Linear, nInputs: number, norm?: Norm): Float32Array {
+  #writing(linear: Linear, nInputs: number, norm?: Norm): Float32Array {
     const { dModel } = this.architecture;
     // The last one is kept: the neurons of one layer are looked at again and again.
     const key = JSON.stringify(linear.weight);
-    if (this.lastMatrix?.key === key) return this.lastMatrix.data;
+    if (this.#lastMatrix?.key === key) return this.#lastMatrix.data;
     const data = this.weights.values(linear, nInputs, dModel, "layer");
     this.reclaimer.note(data.byteLength);
-    this.lastMatrix = { key, data };
+    this.#lastMatrix = { key, data };
     if (!norm) return data;
-    const scale = this.normScale(norm);
+    const scale = this.#normScale(norm);
     const outIn = linear.layout === "out-in";
     for (let input = 0; input < nInputs; input++) {
       const at = (i: number) => (outIn ? i * nInputs + input : input * dModel + i);
@@ -490,14 +491,14 @@ export class Computer {
   }
 
   /** A vector that a block writes, taken through the norm behind it with its statistic left out. */
-  private throughNorm(vector: Float32Array, norm?: Norm): Float32Array {
+  #throughNorm(vector: Float32Array, norm?: Norm): Float32Array {
     if (!norm) return vector;
-    const scale = this.normScale(norm);
+    const scale = this.#normScale(norm);
     const mean = norm.kind === "layernorm" ? vector.reduce((sum, value) => sum + value, 0) / vector.length : 0;
     return vector.map((value, i) => (value - mean) * scale[i]);
   }
 
-  private normScale(norm: Norm): Float32Array {
+  #normScale(norm: Norm): Float32Array {
     const weight = norm.weight
       ? this.weights.vector(norm.weight, this.architecture.dModel)
       : new Float32Array(this.architecture.dModel).fill(1);
@@ -505,18 +506,18 @@ export class Computer {
   }
 
   /** Lets go of what a long prompt needed. */
-  private trim(): void {
-    this.scratch.trim();
+  #trim(): void {
+    this.#scratch.trim();
     let bytes = 0;
-    for (const { data } of this.inputsOf?.inputs.values() ?? []) bytes += data.byteLength;
-    if (bytes > LARGE) this.inputsOf = undefined;
+    for (const { data } of this.#inputsOf?.inputs.values() ?? []) bytes += data.byteLength;
+    if (bytes > LARGE) this.#inputsOf = undefined;
   }
 
   /** Mask and rotary tables of a layer. Those of the last length are kept: layers share them. */
-  private inputs(layer: PlainLayer, positions: Positions): Record<string, Array32> {
+  #inputs(layer: PlainLayer, positions: Positions): Record<string, Array32> {
     const { nTokens, frequencies } = positions;
-    if (this.inputsOf?.nTokens !== nTokens) this.inputsOf = { nTokens, inputs: new Map() };
-    const { inputs } = this.inputsOf;
+    if (this.#inputsOf?.nTokens !== nTokens) this.#inputsOf = { nTokens, inputs: new Map() };
+    const { inputs } = this.#inputsOf;
     const remember = (key: string, make: () => Array32) => {
       const known = inputs.get(key) ?? make();
       inputs.set(key, known);

@@ -38,12 +38,12 @@ const FLOAT32_ACCURACY = 1;
  * are those of ONNX: https://onnx.ai/onnx/operators/
  */
 export class GraphBuilder {
-  private readonly nodes: Node[] = [];
-  private readonly initializers: Initializer[] = [];
-  private readonly inputs: Value[] = [];
-  private readonly outputs: Value[] = [];
-  private readonly shared = new Map<string, string>();
-  private count = 0;
+  readonly #nodes: Node[] = [];
+  readonly #initializers: Initializer[] = [];
+  readonly #inputs: Value[] = [];
+  readonly #outputs: Value[] = [];
+  readonly #shared = new Map<string, string>();
+  #count = 0;
 
   constructor(
     private readonly name: string,
@@ -51,20 +51,20 @@ export class GraphBuilder {
   ) {}
 
   input(name: string, dims: readonly (number | string)[], type: ElementType = "float32"): string {
-    this.inputs.push({ name, type, dims });
+    this.#inputs.push({ name, type, dims });
     return name;
   }
 
   /** Gives the tensor a name of its own that can be fetched. */
   output(name: string, tensor: string, dims: readonly (number | string)[]): string {
-    this.nodes.push({ operator: "Identity", inputs: [tensor], outputs: [name] });
-    this.outputs.push({ name, type: "float32", dims });
+    this.#nodes.push({ operator: "Identity", inputs: [tensor], outputs: [name] });
+    this.#outputs.push({ name, type: "float32", dims });
     return name;
   }
 
   /** Declares a tensor that already has its name as an output. */
   declare(name: string, dims: readonly (number | string)[]): string {
-    this.outputs.push({ name, type: "float32", dims });
+    this.#outputs.push({ name, type: "float32", dims });
     return name;
   }
 
@@ -76,14 +76,14 @@ export class GraphBuilder {
     name?: string,
     domain?: string,
   ): string {
-    const output = name ?? this.fresh(operator);
-    this.nodes.push({ operator, inputs, outputs: [output], attributes, domain });
+    const output = name ?? this.#fresh(operator);
+    this.#nodes.push({ operator, inputs, outputs: [output], attributes, domain });
     return output;
   }
 
   split(tensor: string, sizes: readonly number[], axis: number): string[] {
-    const outputs = sizes.map(() => this.fresh("Split"));
-    this.nodes.push({ operator: "Split", inputs: [tensor, this.integers(sizes)], outputs, attributes: { axis } });
+    const outputs = sizes.map(() => this.#fresh("Split"));
+    this.#nodes.push({ operator: "Split", inputs: [tensor, this.integers(sizes)], outputs, attributes: { axis } });
     return outputs;
   }
 
@@ -97,20 +97,20 @@ export class GraphBuilder {
   }
 
   scalar(value: number): string {
-    return this.constant(`scalar_${value}`, "float32", [], Float32Array.of(value));
+    return this.#constant(`scalar_${value}`, "float32", [], Float32Array.of(value));
   }
 
   integers(values: readonly number[]): string {
-    return this.constant(`integers_${values.join("_")}`, "int64", [values.length], BigInt64Array.from(values, BigInt));
+    return this.#constant(`integers_${values.join("_")}`, "int64", [values.length], BigInt64Array.from(values, BigInt));
   }
 
   floats(values: Float32Array, dims: readonly number[] = [values.length]): string {
-    return this.constant(this.fresh("floats"), "float32", dims, values);
+    return this.#constant(this.#fresh("floats"), "float32", dims, values);
   }
 
   /** The matrix of a linear layer as it lies in the file, float32. */
   weight(linear: Linear, inputs: number, outputs: number): string {
-    return this.dense(this.parameters.dense(linear, inputs, outputs), linear, inputs, outputs);
+    return this.#dense(this.parameters.dense(linear, inputs, outputs), linear, inputs, outputs);
   }
 
   /** x [n, inputs] → [n, outputs], with the layer's bias or with `bias` in its place (null: none). */
@@ -118,18 +118,18 @@ export class GraphBuilder {
     const values = bias === undefined ? this.bias(linear, outputs) : bias;
     const matrix = this.parameters.matrix(linear, inputs, outputs);
     if (matrix.kind === "dense") {
-      const weight = this.dense(matrix, linear, inputs, outputs);
+      const weight = this.#dense(matrix, linear, inputs, outputs);
       return this.node("Gemm", values ? [x, weight, this.floats(values)] : [x, weight], {
         transB: linear.layout === "out-in" ? 1 : 0,
       });
     }
-    const product = this.blocks(x, matrix, inputs, outputs);
+    const product = this.#blocks(x, matrix, inputs, outputs);
     return values ? this.node("Add", [product, this.floats(values)]) : product;
   }
 
-  private dense({ type, content }: DenseContent, { layout }: Linear, inputs: number, outputs: number): string {
-    const stored = this.fresh("weight");
-    this.initializers.push({
+  #dense({ type, content }: DenseContent, { layout }: Linear, inputs: number, outputs: number): string {
+    const stored = this.#fresh("weight");
+    this.#initializers.push({
       name: stored,
       type,
       dims: layout === "out-in" ? [outputs, inputs] : [inputs, outputs],
@@ -138,16 +138,11 @@ export class GraphBuilder {
     return type === "float32" ? stored : this.node("Cast", [stored], { to: 1 });
   }
 
-  private blocks(
-    x: string,
-    { bits, size, codes, scales, shifts }: BlockContent,
-    inputs: number,
-    outputs: number,
-  ): string {
+  #blocks(x: string, { bits, size, codes, scales, shifts }: BlockContent, inputs: number, outputs: number): string {
     const count = Math.ceil(inputs / size);
     const held = (stem: string, type: ElementType, dims: readonly number[], content: Initializer["content"]) => {
-      const name = this.fresh(stem);
-      this.initializers.push({ name, type, dims, content });
+      const name = this.#fresh(stem);
+      this.#initializers.push({ name, type, dims, content });
       return name;
     };
     const operands = [
@@ -221,30 +216,25 @@ export class GraphBuilder {
   finish(): { readonly graph: Graph; readonly operatorSets: OperatorSets } {
     const graph = {
       name: this.name,
-      nodes: this.nodes,
-      initializers: this.initializers,
-      inputs: this.inputs,
-      outputs: this.outputs,
+      nodes: this.#nodes,
+      initializers: this.#initializers,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
     };
-    const contributed = this.nodes.some((node) => node.domain === CONTRIBUTED);
+    const contributed = this.#nodes.some((node) => node.domain === CONTRIBUTED);
     return { graph, operatorSets: contributed ? { other: { [CONTRIBUTED]: 1 } } : {} };
   }
 
-  private fresh(stem: string): string {
-    return `${stem}.${this.count++}`;
+  #fresh(stem: string): string {
+    return `${stem}.${this.#count++}`;
   }
 
-  private constant(
-    key: string,
-    type: ElementType,
-    dims: readonly number[],
-    values: Float32Array | BigInt64Array,
-  ): string {
-    const known = this.shared.get(key);
+  #constant(key: string, type: ElementType, dims: readonly number[], values: Float32Array | BigInt64Array): string {
+    const known = this.#shared.get(key);
     if (known) return known;
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    this.initializers.push({ name: key, type, dims, content: { kind: "inline", bytes } });
-    this.shared.set(key, key);
+    this.#initializers.push({ name: key, type, dims, content: { kind: "inline", bytes } });
+    this.#shared.set(key, key);
     return key;
   }
 }

@@ -162,35 +162,35 @@ function waitForThreads(): void {
 
 /** The main thread's end of the worker. */
 class Thread {
-  private readonly worker: Worker;
-  private readonly control = new Int32Array(new SharedArrayBuffer(8));
-  private readonly requests = new Requester<number, EngineAnswer<RequestKind>, AskOptions["onProgress"]>(() =>
-    this.worker.unref(),
+  readonly #worker: Worker;
+  readonly #control = new Int32Array(new SharedArrayBuffer(8));
+  readonly #requests = new Requester<number, EngineAnswer<RequestKind>, AskOptions["onProgress"]>(() =>
+    this.#worker.unref(),
   );
-  private readonly left: Promise<void>;
-  private readonly reclaimer = new Reclaimer(192 << 20);
-  private nextId = 0;
-  private ended?: Error;
+  readonly #left: Promise<void>;
+  readonly #reclaimer = new Reclaimer(192 << 20);
+  #nextId = 0;
+  #ended?: Error;
 
   constructor(data: Omit<WorkerData, "control">) {
-    const workerData: WorkerData = { ...data, control: this.control };
-    this.worker = new Worker(path.join(__dirname, "worker.js"), { workerData, env: SHARE_ENV });
+    const workerData: WorkerData = { ...data, control: this.#control };
+    this.#worker = new Worker(path.join(__dirname, "worker.js"), { workerData, env: SHARE_ENV });
     // The thread keeps the process alive only while it owes an answer.
-    this.worker.unref();
+    this.#worker.unref();
     if (threads.size === 0) process.on("exit", waitForThreads);
-    threads.add(this.control);
-    this.worker.on("message", (message: FromWorker) => this.receive(message));
-    this.worker.on("error", (error) =>
-      this.end(
+    threads.add(this.#control);
+    this.#worker.on("message", (message: FromWorker) => this.#receive(message));
+    this.#worker.on("error", (error) =>
+      this.#end(
         new Error(
           `The engine's thread failed: ${error instanceof Error ? error.message : String(error)}. Load the model again.`,
         ),
       ),
     );
-    this.left = new Promise((resolve) => {
-      this.worker.on("exit", (code) => {
-        this.end(new Error(`The engine's thread ended${code ? ` with code ${code}` : ""}. Load the model again.`));
-        threads.delete(this.control);
+    this.#left = new Promise((resolve) => {
+      this.#worker.on("exit", (code) => {
+        this.#end(new Error(`The engine's thread ended${code ? ` with code ${code}` : ""}. Load the model again.`));
+        threads.delete(this.#control);
         if (threads.size === 0) process.off("exit", waitForThreads);
         resolve();
       });
@@ -202,15 +202,15 @@ class Thread {
     question: EngineQuestion<K>,
     { signal, onProgress }: AskOptions = {},
   ): Promise<EngineAnswer<K>> {
-    if (this.ended) return Promise.reject(this.ended);
-    const id = this.nextId++;
+    if (this.#ended) return Promise.reject(this.#ended);
+    const id = this.#nextId++;
     const cancel = new Int32Array(new SharedArrayBuffer(4));
     const message: ToWorker = { type: "request", id, kind, question, cancel };
     const send = (): void => {
-      this.worker.ref();
-      this.worker.postMessage(message);
+      this.#worker.ref();
+      this.#worker.postMessage(message);
     };
-    const answer = this.requests.ask(id, send, {
+    const answer = this.#requests.ask(id, send, {
       signals: [signal],
       givenUp: () => Atomics.store(cancel, 0, 1),
       context: onProgress,
@@ -220,21 +220,21 @@ class Thread {
 
   /** Ends the thread after the native call it is in. What was asked and not answered is rejected. */
   async leave(): Promise<void> {
-    Atomics.store(this.control, controlFields.stop, 1);
-    this.end(new Error("The model was disposed of."));
-    this.worker.ref();
+    Atomics.store(this.#control, controlFields.stop, 1);
+    this.#end(new Error("The model was disposed of."));
+    this.#worker.ref();
     const message: ToWorker = { type: "leave" };
-    this.worker.postMessage(message);
-    await this.left;
+    this.#worker.postMessage(message);
+    await this.#left;
   }
 
-  private receive(message: FromWorker): void {
-    if (message.type === "answer") this.reclaimer.note(sharedBytes(message.answer));
+  #receive(message: FromWorker): void {
+    if (message.type === "answer") this.#reclaimer.note(sharedBytes(message.answer));
     const { id } = message;
-    if (message.type === "progress") this.requests.context(id)?.(message.done, message.total);
-    else if (message.type === "answer") this.requests.resolve(id, message.answer);
+    if (message.type === "progress") this.#requests.context(id)?.(message.done, message.total);
+    else if (message.type === "answer") this.#requests.resolve(id, message.answer);
     else
-      this.requests.reject(
+      this.#requests.reject(
         id,
         message.name === "RangeError"
           ? new RangeError(message.message)
@@ -244,9 +244,9 @@ class Thread {
       );
   }
 
-  private end(reason: Error): void {
-    this.ended ??= reason;
-    this.requests.rejectAll(this.ended);
+  #end(reason: Error): void {
+    this.#ended ??= reason;
+    this.#requests.rejectAll(this.#ended);
   }
 }
 
@@ -261,7 +261,7 @@ function sharedBytes(value: unknown): number {
 const unreachable = new FinalizationRegistry<Thread>((thread) => void thread.leave());
 
 class WorkerEngine implements Engine {
-  private readonly constantsOf = new Map<number, Promise<LayerConstants>>();
+  readonly #constantsOf = new Map<number, Promise<LayerConstants>>();
 
   constructor(
     private readonly architecture: Architecture,
@@ -296,11 +296,11 @@ class WorkerEngine implements Engine {
         `The prompt has ${nTokens} tokens; the free memory (${formatBytes(free)}) is enough for ${longestPrompt(this.architecture, free)}.`,
       );
     }
-    const positions = this.positions(nTokens);
+    const positions = this.#positions(nTokens);
     const keep: LayerTensorName[] = [];
     let bytes = 0;
     for (const name of new Set(options.keep)) {
-      const more = nLayers * this.tensorBytes(name, nTokens);
+      const more = nLayers * this.#tensorBytes(name, nTokens);
       if (bytes + more > this.keepBytes) continue;
       bytes += more;
       keep.push(name);
@@ -317,8 +317,8 @@ class WorkerEngine implements Engine {
   constants(layer: number): Promise<LayerConstants> {
     checkIndex("layer", layer, this.architecture.nLayers);
     const known =
-      this.constantsOf.get(layer) ?? this.thread.ask("constants", { layer }).then((answer) => answer.constants);
-    this.constantsOf.set(layer, known);
+      this.#constantsOf.get(layer) ?? this.thread.ask("constants", { layer }).then((answer) => answer.constants);
+    this.#constantsOf.set(layer, known);
     return known;
   }
 
@@ -341,11 +341,11 @@ class WorkerEngine implements Engine {
     return this.thread.leave();
   }
 
-  private positions(nTokens: number): Positions {
+  #positions(nTokens: number): Positions {
     return { nTokens, frequencies: this.rotaries.map((rotary) => rotary.frequencies(nTokens)) };
   }
 
-  private tensorBytes(name: LayerTensorName, nTokens: number): number {
+  #tensorBytes(name: LayerTensorName, nTokens: number): number {
     const { nHeads, dModel, dFfn } = this.architecture;
     switch (name) {
       case "pattern":
@@ -377,10 +377,10 @@ const dropStates = (pass: LocalPass): void => pass.drop("states");
 const dropKept = (pass: LocalPass): void => pass.drop("kept");
 
 class LocalPass implements Pass {
-  private disposed = false;
-  private statesHolding: Holding;
-  private readonly keptHolding: Holding;
-  private again?: Promise<Float32Array>;
+  #disposed = false;
+  #statesHolding: Holding;
+  readonly #keptHolding: Holding;
+  #again?: Promise<Float32Array>;
 
   constructor(
     /** Held: an engine ends when nobody holds it. */
@@ -393,8 +393,8 @@ class LocalPass implements Pass {
     private states: Float32Array | undefined,
     private kept: readonly LayerTensors[],
   ) {
-    this.statesHolding = passBudget.hold<LocalPass>(this, states!.byteLength, dropStates);
-    this.keptHolding = passBudget.hold<LocalPass>(this, sharedBytes(kept), dropKept);
+    this.#statesHolding = passBudget.hold<LocalPass>(this, states!.byteLength, dropStates);
+    this.#keptHolding = passBudget.hold<LocalPass>(this, sharedBytes(kept), dropKept);
   }
 
   /** For the budget, which has let go of it already. */
@@ -412,19 +412,19 @@ class LocalPass implements Pass {
     names: readonly N[],
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Record<N, Tensor>> {
-    this.check(layer);
+    this.#check(layer);
     options.signal?.throwIfAborted();
-    if (this.kept.length > 0) passBudget.touch(this.keptHolding);
+    if (this.kept.length > 0) passBudget.touch(this.#keptHolding);
     const kept = this.kept[layer];
-    const states = await this.allStates();
+    const states = await this.#allStates();
     const known: LayerTensors = {
       ...kept,
-      resid_pre: this.state(states, layer),
-      resid_post: this.state(states, layer + 1),
+      resid_pre: this.#state(states, layer),
+      resid_post: this.#state(states, layer + 1),
     };
     const missing = names.filter((name) => known[name] === undefined);
     if (missing.length > 0) {
-      const question = { ...this.positions, layer, state: this.state(states, layer).data, names: missing };
+      const question = { ...this.positions, layer, state: this.#state(states, layer).data, names: missing };
       Object.assign(known, (await this.thread.ask("layer", question, options)).tensors);
     }
     return Object.fromEntries(names.map((name) => [name, known[name]])) as Record<N, Tensor>;
@@ -432,16 +432,16 @@ class LocalPass implements Pass {
 
   async logits(position?: number): Promise<Tensor> {
     const { nLayers, dModel, dVocab } = this.architecture;
-    this.check(0);
+    this.#check(0);
     if (position !== undefined) checkIndex("position", position, this.nTokens);
-    const { data } = this.state(await this.allStates(), nLayers);
+    const { data } = this.#state(await this.#allStates(), nLayers);
     const vectors = position === undefined ? data : data.subarray(position * dModel, (position + 1) * dModel);
     const { logits } = await this.thread.ask("unembed", { vectors, normalize: true });
     return { data: logits, dims: position === undefined ? [this.nTokens, dVocab] : [dVocab] };
   }
 
   async neuronProximities(layer: number, position: number): Promise<Float32Array> {
-    this.check(layer);
+    this.#check(layer);
     checkIndex("position", position, this.nTokens);
     const { dModel, dFfn } = this.architecture;
     const { ffn_post, ffn_scale, resid_post } = await this.fetch(layer, ["ffn_post", "ffn_scale", "resid_post"]);
@@ -452,38 +452,38 @@ class LocalPass implements Pass {
   }
 
   async dispose(): Promise<void> {
-    this.disposed = true;
-    passBudget.release(this, this.statesHolding);
-    passBudget.release(this, this.keptHolding);
+    this.#disposed = true;
+    passBudget.release(this, this.#statesHolding);
+    passBudget.release(this, this.#keptHolding);
     this.states = undefined;
     this.kept = [];
   }
 
   /** The states of all layers, from a second pass where they had to go: the same tokens give the same numbers. */
-  private async allStates(): Promise<Float32Array> {
+  async #allStates(): Promise<Float32Array> {
     if (this.states) {
-      passBudget.touch(this.statesHolding);
+      passBudget.touch(this.#statesHolding);
       return this.states;
     }
     // Without the asker's signal: others may wait for the same pass.
-    this.again ??= this.thread
+    this.#again ??= this.thread
       .ask("forward", { ...this.positions, tokenIds: [...this.tokenIds], keep: [] })
       .then(({ states }) => {
-        if (this.disposed) throw new Error("This run was disposed of.");
+        if (this.#disposed) throw new Error("This run was disposed of.");
         this.states = states;
-        this.statesHolding = passBudget.hold<LocalPass>(this, states.byteLength, dropStates);
+        this.#statesHolding = passBudget.hold<LocalPass>(this, states.byteLength, dropStates);
         return states;
       })
-      .finally(() => (this.again = undefined));
-    return this.again;
+      .finally(() => (this.#again = undefined));
+    return this.#again;
   }
 
-  private check(layer: number): void {
-    if (this.disposed) throw new Error("This run was disposed of.");
+  #check(layer: number): void {
+    if (this.#disposed) throw new Error("This run was disposed of.");
     checkIndex("layer", layer, this.architecture.nLayers);
   }
 
-  private state(states: Float32Array, index: number): Tensor {
+  #state(states: Float32Array, index: number): Tensor {
     const { dModel } = this.architecture;
     const size = this.nTokens * dModel;
     return { data: states.subarray(index * size, (index + 1) * size), dims: [this.nTokens, dModel] };

@@ -62,15 +62,15 @@ const text = new TextEncoder();
 
 /** Writes protobuf fields in the order they are given. */
 class Message {
-  private readonly chunks: Uint8Array[] = [];
-  private length = 0;
+  readonly #chunks: Uint8Array[] = [];
+  #length = 0;
 
-  private push(bytes: Uint8Array): void {
-    this.chunks.push(bytes);
-    this.length += bytes.length;
+  #push(bytes: Uint8Array): void {
+    this.#chunks.push(bytes);
+    this.#length += bytes.length;
   }
 
-  private varint(value: number): void {
+  #varint(value: number): void {
     if (!Number.isSafeInteger(value)) throw new RangeError(`Not a whole number that protobuf can hold here: ${value}.`);
     // Two's complement in 64 bits, as protobuf writes negative int64.
     let rest = BigInt.asUintN(64, BigInt(value));
@@ -80,31 +80,31 @@ class Message {
       rest >>= 7n;
     }
     bytes.push(Number(rest));
-    this.push(Uint8Array.from(bytes));
+    this.#push(Uint8Array.from(bytes));
   }
 
-  private tag(field: number, wireType: number): void {
-    this.varint(field * 8 + wireType);
+  #tag(field: number, wireType: number): void {
+    this.#varint(field * 8 + wireType);
   }
 
   integer(field: number, value: number): this {
-    this.tag(field, VARINT);
-    this.varint(value);
+    this.#tag(field, VARINT);
+    this.#varint(value);
     return this;
   }
 
   float(field: number, value: number): this {
-    this.tag(field, FIXED32);
+    this.#tag(field, FIXED32);
     const bytes = new Uint8Array(4);
     new DataView(bytes.buffer).setFloat32(0, value, true);
-    this.push(bytes);
+    this.#push(bytes);
     return this;
   }
 
   bytes(field: number, value: Uint8Array): this {
-    this.tag(field, LENGTH_DELIMITED);
-    this.varint(value.length);
-    this.push(value);
+    this.#tag(field, LENGTH_DELIMITED);
+    this.#varint(value.length);
+    this.#push(value);
     return this;
   }
 
@@ -113,17 +113,17 @@ class Message {
   }
 
   message(field: number, value: Message): this {
-    this.tag(field, LENGTH_DELIMITED);
-    this.varint(value.length);
-    this.chunks.push(...value.chunks);
-    this.length += value.length;
+    this.#tag(field, LENGTH_DELIMITED);
+    this.#varint(value.#length);
+    this.#chunks.push(...value.#chunks);
+    this.#length += value.#length;
     return this;
   }
 
   finish(): Uint8Array {
-    const result = new Uint8Array(this.length);
+    const result = new Uint8Array(this.#length);
     let at = 0;
-    for (const chunk of this.chunks) {
+    for (const chunk of this.#chunks) {
       result.set(chunk, at);
       at += chunk.length;
     }

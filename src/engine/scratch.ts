@@ -4,15 +4,15 @@ import type { Array32 } from "./sessions";
  * Buffers for what one run writes and the next overwrites: fresh ones for every run would be garbage by the gigabyte.
  */
 export class Scratch {
-  private readonly buffers = new Map<string, Float32Array>();
+  readonly #buffers = new Map<string, Float32Array>();
 
   /** A tensor of these dims; what it holds is undefined. Good until the same name is taken again. */
   take(name: string, dims: readonly number[]): Array32 {
     const length = dims.reduce((product, dim) => product * dim, 1);
-    let buffer = this.buffers.get(name);
+    let buffer = this.#buffers.get(name);
     if (!buffer || buffer.length < length) {
       buffer = new Float32Array(length);
-      this.buffers.set(name, buffer);
+      this.#buffers.set(name, buffer);
     }
     return { data: buffer.subarray(0, length), dims };
   }
@@ -26,7 +26,7 @@ export class Scratch {
 
   /** Lets go of large buffers, so that one long prompt does not cost memory for ever. */
   trim(): void {
-    for (const [name, buffer] of this.buffers) if (buffer.byteLength > LARGE) this.buffers.delete(name);
+    for (const [name, buffer] of this.#buffers) if (buffer.byteLength > LARGE) this.#buffers.delete(name);
   }
 }
 

@@ -27,26 +27,26 @@ class GraphParameters implements ParameterSource {
 
   matrix(linear: Linear, inputs: number, outputs: number): DenseContent | BlockContent {
     const stored = this.weights.matrix(linear, inputs, outputs, this.role);
-    if (stored.kind !== "blocks") return this.place(stored);
+    if (stored.kind !== "blocks") return this.#place(stored);
     this.hasBlocks = true;
     const { bits, size, codes, scales, shifts } = stored.blocks;
     return {
       kind: "blocks",
       bits,
       size,
-      codes: this.hold(codes),
-      scales: this.hold(scales),
-      shifts: shifts && this.hold(shifts),
+      codes: this.#hold(codes),
+      scales: this.#hold(scales),
+      shifts: shifts && this.#hold(shifts),
     };
   }
 
   dense(linear: Linear, inputs: number, outputs: number): DenseContent {
     const stored = this.weights.matrix(linear, inputs, outputs, this.role);
-    if (stored.kind !== "blocks") return this.place(stored);
+    if (stored.kind !== "blocks") return this.#place(stored);
     return {
       kind: "dense",
       type: "float32",
-      content: this.hold(this.weights.values(linear, inputs, outputs, this.role)),
+      content: this.#hold(this.weights.values(linear, inputs, outputs, this.role)),
     };
   }
 
@@ -58,9 +58,9 @@ class GraphParameters implements ParameterSource {
     return this.files.size > 0;
   }
 
-  private place(stored: Exclude<StoredMatrix, { kind: "blocks" }>): DenseContent {
+  #place(stored: Exclude<StoredMatrix, { kind: "blocks" }>): DenseContent {
     const { type } = stored;
-    if (stored.kind === "read") return { kind: "dense", type, content: this.hold(stored.bytes) };
+    if (stored.kind === "read") return { kind: "dense", type, content: this.#hold(stored.bytes) };
     // Only in this folder are weights used in place.
     this.files.add(path.join(this.weights.folder ?? "", stored.file));
     return {
@@ -70,7 +70,7 @@ class GraphParameters implements ParameterSource {
     };
   }
 
-  private hold(values: Uint8Array | Float32Array): Initializer["content"] {
+  #hold(values: Uint8Array | Float32Array): Initializer["content"] {
     this.heldBytes += values.byteLength;
     return { kind: "inline", bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
   }
@@ -141,7 +141,7 @@ export class Sessions {
       inputs: [value("x")],
       outputs: [value("y")],
     };
-    const native = await this.native(`start ${this.provider}`, () =>
+    const native = await this.#native(`start ${this.provider}`, () =>
       this.runtime.InferenceSession.create(encodeModel(graph), {
         executionProviders: [this.provider],
         logSeverityLevel: 4,
@@ -157,19 +157,19 @@ export class Sessions {
     build: (parameters: ParameterSource) => BuiltGraph,
     once = false,
   ): Promise<Session> {
-    const { native, files } = await this.load(what, role, build, once);
+    const { native, files } = await this.#load(what, role, build, once);
     return {
       run: async (inputs, outputs) => {
         // A mapped file that was cut ends the process when its bytes are looked for.
         this.weights.source.check(files);
-        await this.run(what, native, inputs, outputs);
+        await this.#run(what, native, inputs, outputs);
       },
       release: () => native.release(),
     };
   }
 
   /** Apart from `create`, whose closures would keep the graph's bytes and matrices alive as long as the session. */
-  private async load(
+  async #load(
     what: string,
     role: Role,
     build: (parameters: ParameterSource) => BuiltGraph,
@@ -204,13 +204,13 @@ export class Sessions {
         optimization: { disable_specified_optimizers: "ConstantFolding" },
       },
     };
-    const native = await this.native(`load ${what}`, () => this.runtime.InferenceSession.create(bytes, options));
+    const native = await this.#native(`load ${what}`, () => this.runtime.InferenceSession.create(bytes, options));
     // The session has copied what was read.
     this.reclaimer.note(parameters.heldBytes);
     return { native, files: parameters.files };
   }
 
-  private async run(
+  async #run(
     what: string,
     native: InferenceSession,
     inputs: Readonly<Record<string, Array32>>,
@@ -225,11 +225,11 @@ export class Sessions {
     const fetches: Record<string, OrtTensor> = {};
     for (const [name, { data, dims }] of Object.entries(outputs))
       fetches[name] = new this.runtime.Tensor("float32", data, dims);
-    await this.native(`run ${what}`, () => native.run(feeds, fetches));
+    await this.#native(`run ${what}`, () => native.run(feeds, fetches));
   }
 
   /** No native call starts once the thread is to stop, and the other thread sees that one is under way. */
-  private async native<R>(what: string, call: () => Promise<R>): Promise<R> {
+  async #native<R>(what: string, call: () => Promise<R>): Promise<R> {
     Atomics.add(this.control, controlFields.busy, 1);
     try {
       if (Atomics.load(this.control, controlFields.stop) !== 0) throw new StoppedError();

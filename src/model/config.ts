@@ -32,7 +32,7 @@ export class Config {
 
   /** A positive integer. */
   count(key: string, fallback?: number): number {
-    return this.read(
+    return this.#read(
       key,
       fallback,
       "a positive integer",
@@ -41,7 +41,7 @@ export class Config {
   }
 
   number(key: string, fallback?: number): number {
-    return this.read(
+    return this.#read(
       key,
       fallback,
       "a number",
@@ -50,15 +50,15 @@ export class Config {
   }
 
   string(key: string, fallback?: string): string {
-    return this.read(key, fallback, "a string", (value): value is string => typeof value === "string");
+    return this.#read(key, fallback, "a string", (value): value is string => typeof value === "string");
   }
 
   flag(key: string, fallback?: boolean): boolean {
-    return this.read(key, fallback, "true or false", (value): value is boolean => typeof value === "boolean");
+    return this.#read(key, fallback, "true or false", (value): value is boolean => typeof value === "boolean");
   }
 
   numbers(key: string): number[] {
-    return this.read(
+    return this.#read(
       key,
       undefined,
       "a list of numbers",
@@ -67,7 +67,7 @@ export class Config {
   }
 
   strings(key: string): string[] {
-    return this.read(
+    return this.#read(
       key,
       undefined,
       "a list of strings",
@@ -79,21 +79,21 @@ export class Config {
   section(key: string): Config | undefined {
     const value = this.values[key];
     if (value === undefined || value === null) return undefined;
-    if (typeof value !== "object" || Array.isArray(value)) this.fail(key, "an object", value);
+    if (typeof value !== "object" || Array.isArray(value)) this.#fail(key, "an object", value);
     return new Config(`${this.origin}, "${key}"`, value as Record<string, unknown>);
   }
 
-  private read<T>(key: string, fallback: T | undefined, expected: string, is: (value: unknown) => value is T): T {
+  #read<T>(key: string, fallback: T | undefined, expected: string, is: (value: unknown) => value is T): T {
     const value = this.values[key];
     if (value === undefined || value === null) {
       if (fallback === undefined) throw new ModelFileError(`${this.origin} has no "${key}"; ${expected} is needed.`);
       return fallback;
     }
-    if (!is(value)) this.fail(key, expected, value);
+    if (!is(value)) this.#fail(key, expected, value);
     return value;
   }
 
-  private fail(key: string, expected: string, value: unknown): never {
+  #fail(key: string, expected: string, value: unknown): never {
     throw new ModelFileError(`${this.origin}: "${key}" must be ${expected}, not ${shown(value)}.`);
   }
 }

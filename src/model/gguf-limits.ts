@@ -40,8 +40,8 @@ const SHORT = 128;
 /** Reads a file in windows. */
 class Cursor {
   at = 0;
-  private window = Buffer.alloc(0);
-  private start = 0;
+  #window = Buffer.alloc(0);
+  #start = 0;
 
   constructor(
     private readonly path: string,
@@ -52,19 +52,19 @@ class Cursor {
   /** The next `length` bytes, of at most a window; `what` names them where the file ends before. */
   take(length: number, what: string): Buffer {
     this.need(BigInt(length), what);
-    if (this.at < this.start || this.at + length > this.start + this.window.length) {
-      this.window = Buffer.alloc(Math.min(Math.max(length, 1 << 20), this.size - this.at));
-      this.start = this.at;
+    if (this.at < this.#start || this.at + length > this.#start + this.#window.length) {
+      this.#window = Buffer.alloc(Math.min(Math.max(length, 1 << 20), this.size - this.at));
+      this.#start = this.at;
       let done = 0;
-      while (done < this.window.length) {
-        const n = readSync(this.fd, this.window, done, this.window.length - done, this.start + done);
+      while (done < this.#window.length) {
+        const n = readSync(this.fd, this.#window, done, this.#window.length - done, this.#start + done);
         if (n === 0) throw new ModelFileError(`${this.path} was cut off while it was read.`);
         done += n;
       }
     }
-    const from = this.at - this.start;
+    const from = this.at - this.#start;
     this.at += length;
-    return this.window.subarray(from, from + length);
+    return this.#window.subarray(from, from + length);
   }
 
   skip(length: number, what: string): void {

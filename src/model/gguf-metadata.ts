@@ -22,38 +22,33 @@ export class GgufMetadata {
 
   /** A finite number; 64-bit integers are converted. */
   number(key: string, fallback?: number): number {
-    return this.read(key, fallback, "a number", (value) => {
+    return this.#read(key, fallback, "a number", (value) => {
       const n = typeof value === "bigint" ? Number(value) : value;
       return typeof n === "number" && Number.isFinite(n) ? n : undefined;
     });
   }
 
   string(key: string, fallback?: string): string {
-    return this.read(key, fallback, "a string", (value) => (typeof value === "string" ? value : undefined));
+    return this.#read(key, fallback, "a string", (value) => (typeof value === "string" ? value : undefined));
   }
 
   flag(key: string, fallback?: boolean): boolean {
-    return this.read(key, fallback, "true or false", (value) => (typeof value === "boolean" ? value : undefined));
+    return this.#read(key, fallback, "true or false", (value) => (typeof value === "boolean" ? value : undefined));
   }
 
   strings(key: string, fallback?: string[]): string[] {
-    return this.read(key, fallback, "a list of strings", (value) =>
+    return this.#read(key, fallback, "a list of strings", (value) =>
       Array.isArray(value) && value.every((item) => typeof item === "string") ? value : undefined,
     );
   }
 
   numbers(key: string, fallback?: number[]): number[] {
-    return this.read(key, fallback, "a list of numbers", (value) =>
+    return this.#read(key, fallback, "a list of numbers", (value) =>
       Array.isArray(value) && value.every((item) => typeof item === "number") ? value : undefined,
     );
   }
 
-  private read<T>(
-    key: string,
-    fallback: T | undefined,
-    expected: string,
-    convert: (value: unknown) => T | undefined,
-  ): T {
+  #read<T>(key: string, fallback: T | undefined, expected: string, convert: (value: unknown) => T | undefined): T {
     const value = this.raw(key);
     const name = key.replace("{}", () => this.architecture ?? "");
     if (value === undefined) {

@@ -86,7 +86,7 @@ export class HubRequests {
       const left = end - performance.now();
       if (left <= 0) throw new Stalled("no whole answer in time");
       // A wait of 0 seconds is no leave to ask without end.
-      const outcome = await this.once(address, options, left, pause(attempt), use);
+      const outcome = await this.#once(address, options, left, pause(attempt), use);
       if (!("wait" in outcome)) return outcome.value;
       this.patience -= outcome.wait;
       await sleep(outcome.wait, undefined, { signal: this.signal }).catch(() => undefined);
@@ -94,7 +94,7 @@ export class HubRequests {
     }
   }
 
-  private async once<T>(
+  async #once<T>(
     address: string,
     options: RequestOptions,
     totalMs: number,
@@ -104,7 +104,7 @@ export class HubRequests {
     const watch = new Watch(this.signal, totalMs);
     let response: Response | undefined;
     try {
-      response = await this.fetch(address, options, watch);
+      response = await this.#fetch(address, options, watch);
       watch.progress(Infinity);
       const asked = response.status === 429 || response.status === 503 ? retryAfter(response) : undefined;
       const wait = Math.max(asked ?? Infinity, leastWait);
@@ -122,7 +122,7 @@ export class HubRequests {
   }
 
   /** Follows redirects. The token goes to the hub alone, and not on again once we were sent elsewhere. */
-  private async fetch(
+  async #fetch(
     address: string,
     { method = "GET", headers = {}, manual = false }: RequestOptions,
     watch: Watch,
@@ -172,7 +172,7 @@ export class HubRequests {
     return async (input, init) => {
       const address = input instanceof Request ? input.url : String(input);
       const headers = Object.fromEntries(new Headers(init?.headers).entries());
-      return this.again(() =>
+      return this.#again(() =>
         this.exchange(address, { headers, totalMs: hubLimits.answerMs }, async ({ response, body }) => {
           if (!response.ok)
             throw response.status >= 500 && retryAfter(response) === undefined
@@ -211,7 +211,7 @@ export class HubRequests {
     address: string,
     refuse: (response: Response) => Error,
   ): Promise<{ readonly headers: Headers; readonly status: number }> {
-    return this.again(() =>
+    return this.#again(() =>
       this.exchange(
         address,
         { method: "HEAD", headers: { "accept-encoding": "identity" }, manual: true, totalMs: hubLimits.answerMs },
@@ -235,7 +235,7 @@ export class HubRequests {
   }
 
   /** Runs a request again where the network failed; after that an `Unavailable` tells why. Other errors pass. */
-  private async again<T>(request: () => Promise<T>): Promise<T> {
+  async #again<T>(request: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await request();
@@ -257,21 +257,21 @@ export class HubRequests {
  * signal once there are headers.
  */
 class Watch {
-  private readonly stop = new AbortController();
-  private readonly followed;
-  private readonly total;
-  private timer: (() => void) | undefined;
-  private bytes = 0;
+  readonly #stop = new AbortController();
+  readonly #followed;
+  readonly #total;
+  #timer: (() => void) | undefined;
+  #bytes = 0;
 
   constructor(caller: AbortSignal | undefined, totalMs: number) {
-    this.followed = follow(caller, this.stop.signal);
-    this.total =
-      totalMs < Infinity ? after(totalMs, () => this.stop.abort(new Stalled("no whole answer in time"))) : undefined;
+    this.#followed = follow(caller, this.#stop.signal);
+    this.#total =
+      totalMs < Infinity ? after(totalMs, () => this.#stop.abort(new Stalled("no whole answer in time"))) : undefined;
     this.progress(Infinity);
   }
 
   get signal(): AbortSignal {
-    return this.followed.signal;
+    return this.#followed.signal;
   }
 
   throwIfOver(): void {
@@ -279,17 +279,17 @@ class Watch {
   }
 
   progress(bytes: number): void {
-    this.bytes += bytes;
-    if (this.bytes < hubLimits.progressBytes) return;
-    this.bytes = 0;
-    this.timer?.();
-    this.timer = after(hubLimits.silenceMs, () => this.stop.abort(new Stalled("no answer in time")));
+    this.#bytes += bytes;
+    if (this.#bytes < hubLimits.progressBytes) return;
+    this.#bytes = 0;
+    this.#timer?.();
+    this.#timer = after(hubLimits.silenceMs, () => this.#stop.abort(new Stalled("no answer in time")));
   }
 
   end(): void {
-    this.timer?.();
-    this.total?.();
-    this.followed.release();
+    this.#timer?.();
+    this.#total?.();
+    this.#followed.release();
   }
 
   /** The response, or the reason of the signal, whichever comes first. */

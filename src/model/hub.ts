@@ -101,20 +101,20 @@ function checkToken(text: string, where: string): string | undefined {
 }
 
 class Repository {
-  private readonly revision: string;
-  private readonly cache: string;
-  private readonly storage: string;
-  private readonly hub = endpoint();
-  private readonly requests: HubRequests;
+  readonly #revision: string;
+  readonly #cache: string;
+  readonly #storage: string;
+  readonly #hub = endpoint();
+  readonly #requests: HubRequests;
 
   constructor(
     private readonly name: HubName,
     private readonly options: HubOptions,
   ) {
-    this.revision = name.revision ?? options.revision ?? "main";
-    const wrong = unsafeRevision(this.revision);
-    if (wrong !== undefined) throw new ModelFileError(`"${shown(this.revision)}" is no revision: it ${wrong}.`);
-    if (parseHubName(name.id, this.hub)?.id !== name.id)
+    this.#revision = name.revision ?? options.revision ?? "main";
+    const wrong = unsafeRevision(this.#revision);
+    if (wrong !== undefined) throw new ModelFileError(`"${shown(this.#revision)}" is no revision: it ${wrong}.`);
+    if (parseHubName(name.id, this.#hub)?.id !== name.id)
       throw new ModelFileError(`"${shown(name.id)}" is no name on the hub: those are like gpt2 or org/name.`);
     const file = name.file === undefined ? undefined : unsafePath(name.file);
     if (file !== undefined)
@@ -123,79 +123,79 @@ class Repository {
       throw new ModelFileError(
         `The cache folder "${shown(options.cacheDir)}" has a NUL in its name, which no system allows.`,
       );
-    this.cache = options.cacheDir ?? getHFHubCachePath();
-    this.storage = join(this.cache, getRepoFolderName({ name: name.id, type: "model" }));
-    this.requests = new HubRequests(this.hub, options.signal);
+    this.#cache = options.cacheDir ?? getHFHubCachePath();
+    this.#storage = join(this.#cache, getRepoFolderName({ name: name.id, type: "model" }));
+    this.#requests = new HubRequests(this.#hub, options.signal);
   }
 
   async obtain(): Promise<HubModel> {
     this.options.signal?.throwIfAborted();
     const offline = truthy(process.env.HF_HUB_OFFLINE) || truthy(process.env.TRANSFORMERS_OFFLINE);
-    const cached = await this.cached();
+    const cached = await this.#cached();
     // A commit never changes: what is complete needs no question. Programs that ask for the weights alone leave the
     // vocabulary out.
     if (
       cached !== undefined &&
       (offline ||
-        (/^[0-9a-f]{40}$/.test(this.revision) &&
+        (/^[0-9a-f]{40}$/.test(this.#revision) &&
           (cached.layout.kind === "gguf" || (await hasVocabulary(cached.folder)))))
     )
       return cached;
     if (offline) {
       throw new ModelFileError(
-        `"${this.label()}" is not in the cache (${this.storage}), and HF_HUB_OFFLINE is set: unset it to download the model, or open a folder or .gguf file.`,
+        `"${this.#label()}" is not in the cache (${this.#storage}), and HF_HUB_OFFLINE is set: unset it to download the model, or open a folder or .gguf file.`,
       );
     }
-    this.requests.token = await accessToken();
+    this.#requests.token = await accessToken();
     // What is there already is sooner than what we would wait for.
-    if (cached !== undefined) this.requests.patience = 0;
+    if (cached !== undefined) this.#requests.patience = 0;
     try {
-      const model = await this.download();
-      await this.tidy();
+      const model = await this.#download();
+      await this.#tidy();
       return model;
     } catch (caught) {
       this.options.signal?.throwIfAborted();
-      const error = caught instanceof Unavailable ? caught : diskTrouble(caught, this.storage);
+      const error = caught instanceof Unavailable ? caught : diskTrouble(caught, this.#storage);
       if (!(error instanceof Unavailable)) throw caught;
       if (cached !== undefined) return cached;
       if (error.sentence !== undefined) throw new ModelFileError(error.sentence);
       throw new ModelFileError(
-        `${this.hub} cannot be reached (${error.message}), and "${this.label()}" is not in the cache (${this.storage}): connect, or open a folder or .gguf file${/SmolLM2-135M-Instruct$/i.test(this.name.id) ? " (loadModel() without a name takes this model in Q4_1 from the package index)" : ""}.`,
+        `${this.#hub} cannot be reached (${error.message}), and "${this.#label()}" is not in the cache (${this.#storage}): connect, or open a folder or .gguf file${/SmolLM2-135M-Instruct$/i.test(this.name.id) ? " (loadModel() without a name takes this model in Q4_1 from the package index)" : ""}.`,
       );
     }
   }
 
-  private label(): string {
+  #label(): string {
     const file =
       this.name.file !== undefined
         ? `/${this.name.file}`
         : this.name.quantisation !== undefined
           ? `:${this.name.quantisation}`
           : "";
-    return `${this.name.id}${file}${this.revision === "main" ? "" : `@${this.revision}`}`;
+    return `${this.name.id}${file}${this.#revision === "main" ? "" : `@${this.#revision}`}`;
   }
 
-  private snapshot(commit: string): string {
-    return join(this.storage, "snapshots", commit);
+  #snapshot(commit: string): string {
+    return join(this.#storage, "snapshots", commit);
   }
 
   /** The model as it lies complete in the cache; undefined where something is missing. */
-  private async cached(): Promise<HubModel | undefined> {
-    const commit = /^[0-9a-f]{40}$/.test(this.revision)
-      ? this.revision
-      : await readFile(join(this.storage, "refs", this.revision), "utf8").then(
+  async #cached(): Promise<HubModel | undefined> {
+    const commit = /^[0-9a-f]{40}$/.test(this.#revision)
+      ? this.#revision
+      : await readFile(join(this.#storage, "refs", this.#revision), "utf8").then(
           (text) => text.trim(),
           () => undefined,
         );
     if (commit === undefined || !isCommit(commit)) return undefined;
-    const folder = this.snapshot(commit);
+    const folder = this.#snapshot(commit);
     const names = await readdir(folder, { recursive: this.name.quantisation !== undefined }).then(
       (all) => all.map((name) => name.replaceAll("\\", "/")),
       () => undefined,
     );
     if (names === undefined) return undefined;
     try {
-      const layout = this.layout([...names, ...(this.name.file === undefined ? [] : [this.name.file])]);
+      const layout = this.#layout([...names, ...(this.name.file === undefined ? [] : [this.name.file])]);
       const needed =
         layout.kind === "sharded"
           ? [layout.index, ...shardsOfIndex(layout.index, await readFile(join(folder, layout.index), "utf8")).keys()]
@@ -214,7 +214,7 @@ class Repository {
     }
   }
 
-  private layout(names: readonly string[]): Layout {
+  #layout(names: readonly string[]): Layout {
     const { id, file, quantisation } = this.name;
     if (quantisation !== undefined) return { kind: "gguf", file: chooseQuantisation(id, quantisation, names) };
     const ggufs = names.filter((name) => name.endsWith(".gguf"));
@@ -232,36 +232,36 @@ class Repository {
     );
   }
 
-  private async download(): Promise<HubModel> {
-    this.checkEndpoint();
-    const commit = await this.commit();
-    const folder = this.snapshot(commit);
+  async #download(): Promise<HubModel> {
+    this.#checkEndpoint();
+    const commit = await this.#commit();
+    const folder = this.#snapshot(commit);
     const files = new Map<string, ListFileEntry>();
-    for (const entry of await this.list(commit)) if (entry.type === "file") files.set(entry.path, entry);
-    const layout = this.layout([...files.keys()]);
+    for (const entry of await this.#list(commit)) if (entry.type === "file") files.set(entry.path, entry);
+    const layout = this.#layout([...files.keys()]);
 
     // Small files first: what they say decides whether the weights are worth the way.
-    const progress = new Total(this.label(), this.options.onProgress);
+    const progress = new Total(this.#label(), this.options.onProgress);
     const fetchAll = async (paths: readonly string[]): Promise<void> => {
       const blobs: RepositoryFile[] = [];
       // Several at once, where they must be asked for, but not a thousand.
       for (let i = 0; i < paths.length; i += 8)
         blobs.push(
-          ...(await Promise.all(paths.slice(i, i + 8).map((path) => this.blob(path, files.get(path), commit)))),
+          ...(await Promise.all(paths.slice(i, i + 8).map((path) => this.#blob(path, files.get(path), commit)))),
         );
-      await this.checkSpace(blobs);
+      await this.#checkSpace(blobs);
       for (const blob of blobs) progress.expect(blob.size);
-      for (const blob of blobs) await this.get(blob, folder, progress);
+      for (const blob of blobs) await this.#get(blob, folder, progress);
     };
     if (layout.kind === "gguf") {
       await fetchAll([layout.file]);
     } else {
       await fetchAll(SMALL_FILES.filter((path) => files.has(path)));
       const text = await readFile(join(folder, "config.json"), "utf8");
-      const config = parseJson(`config.json of "${this.label()}"`, text);
+      const config = parseJson(`config.json of "${this.#label()}"`, text);
       if (typeof config !== "object" || config === null || Array.isArray(config))
-        throw new ModelFileError(`config.json of "${this.label()}" is not a JSON object.`);
-      familyOf(new Config(`config.json of "${this.label()}"`, config as Record<string, unknown>));
+        throw new ModelFileError(`config.json of "${this.#label()}" is not a JSON object.`);
+      familyOf(new Config(`config.json of "${this.#label()}"`, config as Record<string, unknown>));
       if (layout.kind === "sharded") {
         await fetchAll([layout.index]);
         const shards = shardsOfIndex(layout.index, await readFile(join(folder, layout.index), "utf8"));
@@ -270,12 +270,12 @@ class Repository {
         await fetchAll([layout.file]);
       }
     }
-    await this.writeRef(commit);
+    await this.#writeRef(commit);
     return { folder, layout };
   }
 
-  private checkEndpoint(): void {
-    const url = URL.canParse(this.hub) ? new URL(this.hub) : undefined;
+  #checkEndpoint(): void {
+    const url = URL.canParse(this.#hub) ? new URL(this.#hub) : undefined;
     if (
       url === undefined ||
       !/^https?:$/.test(url.protocol) ||
@@ -293,39 +293,39 @@ class Repository {
   }
 
   /** Asks which commit the revision is. */
-  private async commit(): Promise<string> {
-    const fetch = this.requests.asking((response) => this.refusal(response), wrongInfo);
+  async #commit(): Promise<string> {
+    const fetch = this.#requests.asking((response) => this.#refusal(response), wrongInfo);
     const info = await modelInfo({
       name: this.name.id,
-      revision: this.revision,
+      revision: this.#revision,
       additionalFields: ["sha"],
-      hubUrl: this.hub,
+      hubUrl: this.#hub,
       fetch,
     });
-    if (!isCommit(info.sha)) throw this.requests.wrongAnswer("a model without a commit");
+    if (!isCommit(info.sha)) throw this.#requests.wrongAnswer("a model without a commit");
     return info.sha;
   }
 
-  private async list(commit: string): Promise<ListFileEntry[]> {
+  async #list(commit: string): Promise<ListFileEntry[]> {
     const entries: ListFileEntry[] = [];
     // Models lie in the root; only a GGUF file can be named in a folder below.
     const recursive = (this.name.file?.includes("/") ?? false) || this.name.quantisation !== undefined;
     const end = performance.now() + hubLimits.listMs;
     const asked = new Set<string>();
-    const ask = this.requests.asking((response) => this.refusal(response), wrongList);
+    const ask = this.#requests.asking((response) => this.#refusal(response), wrongList);
     const page: typeof fetch = (input, init) => {
       const address = input instanceof Request ? input.url : String(input);
-      if (asked.has(address)) throw this.requests.wrongAnswer("a list of files that goes on with itself");
+      if (asked.has(address)) throw this.#requests.wrongAnswer("a list of files that goes on with itself");
       asked.add(address);
       if (asked.size > hubLimits.listPages || entries.length > hubLimits.listEntries || performance.now() > end)
-        throw this.requests.wrongAnswer("a list of files without an end");
+        throw this.#requests.wrongAnswer("a list of files without an end");
       return ask(input, init);
     };
     for await (const entry of listFiles({
       repo: { type: "model", name: this.name.id },
       revision: commit,
       recursive,
-      hubUrl: this.hub,
+      hubUrl: this.#hub,
       fetch: page,
     })) {
       entries.push(entry);
@@ -333,31 +333,31 @@ class Repository {
     return entries;
   }
 
-  private async blob(path: string, entry: ListFileEntry | undefined, commit: string): Promise<RepositoryFile> {
-    if (entry === undefined) throw new ModelFileError(`"${this.label()}" has no file "${path}".`);
+  async #blob(path: string, entry: ListFileEntry | undefined, commit: string): Promise<RepositoryFile> {
+    if (entry === undefined) throw new ModelFileError(`"${this.#label()}" has no file "${path}".`);
     const wrong = unsafePath(path);
     if (wrong !== undefined)
       throw new ModelFileError(
-        `"${this.label()}" has the file "${shown(path)}", which is not written to a disk because it ${wrong}.`,
+        `"${this.#label()}" has the file "${shown(path)}", which is not written to a disk because it ${wrong}.`,
       );
-    const url = `${this.hub}/${this.name.id}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+    const url = `${this.#hub}/${this.name.id}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
     const listed = entry.lfs?.oid ?? entry.oid ?? undefined;
     let size = entry.lfs?.size ?? entry.size;
     let etag = listed;
     if (etag === undefined) {
       // Mirrors may list without checksums; the file's own headers have them.
-      const headers = await this.headersOf(url);
+      const headers = await this.#headersOf(url);
       etag = (headers.get("x-linked-etag") ?? headers.get("etag") ?? "").replace(/^W\//, "").replaceAll('"', "");
       const linked = Number(headers.get("x-linked-size") ?? NaN);
       if (isSize(linked)) size = linked;
     }
     if (!/^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(etag)) {
-      const sentence = `${this.hub} gives no checksum for "${path}" of "${this.label()}", so what comes from there cannot be trusted.`;
+      const sentence = `${this.#hub} gives no checksum for "${path}" of "${this.#label()}", so what comes from there cannot be trusted.`;
       throw new Unavailable("it gives no checksums", sentence);
     }
     if (SMALL.has(path) && size > hubLimits.smallBytes)
       throw new ModelFileError(
-        `${path} of "${this.label()}" has ${Math.ceil(size / 1e6)} MB, which is no such file (${Math.floor(hubLimits.smallBytes / 1e6)} MB are the most).`,
+        `${path} of "${this.#label()}" has ${Math.ceil(size / 1e6)} MB, which is no such file (${Math.floor(hubLimits.smallBytes / 1e6)} MB are the most).`,
       );
     return { path, url, etag, size };
   }
@@ -366,9 +366,9 @@ class Repository {
    * What the hub says about a file. Large files lie elsewhere: the checksum is in the answer that sends us there, not
    * in the storage's own. Redirects to the hub itself (a repository that was renamed) are followed.
    */
-  private async headersOf(url: string): Promise<Headers> {
+  async #headersOf(url: string): Promise<Headers> {
     for (let from = url, hops = 0; ; hops++) {
-      const { headers, status } = await this.requests.head(from, (response) => this.refusal(response));
+      const { headers, status } = await this.#requests.head(from, (response) => this.#refusal(response));
       const to = status >= 300 && headers.get("x-linked-etag") === null ? headers.get("location") : null;
       if (to === null || hops === 5 || !URL.canParse(to, from)) return headers;
       const next = new URL(to, from);
@@ -378,9 +378,9 @@ class Repository {
   }
 
   /** Puts one file into the snapshot, downloading its blob where the cache has none. */
-  private async get(blob: RepositoryFile, folder: string, progress: Total): Promise<void> {
+  async #get(blob: RepositoryFile, folder: string, progress: Total): Promise<void> {
     const pointer = join(folder, blob.path);
-    const target = join(this.storage, "blobs", blob.etag);
+    const target = join(this.#storage, "blobs", blob.etag);
     const isNew = !(await exists(target));
     if (isNew) {
       if (await isWhole(pointer, blob)) {
@@ -390,10 +390,10 @@ class Repository {
       }
       await makeFolder(dirname(target));
       await downloadBlob(blob, target, {
-        requests: this.requests,
+        requests: this.#requests,
         signal: this.options.signal,
         onBytes: (bytes) => progress.add(bytes),
-        refuse: (response) => this.refusal(response, blob.path),
+        refuse: (response) => this.#refusal(response, blob.path),
       });
     } else {
       progress.add(blob.size);
@@ -403,30 +403,30 @@ class Repository {
   }
 
   /** Sees that what is missing can be written, and has room. A cache that is complete may be read-only. */
-  private async checkSpace(blobs: readonly RepositoryFile[]): Promise<void> {
-    const folder = join(this.storage, "blobs");
+  async #checkSpace(blobs: readonly RepositoryFile[]): Promise<void> {
+    const folder = join(this.#storage, "blobs");
     const missing: RepositoryFile[] = [];
     for (const blob of blobs) if (!(await exists(join(folder, blob.etag)))) missing.push(blob);
     if (missing.length === 0) return;
     await makeFolder(folder).catch((error: unknown) => {
-      throw diskTrouble(error, this.storage) ?? error;
+      throw diskTrouble(error, this.#storage) ?? error;
     });
     // Disks that are read-only call themselves full: whether they can be written is asked first.
     const probe = temporary(join(folder, "probe"));
     try {
       await writeFile(probe, "", { flag: "wx" });
     } catch (error) {
-      throw diskTrouble(error, this.storage) ?? error;
+      throw diskTrouble(error, this.#storage) ?? error;
     } finally {
       await rm(probe, { force: true }).catch(() => undefined);
       finished(probe);
     }
     const needed = missing.reduce((sum, blob) => sum + blob.size, 0);
-    const disk = await statfs(this.storage).catch(() => undefined);
+    const disk = await statfs(this.#storage).catch(() => undefined);
     if (disk !== undefined && needed > disk.bavail * disk.bsize) {
       throw new Unavailable(
         "the disk is full",
-        `The disk of ${this.storage} has ${Math.floor((disk.bavail * disk.bsize) / 1e6)} MB free, but "${this.label()}" needs ${Math.ceil(needed / 1e6)} MB: make room, or set HF_HUB_CACHE to a folder on another disk.`,
+        `The disk of ${this.#storage} has ${Math.floor((disk.bavail * disk.bsize) / 1e6)} MB free, but "${this.#label()}" needs ${Math.ceil(needed / 1e6)} MB: make room, or set HF_HUB_CACHE to a folder on another disk.`,
       );
     }
   }
@@ -435,19 +435,19 @@ class Repository {
    * What killed downloads left: of this model, and of others where nobody has touched it for an hour, because they may
    * never be opened again.
    */
-  private async tidy(): Promise<void> {
-    for (const name of await readdir(this.cache).catch(() => [])) {
-      const model = join(this.cache, name);
+  async #tidy(): Promise<void> {
+    for (const name of await readdir(this.#cache).catch(() => [])) {
+      const model = join(this.#cache, name);
       if (name.startsWith("models--"))
-        await removeRemains(join(model, "blobs"), model === this.storage ? 0 : 3_600_000);
+        await removeRemains(join(model, "blobs"), model === this.#storage ? 0 : 3_600_000);
     }
   }
 
-  private async writeRef(commit: string): Promise<void> {
-    if (commit === this.revision) return;
-    const path = join(this.storage, "refs", this.revision);
+  async #writeRef(commit: string): Promise<void> {
+    if (commit === this.#revision) return;
+    const path = join(this.#storage, "refs", this.#revision);
     if ((await readFile(path, "utf8").catch(() => "")) === commit) return;
-    const blobs = join(this.storage, "blobs");
+    const blobs = join(this.#storage, "blobs");
     await makeFolder(blobs);
     const part = temporary(join(blobs, "ref"));
     try {
@@ -465,52 +465,53 @@ class Repository {
   }
 
   /** The sentence for an answer that is none. `path`: the file that was asked for. */
-  private refusal(response: Response, path?: string): Error {
+  #refusal(response: Response, path?: string): Error {
     const { status } = response;
     const code = response.headers.get("x-error-code");
-    const page = `${this.hub}/${this.name.id}`;
+    const page = `${this.#hub}/${this.name.id}`;
     // Storage behind the hub knows no terms: it refuses addresses that are too old, and networks that it does not
     // serve.
-    const elsewhere = code === null && response.url !== "" && new URL(response.url).origin !== new URL(this.hub).origin;
-    if (isWebPage(response) && code === null) return webPage(this.hub, response, path);
+    const elsewhere =
+      code === null && response.url !== "" && new URL(response.url).origin !== new URL(this.#hub).origin;
+    if (isWebPage(response) && code === null) return webPage(this.#hub, response, path);
     if (elsewhere)
       return new Unavailable(
         `status ${status}`,
-        `${new URL(response.url).origin}, to which ${this.hub} sends for "${path ?? this.label()}", answered with status ${status}: try again${status === 429 || retryAfter(response) !== undefined ? ` ${whenAgain(response)}` : ""}, or look for a proxy or firewall in between.`,
+        `${new URL(response.url).origin}, to which ${this.#hub} sends for "${path ?? this.#label()}", answered with status ${status}: try again${status === 429 || retryAfter(response) !== undefined ? ` ${whenAgain(response)}` : ""}, or look for a proxy or firewall in between.`,
       );
     if (status === 429)
       return new Unavailable(
         "too many requests",
-        `${this.hub} asks to wait (too many requests): try again ${whenAgain(response)}${this.requests.token === undefined ? ", or set HF_TOKEN, which raises the limit" : ""}.`,
+        `${this.#hub} asks to wait (too many requests): try again ${whenAgain(response)}${this.#requests.token === undefined ? ", or set HF_TOKEN, which raises the limit" : ""}.`,
       );
     if (status >= 500)
       return new Unavailable(
         `status ${status}`,
-        `${this.hub} is not ready (status ${status}): try again ${whenAgain(response)}.`,
+        `${this.#hub} is not ready (status ${status}): try again ${whenAgain(response)}.`,
       );
     if (code === "GatedRepo" || status === 403) {
       return new ModelFileError(
-        this.requests.token === undefined
-          ? `"${this.name.id}" is gated: accept its terms at ${page} while logged in, then set HF_TOKEN to a token of that account (${this.hub}/settings/tokens).`
+        this.#requests.token === undefined
+          ? `"${this.name.id}" is gated: accept its terms at ${page} while logged in, then set HF_TOKEN to a token of that account (${this.#hub}/settings/tokens).`
           : `"${this.name.id}" is gated, and the token in use has no access: accept its terms at ${page} with the account that the token belongs to, or set HF_TOKEN to another.`,
       );
     }
     if (code === "RevisionNotFound")
       return new ModelFileError(
-        `"${this.name.id}" has no revision "${this.revision}": see ${page}/tree/main for its branches and tags.`,
+        `"${this.name.id}" has no revision "${this.#revision}": see ${page}/tree/main for its branches and tags.`,
       );
     if (code === "EntryNotFound" || (status === 404 && path !== undefined))
-      return new ModelFileError(`"${this.label()}" has no file "${path}".`);
+      return new ModelFileError(`"${this.#label()}" has no file "${path}".`);
     if (status === 401 || status === 404) {
       return new ModelFileError(
-        this.requests.token === undefined
-          ? `There is no model "${this.label()}" at ${this.hub}, or it is private: check the name, or set HF_TOKEN to a token that may read it.`
-          : `There is no model "${this.label()}" at ${this.hub} that the token in use may read: check the name and the token (HF_TOKEN).`,
+        this.#requests.token === undefined
+          ? `There is no model "${this.#label()}" at ${this.#hub}, or it is private: check the name, or set HF_TOKEN to a token that may read it.`
+          : `There is no model "${this.#label()}" at ${this.#hub} that the token in use may read: check the name and the token (HF_TOKEN).`,
       );
     }
     return new Unavailable(
       `status ${status}`,
-      `${this.hub} answered with status ${status} for "${path === undefined ? this.label() : path}": try again, or look for a proxy in between.`,
+      `${this.#hub} answered with status ${status} for "${path === undefined ? this.#label() : path}": try again, or look for a proxy in between.`,
     );
   }
 }
@@ -526,8 +527,8 @@ function isCommit(value: unknown): value is string {
 
 /** Bytes over all files of one model. */
 class Total {
-  private done = 0;
-  private total = 0;
+  #done = 0;
+  #total = 0;
 
   constructor(
     private readonly label: string,
@@ -535,12 +536,12 @@ class Total {
   ) {}
 
   expect(bytes: number): void {
-    this.total += bytes;
+    this.#total += bytes;
   }
 
   add(bytes: number): void {
-    this.done += bytes;
-    this.listener?.({ stage: `downloading ${this.label}`, done: this.done, total: this.total, unit: "bytes" });
+    this.#done += bytes;
+    this.listener?.({ stage: `downloading ${this.label}`, done: this.#done, total: this.#total, unit: "bytes" });
   }
 }
 

@@ -55,7 +55,7 @@ export class Component {
     }
   }
 
-  private read<T>(name: string, expected: string, accept: (value: unknown) => value is T, fallback?: T): T {
+  #read<T>(name: string, expected: string, accept: (value: unknown) => value is T, fallback?: T): T {
     const value = this.fields[name];
     if (value === undefined && fallback !== undefined) return fallback;
     if (!accept(value))
@@ -68,16 +68,16 @@ export class Component {
   }
 
   string(name: string, fallback?: string): string {
-    return this.read(name, "a text", (value): value is string => typeof value === "string", fallback);
+    return this.#read(name, "a text", (value): value is string => typeof value === "string", fallback);
   }
 
   flag(name: string, fallback?: boolean): boolean {
-    return this.read(name, "true or false", (value): value is boolean => typeof value === "boolean", fallback);
+    return this.#read(name, "true or false", (value): value is boolean => typeof value === "boolean", fallback);
   }
 
   /** A whole number from 0. */
   count(name: string, fallback?: number): number {
-    return this.read(
+    return this.#read(
       name,
       "a whole number from 0",
       (value): value is number => Number.isSafeInteger(value) && (value as number) >= 0,
@@ -86,7 +86,7 @@ export class Component {
   }
 
   choice(name: string, choices: readonly string[], fallback?: string): string {
-    return this.read(
+    return this.#read(
       name,
       list(
         choices.map((choice) => `"${choice}"`),
@@ -98,11 +98,11 @@ export class Component {
   }
 
   items(name: string): readonly unknown[] {
-    return this.read(name, "a list", (value): value is readonly unknown[] => Array.isArray(value));
+    return this.#read(name, "a list", (value): value is readonly unknown[] => Array.isArray(value));
   }
 
   record(name: string): Fields {
-    return this.read(name, "an object", isRecord);
+    return this.#read(name, "an object", isRecord);
   }
 
   /** The component in this field; undefined where it is null or missing. */

@@ -36,14 +36,14 @@ interface BiasOption {
 export class WeightMap {
   /** True for GGUF files: linear layers lie [out, in] there whatever the hub does. */
   readonly gguf: boolean;
-  private readonly entries: ReadonlyMap<string, WeightEntry>;
-  private readonly used = new Set<string>();
+  readonly #entries: ReadonlyMap<string, WeightEntry>;
+  readonly #used = new Set<string>();
 
   constructor(
     private readonly listing: WeightListing,
     private readonly options: WeightMapOptions,
   ) {
-    this.entries = new Map(listing.entries.map((entry) => [entry.name, entry]));
+    this.#entries = new Map(listing.entries.map((entry) => [entry.name, entry]));
     this.gguf = options.gguf !== undefined;
   }
 
@@ -89,12 +89,12 @@ export class WeightMap {
   }
 
   has(name: string): boolean {
-    return this.find(name) !== undefined;
+    return this.#find(name) !== undefined;
   }
 
   tensor(name: string, dims: readonly number[]): WeightRef {
-    const entry = this.find(name);
-    if (entry === undefined) throw this.missing(name);
+    const entry = this.#find(name);
+    if (entry === undefined) throw this.#missing(name);
     const same = entry.dims.length === dims.length && entry.dims.every((dim, i) => dim === dims[i]);
     // Vectors come as [1, n] or [n, 1] in a few checkpoints: the same numbers in the same order.
     const vector =
@@ -104,7 +104,7 @@ export class WeightMap {
         `${this.options.origin}: tensor "${entry.name}" has shape [${entry.dims.join(", ")}], but the config asks for [${dims.join(", ")}].`,
       );
     }
-    this.used.add(entry.name);
+    this.#used.add(entry.name);
     return { name: entry.name };
   }
 
@@ -123,7 +123,7 @@ export class WeightMap {
       options.rotaryHeads !== undefined && this.options.gguf?.permuted ? options.rotaryHeads : undefined;
     const order = (ref: WeightRef): WeightRef => (unpermuteHeads === undefined ? ref : { ...ref, unpermuteHeads });
     const weight = order(this.tensor(`${stem}.weight`, layout === "out-in" ? [outputs, inputs] : [inputs, outputs]));
-    return this.wants(`${stem}.bias`, options.bias ?? false)
+    return this.#wants(`${stem}.bias`, options.bias ?? false)
       ? { weight, bias: order(this.tensor(`${stem}.bias`, [outputs])), layout }
       : { weight, layout };
   }
@@ -131,7 +131,7 @@ export class WeightMap {
   /** LayerNorm with weight and (unless `bias: false`) bias. */
   layerNorm(stem: string, size: number, epsilon: number, options: BiasOption = {}): Norm {
     const weight = this.tensor(`${stem}.weight`, [size]);
-    return this.wants(`${stem}.bias`, options.bias ?? true)
+    return this.#wants(`${stem}.bias`, options.bias ?? true)
       ? { kind: "layernorm", epsilon, weight, bias: this.tensor(`${stem}.bias`, [size]) }
       : { kind: "layernorm", epsilon, weight };
   }
@@ -165,14 +165,14 @@ export class WeightMap {
   ): Linear {
     // In GGUF files a missing output matrix is what says that they are tied.
     if (this.has(`${stem}.weight`) || !(tied || this.gguf)) return this.linear(stem, vocabulary, width, options);
-    if (!this.wants(`${stem}.bias`, options.bias ?? false)) return { weight: embedding, layout: "out-in" };
+    if (!this.#wants(`${stem}.bias`, options.bias ?? false)) return { weight: embedding, layout: "out-in" };
     return { weight: embedding, bias: this.tensor(`${stem}.bias`, [vocabulary]), layout: "out-in" };
   }
 
   /** The values of a small vector, now. */
   values(name: string): Float32Array {
-    const entry = this.find(name);
-    if (entry === undefined) throw this.missing(name);
+    const entry = this.#find(name);
+    if (entry === undefined) throw this.#missing(name);
     const scalars = entry.dims.reduce((product, dim) => product * dim, 1);
     if (scalars > MAX_VALUES)
       throw new ModelFileError(
@@ -188,34 +188,34 @@ export class WeightMap {
 
   /** Entries that the architecture refers to, and how many scalars they are. */
   summary(): { readonly entries: WeightEntry[]; readonly scalars: number } {
-    const entries = [...this.used].map((name) => this.entries.get(name)).filter((entry) => entry !== undefined);
+    const entries = [...this.#used].map((name) => this.#entries.get(name)).filter((entry) => entry !== undefined);
     return {
       entries,
       scalars: entries.reduce((sum, entry) => sum + entry.dims.reduce((product, dim) => product * dim, 1), 0),
     };
   }
 
-  private wants(name: string, bias: boolean): boolean {
+  #wants(name: string, bias: boolean): boolean {
     return this.gguf ? this.has(name) : bias;
   }
 
-  private find(name: string): WeightEntry | undefined {
-    for (const candidate of this.candidates(name)) {
-      const entry = this.entries.get(candidate);
+  #find(name: string): WeightEntry | undefined {
+    for (const candidate of this.#candidates(name)) {
+      const entry = this.#entries.get(candidate);
       if (entry !== undefined) return entry;
     }
     return undefined;
   }
 
   /** Names in the file that may stand for a hub name, best first. */
-  private candidates(name: string): string[] {
+  #candidates(name: string): string[] {
     if (this.options.gguf !== undefined) return [translate(name, this.options.gguf.names)];
     const others = (this.options.prefixes ?? []).filter(([hub]) => name.startsWith(hub));
     return [name, ...others.map(([hub, stored]) => stored + name.slice(hub.length))];
   }
 
-  private missing(name: string): ModelFileError {
-    const candidates = this.candidates(name);
+  #missing(name: string): ModelFileError {
+    const candidates = this.#candidates(name);
     for (const candidate of candidates) {
       const type = this.listing.unserved.get(candidate);
       if (type !== undefined) {

@@ -34,27 +34,27 @@ interface Block {
 
 class FileWeightSource implements WeightSource {
   readonly entries: ReadonlyMap<string, WeightEntry>;
-  private readonly files = new Map<string, number>();
-  private readonly stamps = new Map<string, FileStamp>();
+  readonly #files = new Map<string, number>();
+  readonly #stamps = new Map<string, FileStamp>();
 
   constructor(entries: Iterable<WeightEntry>) {
     const map = new Map<string, WeightEntry>();
     for (const entry of entries) {
       map.set(entry.name, entry);
       // An entry that was made of another one, for another file, is not watched.
-      if (entry.stamp?.file === entry.file) this.stamps.set(entry.file, entry.stamp);
+      if (entry.stamp?.file === entry.file) this.#stamps.set(entry.file, entry.stamp);
     }
     this.entries = map;
   }
 
   read(ref: WeightRef): { readonly data: Float32Array; readonly dims: readonly number[] } {
-    if (ref.stack !== undefined) return this.readStack(ref, ref.stack);
-    const block = this.block(ref);
+    if (ref.stack !== undefined) return this.#readStack(ref, ref.stack);
+    const block = this.#block(ref);
     const data = new Float32Array(block.count * block.columns);
     if (block.stored === undefined) {
-      this.decode(block, block.first, block.count, data, 0);
+      this.#decode(block, block.first, block.count, data, 0);
     } else {
-      this.gather(
+      this.#gather(
         block,
         Array.from({ length: block.count }, (_, row) => block.first + row),
         data,
@@ -64,25 +64,25 @@ class FileWeightSource implements WeightSource {
   }
 
   readRows(ref: WeightRef, rows: readonly number[]): Float32Array {
-    const block = this.block(ref);
+    const block = this.#block(ref);
     for (const row of rows) {
       if (!Number.isInteger(row) || row < 0 || row >= block.count) {
         throw new RangeError(`Row ${row} of "${ref.name}" does not exist: rows are 0 to ${block.count - 1}.`);
       }
     }
     const data = new Float32Array(rows.length * block.columns);
-    this.gather(block, block.first === 0 ? rows : rows.map((row) => block.first + row), data);
+    this.#gather(block, block.first === 0 ? rows : rows.map((row) => block.first + row), data);
     return shift(data, ref.add);
   }
 
   readRaw(ref: WeightRef): Uint8Array {
-    const block = this.block(ref);
+    const block = this.#block(ref);
     const bytes = new Uint8Array(block.count * block.rowBytes);
     if (block.stored === undefined) {
-      this.bytes(block.entry, block.first * block.rowBytes, bytes);
+      this.#bytes(block.entry, block.first * block.rowBytes, bytes);
     } else {
       const all = new Uint8Array(block.entry.byteLength);
-      this.bytes(block.entry, 0, all);
+      this.#bytes(block.entry, 0, all);
       for (let i = 0; i < block.count; i++) {
         const from = block.stored(block.first + i) * block.rowBytes;
         bytes.set(all.subarray(from, from + block.rowBytes), i * block.rowBytes);
@@ -93,18 +93,18 @@ class FileWeightSource implements WeightSource {
 
   check(files: Iterable<string>): void {
     for (const file of files) {
-      const stamp = this.stamps.get(file);
+      const stamp = this.#stamps.get(file);
       // Opened first: what is deleted then is still the file that was checked.
-      if (stamp !== undefined) checkStamp(stamp, this.open(file));
+      if (stamp !== undefined) checkStamp(stamp, this.#open(file));
     }
   }
 
   close(): void {
-    for (const fd of this.files.values()) closeSync(fd);
-    this.files.clear();
+    for (const fd of this.#files.values()) closeSync(fd);
+    this.#files.clear();
   }
 
-  private readStack(
+  #readStack(
     ref: WeightRef,
     names: readonly string[],
   ): { readonly data: Float32Array; readonly dims: readonly number[] } {
@@ -116,7 +116,7 @@ class FileWeightSource implements WeightSource {
     return { data: shift(data, ref.add), dims: [parts.length, ...dims] };
   }
 
-  private block(ref: WeightRef): Block {
+  #block(ref: WeightRef): Block {
     if (ref.stack !== undefined)
       throw new TypeError(`"${ref.name}" is a stack of tensors, which can only be read whole.`);
     const entry = this.entries.get(ref.name);
@@ -151,12 +151,12 @@ class FileWeightSource implements WeightSource {
   }
 
   /** Decodes rows `rows` (as the engine sees them), runs of neighbours in one go. */
-  private gather(block: Block, rows: readonly number[], target: Float32Array): void {
+  #gather(block: Block, rows: readonly number[], target: Float32Array): void {
     const stored = block.stored ?? ((row: number) => row);
     if (block.stored !== undefined && rows.length === block.entry.dims[0]) {
       // Whole permuted matrices: one pass over the file, then rows are put in order.
       const all = new Float32Array(rows.length * block.columns);
-      this.decode(block, 0, rows.length, all, 0);
+      this.#decode(block, 0, rows.length, all, 0);
       rows.forEach((row, i) => {
         const from = stored(row) * block.columns;
         target.set(all.subarray(from, from + block.columns), i * block.columns);
@@ -167,13 +167,13 @@ class FileWeightSource implements WeightSource {
       const start = stored(rows[i]);
       let n = 1;
       while (i + n < rows.length && stored(rows[i + n]) === start + n) n++;
-      this.decode(block, start, n, target, i * block.columns);
+      this.#decode(block, start, n, target, i * block.columns);
       i += n;
     }
   }
 
   /** Decodes `count` rows of the file from `first` into `target` at `to`. */
-  private decode(block: Block, first: number, count: number, target: Float32Array, to: number): void {
+  #decode(block: Block, first: number, count: number, target: Float32Array, to: number): void {
     const { type } = block;
     const blocks = (count * block.columns) / type.block;
     const step = Math.max(1, Math.floor(CHUNK / type.bytes));
@@ -181,25 +181,25 @@ class FileWeightSource implements WeightSource {
     for (let done = 0; done < blocks; done += step) {
       const n = Math.min(step, blocks - done);
       const bytes = scratch.subarray(0, n * type.bytes);
-      this.bytes(block.entry, first * block.rowBytes + done * type.bytes, bytes);
+      this.#bytes(block.entry, first * block.rowBytes + done * type.bytes, bytes);
       type.decode(bytes, n, target, to + done * type.block);
     }
   }
 
-  private open(file: string): number {
-    const known = this.files.get(file);
+  #open(file: string): number {
+    const known = this.#files.get(file);
     if (known !== undefined) return known;
     try {
       const { fd } = openPlainFile(file);
-      this.files.set(file, fd);
+      this.#files.set(file, fd);
       return fd;
     } catch (error) {
       throw error instanceof Error && systemCode(error) === undefined ? new ModelFileError(error.message) : error;
     }
   }
 
-  private bytes(entry: WeightEntry, offset: number, target: Uint8Array): void {
-    const fd = this.open(entry.file);
+  #bytes(entry: WeightEntry, offset: number, target: Uint8Array): void {
+    const fd = this.#open(entry.file);
     // One read returns at most 2 GiB.
     for (let done = 0; done < target.length;) {
       let n: number;

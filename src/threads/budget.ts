@@ -17,11 +17,11 @@ interface Entry extends Holding {
  */
 export class MemoryBudget {
   /** Least recently used first. */
-  private readonly entries = new Set<Entry>();
-  private used = 0;
-  private readonly owned = new WeakMap<object, Set<Entry>>();
-  private readonly collected = new FinalizationRegistry<Set<Entry>>((entries) => {
-    for (const entry of entries) this.remove(entry);
+  readonly #entries = new Set<Entry>();
+  #used = 0;
+  readonly #owned = new WeakMap<object, Set<Entry>>();
+  readonly #collected = new FinalizationRegistry<Set<Entry>>((entries) => {
+    for (const entry of entries) this.#remove(entry);
   });
 
   /** @param bytes that may be held; more only while a single holding is larger. */
@@ -29,7 +29,7 @@ export class MemoryBudget {
 
   /** Bytes that are held now. */
   get held(): number {
-    return this.used;
+    return this.#used;
   }
 
   /**
@@ -45,47 +45,47 @@ export class MemoryBudget {
         if (alive !== undefined) drop(alive);
       },
     };
-    let entries = this.owned.get(owner);
+    let entries = this.#owned.get(owner);
     if (entries === undefined) {
-      this.owned.set(owner, (entries = new Set()));
-      this.collected.register(owner, entries);
+      this.#owned.set(owner, (entries = new Set()));
+      this.#collected.register(owner, entries);
     }
     entries.add(entry);
-    this.entries.add(entry);
-    this.used += bytes;
-    this.shrink(entry);
+    this.#entries.add(entry);
+    this.#used += bytes;
+    this.#shrink(entry);
     return entry;
   }
 
   /** It was used: others go before it. */
   touch(holding: Holding): void {
-    if (this.entries.delete(holding as Entry)) this.entries.add(holding as Entry);
+    if (this.#entries.delete(holding as Entry)) this.#entries.add(holding as Entry);
   }
 
   /** It takes so many bytes now. */
   resize(holding: Holding, bytes: number): void {
     const entry = holding as Entry;
-    if (!this.entries.has(entry)) return;
-    this.used += bytes - entry.bytes;
+    if (!this.#entries.has(entry)) return;
+    this.#used += bytes - entry.bytes;
     entry.bytes = bytes;
-    this.shrink(entry);
+    this.#shrink(entry);
   }
 
   /** Its owner has let it go by itself. */
   release<T extends object>(owner: T, holding: Holding): void {
-    this.owned.get(owner)?.delete(holding as Entry);
-    this.remove(holding as Entry);
+    this.#owned.get(owner)?.delete(holding as Entry);
+    this.#remove(holding as Entry);
   }
 
-  private remove(entry: Entry): void {
-    if (this.entries.delete(entry)) this.used -= entry.bytes;
+  #remove(entry: Entry): void {
+    if (this.#entries.delete(entry)) this.#used -= entry.bytes;
   }
 
-  private shrink(newest: Entry): void {
-    for (const entry of this.entries) {
-      if (this.used <= this.bytes) return;
+  #shrink(newest: Entry): void {
+    for (const entry of this.#entries) {
+      if (this.#used <= this.bytes) return;
       if (entry === newest || entry.bytes === 0) continue;
-      this.remove(entry);
+      this.#remove(entry);
       entry.drop();
     }
   }

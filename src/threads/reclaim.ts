@@ -6,17 +6,17 @@ import { runInNewContext } from "node:vm";
  * small heap fills up, gigabytes later. This asks for a collection after so many bytes have passed through the thread.
  */
 export class Reclaimer {
-  private bytes = 0;
-  private collect?: () => unknown;
+  #bytes = 0;
+  #collect?: () => unknown;
 
   constructor(private readonly limit: number) {}
 
   note(bytes: number): void {
-    this.bytes += bytes;
-    if (this.bytes < this.limit) return;
-    this.bytes = 0;
+    this.#bytes += bytes;
+    if (this.#bytes < this.limit) return;
+    this.#bytes = 0;
     // Not at once: what the current task still holds would survive.
-    setImmediate(() => (this.collect ??= collector())()).unref();
+    setImmediate(() => (this.#collect ??= collector())()).unref();
   }
 }
 

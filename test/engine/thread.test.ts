@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { Worker } from "node:worker_threads";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -122,11 +123,15 @@ test("loading can be cancelled", async () => {
 });
 
 test("a thread that is gone says so", async () => {
+  const made: Worker[] = [];
+  const unref = jest.spyOn(Worker.prototype, "unref").mockImplementation(function (this: Worker) {
+    made.push(this);
+  });
   const engine = await open();
+  unref.mockRestore();
   const run = engine.forward(prompt(3000));
   // What no caller can do, and a fault of the thread would.
-  const { worker } = (engine as unknown as { thread: { worker: { emit(event: string, error: Error): void } } }).thread;
-  worker.emit("error", new Error("out of memory"));
+  made[0].emit("error", new Error("out of memory"));
   const message = "The engine's thread failed: out of memory. Load the model again.";
   await expect(run).rejects.toThrow(message);
   await expect(engine.forward(prompt(3))).rejects.toThrow(message);

@@ -230,7 +230,7 @@ describe("options of a request", () => {
     const seen: string[] = [];
     for (const answer of ["Ada", "42"]) {
       const request = await kernel.until(() =>
-        kernel["replies"].find(
+        kernel.replies.find(
           (message) =>
             message.channel === "stdin" && message.parent.msg_id === id && !seen.includes(message.header.msg_id),
         ),

@@ -39,18 +39,18 @@ export class HubServer {
   readonly instead = new Map<string, ((request: IncomingMessage, response: ServerResponse) => void)[]>();
   /** Faults of the next requests of a file, first come first. */
   readonly faults = new Map<string, Fault[]>();
-  private readonly server = createServer((request, response) => {
-    this.answer(request, response).catch(() => response.destroy());
+  readonly #server = createServer((request, response) => {
+    this.#answer(request, response).catch(() => response.destroy());
   });
 
   async start(): Promise<string> {
-    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   async stop(): Promise<void> {
-    this.server.closeAllConnections();
-    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
   /** Requests of files, as `path range`. */
@@ -60,7 +60,7 @@ export class HubServer {
       .map((request) => request.replace(/^.*\/resolve\/[0-9a-f]{40}\//, "").trim());
   }
 
-  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", "http://hub");
     const range = request.headers.range ?? "";
     this.requests.push(`${request.method} ${url.pathname} ${range}`);

@@ -59,7 +59,7 @@ describe.each(versions)("format %i", (version) => {
     const ask = async <Q extends Question>(question: Q): Promise<[Answer<Q["kind"]>, Answer<Q["kind"]>]> => {
       const own = (await answers.answer(question)) as Answer<Q["kind"]> | undefined;
       if (own === undefined) throw new Error(`Not stored: ${JSON.stringify(question)}`);
-      return [own, (await answerQuestion(run, question)) as Answer<Q["kind"]>];
+      return [own, await answerQuestion(run, question)];
     };
     const from = head.selection.start;
     const [drawn, traced] = await ask({ kind: "routes", from, threshold: 0.04, renormalize: true });

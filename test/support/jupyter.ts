@@ -192,7 +192,7 @@ export class NotebookPage {
   ) {}
 
   /** Runs `action(panel, app, argument)` in the page on the notebook that is shown. */
-  private inPage<A, R>(
+  #inPage<A, R>(
     action: (panel: LabPanel, app: LabWindow["jupyterapp"], argument: A) => R | Promise<R>,
     argument: A,
   ): Promise<R> {
@@ -211,7 +211,7 @@ export class NotebookPage {
 
   /** Runs one of JupyterLab's commands, e.g. "notebook:restart-kernel". */
   command(id: string, args: object = {}): Promise<void> {
-    return this.inPage(
+    return this.#inPage(
       async (_panel, app, [name, given]: readonly [string, object]) => {
         await app.commands.execute(name, given);
       },
@@ -220,14 +220,14 @@ export class NotebookPage {
   }
 
   kernelStatus(): Promise<string> {
-    return this.inPage((panel) => panel.sessionContext?.session?.kernel?.status ?? "none", undefined);
+    return this.#inPage((panel) => panel.sessionContext?.session?.kernel?.status ?? "none", undefined);
   }
 
   /** Until the kernel is connected and idle. */
   async waitForKernel(timeout = BUSY_MS): Promise<void> {
     const end = Date.now() + timeout;
     for (;;) {
-      const status = await this.inPage((panel) => {
+      const status = await this.#inPage((panel) => {
         const kernel = panel.sessionContext?.session?.kernel;
         return kernel ? `${kernel.connectionStatus} ${kernel.status}` : "none";
       }, undefined).catch((error: Error) => error.message.split("\n")[0]);
@@ -241,7 +241,7 @@ export class NotebookPage {
   async runAll(timeout = 240_000): Promise<void> {
     await this.waitForKernel();
     await withTimeout(
-      this.inPage(async (_panel, app) => {
+      this.#inPage(async (_panel, app) => {
         await app.commands.execute("notebook:run-all-cells");
       }, undefined),
       timeout,
@@ -252,7 +252,7 @@ export class NotebookPage {
   /** Runs one cell (0 is the first, Markdown cells count) and waits until it has ended. */
   async run(index: number, timeout = 120_000): Promise<void> {
     await withTimeout(
-      this.inPage(async (panel, app, i: number) => {
+      this.#inPage(async (panel, app, i: number) => {
         if (panel.content) panel.content.activeCellIndex = i;
         await app.commands.execute("notebook:run-cell");
       }, index),
@@ -273,7 +273,7 @@ export class NotebookPage {
 
   /** The cell's outputs as they would be saved. */
   outputData(index: number): Promise<Output[]> {
-    return this.inPage(
+    return this.#inPage(
       (panel, _app, i: number) => (panel.content?.widgets[i].model.outputs?.toJSON() ?? []) as Output[],
       index,
     );
@@ -281,7 +281,7 @@ export class NotebookPage {
 
   /** The cells' sources. */
   sources(): Promise<string[]> {
-    return this.inPage(
+    return this.#inPage(
       (panel) => (panel.content?.widgets ?? []).map((cell) => cell.model.sharedModel.getSource()),
       undefined,
     );
@@ -289,7 +289,7 @@ export class NotebookPage {
 
   /** Adds a code cell at the end; returns its index. */
   append(source: string): Promise<number> {
-    return this.inPage(async (panel, app, text: string) => {
+    return this.#inPage(async (panel, app, text: string) => {
       if (!panel.content) throw new Error("no notebook is open");
       panel.content.activeCellIndex = panel.content.widgets.length - 1;
       await app.commands.execute("notebook:insert-cell-below");
@@ -300,19 +300,19 @@ export class NotebookPage {
   }
 
   cellCount(): Promise<number> {
-    return this.inPage((panel) => panel.content?.widgets.length ?? 0, undefined);
+    return this.#inPage((panel) => panel.content?.widgets.length ?? 0, undefined);
   }
 
   /** True where every code cell is trusted. */
   trusted(): Promise<boolean> {
-    return this.inPage(
+    return this.#inPage(
       (panel) => (panel.content?.widgets ?? []).every((cell) => cell.model.type !== "code" || cell.model.trusted),
       undefined,
     );
   }
 
   async save(): Promise<void> {
-    await this.inPage(async (panel) => {
+    await this.#inPage(async (panel) => {
       await panel.context?.save();
     }, undefined);
   }

@@ -47,17 +47,18 @@ export class KernelClient {
   readonly session = randomUUID();
   readonly key = randomUUID();
   readonly iopub: Received[] = [];
-  private readonly waiting = new Set<() => void>();
-  private readonly replies: Received[] = [];
+  readonly #waiting = new Set<() => void>();
+  /** Replies of all channels but iopub. */
+  readonly replies: Received[] = [];
   readonly shell = new Dealer({ linger: 0 });
   readonly control = new Dealer({ linger: 0 });
   readonly stdin = new Dealer({ linger: 0 });
   readonly heartbeat = new Request({ linger: 0 });
-  private readonly subscriber = new Subscriber({ linger: 0, receiveHighWaterMark: 0 });
+  readonly #subscriber = new Subscriber({ linger: 0, receiveHighWaterMark: 0 });
   process!: ChildProcess;
   /** What the process itself wrote to its standard streams: not meant for cells. */
   log = "";
-  private folder = "";
+  #folder = "";
   /** Ports of its channels on 127.0.0.1. */
   ports!: {
     readonly shell: number;
@@ -68,24 +69,24 @@ export class KernelClient {
   };
   exited: Promise<number | null> = Promise.resolve(null);
 
-  private static readonly open = new Set<KernelClient>();
+  static readonly #open = new Set<KernelClient>();
 
   /** Closes every client that a test has left open, because it failed before its end. */
   static async closeAll(): Promise<void> {
-    await Promise.all([...KernelClient.open].map((client) => client.close()));
+    await Promise.all([...KernelClient.#open].map((client) => client.close()));
   }
 
   static async start(options: StartOptions = {}): Promise<KernelClient> {
     const client = new KernelClient();
-    KernelClient.open.add(client);
-    await client.begin(options);
+    KernelClient.#open.add(client);
+    await client.#begin(options);
     return client;
   }
 
-  private async begin(options: StartOptions): Promise<void> {
+  async #begin(options: StartOptions): Promise<void> {
     const ports = await freePorts(5);
-    this.folder = mkdtempSync(join(tmpdir(), "kernel-client-"));
-    const file = join(this.folder, "connection.json");
+    this.#folder = mkdtempSync(join(tmpdir(), "kernel-client-"));
+    const file = join(this.#folder, "connection.json");
     const [shell, iopub, control, stdin, heartbeat] = ports as [number, number, number, number, number];
     this.ports = { shell, iopub, control, stdin, heartbeat };
     writeFileSync(
@@ -106,7 +107,7 @@ export class KernelClient {
       process.execPath,
       [options.main ?? join(packageRoot, "dist", "jupyter", "kernel", "main.js"), file],
       {
-        cwd: options.cwd ?? this.folder,
+        cwd: options.cwd ?? this.#folder,
         env: { ...process.env, ...options.env },
         stdio: ["ignore", "pipe", "pipe"],
       },
@@ -120,16 +121,16 @@ export class KernelClient {
     this.control.connect(address(control));
     this.stdin.connect(address(stdin));
     this.heartbeat.connect(address(heartbeat));
-    this.subscriber.connect(address(iopub));
-    this.subscriber.subscribe();
+    this.#subscriber.connect(address(iopub));
+    this.#subscriber.subscribe();
     for (const [channel, socket] of [
       ["shell", this.shell],
       ["control", this.control],
       ["stdin", this.stdin],
-      ["iopub", this.subscriber],
+      ["iopub", this.#subscriber],
     ] as const) {
       void (async () => {
-        for await (const frames of socket) this.receive(channel, frames);
+        for await (const frames of socket) this.#receive(channel, frames);
       })();
     }
     // A subscription takes effect some time after the connection: ask until the status of an answer is seen on iopub.
@@ -145,7 +146,7 @@ export class KernelClient {
     }
   }
 
-  private receive(channel: Received["channel"], frames: readonly Buffer[]): void {
+  #receive(channel: Received["channel"], frames: readonly Buffer[]): void {
     const at = frames.findIndex((frame) => frame.toString() === "<IDS|MSG>");
     const parts = frames.slice(at + 2);
     const signature = createHmac("sha256", this.key);
@@ -164,7 +165,7 @@ export class KernelClient {
       buffers: parts.slice(4).map((part) => Buffer.from(part)),
     } as Received;
     (channel === "iopub" ? this.iopub : this.replies).push(received);
-    for (const check of [...this.waiting]) check();
+    for (const check of [...this.#waiting]) check();
   }
 
   /** Resolves when `find` gives something; looks again at each message. */
@@ -173,19 +174,19 @@ export class KernelClient {
       const check = (): void => {
         const found = find();
         if (found === undefined) return;
-        this.waiting.delete(check);
+        this.#waiting.delete(check);
         clearTimeout(limit);
         resolve(found);
       };
       const limit = setTimeout(() => {
-        this.waiting.delete(check);
+        this.#waiting.delete(check);
         reject(
           new Error(
             `What the test waits for did not come within ${timeout} ms. Newest messages: ${JSON.stringify(this.iopub.slice(-4).map((message) => [message.header.msg_type, message.content])).slice(0, 1500)} ${this.log.slice(-1500)}`,
           ),
         );
       }, timeout);
-      this.waiting.add(check);
+      this.#waiting.add(check);
       check();
     });
   }
@@ -250,11 +251,11 @@ export class KernelClient {
     return id;
   }
 
-  private outgoing = Promise.resolve();
+  #outgoing = Promise.resolve();
 
   sendRaw(channel: "shell" | "control" | "stdin", frames: readonly Uint8Array[]): void {
     // One after the other: a socket takes one send at a time.
-    this.outgoing = this.outgoing
+    this.#outgoing = this.#outgoing
       .then(() => this[channel].send(frames.map((frame) => Buffer.from(frame))))
       .catch(() => {});
   }
@@ -324,16 +325,16 @@ export class KernelClient {
 
   /** Shuts the kernel down, by force where it does not listen, and removes what was made for it. */
   async close(): Promise<void> {
-    if (!KernelClient.open.delete(this)) return;
+    if (!KernelClient.#open.delete(this)) return;
     if (this.process.exitCode === null && this.process.signalCode === null) {
       this.send("control", "shutdown_request", { restart: false });
       const killed = setTimeout(() => this.process.kill("SIGKILL"), 5000);
       await this.exited;
       clearTimeout(killed);
     }
-    await this.outgoing;
-    for (const socket of [this.shell, this.control, this.stdin, this.heartbeat, this.subscriber]) socket.close();
-    rmSync(this.folder, { recursive: true, force: true });
+    await this.#outgoing;
+    for (const socket of [this.shell, this.control, this.stdin, this.heartbeat, this.#subscriber]) socket.close();
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 

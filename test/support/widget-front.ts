@@ -10,14 +10,14 @@ export interface Model {
 
 export class WidgetFront {
   readonly models = new Map<string, Model>();
-  private read = 0;
+  #read = 0;
 
   constructor(readonly kernel: KernelClient) {}
 
   /** Takes in the messages that have come since. */
   refresh(): void {
-    for (; this.read < this.kernel.iopub.length; this.read++) {
-      const message = this.kernel.iopub[this.read];
+    for (; this.#read < this.kernel.iopub.length; this.#read++) {
+      const message = this.kernel.iopub[this.#read];
       const { comm_id: id, data } = message.content as { comm_id: string; data: Json };
       const method = data?.["method"];
       if (message.header.msg_type === "comm_open" && message.content["target_name"] === "jupyter.widget") {

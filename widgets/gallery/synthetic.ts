@@ -105,16 +105,16 @@ export class SyntheticSource implements FlowSource {
       signal?.addEventListener("abort", () => reject(new ProtocolError("cancelled", "Withdrawn.")));
     });
     if (error) throw new ProtocolError("failed", error);
-    return this.answer(question);
+    return this.#answer(question);
   }
 
-  private token(seed: number): WireToken {
+  #token(seed: number): WireToken {
     const id = Math.floor(noise(seed) * WORDS.length);
     return { id, text: WORDS[id] };
   }
 
   /** Attention of a head: a few sharp patterns and some noise, rows summing to 1. */
-  private pattern(layer: number, head: number): Float32Array {
+  #pattern(layer: number, head: number): Float32Array {
     const T = this.facts.tokens.length;
     const data = new Float32Array(T * T);
     const style = Math.floor(noise(layer, head, 7) * 4);
@@ -129,12 +129,12 @@ export class SyntheticSource implements FlowSource {
     return data;
   }
 
-  private answer(question: Question): Answer<QuestionKind> {
+  #answer(question: Question): Answer<QuestionKind> {
     const { tokens, model } = this.facts;
     const T = tokens.length;
     switch (question.kind) {
       case "routes":
-        return this.routes(question);
+        return this.#routes(question);
       case "targets": {
         const found = WORDS.map((text, id) => ({ id, text, logit: 20 - id, probability: 0.6 * 0.5 ** id })).filter(
           ({ text }) => text.trim().toLowerCase().startsWith(question.text.trim().toLowerCase()),
@@ -149,7 +149,7 @@ export class SyntheticSource implements FlowSource {
             const probability = rest * (0.25 + 0.4 * noise(seed, rank));
             rest -= probability;
             return {
-              ...this.token(seed + rank * 17),
+              ...this.#token(seed + rank * 17),
               logit: 20 - rank * 0.6,
               probability,
               rank,
@@ -163,11 +163,11 @@ export class SyntheticSource implements FlowSource {
       case "effect":
         return {
           promoted: Array.from({ length: question.topK }, (_, i) => ({
-            ...this.token(i * 13 + question.component.layer),
+            ...this.#token(i * 13 + question.component.layer),
             score: 3.4 - i * 0.13,
           })),
           suppressed: Array.from({ length: question.topK }, (_, i) => ({
-            ...this.token(i * 7 + 5),
+            ...this.#token(i * 7 + 5),
             score: -2.9 + i * 0.11,
           })),
         };
@@ -175,7 +175,7 @@ export class SyntheticSource implements FlowSource {
         const contributions = new Float32Array(model.nHeads);
         const weights = new Float32Array(model.nHeads);
         for (let h = 0; h < model.nHeads; h++) {
-          weights[h] = this.pattern(question.layer, h)[question.query * T + question.key];
+          weights[h] = this.#pattern(question.layer, h)[question.query * T + question.key];
           contributions[h] = (weights[h] * noise(question.layer, h, 5)) / model.nHeads;
         }
         return { contributions: tensor(contributions), weights: tensor(weights) };
@@ -193,7 +193,7 @@ export class SyntheticSource implements FlowSource {
         const pattern = new Float32Array(T * T);
         const contributions = new Float32Array(T * T);
         for (const h of heads) {
-          this.pattern(question.layer, h).forEach((a, i) => {
+          this.#pattern(question.layer, h).forEach((a, i) => {
             pattern[i] += a;
             contributions[i] += (a * noise(i % T, h)) / model.nHeads;
           });
@@ -202,7 +202,7 @@ export class SyntheticSource implements FlowSource {
       }
       case "layerMaps": {
         const pattern = new Float32Array(model.nHeads * T * T);
-        for (let h = 0; h < model.nHeads; h++) pattern.set(this.pattern(question.layer, h), h * T * T);
+        for (let h = 0; h < model.nHeads; h++) pattern.set(this.#pattern(question.layer, h), h * T * T);
         const contributions = pattern.map((a, i) => (a * noise(i % T)) / model.nHeads);
         return {
           pattern: tensor(pattern, [model.nHeads, T, T]),
@@ -234,9 +234,9 @@ export class SyntheticSource implements FlowSource {
         };
       }
       case "gridPart":
-        return partOfGrid(this.answer({ kind: "grid", normalize: question.normalize }) as GridAnswer, question)!;
+        return partOfGrid(this.#answer({ kind: "grid", normalize: question.normalize }) as GridAnswer, question)!;
       case "second":
-        return { answer: this.answer(question.question) };
+        return { answer: this.#answer(question.question) };
       case "headLabels": {
         const size = model.nLayers * model.nHeads;
         const labels = Uint8Array.from({ length: size }, (_, i) =>
@@ -272,7 +272,7 @@ export class SyntheticSource implements FlowSource {
   }
 
   /** Routes traced through made-up contributions by the rules of real ones. */
-  private routes({ from: origin, threshold, renormalize, contrast }: Question<"routes">): Answer<"routes"> {
+  #routes({ from: origin, threshold, renormalize, contrast }: Question<"routes">): Answer<"routes"> {
     const { model } = this.facts;
     const top =
       typeof origin === "string"

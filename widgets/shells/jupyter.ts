@@ -142,11 +142,11 @@ export class PictureView extends DOMWidgetView {
     this.el.classList.add("lm-transparency");
     // Beside others in a box it takes its share of the room, and may become narrow.
     Object.assign(this.el.style, { flex: "1 1 0%", minWidth: "0" });
-    this.listenTo(this.model, "change:facts change:link change:options change:picture", () => this.draw());
-    this.draw();
+    this.listenTo(this.model, "change:facts change:link change:options change:picture", () => this.#draw());
+    this.#draw();
   }
 
-  private draw(): void {
+  #draw(): void {
     const model = this.model as PictureModel;
     try {
       const { source, selection } = model.parts();

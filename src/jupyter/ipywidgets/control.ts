@@ -82,18 +82,18 @@ export class ControlBase<S extends object, E extends object = object> extends Wi
 
   /** Adds a CSS class to the control's element. */
   addClass(name: string): this {
-    const classes = this.classes();
+    const classes = this.#classes();
     if (!classes.includes(name)) this.set({ _dom_classes: [...classes, name] } as unknown as Partial<S>);
     return this;
   }
 
   /** Removes a CSS class from the control's element. */
   removeClass(name: string): this {
-    this.set({ _dom_classes: this.classes().filter((one) => one !== name) } as unknown as Partial<S>);
+    this.set({ _dom_classes: this.#classes().filter((one) => one !== name) } as unknown as Partial<S>);
     return this;
   }
 
-  private classes(): readonly string[] {
+  #classes(): readonly string[] {
     return (this.state as { _dom_classes?: readonly string[] })._dom_classes ?? [];
   }
 

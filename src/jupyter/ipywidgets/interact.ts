@@ -62,32 +62,32 @@ export interface InteractOptions {
 
 /** Controls with the output of a function of their values; shows itself as the last expression of a cell. */
 export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
-  private readonly made: Readonly<Record<string, Observable>>;
+  readonly #made: Readonly<Record<string, Observable>>;
   /** What the function prints and shows. */
   readonly output = new Output();
   /** Controls and output together. */
   readonly box: VBox;
   /** What the newest finished run gave. */
   result: R | undefined;
-  private running: AbortController | undefined;
-  private readonly listening = new AbortController();
+  #running: AbortController | undefined;
+  readonly #listening = new AbortController();
 
   constructor(
     private readonly fn: (values: { readonly [K in keyof A]: ValueOf<A[K]> }, signal: AbortSignal) => R | Promise<R>,
     abbreviations: A,
     options: InteractOptions = {},
   ) {
-    this.made = Object.fromEntries(
+    this.#made = Object.fromEntries(
       Object.entries(abbreviations).map(([name, abbreviation]) => [name, controlFor(name, abbreviation)]),
     );
-    const children: RegisteredWidget[] = Object.values(this.made);
+    const children: RegisteredWidget[] = Object.values(this.#made);
     if (options.manual) {
       const button = new Button({ description: "Run" });
       button.on("click", () => void this.update());
       children.push(button);
     } else {
-      for (const control of Object.values(this.made))
-        control.observe("value", () => void this.update(), { signal: this.listening.signal });
+      for (const control of Object.values(this.#made))
+        control.observe("value", () => void this.update(), { signal: this.#listening.signal });
       void this.update();
     }
     this.box = new VBox([...children, this.output]);
@@ -95,12 +95,12 @@ export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
 
   /** The controls by name. */
   get controls(): { readonly [K in keyof A]: RegisteredWidget } {
-    return this.made as { readonly [K in keyof A]: RegisteredWidget };
+    return this.#made as { readonly [K in keyof A]: RegisteredWidget };
   }
 
   /** Values of the controls now. */
   get values(): { readonly [K in keyof A]: ValueOf<A[K]> } {
-    return Object.fromEntries(Object.entries(this.made).map(([name, control]) => [name, control.value])) as {
+    return Object.fromEntries(Object.entries(this.#made).map(([name, control]) => [name, control.value])) as {
       readonly [K in keyof A]: ValueOf<A[K]>;
     };
   }
@@ -110,8 +110,8 @@ export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
    * shows is dropped: only the newest is seen.
    */
   async update(): Promise<void> {
-    this.running?.abort(new Error("The values changed: a newer run has begun."));
-    const own = (this.running = new AbortController());
+    this.#running?.abort(new Error("The values changed: a newer run has begun."));
+    const own = (this.#running = new AbortController());
     const shown = new RunOutput(this.output, own.signal);
     const host = commHost();
     await host.capture(shown, async () => {
@@ -129,8 +129,8 @@ export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
 
   /** Stops listening and closes the widgets that were made. */
   close(): void {
-    this.listening.abort();
-    this.running?.abort();
+    this.#listening.abort();
+    this.#running?.abort();
     this.box.close();
     this.output.close();
   }
@@ -143,7 +143,7 @@ export class Interactive<A extends Readonly<Record<string, Abbreviation>>, R> {
 
 /** Output of one run: it replaces what was there with its first piece, and is silent once a newer run has begun. */
 class RunOutput implements OutputSink {
-  private begun = false;
+  #begun = false;
 
   constructor(
     private readonly target: Output,
@@ -152,8 +152,8 @@ class RunOutput implements OutputSink {
 
   output(output: CellOutput, owner?: object | null): void {
     if (this.signal.aborted) return;
-    if (!this.begun) this.target.clear(true);
-    this.begun = true;
+    if (!this.#begun) this.target.clear(true);
+    this.#begun = true;
     this.target.output(output, owner);
   }
 
@@ -167,7 +167,7 @@ class RunOutput implements OutputSink {
 
   /** A run that showed nothing leaves nothing of the one before. */
   end(): void {
-    if (!this.begun && !this.signal.aborted) this.target.clear();
+    if (!this.#begun && !this.signal.aborted) this.target.clear();
   }
 }
 

@@ -17,12 +17,12 @@ const INTERVAL_MS = 40;
  * notebook; `msg_id`, by which Python has the front end catch messages, stays unused.
  */
 export class Output extends OutputControl implements OutputSink {
-  private pending: CellOutput[] | undefined;
-  private readonly displayIds = new Map<string, number[]>();
+  #pending: CellOutput[] | undefined;
+  readonly #displayIds = new Map<string, number[]>();
   /** What the outputs show, by their place: kept alive with them. */
-  private owners: (object | null | undefined)[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  private clearFirst = false;
+  #owners: (object | null | undefined)[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #clearFirst = false;
 
   constructor(init: ControlInit<OutputState> = {}) {
     super(init);
@@ -56,63 +56,63 @@ export class Output extends OutputControl implements OutputSink {
 
   /** Removes everything; with `wait` only when something new comes, so that nothing flickers. */
   clear(wait: boolean | { readonly wait?: boolean } = false): void {
-    this.clearFirst = typeof wait === "boolean" ? wait : (wait.wait ?? false);
-    if (this.clearFirst) return;
-    this.empty();
-    this.later();
+    this.#clearFirst = typeof wait === "boolean" ? wait : (wait.wait ?? false);
+    if (this.#clearFirst) return;
+    this.#empty();
+    this.#later();
   }
 
-  private empty(): void {
-    this.pending = [];
-    this.owners = [];
-    this.displayIds.clear();
+  #empty(): void {
+    this.#pending = [];
+    this.#owners = [];
+    this.#displayIds.clear();
   }
 
   output(output: CellOutput, owner?: object | null): void {
-    if (this.clearFirst) {
-      this.clearFirst = false;
-      this.empty();
+    if (this.#clearFirst) {
+      this.#clearFirst = false;
+      this.#empty();
     }
-    const outputs = (this.pending ??= [...this.outputs]);
+    const outputs = (this.#pending ??= [...this.outputs]);
     const last = outputs.at(-1);
     if (output.output_type === "stream" && last?.output_type === "stream" && last.name === output.name) {
       outputs[outputs.length - 1] = { ...last, text: last.text + output.text };
     } else {
       const id = output.output_type === "display_data" ? output.transient?.display_id : undefined;
-      if (id !== undefined) this.displayIds.set(id, [...(this.displayIds.get(id) ?? []), outputs.length]);
-      this.owners[outputs.length] = owner ?? shownWidget(output);
+      if (id !== undefined) this.#displayIds.set(id, [...(this.#displayIds.get(id) ?? []), outputs.length]);
+      this.#owners[outputs.length] = owner ?? shownWidget(output);
       outputs.push(withoutTransient(output));
     }
-    this.later();
+    this.#later();
   }
 
   /** Replaces what the display of that id shows. */
   update(displayId: string, data: MimeBundle, metadata: JsonObject, owner?: object | null): void {
-    const places = this.displayIds.get(displayId);
+    const places = this.#displayIds.get(displayId);
     if (places === undefined) return;
-    const outputs = (this.pending ??= [...this.outputs]);
+    const outputs = (this.#pending ??= [...this.outputs]);
     for (const at of places) {
-      if (owner !== undefined) this.owners[at] = owner;
+      if (owner !== undefined) this.#owners[at] = owner;
       outputs[at] = { output_type: "display_data", data, metadata };
     }
-    this.later();
+    this.#later();
   }
 
   /** Sends what was gathered. */
   override flush(): void {
-    this.commit();
+    this.#commit();
     super.flush();
   }
 
-  private later(): void {
-    this.timer ??= setTimeout(() => this.commit(), INTERVAL_MS).unref();
+  #later(): void {
+    this.#timer ??= setTimeout(() => this.#commit(), INTERVAL_MS).unref();
   }
 
-  private commit(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    const { pending } = this;
-    this.pending = undefined;
+  #commit(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const pending = this.#pending;
+    this.#pending = undefined;
     if (pending !== undefined) this.set({ outputs: pending });
   }
 }

@@ -40,114 +40,114 @@ interface Appearance {
  * widgets' state says in text how far it came.
  */
 export class ProgressBar {
-  private widgets:
+  #widgets:
     { readonly bar: FloatProgress; readonly label: Label; readonly box: HBox; readonly displayId: string } | undefined;
-  private readonly live = commHost().live;
-  private readonly begun = performance.now();
-  private shownAt = -Infinity;
+  readonly #live = commHost().live;
+  readonly #begun = performance.now();
+  #shownAt = -Infinity;
   /** What the last line of text said. */
-  private printed: number | undefined;
-  private done = 0;
-  private total: number | undefined;
-  private description: string;
-  private unit: string;
-  private finished = false;
-  private timer: NodeJS.Timeout | undefined;
+  #printed: number | undefined;
+  #done = 0;
+  #total: number | undefined;
+  #description: string;
+  #unit: string;
+  #finished = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(
     options: ProgressOptions = {},
     private readonly appearance: Appearance = { after: 0, leave: "bar" },
   ) {
-    this.total = options.total;
-    this.description = options.description ?? "";
-    this.unit = options.unit ?? "";
+    this.#total = options.total;
+    this.#description = options.description ?? "";
+    this.#unit = options.unit ?? "";
   }
 
   /** Says how far the task is. */
-  update(done: number, total: number | undefined = this.total, description: string = this.description): void {
-    if (this.finished) return;
-    this.done = done;
-    this.total = total;
-    this.description = description;
+  update(done: number, total: number | undefined = this.#total, description: string = this.#description): void {
+    if (this.#finished) return;
+    this.#done = done;
+    this.#total = total;
+    this.#description = description;
     const now = performance.now();
-    const wait = this.live && this.widgets === undefined ? this.begun + this.appearance.after - now : 0;
+    const wait = this.#live && this.#widgets === undefined ? this.#begun + this.appearance.after - now : 0;
     if (wait > 0) {
       // Where no further report comes for long, the bar appears all the same.
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.update(this.done), wait + 1);
-      this.timer.unref();
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.update(this.#done), wait + 1);
+      this.#timer.unref();
       return;
     }
-    if (now - this.shownAt < (this.live ? SHOWN_MS : PRINTED_MS) && done !== total) return;
-    this.shownAt = now;
-    this.show();
+    if (now - this.#shownAt < (this.#live ? SHOWN_MS : PRINTED_MS) && done !== total) return;
+    this.#shownAt = now;
+    this.#show();
   }
 
   /** Ends the bar: green, or red with `failed`. */
   close(failed = false): void {
-    if (this.finished) return;
-    this.finished = true;
-    clearTimeout(this.timer);
-    if (!this.live) return this.show();
-    const { widgets } = this;
+    if (this.#finished) return;
+    this.#finished = true;
+    clearTimeout(this.#timer);
+    if (!this.#live) return this.#show();
+    const widgets = this.#widgets;
     if (widgets === undefined) return;
-    this.show();
+    this.#show();
     widgets.bar.set({
       bar_style: failed ? "danger" : "success",
-      ...(this.total === undefined && !failed ? { value: 1 } : {}),
+      ...(this.#total === undefined && !failed ? { value: 1 } : {}),
     });
-    if (this.appearance.leave === "bar") return commHost().updateDisplay(widgets.displayId, this.bundle(widgets.box));
-    commHost().updateDisplay(widgets.displayId, { "text/plain": this.line() }, { owner: null });
+    if (this.appearance.leave === "bar") return commHost().updateDisplay(widgets.displayId, this.#bundle(widgets.box));
+    commHost().updateDisplay(widgets.displayId, { "text/plain": this.#line() }, { owner: null });
     for (const widget of [widgets.box, widgets.label, widgets.bar]) widget.close();
   }
 
-  private show(): void {
-    if (!this.live) {
-      if (this.printed !== this.done) commHost().stream("stderr", `${this.line()}\n`);
-      this.printed = this.done;
+  #show(): void {
+    if (!this.#live) {
+      if (this.#printed !== this.#done) commHost().stream("stderr", `${this.#line()}\n`);
+      this.#printed = this.#done;
       return;
     }
     const state = {
-      value: this.fraction(),
-      description: this.description,
-      bar_style: this.total === undefined ? "info" : "",
+      value: this.#fraction(),
+      description: this.#description,
+      bar_style: this.#total === undefined ? "info" : "",
     } as const;
-    if (this.widgets === undefined) {
+    if (this.#widgets === undefined) {
       const bar = new FloatProgress({ min: 0, max: 1, style: { description_width: "initial" }, ...state });
-      const label = new Label({ value: this.text() });
+      const label = new Label({ value: this.#text() });
       const box = new HBox([bar, label]);
-      this.widgets = { bar, label, box, displayId: box.modelId };
-      commHost().display(this.bundle(box), { displayId: box.modelId });
+      this.#widgets = { bar, label, box, displayId: box.modelId };
+      commHost().display(this.#bundle(box), { displayId: box.modelId });
       return;
     }
-    this.widgets.bar.set(state);
-    this.widgets.label.value = this.text();
+    this.#widgets.bar.set(state);
+    this.#widgets.label.value = this.#text();
   }
 
-  private bundle(box: HBox): MimeBundle {
+  #bundle(box: HBox): MimeBundle {
     box.flush();
-    return { "text/plain": this.line(), [WIDGET_VIEW]: { version_major: 2, version_minor: 0, model_id: box.modelId } };
+    return { "text/plain": this.#line(), [WIDGET_VIEW]: { version_major: 2, version_minor: 0, model_id: box.modelId } };
   }
 
-  private line(): string {
-    return `${this.description === "" ? "" : `${this.description}: `}${this.text()}`;
+  #line(): string {
+    return `${this.#description === "" ? "" : `${this.#description}: `}${this.#text()}`;
   }
 
-  private fraction(): number {
-    return this.total === undefined || this.total <= 0 ? 0 : Math.min(1, this.done / this.total);
+  #fraction(): number {
+    return this.#total === undefined || this.#total <= 0 ? 0 : Math.min(1, this.#done / this.#total);
   }
 
-  private text(): string {
-    const seconds = (performance.now() - this.begun) / 1000;
+  #text(): string {
+    const seconds = (performance.now() - this.#begun) / 1000;
     const [done, total] = [
-      amount(this.done, this.unit),
-      this.total === undefined ? undefined : amount(this.total, this.unit),
+      amount(this.#done, this.#unit),
+      this.#total === undefined ? undefined : amount(this.#total, this.#unit),
     ];
-    const unit = this.unit === "" || this.unit === "bytes" ? "" : ` ${this.unit}`;
+    const unit = this.#unit === "" || this.#unit === "bytes" ? "" : ` ${this.#unit}`;
     const left =
-      this.total === undefined || this.done === 0 || this.finished
+      this.#total === undefined || this.#done === 0 || this.#finished
         ? undefined
-        : (seconds / this.done) * (this.total - this.done);
+        : (seconds / this.#done) * (this.#total - this.#done);
     return `${done}${total === undefined ? "" : ` / ${total}`}${unit}, ${duration(seconds)}${left === undefined || left < 1 ? "" : `, ${duration(left)} left`}`;
   }
 }

@@ -22,35 +22,35 @@ const WIDGETS = Symbol.for("lm-transparency.widgets");
  * closed.
  */
 export class WidgetRegistry {
-  private readonly widgets = new Map<string, WeakRef<RegisteredWidget>>();
-  private readonly collected = new FinalizationRegistry<{ readonly modelId: string; readonly comm: Comm }>(
+  readonly #widgets = new Map<string, WeakRef<RegisteredWidget>>();
+  readonly #collected = new FinalizationRegistry<{ readonly modelId: string; readonly comm: Comm }>(
     ({ modelId, comm }) => {
-      this.widgets.delete(modelId);
+      this.#widgets.delete(modelId);
       if (!comm.closed) comm.close();
     },
   );
 
   add(widget: RegisteredWidget, comm: Comm): void {
-    this.widgets.set(widget.modelId, new WeakRef(widget));
-    this.collected.register(widget, { modelId: widget.modelId, comm }, widget);
+    this.#widgets.set(widget.modelId, new WeakRef(widget));
+    this.#collected.register(widget, { modelId: widget.modelId, comm }, widget);
   }
 
   get(modelId: string): RegisteredWidget | undefined {
-    return this.widgets.get(modelId)?.deref();
+    return this.#widgets.get(modelId)?.deref();
   }
 
   delete(widget: RegisteredWidget): void {
-    this.widgets.delete(widget.modelId);
-    this.collected.unregister(widget);
+    this.#widgets.delete(widget.modelId);
+    this.#collected.unregister(widget);
   }
 
   get size(): number {
-    return this.widgets.size;
+    return this.#widgets.size;
   }
 
   /** In the order in which they were opened. */
   *values(): Generator<RegisteredWidget> {
-    for (const reference of this.widgets.values()) {
+    for (const reference of this.#widgets.values()) {
       const widget = reference.deref();
       if (widget !== undefined) yield widget;
     }

@@ -130,17 +130,17 @@ export class RequestError extends Error {
 
 /** Spreads updates over time: front ends' servers drop messages when more than 1000 come in a second. */
 class SendBudget {
-  private static readonly capacity = 150;
-  private static readonly perSecond = 300;
-  private tokens = SendBudget.capacity;
-  private last = performance.now();
+  static readonly #capacity = 150;
+  static readonly #perSecond = 300;
+  #tokens = SendBudget.#capacity;
+  #last = performance.now();
 
   take(): boolean {
     const now = performance.now();
-    this.tokens = Math.min(SendBudget.capacity, this.tokens + ((now - this.last) / 1000) * SendBudget.perSecond);
-    this.last = now;
-    if (this.tokens < 1) return false;
-    this.tokens -= 1;
+    this.#tokens = Math.min(SendBudget.#capacity, this.#tokens + ((now - this.#last) / 1000) * SendBudget.#perSecond);
+    this.#last = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
     return true;
   }
 }
@@ -181,19 +181,19 @@ function schedule(): void {
 export class Widget<State extends object, Events extends object = object> implements RegisteredWidget {
   /** Name of its comm, and of its model in the front end. */
   readonly modelId: string;
-  private readonly host: CommHost;
-  private readonly comm: Comm;
-  private readonly values: State;
-  private readonly dirty = new Set<keyof State & string>();
-  private readonly listeners = new Map<string, Set<(detail: never) => void>>();
-  private readonly handlers = new Map<string, RequestHandler>();
-  private readonly running = new Map<string, AbortController>();
-  private readonly asked = new Requester<string, Payload>();
+  readonly #host: CommHost;
+  readonly #comm: Comm;
+  readonly #values: State;
+  readonly #dirty = new Set<keyof State & string>();
+  readonly #listeners = new Map<string, Set<(detail: never) => void>>();
+  readonly #handlers = new Map<string, RequestHandler>();
+  readonly #running = new Map<string, AbortController>();
+  readonly #asked = new Requester<string, Payload>();
   /** Widgets without a view that live as long as this one. */
-  private readonly joined = new Set<object>();
-  private nextRequest = 0;
-  private isClosed = false;
-  private held = false;
+  readonly #joined = new Set<object>();
+  #nextRequest = 0;
+  #isClosed = false;
+  #held = false;
 
   /** @param state Every key of the state with its first value. */
   constructor(
@@ -201,19 +201,19 @@ export class Widget<State extends object, Events extends object = object> implem
     readonly spec: WidgetSpec<State>,
     state: State,
   ) {
-    this.host = commHost();
-    this.values = { ...state };
+    this.#host = commHost();
+    this.#values = { ...state };
     this.modelId = randomUUID().replaceAll("-", "");
     const split = splitBuffers(this.wireState());
-    this.comm = this.host.openComm(WIDGET_TARGET, {
+    this.#comm = this.#host.openComm(WIDGET_TARGET, {
       id: this.modelId,
       data: { state: split.state, buffer_paths: split.bufferPaths },
       buffers: split.buffers,
       metadata: { version: WIDGET_PROTOCOL_VERSION },
     });
-    listenWeakly(this.comm, new WeakRef<CommEnd>(this));
-    if (this.host.live) openWidgets().add(this, this.comm);
-    this.holdMe(spec.references ?? []);
+    listenWeakly(this.#comm, new WeakRef<CommEnd>(this));
+    if (this.#host.live) openWidgets().add(this, this.#comm);
+    this.#holdMe(spec.references ?? []);
   }
 
   /** Class of its model in the front end. */
@@ -233,23 +233,23 @@ export class Widget<State extends object, Events extends object = object> implem
 
   /** True after `close()`, or after the front end closed it. */
   get closed(): boolean {
-    return this.isClosed;
+    return this.#isClosed;
   }
 
   /** The state now. A snapshot: changing it changes nothing. */
   get state(): Readonly<State> {
-    return { ...this.values };
+    return { ...this.#values };
   }
 
   /** The value of one key of the state. */
   get<K extends keyof State & string>(name: K): State[K] {
-    return this.values[name];
+    return this.#values[name];
   }
 
   /** Changes keys and sends them in one update. Keys that keep their value are not sent. Unknown keys throw. */
   set(changes: Partial<State>): void {
-    const changed = this.assign(changes, "kernel");
-    if (changed.length > 0) this.sendSoon(changed);
+    const changed = this.#assign(changes, "kernel");
+    if (changed.length > 0) this.#sendSoon(changed);
   }
 
   /**
@@ -270,7 +270,7 @@ export class Widget<State extends object, Events extends object = object> implem
 
   /** Sends keys whose value was changed in place (an array's item, an object's key). */
   resend(...names: (keyof State & string)[]): void {
-    this.sendSoon(names);
+    this.#sendSoon(names);
   }
 
   /** Calls `listener` for every change of the named key(s). Ends with the signal, or by the returned function. */
@@ -280,7 +280,7 @@ export class Widget<State extends object, Events extends object = object> implem
     options: ListenOptions = {},
   ): () => void {
     const wanted = new Set<string>(typeof names === "string" ? [names] : names);
-    for (const name of wanted) this.checkName(name);
+    for (const name of wanted) this.#checkName(name);
     return this.on(
       "change",
       (change) => {
@@ -295,10 +295,10 @@ export class Widget<State extends object, Events extends object = object> implem
    * the widget closes.
    */
   changed<K extends keyof State & string>(name: K, options: ListenOptions = {}): Promise<State[K]> {
-    this.checkName(name);
+    this.#checkName(name);
     return new Promise<State[K]>((resolve, reject) => {
       const done = new AbortController();
-      const signals = [options.signal, this.host.cell?.signal].filter((signal) => signal !== undefined);
+      const signals = [options.signal, this.#host.cell?.signal].filter((signal) => signal !== undefined);
       for (const signal of signals) {
         const abort = (): void => {
           done.abort();
@@ -332,9 +332,9 @@ export class Widget<State extends object, Events extends object = object> implem
     listener: (detail: (BaseEvents<State> & Events)[E]) => unknown,
     options: ListenOptions = {},
   ): () => void {
-    let set = this.listeners.get(event);
-    if (set === undefined) this.listeners.set(event, (set = new Set()));
-    const own = (detail: never): void => this.guard(() => listener(detail));
+    let set = this.#listeners.get(event);
+    if (set === undefined) this.#listeners.set(event, (set = new Set()));
+    const own = (detail: never): void => this.#guard(() => listener(detail));
     const off = (): void => {
       set.delete(own);
       options.signal?.removeEventListener("abort", off);
@@ -350,18 +350,18 @@ export class Widget<State extends object, Events extends object = object> implem
     event: E,
     detail: (BaseEvents<State> & Events)[E],
   ): void {
-    for (const listener of [...(this.listeners.get(event) ?? [])]) (listener as (detail: unknown) => void)(detail);
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) (listener as (detail: unknown) => void)(detail);
   }
 
   /** Sends a custom message to every view of this widget. State changed before is sent before. */
   send(content: JsonObject, buffers: readonly OutgoingBuffer[] = []): void {
     this.flush();
-    this.comm.send({ method: "custom", content }, { buffers });
+    this.#comm.send({ method: "custom", content }, { buffers });
   }
 
   /** Answers requests of this kind. The newest handler of a kind wins. */
   handle(kind: string, handler: RequestHandler): void {
-    this.handlers.set(kind, handler);
+    this.#handlers.set(kind, handler);
   }
 
   /**
@@ -370,26 +370,26 @@ export class Widget<State extends object, Events extends object = object> implem
    */
   request(kind: string, payload: unknown = {}, options: RequestOptions = {}): Promise<Payload> {
     const { timeout = 30_000, buffers = [] } = options;
-    if (this.isClosed)
+    if (this.#isClosed)
       return Promise.reject(
         new RequestError("closed", `The widget ${this.modelName} is closed: it cannot be asked for "${kind}".`),
       );
-    if (!this.host.live)
+    if (!this.#host.live)
       return Promise.reject(new RequestError("headless", `There is no notebook here that could answer "${kind}".`));
-    const id = `k${++this.nextRequest}`;
-    return this.asked.ask(id, () => this.send({ request: id, kind, payload }, buffers), {
-      signals: [options.signal, this.host.cell?.signal],
+    const id = `k${++this.#nextRequest}`;
+    return this.#asked.ask(id, () => this.send({ request: id, kind, payload }, buffers), {
+      signals: [options.signal, this.#host.cell?.signal],
       timeout,
       late: () => new RequestError("timeout", `The front end did not answer "${kind}" within ${timeout} ms.`),
-      givenUp: () => this.comm.send({ method: "custom", content: { cancel: id } }),
+      givenUp: () => this.#comm.send({ method: "custom", content: { cancel: id } }),
     });
   }
 
   /** Closes the widget everywhere: its views vanish, what was asked is rejected. Harmless when closed already. */
   close(): void {
-    if (this.isClosed) return;
+    if (this.#isClosed) return;
     this.flush();
-    this.comm.close();
+    this.#comm.close();
     this.finish();
   }
 
@@ -397,7 +397,7 @@ export class Widget<State extends object, Events extends object = object> implem
   [JUPYTER_DISPLAY](): MimeBundle | Promise<MimeBundle> {
     this.flush();
     const bundle: MimeBundle = { "text/plain": this.toString() };
-    if (this.spec.viewName !== null && !this.isClosed)
+    if (this.spec.viewName !== null && !this.#isClosed)
       bundle[WIDGET_VIEW] = { version_major: 2, version_minor: 0, model_id: this.modelId };
     return bundle;
   }
@@ -405,7 +405,7 @@ export class Widget<State extends object, Events extends object = object> implem
   /** Text for terminals and logs: the name and the plain values that differ from nothing. */
   toString(): string {
     const parts: string[] = [];
-    for (const [name, value] of Object.entries(this.values)) {
+    for (const [name, value] of Object.entries(this.#values)) {
       if (name.startsWith("_") || value === null || value === undefined || value === "") continue;
       if (typeof value === "number" || typeof value === "boolean") parts.push(`${name}: ${value}`);
       else if (typeof value === "string")
@@ -423,66 +423,66 @@ export class Widget<State extends object, Events extends object = object> implem
       _view_module: this.spec.viewModule,
       _view_module_version: this.spec.viewModuleVersion,
     };
-    for (const name of Object.keys(this.values) as (keyof State & string)[]) {
-      if (!this.isLocal(name)) state[name] = this.toWire(name);
+    for (const name of Object.keys(this.#values) as (keyof State & string)[]) {
+      if (!this.#isLocal(name)) state[name] = this.#toWire(name);
     }
     return state;
   }
 
   flush(): void {
     waiting.delete(this);
-    if (this.dirty.size === 0 || this.isClosed) return;
-    const names = [...this.dirty];
-    this.dirty.clear();
-    this.sendUpdate("update", Object.fromEntries(names.map((name) => [name, this.toWire(name)])));
+    if (this.#dirty.size === 0 || this.#isClosed) return;
+    const names = [...this.#dirty];
+    this.#dirty.clear();
+    this.#sendUpdate("update", Object.fromEntries(names.map((name) => [name, this.#toWire(name)])));
   }
 
-  private isLocal(name: string): boolean {
+  #isLocal(name: string): boolean {
     return this.spec.local?.includes(name as keyof State & string) ?? false;
   }
 
-  private checkName(name: string): void {
-    if (!Object.hasOwn(this.values, name)) {
-      throw new RangeError(`${this.modelName} has no "${name}"; it has: ${Object.keys(this.values).join(", ")}.`);
+  #checkName(name: string): void {
+    if (!Object.hasOwn(this.#values, name)) {
+      throw new RangeError(`${this.modelName} has no "${name}"; it has: ${Object.keys(this.#values).join(", ")}.`);
     }
   }
 
-  private toWire(name: keyof State & string): unknown {
+  #toWire(name: keyof State & string): unknown {
     const codec = this.spec.codecs?.[name];
-    const value = this.values[name];
+    const value = this.#values[name];
     return pack(codec === undefined ? value : codec.toWire(value));
   }
 
-  private fromWire(name: keyof State & string, wire: unknown): State[keyof State & string] {
+  #fromWire(name: keyof State & string, wire: unknown): State[keyof State & string] {
     const codec = this.spec.codecs?.[name];
     if (codec !== undefined) return codec.fromWire(wire);
     return (this.spec.references?.includes(name) ? unpack(wire) : wire) as State[keyof State & string];
   }
 
   /** Takes values over and tells listeners, when all of them are in. Returns the keys that changed. */
-  private assign(changes: Partial<State>, source: "kernel" | "frontend"): (keyof State & string)[] {
+  #assign(changes: Partial<State>, source: "kernel" | "frontend"): (keyof State & string)[] {
     const accepted: [keyof State & string, State[keyof State & string]][] = [];
     for (const name of Object.keys(changes) as (keyof State & string)[]) {
-      this.checkName(name);
+      this.#checkName(name);
       // All are checked before any is taken, so that a refused one leaves the state as it was.
       accepted.push([name, this.validate(name, changes[name] as State[keyof State & string])]);
     }
-    const next = { ...this.values, ...(Object.fromEntries(accepted) as Partial<State>) };
+    const next = { ...this.#values, ...(Object.fromEntries(accepted) as Partial<State>) };
     const further = this.reconcile(next, new Set(accepted.map(([name]) => name)));
     const events: Change<State>[] = [];
     for (const [name, value] of Object.entries({ ...Object.fromEntries(accepted), ...further }) as typeof accepted) {
-      const old = this.values[name];
+      const old = this.#values[name];
       if (same(old, value)) continue;
-      this.values[name] = value;
+      this.#values[name] = value;
       events.push({ name, old, new: value, source });
     }
     for (const event of events) this.emit("change", event as (BaseEvents<State> & Events)["change"]);
     return events.map((event) => event.name as keyof State & string);
   }
 
-  private sendSoon(names: readonly (keyof State & string)[]): void {
-    for (const name of names) if (!this.isLocal(name)) this.dirty.add(name);
-    if (this.dirty.size === 0 || this.held) return;
+  #sendSoon(names: readonly (keyof State & string)[]): void {
+    for (const name of names) if (!this.#isLocal(name)) this.#dirty.add(name);
+    if (this.#dirty.size === 0 || this.#held) return;
     if (waiting.size === 0 && budget.take()) this.flush();
     else {
       waiting.add(this);
@@ -490,16 +490,16 @@ export class Widget<State extends object, Events extends object = object> implem
     }
   }
 
-  private sendUpdate(method: "update" | "echo_update", wire: JsonObject): void {
+  #sendUpdate(method: "update" | "echo_update", wire: JsonObject): void {
     const split = splitBuffers(wire);
-    this.comm.send({ method, state: split.state, buffer_paths: split.bufferPaths }, { buffers: split.buffers });
+    this.#comm.send({ method, state: split.state, buffer_paths: split.bufferPaths }, { buffers: split.buffers });
   }
 
   /** A widget without a view that joins others (a link in the browser) lives as long as one of them. */
-  private holdMe(references: readonly (keyof State & string)[]): void {
+  #holdMe(references: readonly (keyof State & string)[]): void {
     if (this.spec.viewName !== null) return;
     for (const name of references)
-      for (const widget of widgetsIn(this.values[name])) if (widget instanceof Widget) widget.joined.add(this);
+      for (const widget of widgetsIn(this.#values[name])) if (widget instanceof Widget) widget.#joined.add(this);
   }
 
   /** For the comm. */
@@ -507,11 +507,11 @@ export class Widget<State extends object, Events extends object = object> implem
     const { data } = message;
     switch (data["method"]) {
       case "update":
-        return this.receiveUpdate(message);
+        return this.#receiveUpdate(message);
       case "request_state":
-        return this.sendUpdate("update", this.wireState());
+        return this.#sendUpdate("update", this.wireState());
       case "custom":
-        if (isPlainObject(data["content"])) return this.receiveCustom(data["content"], message.buffers);
+        if (isPlainObject(data["content"])) return this.#receiveCustom(data["content"], message.buffers);
         return;
       default:
         // Unknown methods are ignored, as the protocol says: a newer front end may speak more than we know.
@@ -519,80 +519,80 @@ export class Widget<State extends object, Events extends object = object> implem
     }
   }
 
-  private receiveUpdate(message: CommMessage): void {
+  #receiveUpdate(message: CommMessage): void {
     const state = message.data["state"];
     if (!isPlainObject(state)) return;
     joinBuffers(state, message.data["buffer_paths"], message.buffers);
     const known = Object.keys(state).filter(
-      (name) => Object.hasOwn(this.values, name) && !this.isLocal(name),
+      (name) => Object.hasOwn(this.#values, name) && !this.#isLocal(name),
     ) as (keyof State & string)[];
     if (known.length === 0) return;
     // Other front ends learn of it by the echo; it comes before any correction, which then wins.
-    this.sendUpdate("echo_update", Object.fromEntries(known.map((name) => [name, state[name]])));
+    this.#sendUpdate("echo_update", Object.fromEntries(known.map((name) => [name, state[name]])));
     const changes: Partial<State> = {};
     const wrong = new Set<keyof State & string>();
     const further: (keyof State & string)[] = [];
-    this.held = true;
+    this.#held = true;
     try {
       for (const name of known) {
         try {
-          changes[name] = this.fromWire(name, state[name]);
+          changes[name] = this.#fromWire(name, state[name]);
           this.validate(name, changes[name] as State[typeof name]);
         } catch (error) {
           delete changes[name];
           wrong.add(name);
-          this.host.showError(error);
+          this.#host.showError(error);
         }
       }
-      further.push(...this.assign(changes, "frontend").filter((name) => !known.includes(name)));
+      further.push(...this.#assign(changes, "frontend").filter((name) => !known.includes(name)));
     } catch (error) {
-      this.host.showError(error);
+      this.#host.showError(error);
     } finally {
-      this.held = false;
+      this.#held = false;
       // What was refused, corrected or changed again by a listener is not what the front end shows.
       for (const name of known)
-        if (!Object.hasOwn(changes, name) || !same(this.values[name], changes[name])) wrong.add(name);
-      this.sendSoon([...wrong, ...further]);
+        if (!Object.hasOwn(changes, name) || !same(this.#values[name], changes[name])) wrong.add(name);
+      this.#sendSoon([...wrong, ...further]);
     }
   }
 
-  private receiveCustom(content: JsonObject, buffers: readonly DataView[]): void {
+  #receiveCustom(content: JsonObject, buffers: readonly DataView[]): void {
     if (typeof content["request"] === "string" && typeof content["kind"] === "string") {
-      void this.answer(content["request"], content["kind"], content["payload"], buffers);
+      void this.#answer(content["request"], content["kind"], content["payload"], buffers);
     } else if (typeof content["response"] === "string") {
       const id = content["response"];
       const error = content["error"];
       if (isPlainObject(error))
-        this.asked.reject(
+        this.#asked.reject(
           id,
           new RequestError(
             typeof error["code"] === "string" ? error["code"] : "error",
             typeof error["message"] === "string" ? error["message"] : "The front end reported an error.",
           ),
         );
-      else this.asked.resolve(id, { payload: content["payload"], buffers });
+      else this.#asked.resolve(id, { payload: content["payload"], buffers });
     } else if (typeof content["cancel"] === "string") {
-      this.running.get(content["cancel"])?.abort(new RequestError("cancelled", "The request was taken back."));
+      this.#running.get(content["cancel"])?.abort(new RequestError("cancelled", "The request was taken back."));
     } else {
       this.emit("message", { content, buffers } as (BaseEvents<State> & Events)["message"]);
     }
   }
 
-  private async answer(id: string, kind: string, payload: unknown, buffers: readonly DataView[]): Promise<void> {
+  async #answer(id: string, kind: string, payload: unknown, buffers: readonly DataView[]): Promise<void> {
     const respond = (content: JsonObject, out: readonly OutgoingBuffer[] = []): void => {
       // `send` flushes state first: what a handler changed is there before its answer is.
-      if (!this.isClosed) this.send({ response: id, ...content }, out);
+      if (!this.#isClosed) this.send({ response: id, ...content }, out);
     };
-    const handler = this.handlers.get(kind);
+    const handler = this.#handlers.get(kind);
     if (handler === undefined) {
-      const kinds = [...this.handlers.keys()].join(", ") || "none";
+      const kinds = [...this.#handlers.keys()].join(", ") || "none";
       return respond({
         error: { code: "unknown-kind", message: `${this.modelName} does not answer "${kind}"; it answers: ${kinds}.` },
       });
     }
     const controller = new AbortController();
-    this.running.set(id, controller);
-    const { signal, release } = follow(controller.signal, this.host.cell?.signal);
+    this.#running.set(id, controller);
+    const { signal, release } = follow(controller.signal, this.#host.cell?.signal);
     try {
       const answer = await handler({ payload, buffers, signal });
       respond({ payload: answer?.payload ?? null }, answer?.buffers);
@@ -601,30 +601,30 @@ export class Widget<State extends object, Events extends object = object> implem
       respond({ error: { code, message: error instanceof Error ? error.message : String(error) } });
     } finally {
       release();
-      if (this.running.get(id) === controller) this.running.delete(id);
+      if (this.#running.get(id) === controller) this.#running.delete(id);
     }
   }
 
   /** For the comm: the other side closed it. */
   finish(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     waiting.delete(this);
     openWidgets().delete(this);
     const closed = new RequestError("closed", `The widget ${this.modelName} was closed.`);
-    this.asked.rejectAll(closed);
-    for (const controller of this.running.values()) controller.abort(closed);
+    this.#asked.rejectAll(closed);
+    for (const controller of this.#running.values()) controller.abort(closed);
     this.emit("close", undefined as (BaseEvents<State> & Events)["close"]);
-    this.listeners.clear();
+    this.#listeners.clear();
   }
 
   /** Runs a listener so that what it throws, or rejects with, is shown and nothing else breaks. */
-  private guard(fn: () => unknown): void {
+  #guard(fn: () => unknown): void {
     try {
       const result = fn();
-      if (result instanceof Promise) result.catch((error: unknown) => this.host.showError(error));
+      if (result instanceof Promise) result.catch((error: unknown) => this.#host.showError(error));
     } catch (error) {
-      this.host.showError(error);
+      this.#host.showError(error);
     }
   }
 }

@@ -74,43 +74,43 @@ const UNUSED_EXPECTATION = 2578;
 const MOST_KEPT = 200;
 
 export class CellCompiler {
-  private readonly files: LocalFiles;
-  private readonly service: ts.LanguageService;
-  private options: ts.CompilerOptions;
-  private generation = 0;
-  private turn = 0;
-  private roots: string[] = [];
+  readonly #files: LocalFiles;
+  readonly #service: ts.LanguageService;
+  #options: ts.CompilerOptions;
+  #generation = 0;
+  #turn = 0;
+  #roots: string[] = [];
   /** Files whose names for earlier cells' variables are found in another one, by path. */
-  private scopes: [string, string][] = [];
-  private virtual = new Map<string, string>();
-  private readonly snapshots = new Map<string, { readonly version: string; readonly snapshot: ts.IScriptSnapshot }>();
-  private invalidated = new Set<string>();
+  #scopes: [string, string][] = [];
+  #virtual = new Map<string, string>();
+  readonly #snapshots = new Map<string, { readonly version: string; readonly snapshot: ts.IScriptSnapshot }>();
+  #invalidated = new Set<string>();
   /** Packages came or went: every import of every file is looked up again. */
-  private everything = true;
+  #everything = true;
   /** How the local files of the last program resolved their imports. */
-  private readonly resolutions = new Map<string, Map<string, readonly [ts.ResolutionMode, string | undefined]>>();
+  readonly #resolutions = new Map<string, Map<string, readonly [ts.ResolutionMode, string | undefined]>>();
   /** Sets of local files that had no mistakes. */
-  private readonly checked = new Set<string>();
-  private jsx = false;
+  readonly #checked = new Set<string>();
+  #jsx = false;
 
   constructor(private readonly data: CellCompilerOptions) {
-    this.options = this.makeOptions();
-    this.files = new LocalFiles({ ...data, options: () => this.options });
-    this.service = ts.createLanguageService(this.makeHost());
+    this.#options = this.#makeOptions();
+    this.#files = new LocalFiles({ ...data, options: () => this.#options });
+    this.#service = ts.createLanguageService(this.#makeHost());
   }
 
   close(): void {
-    this.service.dispose();
+    this.#service.dispose();
   }
 
   convert(state: CellState, source: string): Converted {
     const code = withoutExports(source);
     const names = declaredNames(code, isJsx(code));
-    const program = this.open(state, code, names);
-    const cell = program.getSourceFile(this.cellPath) as ts.SourceFile;
-    const earlier = program.getSourceFile(this.earlierPath) as ts.SourceFile;
+    const program = this.#open(state, code, names);
+    const cell = program.getSourceFile(this.#cellPath) as ts.SourceFile;
+    const earlier = program.getSourceFile(this.#earlierPath) as ts.SourceFile;
     const checker = program.getTypeChecker();
-    const graph = this.files.graph(code, this.cellPath);
+    const graph = this.#files.graph(code, this.#cellPath);
     const { imports, modules } = graph;
 
     const found = [...program.getSyntacticDiagnostics(cell), ...program.getSemanticDiagnostics(cell)].filter(
@@ -118,8 +118,8 @@ export class CellCompiler {
     );
     const diagnostics = found
       .filter((one) => one.file !== undefined)
-      .map((one) => this.diagnostic(one as ts.DiagnosticWithLocation, code.length));
-    diagnostics.push(...this.checkLocalFiles(program, graph));
+      .map((one) => this.#diagnostic(one as ts.DiagnosticWithLocation, code.length));
+    diagnostics.push(...this.#checkLocalFiles(program, graph));
     if (diagnostics.length > 0) return { diagnostics, state, imports, modules };
 
     let output = "";
@@ -139,14 +139,14 @@ export class CellCompiler {
     output = output
       .replace(/^"use strict";/, (word) => " ".repeat(word.length))
       .replace(/\n?\/\/# sourceMappingURL=[^\n]*\s*$/, "");
-    if (this.jsx) output = withJsxFactory(output, this.options, earlierNames, names);
+    if (this.#jsx) output = withJsxFactory(output, this.#options, earlierNames, names);
 
-    const unwritable = this.unwritable(program, cell, code.length, names);
+    const unwritable = this.#unwritable(program, cell, code.length, names);
     if (emitted === undefined)
       emitted =
-        this.service.getEmitOutput(this.cellPath, true, true).outputFiles.find(({ name }) => name.endsWith(".d.ts"))
+        this.#service.getEmitOutput(this.#cellPath, true, true).outputFiles.find(({ name }) => name.endsWith(".d.ts"))
           ?.text ?? "";
-    const next = this.nextState(state, { cell, earlier, checker, emitted, unwritable, names });
+    const next = this.#nextState(state, { cell, earlier, checker, emitted, unwritable, names });
     return {
       diagnostics,
       state: next,
@@ -180,24 +180,24 @@ export class CellCompiler {
     name: string,
     from: string,
   ): { readonly path?: string; readonly modules: readonly LocalModule[] } {
-    this.files.refresh();
-    this.setVirtual(state);
-    const path = this.files.runtimeFile(name, from)?.path;
+    this.#files.refresh();
+    this.#setVirtual(state);
+    const path = this.#files.runtimeFile(name, from)?.path;
     if (path === undefined) return { modules: [] };
-    return { path, modules: this.files.graph(`import ${JSON.stringify(name)};`, from).modules };
+    return { path, modules: this.#files.graph(`import ${JSON.stringify(name)};`, from).modules };
   }
 
   complete(state: CellState, source: string, position: number): Completion {
     const code = withoutExports(source);
-    this.open(state, code, declaredNames(code, isJsx(code)));
-    const info = this.service.getCompletionsAtPosition(this.cellPath, position, {});
+    this.#open(state, code, declaredNames(code, isJsx(code)));
+    const info = this.#service.getCompletionsAtPosition(this.#cellPath, position, {});
     const entries = info?.entries ?? [];
     const before = code.slice(0, position);
     const inside = /(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*(["'`])([^"'`\n]*)$/.exec(before);
     if (inside !== null) {
       const typed = inside[2];
       const names = entries.map(({ name }) => name).filter((name) => !/^__(?:cell|earlier)_|^@[^/]*$/.test(name));
-      return moduleCompletion(typed, position, /^[./]/.test(typed) ? names : [...names, ...this.files.packageNames()]);
+      return moduleCompletion(typed, position, /^[./]/.test(typed) ? names : [...names, ...this.#files.packageNames()]);
     }
     const head = /#?[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*$/u.exec(before)?.[0] ?? "";
     const tail = /^[\p{ID_Continue}$\u200c\u200d]*/u.exec(code.slice(position))?.[0] ?? "";
@@ -226,49 +226,49 @@ export class CellCompiler {
 
   inspect(state: CellState, source: string, position: number): ts.QuickInfo | undefined {
     const code = withoutExports(source);
-    this.open(state, code, declaredNames(code, isJsx(code)));
-    return this.service.getQuickInfoAtPosition(this.cellPath, position);
+    this.#open(state, code, declaredNames(code, isJsx(code)));
+    return this.#service.getQuickInfoAtPosition(this.#cellPath, position);
   }
 
-  private get cellPath(): string {
-    return join(this.data.cwd, this.jsx ? "__cell__.tsx" : "__cell__.ts");
+  get #cellPath(): string {
+    return join(this.data.cwd, this.#jsx ? "__cell__.tsx" : "__cell__.ts");
   }
 
-  private get earlierPath(): string {
+  get #earlierPath(): string {
     return join(this.data.cwd, "__earlier__.d.ts");
   }
 
   /** A program of the cell, what went before it and all that these import. */
-  private open(state: CellState, code: string, names: readonly string[]): ts.Program {
-    this.turn++;
-    this.jsx = isJsx(code);
-    this.files.refresh();
-    this.setVirtual(state);
+  #open(state: CellState, code: string, names: readonly string[]): ts.Program {
+    this.#turn++;
+    this.#jsx = isJsx(code);
+    this.#files.refresh();
+    this.#setVirtual(state);
     // The list makes the file a module and its variables those of later cells. It comes last: places stay what they
     // are.
-    this.virtual.set(this.cellPath, cellText(code, names));
-    this.virtual.set(this.earlierPath, `${state.declarations}export {};\n`);
-    this.roots = [this.cellPath, this.earlierPath];
-    this.scopes = [[this.cellPath, this.earlierPath]];
+    this.#virtual.set(this.#cellPath, cellText(code, names));
+    this.#virtual.set(this.#earlierPath, `${state.declarations}export {};\n`);
+    this.#roots = [this.#cellPath, this.#earlierPath];
+    this.#scopes = [[this.#cellPath, this.#earlierPath]];
     for (const [name, { declarations }] of Object.entries(state.kept)) {
       const scope = join(this.data.cwd, `${name}.earlier.d.ts`);
-      this.virtual.set(scope, `${declarations}export {};\n`);
-      this.roots.push(scope);
-      this.scopes.push([this.keptPath(state, name), scope]);
+      this.#virtual.set(scope, `${declarations}export {};\n`);
+      this.#roots.push(scope);
+      this.#scopes.push([this.#keptPath(state, name), scope]);
     }
-    if (this.files.generation !== this.generation) {
-      this.generation = this.files.generation;
-      this.options = this.makeOptions();
-      this.everything = true;
-      this.checked.clear();
+    if (this.#files.generation !== this.#generation) {
+      this.#generation = this.#files.generation;
+      this.#options = this.#makeOptions();
+      this.#everything = true;
+      this.#checked.clear();
     }
-    this.options = this.withJsx(this.options);
-    this.invalidated = this.changedResolutions();
-    const program = this.service.getProgram() as ts.Program;
-    this.everything = false;
+    this.#options = this.#withJsx(this.#options);
+    this.#invalidated = this.#changedResolutions();
+    const program = this.#service.getProgram() as ts.Program;
+    this.#everything = false;
     // Binds all files; only then may a file be put into another one's scope.
     program.getTypeChecker();
-    for (const [path, scope] of this.scopes) {
+    for (const [path, scope] of this.#scopes) {
       const file = program.getSourceFile(path) as { parent?: ts.Node; original?: ts.Node } | undefined;
       if (file === undefined) continue;
       // The one trick of it all (tslab's): names that the cell lacks are looked up in the file of earlier declarations.
@@ -282,32 +282,32 @@ export class CellCompiler {
     return program;
   }
 
-  private setVirtual(state: CellState): void {
-    this.virtual = new Map(Object.entries(state.modules));
-    for (const [name, { text }] of Object.entries(state.kept)) this.virtual.set(this.keptPath(state, name), text);
-    this.files.virtual = this.virtual;
+  #setVirtual(state: CellState): void {
+    this.#virtual = new Map(Object.entries(state.modules));
+    for (const [name, { text }] of Object.entries(state.kept)) this.#virtual.set(this.#keptPath(state, name), text);
+    this.#files.virtual = this.#virtual;
   }
 
-  private keptPath(state: CellState, name: string): string {
+  #keptPath(state: CellState, name: string): string {
     return join(this.data.cwd, `${name}.${isJsx(state.kept[name]?.text ?? "") ? "tsx" : "ts"}`);
   }
 
   /** The last member is one that the compiler asks for and does not declare. */
-  private makeHost(): ts.LanguageServiceHost & { hasInvalidatedResolutions(path: string): boolean } {
-    const { files } = this;
+  #makeHost(): ts.LanguageServiceHost & { hasInvalidatedResolutions(path: string): boolean } {
+    const files = this.#files;
     return {
-      getCompilationSettings: () => this.options,
-      getProjectVersion: () => String(this.turn),
-      getScriptFileNames: () => this.roots,
+      getCompilationSettings: () => this.#options,
+      getProjectVersion: () => String(this.#turn),
+      getScriptFileNames: () => this.#roots,
       getScriptVersion: (path) => files.version(path),
       getScriptSnapshot: (path) => {
         const version = files.version(path);
-        const before = this.snapshots.get(path);
+        const before = this.#snapshots.get(path);
         if (before?.version === version) return before.snapshot;
         const text = files.read(path);
         if (text === undefined) return undefined;
         const snapshot = ts.ScriptSnapshot.fromString(text);
-        this.snapshots.set(path, { version, snapshot });
+        this.#snapshots.set(path, { version, snapshot });
         return snapshot;
       },
       getCurrentDirectory: () => this.data.cwd,
@@ -322,7 +322,7 @@ export class CellCompiler {
       resolveModuleNameLiterals: (literals, containing, _redirect, options, source) => {
         const local = !isOfPackage(containing);
         const known = local ? new Map<string, readonly [ts.ResolutionMode, string | undefined]>() : undefined;
-        if (known !== undefined) this.resolutions.set(containing, known);
+        if (known !== undefined) this.#resolutions.set(containing, known);
         return literals.map((literal) => {
           const mode = ts.getModeForUsageLocation(source, literal, options);
           const resolvedModule = files.resolve(literal.text, containing, mode);
@@ -330,22 +330,22 @@ export class CellCompiler {
           return { resolvedModule };
         });
       },
-      hasInvalidatedResolutions: (path) => this.everything || this.invalidated.has(path),
+      hasInvalidatedResolutions: (path) => this.#everything || this.#invalidated.has(path),
     };
   }
 
   /** Local files whose imports mean other files than in the last program. */
-  private changedResolutions(): Set<string> {
+  #changedResolutions(): Set<string> {
     const changed = new Set<string>();
-    for (const [path, known] of this.resolutions) {
+    for (const [path, known] of this.#resolutions) {
       for (const [name, [mode, before]] of known)
-        if (this.files.resolve(name, path, mode)?.resolvedFileName !== before) changed.add(path);
+        if (this.#files.resolve(name, path, mode)?.resolvedFileName !== before) changed.add(path);
     }
-    for (const path of changed) this.resolutions.delete(path);
+    for (const path of changed) this.#resolutions.delete(path);
     return changed;
   }
 
-  private makeOptions(): ts.CompilerOptions {
+  #makeOptions(): ts.CompilerOptions {
     const { cwd, packageRoot } = this.data;
     return {
       // Modules are found as `require` finds them, for so they are loaded.
@@ -372,8 +372,8 @@ export class CellCompiler {
   }
 
   /** What the notebook's tsconfig.json says of JSX. */
-  private withJsx(options: ts.CompilerOptions): ts.CompilerOptions {
-    const { jsx, jsxFactory, jsxFragmentFactory, jsxImportSource } = this.files.optionsFor(this.cellPath);
+  #withJsx(options: ts.CompilerOptions): ts.CompilerOptions {
+    const { jsx, jsxFactory, jsxFragmentFactory, jsxImportSource } = this.#files.optionsFor(this.#cellPath);
     // Left to a bundler it would not be JavaScript.
     const mode =
       jsx === ts.JsxEmit.Preserve || jsx === ts.JsxEmit.ReactNative || jsx === undefined ? ts.JsxEmit.React : jsx;
@@ -387,20 +387,20 @@ export class CellCompiler {
     return { ...options, jsx: mode, jsxFactory, jsxFragmentFactory, jsxImportSource };
   }
 
-  private checkLocalFiles(
+  #checkLocalFiles(
     program: ts.Program,
     { modules, mistakes, ofPackages }: ReturnType<LocalFiles["graph"]>,
   ): Diagnostic[] {
     if (mistakes.length > 0)
       return mistakes.map(({ path, start, length, messageText, code }) =>
-        this.placed(path, this.files.read(path) ?? "", start, length, messageText, code),
+        this.#placed(path, this.#files.read(path) ?? "", start, length, messageText, code),
       );
     const files = modules.map(({ path }) => path).filter((path) => /\.[cm]?tsx?$/.test(path) && !ofPackages.has(path));
     if (files.length === 0) return [];
     const key = createHash("sha1")
       .update(modules.map(({ path, version }) => `${path} ${version}`).join("\n"))
       .digest("base64");
-    if (this.checked.has(key)) return [];
+    if (this.#checked.has(key)) return [];
     const found: Diagnostic[] = [];
     for (const path of files) {
       const file = program.getSourceFile(path);
@@ -408,7 +408,7 @@ export class CellCompiler {
       for (const one of program.getSemanticDiagnostics(file)) {
         if (ALLOWED.has(one.code) || one.code === UNUSED_EXPECTATION || one.start === undefined) continue;
         found.push(
-          this.placed(
+          this.#placed(
             path,
             file.text,
             one.start,
@@ -419,24 +419,17 @@ export class CellCompiler {
         );
       }
     }
-    if (found.length === 0) this.checked.add(key);
+    if (found.length === 0) this.#checked.add(key);
     return found;
   }
 
-  private placed(
-    path: string,
-    text: string,
-    start: number,
-    length: number,
-    messageText: string,
-    code: number,
-  ): Diagnostic {
+  #placed(path: string, text: string, start: number, length: number, messageText: string, code: number): Diagnostic {
     const file = ts.createSourceFile("any.ts", text, ts.ScriptTarget.Latest);
     const at = (offset: number): Position => ts.getLineAndCharacterOfPosition(file, Math.min(offset, text.length));
-    return { start: at(start), end: at(start + length), messageText, code, fileName: this.files.shown(path) };
+    return { start: at(start), end: at(start + length), messageText, code, fileName: this.#files.shown(path) };
   }
 
-  private diagnostic(one: ts.DiagnosticWithLocation, length: number): Diagnostic {
+  #diagnostic(one: ts.DiagnosticWithLocation, length: number): Diagnostic {
     const at = (offset: number): Position => ts.getLineAndCharacterOfPosition(one.file, Math.min(offset, length));
     return {
       start: at(one.start),
@@ -450,7 +443,7 @@ export class CellCompiler {
    * Names of a cell whose types no declaration can write: they need types that are not exported, private members of
    * expressions, and such.
    */
-  private unwritable(program: ts.Program, cell: ts.SourceFile, length: number, names: readonly string[]): Set<string> {
+  #unwritable(program: ts.Program, cell: ts.SourceFile, length: number, names: readonly string[]): Set<string> {
     const found = new Set<string>();
     for (const { start } of program.getDeclarationDiagnostics(cell)) {
       if (start === undefined) continue;
@@ -468,7 +461,7 @@ export class CellCompiler {
     return new Set([...found].filter((name) => names.includes(name)));
   }
 
-  private nextState(
+  #nextState(
     state: CellState,
     made: {
       cell: ts.SourceFile;

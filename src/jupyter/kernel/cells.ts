@@ -32,37 +32,37 @@ export interface CellsOptions {
  * variables of all cells live, and `require`, which resolves from the notebook's folder.
  */
 export class Cells {
-  private state: CellState = NO_CELLS;
+  #state: CellState = NO_CELLS;
   /** Names that got a value since the newest cell began. */
-  private readonly assigned = new Set<string | symbol>();
-  private readonly variables: Record<string, unknown>;
-  private readonly exports: Record<string, unknown>;
-  private readonly local: LocalModules;
-  private readonly rootRequire: NodeJS.Require;
+  readonly #assigned = new Set<string | symbol>();
+  readonly #variables: Record<string, unknown>;
+  readonly #exports: Record<string, unknown>;
+  readonly #local: LocalModules;
+  readonly #rootRequire: NodeJS.Require;
   /** ES modules with top-level await, which `require` refuses, once they were imported. */
-  private readonly imported = new Map<string, unknown>();
+  readonly #imported = new Map<string, unknown>();
 
   constructor(private readonly options: CellsOptions) {
-    this.variables = {};
-    this.exports = new Proxy(this.variables, {
+    this.#variables = {};
+    this.#exports = new Proxy(this.#variables, {
       set: (target, key, value) => {
-        this.assigned.add(key);
+        this.#assigned.add(key);
         target[key as string] = value;
         return true;
       },
       // Imports are defined by getters; later cells may declare the same names anew.
       defineProperty: (target, key, attributes) => {
-        this.assigned.add(key);
+        this.#assigned.add(key);
         if (key !== "__esModule")
           target[key as string] =
             attributes.get === undefined ? (attributes.value as unknown) : (attributes.get() as unknown);
         return true;
       },
     });
-    this.rootRequire = createRequire(join(options.cwd, "cell.js"));
-    this.local = new LocalModules({
-      requireOther: (require, id) => this.requireOther(require, id),
-      find: (name, from) => options.typescript.askAsleep("find", { state: this.state, name, from }),
+    this.#rootRequire = createRequire(join(options.cwd, "cell.js"));
+    this.#local = new LocalModules({
+      requireOther: (require, id) => this.#requireOther(require, id),
+      find: (name, from) => options.typescript.askAsleep("find", { state: this.#state, name, from }),
       onSource: (frameName, path, map) => options.sources.addFile(frameName, path, map),
     });
   }
@@ -77,9 +77,9 @@ export class Cells {
   async run(code: string, name: string, interrupt: Promise<never>, keep = true): Promise<unknown> {
     const { typescript, sources } = this.options;
     sources.add({ name, code });
-    const asked = typescript.ask("convert", { state: this.state, code }).then((answer) => {
+    const asked = typescript.ask("convert", { state: this.#state, code }).then((answer) => {
       // Also of a cell that was given up meanwhile: what was sent once is not sent again.
-      this.local.update(answer.modules);
+      this.#local.update(answer.modules);
       return answer;
     });
     const converted = await Promise.race([asked, interrupt]);
@@ -87,8 +87,8 @@ export class Cells {
     const { output, lastExpressionVar } = converted;
     if (output !== undefined && output !== "") {
       sources.add({ name, code, ...(converted.map === undefined ? {} : { map: converted.map }) });
-      await this.importAsyncModules([output, ...converted.modules.map(({ code: text }) => text ?? "")]);
-      await Promise.race([this.local.prepare(converted.modules), interrupt]);
+      await this.#importAsyncModules([output, ...converted.modules.map(({ code: text }) => text ?? "")]);
+      await Promise.race([this.#local.prepare(converted.modules), interrupt]);
       // The compiler begins with `exports.a = exports.b = void 0`, which would take the old values away before there
       // are new ones.
       const names = [...output.matchAll(HOISTED)].flatMap(([line]) =>
@@ -100,11 +100,11 @@ export class Cells {
         { filename: `${name}.js`, lineOffset: -1 },
       );
       const run = script.runInThisContext() as (exports: unknown, require: unknown, meta: unknown) => Promise<unknown>;
-      const require = this.local.requireFor(join(this.options.cwd, "cell.js"), converted.imports);
+      const require = this.#local.requireFor(join(this.options.cwd, "cell.js"), converted.imports);
       const meta = importMeta(join(this.options.cwd, name), require);
-      this.assigned.clear();
+      this.#assigned.clear();
       try {
-        const result = interruptible(() => run(this.exports, require, meta), this.options);
+        const result = interruptible(() => run(this.#exports, require, meta), this.options);
         // Given up by an interrupt, it may still reject later; that is then nobody's concern.
         result.catch(() => {});
         await Promise.race([result, interrupt]);
@@ -112,23 +112,23 @@ export class Cells {
       } catch (error) {
         // What failed after its last declaration leaves its variables, as in any other kernel: a model that took
         // minutes to load, say.
-        if (keep && names.every((one) => this.assigned.has(one))) this.state = converted.state;
+        if (keep && names.every((one) => this.#assigned.has(one))) this.#state = converted.state;
         throw error;
       }
     }
-    if (keep) this.state = converted.state;
+    if (keep) this.#state = converted.state;
     if (lastExpressionVar === undefined) return undefined;
-    const value = this.variables[lastExpressionVar];
-    delete this.variables[lastExpressionVar];
+    const value = this.#variables[lastExpressionVar];
+    delete this.#variables[lastExpressionVar];
     return await Promise.race([value, interrupt]);
   }
 
   complete(code: string, position: number): Promise<Completion> {
-    return this.options.typescript.ask("complete", { state: this.state, code, position });
+    return this.options.typescript.ask("complete", { state: this.#state, code, position });
   }
 
   inspect(code: string, position: number): Promise<Inspection | null> {
-    return this.options.typescript.ask("inspect", { state: this.state, code, position });
+    return this.options.typescript.ask("inspect", { state: this.#state, code, position });
   }
 
   isComplete(code: string): Promise<Completeness> {
@@ -136,43 +136,43 @@ export class Cells {
   }
 
   /** Resolves like the notebook's folder does, with this package as a last resort. */
-  private resolve(require: NodeJS.Require, id: string): string {
+  #resolve(require: NodeJS.Require, id: string): string {
     try {
       return require.resolve(id);
     } catch (error) {
-      if (!this.isOwn(id) || (error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+      if (!this.#isOwn(id) || (error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
       // From its own root a package can be resolved by its own name.
       return createRequire(join(this.options.packageRoot, "package.json")).resolve(id);
     }
   }
 
-  private isOwn(id: string): boolean {
+  #isOwn(id: string): boolean {
     return id === this.options.packageName || id.startsWith(`${this.options.packageName}/`);
   }
 
-  private requireOther(require: NodeJS.Require, id: string): unknown {
+  #requireOther(require: NodeJS.Require, id: string): unknown {
     if (id === "tslab") return this.options.loadTslab();
-    if (this.imported.has(id)) return this.imported.get(id);
-    return this.isOwn(id) ? require(this.resolve(require, id)) : require(id);
+    if (this.#imported.has(id)) return this.#imported.get(id);
+    return this.#isOwn(id) ? require(this.#resolve(require, id)) : require(id);
   }
 
   /** `require` loads ES modules, except those that await at their top: these are imported before the cell runs. */
-  private async importAsyncModules(outputs: readonly string[]): Promise<void> {
+  async #importAsyncModules(outputs: readonly string[]): Promise<void> {
     for (const [, id] of outputs.flatMap((output) => [...output.matchAll(/\brequire\("([^"\n]+)"\)/g)])) {
-      if (id === undefined || id.startsWith(".") || id === "tslab" || this.imported.has(id) || Module.isBuiltin(id))
+      if (id === undefined || id.startsWith(".") || id === "tslab" || this.#imported.has(id) || Module.isBuiltin(id))
         continue;
       let path: string;
       try {
-        path = this.resolve(this.rootRequire, id);
+        path = this.#resolve(this.#rootRequire, id);
       } catch {
         continue;
       }
       if (!/\.m?js$/.test(path) || !existsSync(path)) continue;
       try {
-        this.rootRequire(path);
+        this.#rootRequire(path);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ERR_REQUIRE_ASYNC_MODULE") continue;
-        this.imported.set(id, await import(pathToFileURL(path).href));
+        this.#imported.set(id, await import(pathToFileURL(path).href));
       }
     }
   }

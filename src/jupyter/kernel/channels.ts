@@ -50,30 +50,30 @@ const reportUnread = (error: unknown): void =>
 
 /** The kernel's sockets: shell, iopub and stdin here, control and heartbeat in a thread of their own. */
 export class Channels {
-  private readonly session = randomUUID();
-  private readonly wire: Wire;
-  private readonly iopub = new XPublisher({
+  readonly #session = randomUUID();
+  readonly #wire: Wire;
+  readonly #iopub = new XPublisher({
     sendHighWaterMark: 0,
     sendTimeout: 0,
     linger: 500,
     verbosity: "allSubs",
     maxMessageSize: 1 << 20,
   });
-  private readonly shell = new Router({
+  readonly #shell = new Router({
     sendHighWaterMark: 0,
     sendTimeout: 0,
     linger: 500,
     maxMessageSize: MAX_MESSAGE,
   });
-  private readonly stdin = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 0, maxMessageSize: MAX_MESSAGE });
-  private control: Worker | undefined;
-  private closed = false;
+  readonly #stdin = new Router({ sendHighWaterMark: 0, sendTimeout: 0, linger: 0, maxMessageSize: MAX_MESSAGE });
+  #control: Worker | undefined;
+  #closed = false;
 
   constructor(
     private readonly connection: ConnectionInfo,
     private readonly receivers: Receivers,
   ) {
-    this.wire = new Wire(connection.key ?? "", connection.signature_scheme || "hmac-sha256");
+    this.#wire = new Wire(connection.key ?? "", connection.signature_scheme || "hmac-sha256");
   }
 
   /**
@@ -82,31 +82,31 @@ export class Channels {
    */
   async bind(shared: Pick<ControlThreadData, "flag" | "children">): Promise<void> {
     const { connection } = this;
-    this.control = await this.startControlThread(shared);
+    this.#control = await this.#startControlThread(shared);
     await Promise.all([
-      this.iopub.bind(this.address(connection.iopub_port)),
-      this.shell.bind(this.address(connection.shell_port)),
-      this.stdin.bind(this.address(connection.stdin_port)),
+      this.#iopub.bind(this.#address(connection.iopub_port)),
+      this.#shell.bind(this.#address(connection.shell_port)),
+      this.#stdin.bind(this.#address(connection.stdin_port)),
     ]);
   }
 
   /** Begins to read what comes. */
   read(): void {
-    void this.welcomeSubscribers();
-    void receiveForEver(this.shell, (frames) => this.receive("shell", frames, { at: now() }), reportUnread);
-    void this.readStdin();
+    void this.#welcomeSubscribers();
+    void receiveForEver(this.#shell, (frames) => this.#receive("shell", frames, { at: now() }), reportUnread);
+    void this.#readStdin();
   }
 
-  private address(port: number): string {
+  #address(port: number): string {
     const { transport, ip } = this.connection;
     return transport === "ipc" ? `ipc://${ip}-${port}` : `${transport}://${ip}:${port}`;
   }
 
-  private startControlThread(shared: Pick<ControlThreadData, "flag" | "children">): Promise<Worker> {
+  #startControlThread(shared: Pick<ControlThreadData, "flag" | "children">): Promise<Worker> {
     const { connection } = this;
     const data: ControlThreadData = {
-      control: this.address(connection.control_port),
-      heartbeat: this.address(connection.hb_port),
+      control: this.#address(connection.control_port),
+      heartbeat: this.#address(connection.hb_port),
       key: connection.key ?? "",
       scheme: connection.signature_scheme || "hmac-sha256",
       ...shared,
@@ -117,22 +117,22 @@ export class Channels {
       worker.on("message", (message: FromControlThread) => {
         if (message.type === "bound") resolve(worker);
         else if (message.type === "failed") reject(new Error(message.message));
-        else this.receive("control", message.frames, message);
+        else this.#receive("control", message.frames, message);
       });
       worker.on("error", reject);
     });
   }
 
   /** Tells each subscriber that from now on it gets everything (iopub_welcome of protocol 5.4). */
-  private async welcomeSubscribers(): Promise<void> {
+  async #welcomeSubscribers(): Promise<void> {
     await receiveForEver(
-      this.iopub,
+      this.#iopub,
       ([frame]) => {
         if (frame === undefined || frame[0] !== 1) return;
         const topic = Buffer.from(frame.subarray(1));
-        this.sendTo(this.iopub, {
+        this.#sendTo(this.#iopub, {
           identities: [topic],
-          header: newHeader("iopub_welcome", this.session),
+          header: newHeader("iopub_welcome", this.#session),
           parent: {},
           metadata: {},
           content: { subscription: topic.toString() },
@@ -143,11 +143,11 @@ export class Channels {
     );
   }
 
-  private async readStdin(): Promise<void> {
+  async #readStdin(): Promise<void> {
     await receiveForEver(
-      this.stdin,
+      this.#stdin,
       (frames) => {
-        const message = this.decode(frames);
+        const message = this.#decode(frames);
         if (message?.header.msg_type !== "input_reply") return;
         const { value } = message.content;
         this.receivers.answer(typeof value === "string" ? value : "");
@@ -157,15 +157,15 @@ export class Channels {
   }
 
   /** What is not a correctly signed message is dropped without an answer. */
-  private receive(channel: Channel, frames: readonly Uint8Array[], origin: Origin): void {
+  #receive(channel: Channel, frames: readonly Uint8Array[], origin: Origin): void {
     this.receivers.before();
-    const message = this.decode(frames);
+    const message = this.#decode(frames);
     if (message !== undefined) this.receivers.message(channel, message, origin);
   }
 
-  private decode(frames: readonly Uint8Array[]): Message | undefined {
+  #decode(frames: readonly Uint8Array[]): Message | undefined {
     try {
-      return this.wire.decode(frames);
+      return this.#wire.decode(frames);
     } catch (error) {
       if (error instanceof WireError) return undefined;
       throw error;
@@ -180,9 +180,9 @@ export class Channels {
     metadata: JsonObject = {},
     buffers: readonly Uint8Array[] = [],
   ): void {
-    this.sendTo(this.iopub, {
-      identities: [Buffer.from(`kernel.${this.session}.${type}`)],
-      header: newHeader(type, this.session),
+    this.#sendTo(this.#iopub, {
+      identities: [Buffer.from(`kernel.${this.#session}.${type}`)],
+      header: newHeader(type, this.#session),
       parent,
       metadata,
       content,
@@ -196,19 +196,19 @@ export class Channels {
 
   /** Answers a request, to who sent it. */
   reply(channel: Channel, request: Message, type: string, content: JsonObject): void {
-    const message = this.messageTo(request, type, content);
-    if (channel === "control") this.tellControl({ type: "send", frames: this.wire.encode(message) });
-    else this.sendTo(this.shell, message);
+    const message = this.#messageTo(request, type, content);
+    if (channel === "control") this.#tellControl({ type: "send", frames: this.#wire.encode(message) });
+    else this.#sendTo(this.#shell, message);
   }
 
   /** Asks the user who sent a request; the answer comes to the receivers. */
   ask(request: Message, prompt: string, password: boolean): void {
-    this.sendTo(this.stdin, this.messageTo(request, "input_request", { prompt, password }));
+    this.#sendTo(this.#stdin, this.#messageTo(request, "input_request", { prompt, password }));
   }
 
   /** The main thread has taken an interrupt or shutdown: no flag, no signal is needed. */
   taken(): void {
-    this.tellControl({ type: "taken" });
+    this.#tellControl({ type: "taken" });
   }
 
   /** Closes all sockets when the last messages have left; resolves when the control thread has ended. */
@@ -216,20 +216,20 @@ export class Channels {
     // zeromq's own thread reads the frames from this process' heap: it must be done with them before any heap is torn
     // down.
     await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
-    const { control } = this;
+    const control = this.#control;
     const ended = control === undefined ? undefined : new Promise((resolve) => control.once("exit", resolve));
-    this.tellControl({ type: "close" });
-    this.closed = true;
-    this.iopub.close();
-    this.shell.close();
-    this.stdin.close();
+    this.#tellControl({ type: "close" });
+    this.#closed = true;
+    this.#iopub.close();
+    this.#shell.close();
+    this.#stdin.close();
     await ended;
   }
 
-  private messageTo(request: Message, type: string, content: JsonObject): Message {
+  #messageTo(request: Message, type: string, content: JsonObject): Message {
     return {
       identities: request.identities,
-      header: newHeader(type, this.session),
+      header: newHeader(type, this.#session),
       parent: request.header,
       metadata: {},
       content,
@@ -237,19 +237,19 @@ export class Channels {
     };
   }
 
-  private sendTo(socket: XPublisher | Router, message: Message): void {
-    if (this.closed) return;
+  #sendTo(socket: XPublisher | Router, message: Message): void {
+    if (this.#closed) return;
     // Copied: zeromq may read large frames later, when the sender has changed them.
-    const frames = this.wire.encode(message).map((frame) => Buffer.from(frame));
+    const frames = this.#wire.encode(message).map((frame) => Buffer.from(frame));
     // With no high-water mark a send is done at once; it fails only when the socket is closed, or its reader gone.
     socket.send(frames).catch((error: unknown) => {
       // To the server's log: the process' own streams lead to cells.
-      if (!this.closed)
+      if (!this.#closed)
         writeSync(2, `lm-transparency kernel: a ${message.header.msg_type} could not be sent: ${String(error)}\n`);
     });
   }
 
-  private tellControl(message: ToControlThread): void {
-    this.control?.postMessage(message);
+  #tellControl(message: ToControlThread): void {
+    this.#control?.postMessage(message);
   }
 }

@@ -53,8 +53,8 @@ function listen(set: Set<Listener>, listener: Listener, options: ListenOptions =
 
 /** The open comms of a kernel and the targets that the front end can open comms to. */
 export class CommManager {
-  private readonly comms = new Map<string, KernelComm>();
-  private readonly targets = new Map<string, (comm: Comm, message: CommMessage) => void>();
+  readonly #comms = new Map<string, KernelComm>();
+  readonly #targets = new Map<string, (comm: Comm, message: CommMessage) => void>();
 
   constructor(
     private readonly send: CommPublish,
@@ -63,9 +63,9 @@ export class CommManager {
 
   open(targetName: string, options: OpenOptions = {}, owner?: JsonObject): Comm {
     const id = options.id ?? randomUUID().replaceAll("-", "");
-    if (this.comms.has(id)) throw new RangeError(`There is an open comm with id "${id}" already.`);
+    if (this.#comms.has(id)) throw new RangeError(`There is an open comm with id "${id}" already.`);
     const comm = new KernelComm(this, id, targetName, owner);
-    this.comms.set(id, comm);
+    this.#comms.set(id, comm);
     this.publish("comm_open", { comm_id: id, target_name: targetName, data: options.data ?? {} }, options);
     return comm;
   }
@@ -76,11 +76,11 @@ export class CommManager {
     options: ListenOptions = {},
   ): void {
     if (options.signal?.aborted) return;
-    this.targets.set(targetName, onOpen);
+    this.#targets.set(targetName, onOpen);
     options.signal?.addEventListener(
       "abort",
       () => {
-        if (this.targets.get(targetName) === onOpen) this.targets.delete(targetName);
+        if (this.#targets.get(targetName) === onOpen) this.#targets.delete(targetName);
       },
       { once: true },
     );
@@ -89,7 +89,7 @@ export class CommManager {
   /** Content of a comm_info_reply. */
   info(targetName?: string): JsonObject {
     const comms: JsonObject = {};
-    for (const comm of this.comms.values()) {
+    for (const comm of this.#comms.values()) {
       if (targetName === undefined || comm.targetName === targetName) comms[comm.id] = { target_name: comm.targetName };
     }
     return comms;
@@ -98,7 +98,7 @@ export class CommManager {
   /** Parent header of the cell that opened the comm which a message is for. */
   owner(message: Message): JsonObject | undefined {
     const id = message.content["comm_id"];
-    return typeof id === "string" ? this.comms.get(id)?.owner : undefined;
+    return typeof id === "string" ? this.#comms.get(id)?.owner : undefined;
   }
 
   /** Takes a comm message of the front end. What cannot be delivered is dropped, as the protocol asks. */
@@ -111,29 +111,29 @@ export class CommManager {
       buffers: message.buffers.map((buffer) => new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)),
       header: message.header,
     };
-    const comm = this.comms.get(id);
+    const comm = this.#comms.get(id);
     switch (message.header.msg_type) {
       case "comm_open":
-        if (comm === undefined && typeof target === "string") this.receiveOpen(id, target, received);
+        if (comm === undefined && typeof target === "string") this.#receiveOpen(id, target, received);
         return;
       case "comm_msg":
-        if (comm !== undefined) this.call(comm.messageListeners, received);
+        if (comm !== undefined) this.#call(comm.messageListeners, received);
         return;
       case "comm_close":
         if (comm === undefined) return;
         this.forget(comm);
-        this.call(comm.closeListeners, received);
+        this.#call(comm.closeListeners, received);
     }
   }
 
-  private receiveOpen(id: string, target: string, message: CommMessage): void {
-    const onOpen = this.targets.get(target);
+  #receiveOpen(id: string, target: string, message: CommMessage): void {
+    const onOpen = this.#targets.get(target);
     const comm = new KernelComm(this, id, target, undefined);
     if (onOpen === undefined) {
       comm.close();
       return;
     }
-    this.comms.set(id, comm);
+    this.#comms.set(id, comm);
     try {
       onOpen(comm, message);
     } catch (error) {
@@ -142,7 +142,7 @@ export class CommManager {
     }
   }
 
-  private call(listeners: Set<Listener>, message: CommMessage): void {
+  #call(listeners: Set<Listener>, message: CommMessage): void {
     for (const listener of [...listeners]) {
       try {
         const result = listener(message);
@@ -159,6 +159,6 @@ export class CommManager {
 
   forget(comm: KernelComm): void {
     comm.closed = true;
-    if (this.comms.get(comm.id) === comm) this.comms.delete(comm.id);
+    if (this.#comms.get(comm.id) === comm) this.#comms.delete(comm.id);
   }
 }

@@ -74,10 +74,10 @@ function place(diagnostic: Diagnostic): string {
 
 /** Cells that ran, by the name their stack frames carry; turns errors into reports that point into them. */
 export class CellSources {
-  private readonly cells = new Map<string, CellSource>();
+  readonly #cells = new Map<string, CellSource>();
   /** Local files that were run, by the name that stack frames give them. */
-  private readonly files = new Map<string, { readonly path: string; readonly map: string | undefined }>();
-  private readonly decoded = new WeakMap<object, SourceMap | null>();
+  readonly #files = new Map<string, { readonly path: string; readonly map: string | undefined }>();
+  readonly #decoded = new WeakMap<object, SourceMap | null>();
 
   /**
    * From now on stacks name places in cells, wherever they are shown, and leave out how the kernel came to run them.
@@ -87,29 +87,29 @@ export class CellSources {
     // A call site's own text is the line that V8 would write.
     const lineOf = (site: { toString(): string }): string => `    at ${site.toString()}`;
     Error.prepareStackTrace = (error, sites) => {
-      const lines = sites.map((site) => this.frame(lineOf(site))?.text);
+      const lines = sites.map((site) => this.#frame(lineOf(site))?.text);
       const own = lines.filter((line) => line !== undefined);
       return [heading(error), ...(own.length > 0 ? own : sites.map(lineOf))].join("\n");
     };
   }
 
   add(cell: CellSource): void {
-    this.cells.set(cell.name, cell);
+    this.#cells.set(cell.name, cell);
   }
 
   addFile(frameName: string, path: string, map: string | undefined): void {
-    this.files.set(frameName, { path, map });
+    this.#files.set(frameName, { path, map });
   }
 
   clear(): void {
-    this.cells.clear();
-    this.files.clear();
+    this.#cells.clear();
+    this.#files.clear();
   }
 
   /** Never throws, whatever was thrown in the cell: that may be an object whose every property throws. */
   report(error: unknown, current?: string): ErrorReport {
     try {
-      return this.describe(error, current);
+      return this.#describe(error, current);
     } catch {
       return {
         ename: "Thrown",
@@ -119,19 +119,19 @@ export class CellSources {
     }
   }
 
-  private describe(error: unknown, current?: string): ErrorReport {
-    if (error instanceof CellTypeError) return this.reportDiagnostics(error, current);
+  #describe(error: unknown, current?: string): ErrorReport {
+    if (error instanceof CellTypeError) return this.#reportDiagnostics(error, current);
     if (!isError(error)) {
       const text = stripVTControlCharacters(inspect(error));
       return { ename: "Thrown", evalue: text, traceback: [`${BOLD_RED}Thrown${RESET}: ${text}`] };
     }
     const ename = textOf(error, "name") || "Error";
     const evalue = textOf(error, "message");
-    return { ename, evalue, traceback: this.traceback(error, new Set()) };
+    return { ename, evalue, traceback: this.#traceback(error, new Set()) };
   }
 
-  private reportDiagnostics(error: CellTypeError, current?: string): ErrorReport {
-    const cell = current === undefined ? undefined : this.cells.get(current);
+  #reportDiagnostics(error: CellTypeError, current?: string): ErrorReport {
+    const cell = current === undefined ? undefined : this.#cells.get(current);
     const traceback = [`${BOLD_RED}TypeScriptError${RESET}: the cell does not type-check and was not run.`];
     for (const one of error.diagnostics) {
       traceback.push(`${RED}${place(one)}${RESET}: ${one.messageText} ${DIM}(TS${one.code})${RESET}`);
@@ -141,50 +141,50 @@ export class CellSources {
     return { ename: error.name, evalue: error.message, traceback };
   }
 
-  private traceback(error: Error, seen: Set<unknown>): string[] {
+  #traceback(error: Error, seen: Set<unknown>): string[] {
     seen.add(error);
     const name = textOf(error, "name") || "Error";
     const message = textOf(error, "message");
     const lines = [`${BOLD_RED}${name}${RESET}: ${message}`];
-    const frames = this.frames(error);
+    const frames = this.#frames(error);
     const first = frames.find((frame) => frame.cell !== undefined);
     if (first?.cell !== undefined) lines.push(...excerpt(first.cell.code, first.line, first.column));
     lines.push(...frames.map((frame) => `${DIM}${frame.text}${RESET}`));
     const cause: unknown = (error as { cause?: unknown }).cause;
     if (cause !== undefined && !seen.has(cause)) {
-      lines.push("Caused by:", ...(isError(cause) ? this.traceback(cause, seen) : [inspect(cause)]));
+      lines.push("Caused by:", ...(isError(cause) ? this.#traceback(cause, seen) : [inspect(cause)]));
     }
     const errors: unknown = (error as { errors?: unknown }).errors;
     if (Array.isArray(errors)) {
       for (const one of errors.slice(0, 5) as unknown[]) {
-        if (!seen.has(one)) lines.push("Contains:", ...(isError(one) ? this.traceback(one, seen) : [inspect(one)]));
+        if (!seen.has(one)) lines.push("Contains:", ...(isError(one) ? this.#traceback(one, seen) : [inspect(one)]));
       }
     }
     return lines;
   }
 
-  private frames(error: Error): Frame[] {
+  #frames(error: Error): Frame[] {
     const lines = textOf(error, "stack")
       .split("\n")
       .filter((text) => /^\s+at /.test(text));
     // What Node does on the way is nothing that the cell's author can act on.
     return lines
       .filter((text) => !/\(?node:/.test(text))
-      .map((text) => this.frame(text))
+      .map((text) => this.#frame(text))
       .filter((frame) => frame !== undefined);
   }
 
   /** One line of a stack, with its place in the cell where it is one; undefined for a frame of the kernel. */
-  private frame(text: string): Frame | undefined {
+  #frame(text: string): Frame | undefined {
     // With .js it is a place in what the cell was translated to, without it one in the cell.
     const at = /(cell \[[^\]]*\])(\.js)?:(\d+):(\d+)/.exec(text);
-    const cell = at === null ? undefined : this.cells.get(at[1]);
+    const cell = at === null ? undefined : this.#cells.get(at[1]);
     if (at === null || cell === undefined) {
       if (text.includes(__dirname) || /\(node:vm:|sigintHandlersWrap/.test(text)) return undefined;
-      return { text: this.inFile(text), line: 0, column: 0 };
+      return { text: this.#inFile(text), line: 0, column: 0 };
     }
     const [line, column] =
-      at[2] === undefined ? [Number(at[3]), Number(at[4])] : this.original(cell, Number(at[3]), Number(at[4]));
+      at[2] === undefined ? [Number(at[3]), Number(at[4])] : this.#original(cell, Number(at[3]), Number(at[4]));
     if (line < 1) return undefined;
     // The object that holds the variables of all cells is a proxy.
     return {
@@ -196,22 +196,24 @@ export class CellSources {
   }
 
   /** A frame in what a local file was translated to names the place in the file. */
-  private inFile(text: string): string {
+  #inFile(text: string): string {
     return text.replace(
       /(?<=\(|\bat (?:async )?)([^()]+?\.js):(\d+):(\d+)(?=\)?$)/,
       (whole, name: string, line: string, column: string) => {
-        const file = this.files.get(name);
-        return file === undefined ? whole : [file.path, ...this.original(file, Number(line), Number(column))].join(":");
+        const file = this.#files.get(name);
+        return file === undefined
+          ? whole
+          : [file.path, ...this.#original(file, Number(line), Number(column))].join(":");
       },
     );
   }
 
   /** Line and column (from 1) in the source for a place in the JavaScript that ran. */
-  private original(source: { readonly map?: string | undefined }, line: number, column: number): [number, number] {
-    let map = this.decoded.get(source);
+  #original(source: { readonly map?: string | undefined }, line: number, column: number): [number, number] {
+    let map = this.#decoded.get(source);
     if (map === undefined) {
       map = source.map === undefined ? null : decode(source.map);
-      this.decoded.set(source, map);
+      this.#decoded.set(source, map);
     }
     if (map === null) return [line, column];
     const [originalLine, originalColumn] = lookUp(map, line - 1, column - 1) ?? [-1, -1];

@@ -42,45 +42,45 @@ export interface ExecutionParts {
 
 /** Runs cells, one after the other. */
 export class Execution {
-  private readonly channels: Channels;
+  readonly #channels: Channels;
   /** Header of a cell's request → the cell's name in `Shown`: handlers show what they show there. */
-  private readonly places = new WeakMap<object, string>();
-  private readonly queue: QueuedCell[] = [];
-  private readonly questions: { resolve(answer: string): void; reject(reason: Error): void }[] = [];
-  private running: RunningCell | undefined;
-  private pumping = false;
-  private executionCount = 0;
-  private ended = false;
+  readonly #places = new WeakMap<object, string>();
+  readonly #queue: QueuedCell[] = [];
+  readonly #questions: { resolve(answer: string): void; reject(reason: Error): void }[] = [];
+  #running: RunningCell | undefined;
+  #pumping = false;
+  #executionCount = 0;
+  #ended = false;
 
   constructor(private readonly parts: ExecutionParts) {
-    this.channels = parts.channels;
+    this.#channels = parts.channels;
   }
 
   /** Runs the cell of a request after those that wait already. */
   add(message: Message): void {
-    this.queue.push({ message });
-    void this.pump();
+    this.#queue.push({ message });
+    void this.#pump();
   }
 
   /** The request whose cell runs now. */
   get header(): Header | undefined {
-    return this.running?.context.header;
+    return this.#running?.context.header;
   }
 
   /** Where what a cell's handlers show belongs; undefined for a request that was no cell's. */
   placeOf(header: object): string | undefined {
-    return this.places.get(header);
+    return this.#places.get(header);
   }
 
   /** The user's answer to the oldest question. */
   answer(value: string): void {
-    this.questions.shift()?.resolve(value);
+    this.#questions.shift()?.resolve(value);
   }
 
   /** Gives up the cell that runs, unless it began after `at`, and takes back what was asked. */
   interrupt(reason: Error, at: bigint): void {
-    for (const question of this.questions.splice(0)) question.reject(reason);
-    const { running } = this;
+    for (const question of this.#questions.splice(0)) question.reject(reason);
+    const running = this.#running;
     if (running !== undefined && running.since <= at) {
       running.abort.abort(reason);
       running.giveUp(reason);
@@ -89,63 +89,63 @@ export class Execution {
 
   /** No further cell begins. */
   end(): void {
-    this.ended = true;
+    this.#ended = true;
   }
 
-  private async pump(): Promise<void> {
-    if (this.pumping) return;
-    this.pumping = true;
+  async #pump(): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
     try {
-      for (let next = this.queue.shift(); next !== undefined && !this.ended; next = this.queue.shift())
-        await this.execute(next.message);
+      for (let next = this.#queue.shift(); next !== undefined && !this.#ended; next = this.#queue.shift())
+        await this.#execute(next.message);
     } finally {
-      this.pumping = false;
+      this.#pumping = false;
     }
   }
 
-  private async execute(message: Message): Promise<void> {
+  async #execute(message: Message): Promise<void> {
     const { header, content } = message;
-    this.channels.status("busy", header);
+    this.#channels.status("busy", header);
     const code = content["code"];
     if (typeof code !== "string") {
-      this.channels.reply("shell", message, "execute_reply", {
+      this.#channels.reply("shell", message, "execute_reply", {
         status: "error",
         ...this.parts.sources.report(new TypeError("An execute_request needs its code as text.")),
-        execution_count: this.executionCount,
+        execution_count: this.#executionCount,
       });
-      return this.channels.status("idle", header);
+      return this.#channels.status("idle", header);
     }
     const silent = content["silent"] === true;
     const store = !silent && content["store_history"] !== false;
-    if (store) this.parts.history.add(++this.executionCount, code);
-    const count = this.executionCount;
-    if (!silent) this.channels.publish("execute_input", { code, execution_count: count }, header);
-    const cell = this.enterCell(message, silent, silent ? undefined : count);
+    if (store) this.parts.history.add(++this.#executionCount, code);
+    const count = this.#executionCount;
+    if (!silent) this.#channels.publish("execute_input", { code, execution_count: count }, header);
+    const cell = this.#enterCell(message, silent, silent ? undefined : count);
     const failed = await this.parts.outputs.run(cell.context, () =>
-      this.runCell(message, code, count, cell, silent, store),
+      this.#runCell(message, code, count, cell, silent, store),
     );
     this.parts.mend();
-    this.running = undefined;
+    this.#running = undefined;
     // Promises that raced against it hold what the cell gave; work that goes on, or a run that is kept, holds the cell.
     cell.giveUp(new Error("The cell has ended."));
     if (failed && content["stop_on_error"] !== false) {
       // What the front end sent before it could know of the error may still be in the socket.
       await new Promise((resolve) => setTimeout(resolve, ABORT_WINDOW_MS));
     }
-    const aborted = failed && content["stop_on_error"] !== false ? this.queue.splice(0) : [];
+    const aborted = failed && content["stop_on_error"] !== false ? this.#queue.splice(0) : [];
     cell.reply();
-    this.channels.status("idle", header);
+    this.#channels.status("idle", header);
     for (const one of aborted) {
-      this.channels.status("busy", one.message.header);
-      this.channels.reply("shell", one.message, "execute_reply", {
+      this.#channels.status("busy", one.message.header);
+      this.#channels.reply("shell", one.message, "execute_reply", {
         status: "aborted",
-        execution_count: this.executionCount,
+        execution_count: this.#executionCount,
       });
-      this.channels.status("idle", one.message.header);
+      this.#channels.status("idle", one.message.header);
     }
   }
 
-  private enterCell(
+  #enterCell(
     message: Message,
     silent: boolean,
     count: number | undefined,
@@ -155,7 +155,7 @@ export class Execution {
     const interrupted = new Promise<never>((_, reject) => (giveUp = reject));
     interrupted.catch(() => {});
     const place = cellOf(message.metadata, String(message.content["code"]));
-    this.places.set(message.header, place);
+    this.#places.set(message.header, place);
     if (!silent) for (const gone of [place, ...deletedCells(message.metadata)]) this.parts.outputs.shown.clear(gone);
     const allowInput = message.content["allow_stdin"] !== false && message.content["allow_stdin"] !== undefined;
     const context: RequestContext = {
@@ -169,17 +169,17 @@ export class Execution {
       silent,
       ...(silent ? {} : { place }),
       ...(allowInput
-        ? { input: (prompt: string, password: boolean) => this.ask(message, prompt, password, abort.signal) }
+        ? { input: (prompt: string, password: boolean) => this.#ask(message, prompt, password, abort.signal) }
         : {}),
     };
     const running = { since: now(), context, abort, giveUp, interrupted, reply: () => {} };
-    this.running = running;
+    this.#running = running;
     if (!silent) this.parts.outputs.setFallback(context);
     return running;
   }
 
   /** Runs a cell's code and prepares its reply. True when it failed. */
-  private async runCell(
+  async #runCell(
     message: Message,
     code: string,
     count: number,
@@ -192,7 +192,7 @@ export class Execution {
       const page = await help(this.parts.cells, code);
       if (page !== undefined) {
         cell.reply = () =>
-          this.channels.reply("shell", message, "execute_reply", {
+          this.#channels.reply("shell", message, "execute_reply", {
             status: "ok",
             execution_count: count,
             user_expressions: {},
@@ -205,7 +205,7 @@ export class Execution {
         value === undefined || value === null || silent
           ? undefined
           : await Promise.race([mimeBundle(value), cell.interrupted]);
-      const expressions = await this.evaluate(message.content["user_expressions"], cell);
+      const expressions = await this.#evaluate(message.content["user_expressions"], cell);
       flushWidgets();
       this.parts.outputs.flush();
       if (bundle !== undefined) {
@@ -214,7 +214,7 @@ export class Execution {
         else {
           if (cell.context.place !== undefined)
             this.parts.outputs.shown.add(cell.context.place, bundle, undefined, owner);
-          this.channels.publish(
+          this.#channels.publish(
             "execute_result",
             { execution_count: count, data: bundle, metadata: {} },
             message.header,
@@ -228,7 +228,7 @@ export class Execution {
         }
       }
       cell.reply = () =>
-        this.channels.reply("shell", message, "execute_reply", {
+        this.#channels.reply("shell", message, "execute_reply", {
           status: "ok",
           execution_count: count,
           user_expressions: expressions,
@@ -241,13 +241,13 @@ export class Execution {
       flushWidgets();
       this.parts.outputs.error(report);
       cell.reply = () =>
-        this.channels.reply("shell", message, "execute_reply", { status: "error", execution_count: count, ...report });
+        this.#channels.reply("shell", message, "execute_reply", { status: "error", execution_count: count, ...report });
       return true;
     }
   }
 
   /** Values of `user_expressions`, each a bundle or an error. */
-  private async evaluate(expressions: unknown, cell: { readonly interrupted: Promise<never> }): Promise<JsonObject> {
+  async #evaluate(expressions: unknown, cell: { readonly interrupted: Promise<never> }): Promise<JsonObject> {
     const values: JsonObject = {};
     if (typeof expressions !== "object" || expressions === null) return values;
     for (const [key, code] of Object.entries(expressions)) {
@@ -261,12 +261,12 @@ export class Execution {
     return values;
   }
 
-  private ask(message: Message, prompt: string, password: boolean, signal: AbortSignal): Promise<string> {
+  #ask(message: Message, prompt: string, password: boolean, signal: AbortSignal): Promise<string> {
     this.parts.outputs.flush();
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
-      this.questions.push({ resolve, reject });
-      this.channels.ask(message, prompt, password);
+      this.#questions.push({ resolve, reject });
+      this.#channels.ask(message, prompt, password);
     });
   }
 }

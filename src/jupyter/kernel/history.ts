@@ -5,21 +5,21 @@ export type HistoryEntry = [number, number, string | [string, string | null]];
 
 /** Cells of this session, for history requests. There is one session: it ends with the kernel. */
 export class History {
-  private readonly entries: { line: number; code: string; output: string | null }[] = [];
+  readonly #entries: { line: number; code: string; output: string | null }[] = [];
 
   add(line: number, code: string): void {
-    this.entries.push({ line, code, output: null });
+    this.#entries.push({ line, code, output: null });
   }
 
   setOutput(line: number, output: string): void {
-    const entry = this.entries.findLast((one) => one.line === line);
+    const entry = this.#entries.findLast((one) => one.line === line);
     if (entry !== undefined) entry.output = output;
   }
 
   /** Answers the content of a history_request: the last n, a range of numbers, or a glob pattern. */
   query(request: JsonObject): HistoryEntry[] {
     const n = typeof request["n"] === "number" ? request["n"] : undefined;
-    let found = this.entries;
+    let found = this.#entries;
     if (request["hist_access_type"] === "range") {
       // Session 0 is the current one, as are 1 (its number) and everything that counts back to it.
       const session = request["session"];

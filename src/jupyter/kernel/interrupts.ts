@@ -14,22 +14,22 @@ export class Interrupts {
   /** Shared with the control thread: the request for which loops shall end; how often that thread sent SIGINT. */
   readonly flag = new Int32Array(new SharedArrayBuffer(8));
   /** The last of these requests that has been dealt with: the flag may be raised a moment later. */
-  private requestTaken = 0;
+  #requestTaken = 0;
   /** How many of these SIGINTs have arrived. */
-  private signalsTaken = 0;
+  #signalsTaken = 0;
   /** How often the user has interrupted; as long as never, loops need not look whose they are. */
-  private count = 0;
-  private current = newController();
+  #count = 0;
+  #current = newController();
 
   /** Aborted at each interrupt, for work that comm messages started. */
   get background(): AbortSignal {
-    return this.current.signal;
+    return this.#current.signal;
   }
 
   /** True when a SIGINT that has arrived is the control thread's. */
   takeSignal(): boolean {
-    if (this.signalsTaken === Atomics.load(this.flag, 1)) return false;
-    this.signalsTaken++;
+    if (this.#signalsTaken === Atomics.load(this.flag, 1)) return false;
+    this.#signalsTaken++;
     return true;
   }
 
@@ -38,10 +38,10 @@ export class Interrupts {
    * @param request The request's number, where the control thread may have raised the flag for it.
    */
   take(reason: Error, request = 0): void {
-    this.count++;
-    this.requestTaken = Math.max(this.requestTaken, request);
-    const before = this.current;
-    this.current = newController();
+    this.#count++;
+    this.#requestTaken = Math.max(this.#requestTaken, request);
+    const before = this.#current;
+    this.#current = newController();
     before.abort(reason);
   }
 
@@ -50,10 +50,10 @@ export class Interrupts {
    * handler, or of a cell that was given up; `own` is the signal that its work listens to.
    */
   check(own: () => AbortSignal | undefined): void {
-    if (this.count > 0 && own()?.aborted === true) throw new InterruptedError();
+    if (this.#count > 0 && own()?.aborted === true) throw new InterruptedError();
     const request = Atomics.load(this.flag, 0);
-    if (request <= this.requestTaken) return;
-    this.requestTaken = request;
+    if (request <= this.#requestTaken) return;
+    this.#requestTaken = request;
     throw new InterruptedError();
   }
 }

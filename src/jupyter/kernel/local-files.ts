@@ -77,20 +77,20 @@ const LIBRARY = dirname(ts.getDefaultLibFilePath({})).replaceAll("\\", "/");
 export class LocalFiles {
   /** Files that exist in cells only, by path. */
   virtual: ReadonlyMap<string, string> = new Map();
-  private readonly texts = new Map<string, { readonly version: string; readonly text: string | undefined }>();
-  private readonly existing = new Map<string, boolean>();
-  private readonly versions = new Map<string, string>();
-  private readonly configs = new Map<string, ts.CompilerOptions>();
-  private readonly readConfigs = new Map<
+  readonly #texts = new Map<string, { readonly version: string; readonly text: string | undefined }>();
+  readonly #existing = new Map<string, boolean>();
+  readonly #versions = new Map<string, string>();
+  readonly #configs = new Map<string, ts.CompilerOptions>();
+  readonly #readConfigs = new Map<
     string,
     { readonly stamp: string; readonly options: ts.CompilerOptions; readonly files: readonly string[] }
   >();
-  private readonly translated = new Map<string, Translated>();
-  private resolved = new Map<string, ts.ResolvedModuleFull | undefined>();
-  private caches = new Map<ts.CompilerOptions, ts.ModuleResolutionCache>();
-  private packages = "";
-  private turn = 0;
-  private readonly scopes = new Map<string, { readonly stamp: string; readonly folders: readonly string[] }>();
+  readonly #translated = new Map<string, Translated>();
+  #resolved = new Map<string, ts.ResolvedModuleFull | undefined>();
+  #caches = new Map<ts.CompilerOptions, ts.ModuleResolutionCache>();
+  #packages = "";
+  #turn = 0;
+  readonly #scopes = new Map<string, { readonly stamp: string; readonly folders: readonly string[] }>();
   /** Grows when packages were installed or removed. */
   generation = 0;
 
@@ -98,26 +98,26 @@ export class LocalFiles {
 
   /** From here on files are looked at anew. */
   refresh(): void {
-    this.turn++;
-    this.versions.clear();
-    this.configs.clear();
-    this.resolved = new Map();
-    this.caches = new Map();
-    const packages = this.packageStamp();
-    if (packages !== this.packages) {
+    this.#turn++;
+    this.#versions.clear();
+    this.#configs.clear();
+    this.#resolved = new Map();
+    this.#caches = new Map();
+    const packages = this.#packageStamp();
+    if (packages !== this.#packages) {
       this.generation++;
-      this.existing.clear();
+      this.#existing.clear();
     }
-    this.packages = packages;
+    this.#packages = packages;
     // Packages come and go as a whole; hundreds of their files are looked for with each cell.
-    for (const path of this.existing.keys()) if (!isOfPackage(path)) this.existing.delete(path);
+    for (const path of this.#existing.keys()) if (!isOfPackage(path)) this.#existing.delete(path);
   }
 
   readonly host: ts.ModuleResolutionHost & {
     directoryExists(path: string): boolean;
     getDirectories(path: string): string[];
   } = {
-    fileExists: (path) => this.virtual.has(path) || this.exists(path),
+    fileExists: (path) => this.virtual.has(path) || this.#exists(path),
     readFile: (path) => this.read(path),
     directoryExists: (path) => ts.sys.directoryExists(path),
     getDirectories: (path) => ts.sys.getDirectories(path),
@@ -129,17 +129,17 @@ export class LocalFiles {
   read(path: string): string | undefined {
     const made = this.virtual.get(path);
     if (made !== undefined) return made;
-    const version = isOfPackage(path) || path.startsWith(LIBRARY) ? this.version(path) : String(this.turn);
-    const before = this.texts.get(path);
+    const version = isOfPackage(path) || path.startsWith(LIBRARY) ? this.version(path) : String(this.#turn);
+    const before = this.#texts.get(path);
     if (before?.version === version) return before.text;
     const text = ts.sys.readFile(path);
-    this.texts.set(path, { version, text });
+    this.#texts.set(path, { version, text });
     return text;
   }
 
-  private exists(path: string): boolean {
-    let exists = this.existing.get(path);
-    if (exists === undefined) this.existing.set(path, (exists = ts.sys.fileExists(path)));
+  #exists(path: string): boolean {
+    let exists = this.#existing.get(path);
+    if (exists === undefined) this.#existing.set(path, (exists = ts.sys.fileExists(path)));
     return exists;
   }
 
@@ -148,12 +148,12 @@ export class LocalFiles {
    * replaced as a whole.
    */
   version(path: string): string {
-    let version = this.versions.get(path);
+    let version = this.#versions.get(path);
     if (version === undefined) {
       if (path.startsWith(LIBRARY)) version = "library";
       else if (isOfPackage(path) && !this.virtual.has(path)) version = stamp(path);
       else version = hash(this.read(path) ?? "");
-      this.versions.set(path, version);
+      this.#versions.set(path, version);
     }
     return version;
   }
@@ -163,50 +163,50 @@ export class LocalFiles {
    */
   resolve(name: string, from: string, mode: ts.ResolutionMode): ts.ResolvedModuleFull | undefined {
     const key = `${dirname(from)}\0${mode ?? ""}\0${name}`;
-    if (this.resolved.has(key)) return this.resolved.get(key);
-    const found = this.lookUp(name, from, mode);
-    this.resolved.set(key, found);
+    if (this.#resolved.has(key)) return this.#resolved.get(key);
+    const found = this.#lookUp(name, from, mode);
+    this.#resolved.set(key, found);
     return found;
   }
 
-  private lookUp(name: string, from: string, mode: ts.ResolutionMode): ts.ResolvedModuleFull | undefined {
+  #lookUp(name: string, from: string, mode: ts.ResolutionMode): ts.ResolvedModuleFull | undefined {
     const options = this.optionsFor(from);
     const once = (file: string, as: ts.ResolutionMode): ts.ResolvedModuleFull | undefined =>
-      ts.resolveModuleName(name, file, options, this.host, this.cacheFor(options), undefined, as).resolvedModule;
+      ts.resolveModuleName(name, file, options, this.host, this.#cacheFor(options), undefined, as).resolvedModule;
     // A package that has no entry for `require` can be loaded by it all the same.
     const found = once(from, mode) ?? (mode === ts.ModuleKind.CommonJS ? once(from, ts.ModuleKind.ESNext) : undefined);
     if (found !== undefined || name.startsWith(".")) return found;
-    if (this.isOwn(name)) return once(join(this.data.packageRoot, "cell.ts"), mode);
+    if (this.#isOwn(name)) return once(join(this.data.packageRoot, "cell.ts"), mode);
     if (name === "tslab") return once(join(this.data.packageRoot, "cell.ts"), mode);
     return undefined;
   }
 
-  private isOwn(name: string): boolean {
+  #isOwn(name: string): boolean {
     return name === this.data.packageName || name.startsWith(`${this.data.packageName}/`);
   }
 
-  private cacheFor(options: ts.CompilerOptions): ts.ModuleResolutionCache {
-    let cache = this.caches.get(options);
+  #cacheFor(options: ts.CompilerOptions): ts.ModuleResolutionCache {
+    let cache = this.#caches.get(options);
     if (cache === undefined)
-      this.caches.set(options, (cache = ts.createModuleResolutionCache(this.data.cwd, (path) => path, options)));
+      this.#caches.set(options, (cache = ts.createModuleResolutionCache(this.data.cwd, (path) => path, options)));
     return cache;
   }
 
   /** Options for one file: the common ones with what its tsconfig.json says. */
   optionsFor(file: string): ts.CompilerOptions {
     const folder = dirname(file);
-    let options = this.configs.get(folder);
+    let options = this.#configs.get(folder);
     if (options === undefined) {
       options = this.data.options();
       const path = isOfPackage(file) ? undefined : ts.findConfigFile(folder, ts.sys.fileExists);
-      if (path !== undefined) options = { ...options, ...this.readConfig(path) };
-      this.configs.set(folder, options);
+      if (path !== undefined) options = { ...options, ...this.#readConfig(path) };
+      this.#configs.set(folder, options);
     }
     return options;
   }
 
-  private readConfig(path: string): ts.CompilerOptions {
-    const before = this.readConfigs.get(path);
+  #readConfig(path: string): ts.CompilerOptions {
+    const before = this.#readConfigs.get(path);
     if (before !== undefined && before.stamp === before.files.map(stamp).join()) return before.options;
     const files: string[] = [];
     const host: ts.ParseConfigHost = {
@@ -223,7 +223,7 @@ export class LocalFiles {
     const options = Object.fromEntries(
       TAKEN.filter((key) => all[key] !== undefined).map((key) => [key, all[key]]),
     ) as ts.CompilerOptions;
-    this.readConfigs.set(path, { stamp: files.map(stamp).join(), options, files });
+    this.#readConfigs.set(path, { stamp: files.map(stamp).join(), options, files });
     return options;
   }
 
@@ -248,7 +248,7 @@ export class LocalFiles {
       (ofPackage ? byPackage : named).add(path);
       if (seen.has(path)) return;
       seen.add(path);
-      const one = this.translate(path);
+      const one = this.#translate(path);
       if (one === undefined) return;
       const imports = importsOf(one.specifiers, path, ofPackage);
       mistakes.push(...one.mistakes);
@@ -270,12 +270,12 @@ export class LocalFiles {
     name: string,
     from: string,
   ): { readonly path: string; readonly isLocal: boolean; readonly isPackage: boolean } | undefined {
-    if (this.isOwn(name) || name.startsWith("node:")) return undefined;
+    if (this.#isOwn(name) || name.startsWith("node:")) return undefined;
     const found = this.resolve(name, from, ts.ModuleKind.CommonJS);
     if (found === undefined) return undefined;
     const path = found.resolvedFileName;
     const isPackage = found.isExternalLibraryImport === true;
-    if (isOfPackage(path)) return isPackage ? this.importOnly(name, from) : undefined;
+    if (isOfPackage(path)) return isPackage ? this.#importOnly(name, from) : undefined;
     const declaration = /\.d\.([cm]?)ts$/.exec(path);
     if (declaration !== null) {
       const script = `${path.slice(0, declaration.index)}.${declaration[1]}js`;
@@ -285,7 +285,7 @@ export class LocalFiles {
   }
 
   /** File of a package that says where it is to `import` only. */
-  private importOnly(
+  #importOnly(
     name: string,
     from: string,
   ): { readonly path: string; readonly isLocal: boolean; readonly isPackage: boolean } | undefined {
@@ -294,21 +294,21 @@ export class LocalFiles {
       return ts.resolveModuleName(name, from, options, this.host, undefined, undefined, mode).resolvedModule
         ?.resolvedFileName;
     };
-    if (this.requirable(name, from)) return undefined;
+    if (this.#requirable(name, from)) return undefined;
     const path = script(ts.ModuleKind.CommonJS) === undefined ? script(ts.ModuleKind.ESNext) : undefined;
     return path === undefined || !/\.[cm]?js$/.test(path) ? undefined : { path, isLocal: false, isPackage: true };
   }
 
   /** Most packages need no second look: their types are found as `require` would find them. */
-  private requirable(name: string, from: string): boolean {
+  #requirable(name: string, from: string): boolean {
     const options = this.optionsFor(from);
     return (
-      ts.resolveModuleName(name, from, options, this.host, this.cacheFor(options), undefined, ts.ModuleKind.CommonJS)
+      ts.resolveModuleName(name, from, options, this.host, this.#cacheFor(options), undefined, ts.ModuleKind.CommonJS)
         .resolvedModule !== undefined
     );
   }
 
-  private translate(path: string): Translated | undefined {
+  #translate(path: string): Translated | undefined {
     const text = this.read(path);
     if (text === undefined) return undefined;
     if (path.endsWith(".json"))
@@ -316,7 +316,7 @@ export class LocalFiles {
     const options = this.optionsFor(path);
     const jsx = [options.jsx, options.jsxFactory, options.jsxFragmentFactory, options.jsxImportSource].join();
     const version = `${this.version(path)} ${jsx}`;
-    const before = this.translated.get(path);
+    const before = this.#translated.get(path);
     if (before?.version === version) return before;
     let isAsync = false;
     // The endings .mts and .cts would overrule what is asked for.
@@ -369,7 +369,7 @@ export class LocalFiles {
       mistakes,
       ...(sourceMapText === undefined ? {} : { map: sourceMapText }),
     };
-    this.translated.set(path, made);
+    this.#translated.set(path, made);
     return made;
   }
 
@@ -387,7 +387,7 @@ export class LocalFiles {
     return [...names];
   }
 
-  private packageStamp(): string {
+  #packageStamp(): string {
     const stamps: string[] = [];
     for (const folder of foldersAbove(this.data.cwd)) {
       const modules = join(folder, "node_modules");
@@ -395,7 +395,7 @@ export class LocalFiles {
       if (own === "") continue;
       stamps.push(
         own,
-        ...this.scopesIn(modules, own).map(stamp),
+        ...this.#scopesIn(modules, own).map(stamp),
         stamp(join(modules, ".package-lock.json")),
         stamp(join(modules, ".modules.yaml")),
       );
@@ -404,14 +404,14 @@ export class LocalFiles {
   }
 
   /** Folders of packages with a scope: a new package in one leaves the folder above as it was. */
-  private scopesIn(modules: string, stamp: string): readonly string[] {
-    const before = this.scopes.get(modules);
+  #scopesIn(modules: string, stamp: string): readonly string[] {
+    const before = this.#scopes.get(modules);
     if (before?.stamp === stamp) return before.folders;
     const folders = ts.sys
       .getDirectories(modules)
       .filter((name) => name.startsWith("@"))
       .map((name) => join(modules, name));
-    this.scopes.set(modules, { stamp, folders });
+    this.#scopes.set(modules, { stamp, folders });
     return folders;
   }
 

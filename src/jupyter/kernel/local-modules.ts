@@ -32,18 +32,18 @@ export interface LocalModulesOptions {
 
 export class LocalModules {
   /** The newest known version of each file. */
-  private readonly sources = new Map<string, LocalModule & { readonly code: string }>();
-  private readonly loaded = new Map<string, Loaded>();
+  readonly #sources = new Map<string, LocalModule & { readonly code: string }>();
+  readonly #loaded = new Map<string, Loaded>();
 
   constructor(private readonly options: LocalModulesOptions) {}
 
   /** Takes what a cell imports as it is now; of what has changed nothing stays loaded. */
   update(modules: readonly LocalModule[]): void {
     for (const module of modules) {
-      const before = this.sources.get(module.path);
+      const before = this.#sources.get(module.path);
       const { code, map } =
         module.code === undefined ? (before ?? { code: "", map: undefined }) : { code: module.code, map: module.map };
-      this.sources.set(module.path, {
+      this.#sources.set(module.path, {
         path: module.path,
         version: module.version,
         imports: module.imports,
@@ -55,22 +55,22 @@ export class LocalModules {
     const stale = new Set<string>();
     for (let grown = true; grown;) {
       grown = false;
-      for (const [path, { version, parts }] of this.loaded) {
+      for (const [path, { version, parts }] of this.#loaded) {
         if (stale.has(path)) continue;
         const changed =
-          this.sources.get(path)?.version !== version ||
-          [...parts].some(([part, was]) => stale.has(part) || this.loaded.get(part) !== was);
+          this.#sources.get(path)?.version !== version ||
+          [...parts].some(([part, was]) => stale.has(part) || this.#loaded.get(part) !== was);
         if (!changed) continue;
         stale.add(path);
         grown = true;
       }
     }
-    for (const path of stale) this.loaded.delete(path);
+    for (const path of stale) this.#loaded.delete(path);
   }
 
   /** Runs those that await at their top, which `require` cannot. */
   async prepare(modules: readonly LocalModule[]): Promise<void> {
-    for (const { path, isAsync } of modules) if (isAsync) await this.load(path)?.done;
+    for (const { path, isAsync } of modules) if (isAsync) await this.#load(path)?.done;
   }
 
   /** `require` of a cell or a local file. */
@@ -78,9 +78,9 @@ export class LocalModules {
     const require = createRequire(file);
     const load = (id: string): unknown => {
       const path = imports[id];
-      const found = path === undefined ? this.dynamic(id, file) : path;
+      const found = path === undefined ? this.#dynamic(id, file) : path;
       if (found === undefined) return this.options.requireOther(require, id);
-      const part = this.load(found);
+      const part = this.#load(found);
       if (part === undefined) return require(found);
       importer?.parts.set(found, part);
       return part.module.exports;
@@ -98,17 +98,17 @@ export class LocalModules {
   }
 
   /** A name that was put together while the program ran. */
-  private dynamic(id: string, from: string): string | undefined {
+  #dynamic(id: string, from: string): string | undefined {
     if (typeof id !== "string" || !/^(?:\.{0,2}\/|#|[A-Za-z]:[\\/])/.test(id)) return undefined;
     const { path, modules } = this.options.find(id, from);
     if (path !== undefined) this.update(modules);
     return path;
   }
 
-  private load(path: string): Loaded | undefined {
-    const before = this.loaded.get(path);
+  #load(path: string): Loaded | undefined {
+    const before = this.#loaded.get(path);
     if (before !== undefined) return before;
-    const source = this.sources.get(path);
+    const source = this.#sources.get(path);
     if (source === undefined) return undefined;
     const module = new Module(path);
     module.filename = path;
@@ -116,27 +116,27 @@ export class LocalModules {
     const parts = new Map<string, Loaded>();
     const loaded: { -readonly [K in keyof Loaded]: Loaded[K] } = { module, version: source.version, parts };
     // Before it runs: modules may import each other in a circle.
-    this.loaded.set(path, loaded);
+    this.#loaded.set(path, loaded);
     try {
       if (extname(path) === ".json") module.exports = parseJson(path, source.code);
       else {
-        const done = this.run(source, loaded);
+        const done = this.#run(source, loaded);
         if (source.isAsync) {
           loaded.done = (done as Promise<unknown>).catch((error: unknown) => {
-            this.loaded.delete(path);
+            this.#loaded.delete(path);
             throw error;
           });
         }
       }
       module.loaded = true;
     } catch (error) {
-      this.loaded.delete(path);
+      this.#loaded.delete(path);
       throw error;
     }
     return loaded;
   }
 
-  private run({ path, code, map, imports, isAsync }: LocalModule & { readonly code: string }, loaded: Loaded): unknown {
+  #run({ path, code, map, imports, isAsync }: LocalModule & { readonly code: string }, loaded: Loaded): unknown {
     const { module } = loaded;
     // The ending tells a place in what the file was translated to from one in the file.
     const filename = `${path}.js`;

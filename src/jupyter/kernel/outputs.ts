@@ -37,15 +37,14 @@ export class Outputs {
   readonly contexts = new AsyncLocalStorage<RequestContext>();
   readonly shown = new Shown();
   /** Where output goes that belongs to nothing: below the newest cell. */
-  private fallback: RequestContext | undefined;
-  private held:
-    { header: Header | JsonObject; name: "stdout" | "stderr"; pieces: string[]; length: number } | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  #fallback: RequestContext | undefined;
+  #held: { header: Header | JsonObject; name: "stdout" | "stderr"; pieces: string[]; length: number } | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly publish: Publish) {}
 
   get current(): RequestContext | undefined {
-    return this.contexts.getStore() ?? this.fallback;
+    return this.contexts.getStore() ?? this.#fallback;
   }
 
   run<T>(context: RequestContext, fn: () => T): T {
@@ -54,28 +53,28 @@ export class Outputs {
 
   /** Makes a cell the place for output that belongs to nothing. */
   setFallback(context: RequestContext): void {
-    this.fallback = context;
+    this.#fallback = context;
   }
 
   stream(name: "stdout" | "stderr", text: string, context = this.current): void {
     if (text === "" || context === undefined || context.silent) return;
     if (context.sink !== undefined) return context.sink.output({ output_type: "stream", name, text });
     if (context.place !== undefined) this.shown.outputs(context.place);
-    const { held } = this;
+    const held = this.#held;
     if (held !== undefined && (held.name !== name || held.header !== context.outputHeader)) this.flush();
-    this.held ??= { header: context.outputHeader, name, pieces: [], length: 0 };
-    this.held.pieces.push(text);
-    this.held.length += text.length;
-    if (this.held.length >= MAX_PIECE) this.flush();
-    else this.timer ??= setTimeout(() => this.flush(), HOLD_MS);
+    this.#held ??= { header: context.outputHeader, name, pieces: [], length: 0 };
+    this.#held.pieces.push(text);
+    this.#held.length += text.length;
+    if (this.#held.length >= MAX_PIECE) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), HOLD_MS);
   }
 
   /** Sends the text that is held back. */
   flush(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    const { held } = this;
-    this.held = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const held = this.#held;
+    this.#held = undefined;
     if (held !== undefined) this.publish("stream", { name: held.name, text: held.pieces.join("") }, held.header);
   }
 
@@ -86,7 +85,7 @@ export class Outputs {
     if (context.sink !== undefined)
       return context.sink.output({ output_type: "display_data", data, metadata, transient }, owner);
     if (context.place !== undefined) this.shown.add(context.place, data, displayId, owner);
-    this.send("display_data", { data, metadata, transient }, context);
+    this.#send("display_data", { data, metadata, transient }, context);
   }
 
   update(displayId: string, data: MimeBundle, metadata: JsonObject, owner?: object | null): void {
@@ -95,7 +94,7 @@ export class Outputs {
     context.sink?.update(displayId, data, metadata, owner);
     this.shown.update(displayId, data, owner);
     // Also where output is captured: the display to change may be a cell's.
-    this.send("update_display_data", { data, metadata, transient: { display_id: displayId } }, context);
+    this.#send("update_display_data", { data, metadata, transient: { display_id: displayId } }, context);
   }
 
   clear(wait: boolean): void {
@@ -104,7 +103,7 @@ export class Outputs {
     if (context.sink !== undefined) context.sink.clear(wait);
     else {
       if (context.place !== undefined) this.shown.clear(context.place, wait);
-      this.send("clear_output", { wait }, context);
+      this.#send("clear_output", { wait }, context);
     }
   }
 
@@ -113,10 +112,10 @@ export class Outputs {
     if (context === undefined || context.silent) return;
     if (context.sink !== undefined) return context.sink.output({ output_type: "error", ...report });
     if (context.place !== undefined) this.shown.outputs(context.place);
-    this.send("error", { ...report }, context);
+    this.#send("error", { ...report }, context);
   }
 
-  private send(type: string, content: JsonObject, context: RequestContext): void {
+  #send(type: string, content: JsonObject, context: RequestContext): void {
     this.flush();
     this.publish(type, content, context.outputHeader);
   }

@@ -11,17 +11,17 @@ import { Array, Map, Set } from "../natives";
  */
 export class Shown {
   /** Cell → display (its id, or an own one) → what is shown there. */
-  private readonly cells = new Map<string, Map<string | symbol, Set<object>>>();
+  readonly #cells = new Map<string, Map<string | symbol, Set<object>>>();
   /** Cells whose outputs go when something new comes. */
-  private readonly clearing = new Set<string>();
+  readonly #clearing = new Set<string>();
 
   /** A cell shows a bundle, which is what `owner` looks like where it is given. */
   add(cell: string, data: MimeBundle, displayId: string | undefined, owner: object | null | undefined): void {
     this.outputs(cell);
     const owners = ownersOf(data, owner);
     if (owners.size === 0 && displayId === undefined) return;
-    let displays = this.cells.get(cell);
-    if (!displays) this.cells.set(cell, (displays = new Map<string | symbol, Set<object>>()));
+    let displays = this.#cells.get(cell);
+    if (!displays) this.#cells.set(cell, (displays = new Map<string | symbol, Set<object>>()));
     displays.set(displayId ?? Symbol(), owners);
   }
 
@@ -32,37 +32,37 @@ export class Shown {
     const owners = ownersOf(data, owner);
     if (owner === undefined && owners.size === 0) return;
     const before: Set<object>[] = [];
-    for (const displays of this.cells.values()) {
+    for (const displays of this.#cells.values()) {
       const replaced = displays.get(displayId);
       if (replaced === undefined) continue;
       before.push(replaced);
       displays.set(displayId, owners);
     }
-    this.tell(before);
+    this.#tell(before);
   }
 
   /** The cell's outputs are gone; with `wait` when something new comes. */
   clear(cell: string, wait = false): void {
     if (wait) {
-      this.clearing.add(cell);
+      this.#clearing.add(cell);
       return;
     }
-    this.clearing.delete(cell);
-    const displays = this.cells.get(cell);
+    this.#clearing.delete(cell);
+    const displays = this.#cells.get(cell);
     if (!displays) return;
-    this.cells.delete(cell);
-    this.tell(displays.values());
+    this.#cells.delete(cell);
+    this.#tell(displays.values());
   }
 
   /** The cell puts out something. */
   outputs(cell: string): void {
-    if (this.clearing.has(cell)) this.clear(cell);
+    if (this.#clearing.has(cell)) this.clear(cell);
   }
 
   /** Tells those that are shown nowhere any more. */
-  private tell(before: Iterable<ReadonlySet<object>>): void {
+  #tell(before: Iterable<ReadonlySet<object>>): void {
     const left = new Set<object>();
-    for (const displays of this.cells.values())
+    for (const displays of this.#cells.values())
       for (const owners of displays.values()) for (const owner of owners) left.add(owner);
     for (const owners of before) {
       for (const owner of owners) if (!left.has(owner)) (owner as { [GONE]?: () => void })[GONE]?.();

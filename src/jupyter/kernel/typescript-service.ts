@@ -13,10 +13,10 @@ const PATIENCE_MS = 30_000;
 
 /** Main-thread side of the TypeScript thread. A thread that dies is started again at the next question. */
 export class TypescriptService {
-  private worker: Worker | undefined;
-  private readonly requests = new Requester<number, unknown>();
-  private nextId = 0;
-  private closed = false;
+  #worker: Worker | undefined;
+  readonly #requests = new Requester<number, unknown>();
+  #nextId = 0;
+  #closed = false;
 
   constructor(private readonly data: TypescriptThreadData) {}
 
@@ -29,10 +29,10 @@ export class TypescriptService {
     kind: K,
     request: TypescriptRequests[K]["request"],
   ): Promise<TypescriptRequests[K]["answer"]> {
-    if (this.closed) return Promise.reject(new Error("The kernel is shutting down."));
-    const worker = (this.worker ??= this.start());
-    const id = ++this.nextId;
-    const answer = this.requests.ask(id, () => worker.postMessage({ id, kind, ...request }));
+    if (this.#closed) return Promise.reject(new Error("The kernel is shutting down."));
+    const worker = (this.#worker ??= this.#start());
+    const id = ++this.#nextId;
+    const answer = this.#requests.ask(id, () => worker.postMessage({ id, kind, ...request }));
     return answer as Promise<TypescriptRequests[K]["answer"]>;
   }
 
@@ -44,12 +44,12 @@ export class TypescriptService {
     kind: K,
     request: TypescriptRequests[K]["request"],
   ): TypescriptRequests[K]["answer"] {
-    if (this.closed) throw new Error("The kernel is shutting down.");
-    const worker = (this.worker ??= this.start());
+    if (this.#closed) throw new Error("The kernel is shutting down.");
+    const worker = (this.#worker ??= this.#start());
     const { port1, port2 } = new MessageChannel();
     const flag = new Int32Array(new SharedArrayBuffer(4));
     try {
-      worker.postMessage({ id: ++this.nextId, kind, ...request, sleeper: { port: port2, flag } }, [port2]);
+      worker.postMessage({ id: ++this.#nextId, kind, ...request, sleeper: { port: port2, flag } }, [port2]);
       Atomics.wait(flag, 0, 0, PATIENCE_MS);
       const received: { readonly message: TypescriptAnswer } | undefined = receiveMessageOnPort(port1);
       if (received === undefined) {
@@ -65,23 +65,23 @@ export class TypescriptService {
   }
 
   async close(): Promise<void> {
-    this.closed = true;
-    await this.worker?.terminate();
+    this.#closed = true;
+    await this.#worker?.terminate();
   }
 
-  private start(): Worker {
+  #start(): Worker {
     const worker = new Worker(join(__dirname, "typescript-thread.js"), {
       workerData: this.data,
       resourceLimits: { maxOldGenerationSizeMb: 4096 },
     });
     worker.on("message", (message: TypescriptAnswer) => {
-      if ("answer" in message) this.requests.resolve(message.id, message.answer);
-      else this.requests.reject(message.id, new Error(`The TypeScript service failed: ${message.error}`));
+      if ("answer" in message) this.#requests.resolve(message.id, message.answer);
+      else this.#requests.reject(message.id, new Error(`The TypeScript service failed: ${message.error}`));
     });
     const end = (reason: string): void => {
-      if (this.worker !== worker) return;
-      this.worker = undefined;
-      this.requests.rejectAll(new Error(reason));
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      this.#requests.rejectAll(new Error(reason));
     };
     worker.on("error", (error) =>
       end(`The TypeScript service ended: ${error.message}. It starts again with the next cell.`),

@@ -40,7 +40,7 @@ export class WireError extends Error {
 /** Signs and verifies messages with the key of the connection file; an empty key switches signing off. */
 export class Wire {
   /** Signatures of messages that came, oldest first. */
-  private readonly seen = new Set<string>();
+  readonly #seen = new Set<string>();
 
   constructor(
     private readonly key: string,
@@ -50,7 +50,7 @@ export class Wire {
       throw new Error(`The connection file asks for the signature scheme "${scheme}"; only hmac-sha256 is supported.`);
   }
 
-  private sign(parts: readonly Uint8Array[]): string {
+  #sign(parts: readonly Uint8Array[]): string {
     if (this.key === "") return "";
     const hmac = createHmac("sha256", this.key);
     for (const part of parts) hmac.update(part);
@@ -61,12 +61,12 @@ export class Wire {
    * Who listened to the wire could send a message again; what it asks for is done once. As in jupyter_client,
    * signatures are remembered for some time.
    */
-  private refuseReplay(signature: Uint8Array): void {
+  #refuseReplay(signature: Uint8Array): void {
     if (this.key === "") return;
     const text = Buffer.from(signature).toString("latin1");
-    if (this.seen.has(text)) throw new WireError("The message came before.");
-    this.seen.add(text);
-    if (this.seen.size > REMEMBERED) this.seen.delete(this.seen.values().next().value as string);
+    if (this.#seen.has(text)) throw new WireError("The message came before.");
+    this.#seen.add(text);
+    if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.values().next().value as string);
   }
 
   /**
@@ -77,7 +77,7 @@ export class Wire {
     const parts = [message.header, message.parent, message.metadata, message.content].map((part) =>
       Buffer.from(stringify(part)),
     );
-    return [...message.identities, DELIMITER, Buffer.from(this.sign(parts)), ...parts, ...message.buffers];
+    return [...message.identities, DELIMITER, Buffer.from(this.#sign(parts)), ...parts, ...message.buffers];
   }
 
   /** Throws a `WireError` for anything that is not a complete message with the right signature. */
@@ -87,10 +87,10 @@ export class Wire {
     const [signature, ...rest] = frames.slice(at + 1);
     if (signature === undefined || rest.length < 4) throw new WireError("The message has fewer than four parts.");
     const parts = rest.slice(0, 4);
-    const expected = Buffer.from(this.sign(parts));
+    const expected = Buffer.from(this.#sign(parts));
     if (expected.length !== signature.length || !timingSafeEqual(expected, signature))
       throw new WireError("The message has a wrong signature.");
-    this.refuseReplay(signature);
+    this.#refuseReplay(signature);
     const [header, parent, metadata, content] = parts.map(parseObject) as [
       JsonObject,
       JsonObject,
