@@ -19,9 +19,15 @@ interface Shown {
 type Read = Pick<WireToken, "text"> & { readonly probability: number };
 
 /** What an edge carries, in words; of a comparison in both, of a contrast in logits. */
-function contributionText({ kind, weight, delta, both, logit }: DrawnEdge): string {
+function contributionText({ kind, weight, contribution, delta, both, logit }: DrawnEdge): string {
   if (delta === undefined) {
-    if (logit === undefined) return `contribution ${weightText(weight)}`;
+    if (logit === undefined) {
+      // Where nothing was dropped both are the same number.
+      const differ = contribution !== undefined && weightText(contribution) !== weightText(weight);
+      return differ
+        ? `contribution ${weightText(weight)} of what passed, ${weightText(contribution)} of everything`
+        : `contribution ${weightText(weight)}`;
+    }
     if (kind === "residual") return `everything written so far: ${signed(logit)} logits`;
     return `${signed(logit)} logits, ${logit < 0 ? "against" : "for"} the token`;
   }
