@@ -4,6 +4,7 @@ import { commHost, DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyt
 import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import { savePicture } from "../export/page";
 import { writeFileAtomically } from "../system/write";
+import { collectGarbage } from "../threads/reclaim";
 import { hear, RequestError, Widget, WIDGET_VIEW } from "../jupyter/ipywidgets/widget";
 import { follow } from "../signals";
 import type { RouteGraph, Run } from "../model/types";
@@ -83,6 +84,16 @@ const CLICK_MS = 1500;
 
 /** A page that shows the picture makes a file of it within this time. */
 const EXPORT_MS = 20_000;
+
+/** When a cell runs again, what its picture held is free only once the cell has made something new. */
+const GONE_MS = 1000;
+let collecting: NodeJS.Timeout | undefined;
+
+/** A run's tensors are shared memory, which V8 does not count: without being asked it would not collect them for long. */
+function collectSoon(): void {
+  clearTimeout(collecting);
+  collecting = setTimeout(() => void collectGarbage(), GONE_MS).unref();
+}
 
 /** VS Code has no renderers of ours, but loads our widgets where its own support can find them. */
 export const inVsCode = (): boolean => process.env["VSCODE_PID"] !== undefined;
@@ -233,6 +244,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     this.#shown = false;
     this.#collecting?.abort.abort();
     clearTimeout(this.#timer);
+    collectSoon();
   }
 
   /**
