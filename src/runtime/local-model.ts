@@ -58,7 +58,8 @@ export class LocalModel extends BaseModel {
       throw new TypeError(
         `A text is needed to tokenize, not ${text === null ? "null" : `a value of type ${typeof text}`}.`,
       );
-    return this.files.tokenizer.encode(text, options).map((id) => this.token(id));
+    // A tokenizer may have tokens that the model has no embedding for: these have ids and texts, and `run` refuses them.
+    return this.files.tokenizer.encode(text, options).map((id) => this.files.tokenizer.token(id));
   }
 
   token(id: number): Token {
