@@ -133,38 +133,38 @@ export class Aggregate {
 
   /** `[L, H]`: mean of each head's contribution, summed over keys. */
   get heads(): Tensor {
-    return this.#mean(this.state.sums.heads, this.nPositions, true);
+    return this.mean(this.state.sums.heads, this.nPositions, true);
   }
 
   /** `[L]`: mean contribution of each feed-forward block to its whole. */
   get ffn(): Tensor {
-    return this.#mean(this.state.sums.ffn, this.nPositions, false);
+    return this.mean(this.state.sums.ffn, this.nPositions, false);
   }
 
   /** `[L]`: mean contribution of the residual to the attention block's whole. */
   get attentionResidual(): Tensor {
-    return this.#mean(this.state.sums.attentionResidual, this.nPositions, false);
+    return this.mean(this.state.sums.attentionResidual, this.nPositions, false);
   }
 
   /** `[L]`: mean contribution of the residual to the FFN block's whole. */
   get ffnResidual(): Tensor {
-    return this.#mean(this.state.sums.ffnResidual, this.nPositions, false);
+    return this.mean(this.state.sums.ffnResidual, this.nPositions, false);
   }
 
   /** `[L, H]`: share of the prompts whose last token's routes have the head on an edge. */
   get headFrequency(): Tensor {
-    return this.#mean(this.state.sums.headOnRoute, this.nPrompts, true);
+    return this.mean(this.state.sums.headOnRoute, this.nPrompts, true);
   }
 
   /** `[L]`: share of the prompts whose last token's routes have the feed-forward block. */
   get ffnFrequency(): Tensor {
-    return this.#mean(this.state.sums.ffnOnRoute, this.nPrompts, false);
+    return this.mean(this.state.sums.ffnOnRoute, this.nPrompts, false);
   }
 
   /** `[L, H]`: mean attention that follows a pattern; NaN where no prompt had a query for it. */
   pattern(name: HeadPattern): Tensor {
     checkOneOf("The pattern", name, HEAD_PATTERNS);
-    return this.#mean(this.state.sums.patterns[name], this.state.sums.patternQueries[name], true);
+    return this.mean(this.state.sums.patterns[name], this.state.sums.patternQueries[name], true);
   }
 
   /** Heads that follow a pattern with at least this share of their attention, the clearest first. */
@@ -234,7 +234,7 @@ export class Aggregate {
     return { ...this.state, table: this.table(), labels: this.labels() };
   }
 
-  #mean(sums: readonly number[], count: number, byHead: boolean): Tensor {
+  private mean(sums: readonly number[], count: number, byHead: boolean): Tensor {
     const { nLayers, nHeads } = this.state.model;
     return { data: Float32Array.from(sums, (sum) => sum / count), dims: byHead ? [nLayers, nHeads] : [nLayers] };
   }

@@ -40,8 +40,8 @@ export abstract class BaseModel implements TransparentModel {
     options: RunOptions = {},
   ): Promise<BaseRun | BaseRun[]> {
     const batch = Array.isArray(input) && input.length > 0 && typeof input[0] !== "number";
-    if (!batch) return this.#runOne(input as Prompt, options, "The prompt");
-    const prompts = (input as readonly Prompt[]).map((prompt, i) => this.#read(prompt, options, `Prompt ${i}`));
+    if (!batch) return this.runOne(input as Prompt, options, "The prompt");
+    const prompts = (input as readonly Prompt[]).map((prompt, i) => this.read(prompt, options, `Prompt ${i}`));
     const runs: BaseRun[] = [];
     try {
       for (const tokens of prompts) {
@@ -55,11 +55,11 @@ export abstract class BaseModel implements TransparentModel {
     return runs;
   }
 
-  async #runOne(prompt: Prompt, options: RunOptions, what: string): Promise<BaseRun> {
-    return this.forward(this.#read(prompt, options, what), options);
+  private async runOne(prompt: Prompt, options: RunOptions, what: string): Promise<BaseRun> {
+    return this.forward(this.read(prompt, options, what), options);
   }
 
-  #read(prompt: Prompt, options: RunOptions, what: string): readonly Token[] {
+  private read(prompt: Prompt, options: RunOptions, what: string): readonly Token[] {
     options.signal?.throwIfAborted();
     if (typeof prompt !== "string" && !(Array.isArray(prompt) && prompt.every((id) => typeof id === "number"))) {
       throw new TypeError(

@@ -85,11 +85,11 @@ export abstract class BaseRun implements Run {
   abstract readonly model: TransparentModel;
   abstract readonly tokens: readonly Token[];
 
-  readonly #cache = new ByteCache(answerBudget);
+  private readonly cache = new ByteCache(answerBudget);
   /** Small answers that would cost much to compute again; large ones must not push them out. */
-  readonly #digests = new ByteCache(digestBudget);
-  readonly #turns = new Map<string, Promise<unknown>>();
-  #disposed = false;
+  private readonly digests = new ByteCache(digestBudget);
+  private readonly turns = new Map<string, Promise<unknown>>();
+  private disposed = false;
 
   /** One line in a console and under a cell, instead of everything that a run keeps. */
   [inspect.custom](): string {
@@ -129,19 +129,19 @@ export abstract class BaseRun implements Run {
   /** `[T, d]`. Default: mid − pre. Where blocks are parallel there is no default. */
   protected async readAttentionOut(layer: number): Promise<Float32Array> {
     if (this.info.parallelBlocks) throw new Error("A model with parallel blocks has to implement readAttentionOut.");
-    return difference(await this.#state(layer, "mid"), await this.#state(layer, "pre"));
+    return difference(await this.state(layer, "mid"), await this.state(layer, "pre"));
   }
 
   /** `[T, d]`. Default: what is missing to post. */
   protected async readFfnOut(layer: number): Promise<Float32Array> {
-    if (!this.info.parallelBlocks) return difference(await this.#state(layer, "post"), await this.#state(layer, "mid"));
+    if (!this.info.parallelBlocks) return difference(await this.state(layer, "post"), await this.state(layer, "mid"));
     const attention = await this.attentionOut(layer);
-    return difference(difference(await this.#state(layer, "post"), await this.#state(layer, "pre")), attention.data);
+    return difference(difference(await this.state(layer, "post"), await this.state(layer, "pre")), attention.data);
   }
 
   /** `[V]` at a position. Default: unembedding of the last state. */
   protected async readLogits(position: number): Promise<Float32Array> {
-    const [logits] = await this.unembedAll([await this.#vector(this.#topNode(position))], true);
+    const [logits] = await this.unembedAll([await this.vector(this.topNode(position))], true);
     return logits;
   }
 
@@ -157,7 +157,7 @@ export abstract class BaseRun implements Run {
    */
   protected async readNeuronProximities(layer: number, position: number): Promise<Float32Array> {
     const { dModel, dFfn } = this.info;
-    const whole = await this.#state(layer, "post");
+    const whole = await this.state(layer, "post");
     const activations = await this.readNeurons(layer, position, "post");
     const scale = (await this.readFfnScale(layer))?.[position] ?? 1;
     const result = new Float32Array(dFfn);
@@ -180,10 +180,10 @@ export abstract class BaseRun implements Run {
       pattern: (await this.attentionPattern(layer)).data,
       valueOut: await this.readValueOut(layer),
       termScale: await this.readTermScale(layer),
-      residual: await this.#state(layer, "pre"),
+      residual: await this.state(layer, "pre"),
       ...(this.info.parallelBlocks
-        ? { whole: await this.#state(layer, "post"), ffn: (await this.ffnOut(layer)).data }
-        : { whole: await this.#state(layer, "mid") }),
+        ? { whole: await this.state(layer, "post"), ffn: (await this.ffnOut(layer)).data }
+        : { whole: await this.state(layer, "mid") }),
     };
   }
 
@@ -194,7 +194,7 @@ export abstract class BaseRun implements Run {
    */
   protected async readReadouts(position: number, ids: readonly number[]): Promise<Readout[]> {
     const { dModel } = this.info;
-    const state = await this.#vector(this.#topNode(position));
+    const state = await this.vector(this.topNode(position));
     const ask = async (vectors: readonly Float32Array[]): Promise<number[][]> =>
       (await this.unembedAll(vectors, true)).map((logits) => ids.map((id) => logits[id]));
     const [zero, here] = await ask([new Float32Array(dModel), state]);
@@ -227,9 +227,9 @@ export abstract class BaseRun implements Run {
     const { position } = options;
     if (position !== undefined) {
       checkIndex("position", position, this.nTokens);
-      return this.#tensor(`logits ${position}`, [dVocab], () => this.readLogits(position));
+      return this.tensor(`logits ${position}`, [dVocab], () => this.readLogits(position));
     }
-    return this.#tensor("logits", [this.nTokens, dVocab], () => this.readAllLogits());
+    return this.tensor("logits", [this.nTokens, dVocab], () => this.readAllLogits());
   }
 
   /** `[T, V]`. */
@@ -248,24 +248,24 @@ export abstract class BaseRun implements Run {
         'There is no residual "mid" in this model: its attention and feed-forward blocks are parallel; use "pre" or "post".',
       );
     }
-    return { data: await this.#state(layer, point), dims: [this.nTokens, this.info.dModel] };
+    return { data: await this.state(layer, point), dims: [this.nTokens, this.info.dModel] };
   }
 
   async attentionPattern(layer: number): Promise<Tensor> {
     this.check(layer);
-    return this.#tensor(`pattern ${layer}`, [this.info.nHeads, this.nTokens, this.nTokens], () =>
+    return this.tensor(`pattern ${layer}`, [this.info.nHeads, this.nTokens, this.nTokens], () =>
       this.readPattern(layer),
     );
   }
 
   async attentionOut(layer: number): Promise<Tensor> {
     this.check(layer);
-    return this.#tensor(`attention out ${layer}`, [this.nTokens, this.info.dModel], () => this.readAttentionOut(layer));
+    return this.tensor(`attention out ${layer}`, [this.nTokens, this.info.dModel], () => this.readAttentionOut(layer));
   }
 
   async ffnOut(layer: number): Promise<Tensor> {
     this.check(layer);
-    return this.#tensor(`ffn out ${layer}`, [this.nTokens, this.info.dModel], () => this.readFfnOut(layer));
+    return this.tensor(`ffn out ${layer}`, [this.nTokens, this.info.dModel], () => this.readFfnOut(layer));
   }
 
   async headOut(layer: number, position: number, options: { readonly valueBias?: ValueBias } = {}): Promise<Tensor> {
@@ -273,9 +273,9 @@ export abstract class BaseRun implements Run {
     checkValueBias(options.valueBias);
     const { nHeads, dModel } = this.info;
     const withBias = options.valueBias === "term";
-    return this.#tensor(`head out ${layer} ${position} ${withBias}`, [nHeads, dModel], async () => {
+    return this.tensor(`head out ${layer} ${position} ${withBias}`, [nHeads, dModel], async () => {
       const { pattern, valueOut, termScale } = await this.readAttentionInputs(layer);
-      const bias = withBias ? (await this.#constants(layer)).valueBiasOut : undefined;
+      const bias = withBias ? (await this.constants(layer)).valueBiasOut : undefined;
       const scale = termScale ? termScale[position] : 1;
       const data = new Float32Array(nHeads * dModel);
       let steps = 0;
@@ -301,7 +301,7 @@ export abstract class BaseRun implements Run {
   async neuronActivations(layer: number, position: number, point: "pre" | "post"): Promise<Tensor> {
     this.check(layer, position);
     checkOneOf("The point", point, ["pre", "post"]);
-    return this.#tensor(`neurons ${layer} ${position} ${point}`, [this.info.dFfn], () =>
+    return this.tensor(`neurons ${layer} ${position} ${point}`, [this.info.dFfn], () =>
       this.readNeurons(layer, position, point),
     );
   }
@@ -316,7 +316,7 @@ export abstract class BaseRun implements Run {
       );
     for (const position of positions) checkIndex("position", position, this.nTokens);
     const { nHeads, parallelBlocks } = this.info;
-    const rows = await this.#attentionRows(layer, positions, options);
+    const rows = await this.attentionRows(layer, positions, options);
     const n = rows.length;
     const terms = new Float32Array(n * this.nTokens * nHeads);
     rows.forEach((row, i) => terms.set(row.terms, i * this.nTokens * nHeads));
@@ -335,7 +335,7 @@ export abstract class BaseRun implements Run {
 
   async ffnContributions(layer: number): Promise<FfnContributions> {
     this.check(layer);
-    const pairs = await this.#ffnPairs(
+    const pairs = await this.ffnPairs(
       layer,
       Array.from(this.tokens, (_, t) => t),
     );
@@ -352,12 +352,12 @@ export abstract class BaseRun implements Run {
     if (options.topK !== undefined) checkTopK(options.topK);
     const { dModel } = this.info;
     const key = `neuron proximities ${layer} ${position}`;
-    const { data } = await this.#tensor(key, [this.info.dFfn], () => this.readNeuronProximities(layer, position));
+    const { data } = await this.tensor(key, [this.info.dFfn], () => this.readNeuronProximities(layer, position));
     const activations = await this.neuronActivations(layer, position, "post");
     const other = proximity(
-      await this.#besideFfn(layer),
+      await this.besideFfn(layer),
       position * dModel,
-      await this.#state(layer, "post"),
+      await this.state(layer, "post"),
       position * dModel,
       dModel,
     );
@@ -376,16 +376,16 @@ export abstract class BaseRun implements Run {
       nLayers,
       nHeads,
       parallelBlocks,
-      attention: (layer, positions) => this.#attentionRows(layer, positions, options),
-      notable: (layer, positions) => this.#notableRows(layer, positions, options),
-      ffn: (layer, positions) => this.#ffnPairs(layer, positions),
+      attention: (layer, positions) => this.attentionRows(layer, positions, options),
+      notable: (layer, positions) => this.notableRows(layer, positions, options),
+      ffn: (layer, positions) => this.ffnPairs(layer, positions),
     };
-    const about = options.contrast && (await this.#startContrast(from, options.contrast, options));
+    const about = options.contrast && (await this.startContrast(from, options.contrast, options));
     const column = about && keptColumn(about.column, "threshold" in selection ? selection.threshold : 0);
     const { nodes, edges } =
       "threshold" in selection
         ? await trace(source, { from, ...selection, renormalize, joinSelf, column, signal, onProgress })
-        : await this.#relevantRoutes(source, selection, {
+        : await this.relevantRoutes(source, selection, {
             ...options,
             from,
             renormalize,
@@ -407,7 +407,7 @@ export abstract class BaseRun implements Run {
   }
 
   /** What a contrast is about, and everything that was written to its token by what it adds to it. */
-  async #startContrast(
+  private async startContrast(
     [start, ...others]: readonly RouteNode[],
     asked: Contrast,
     options: ContributionOptions,
@@ -416,17 +416,17 @@ export abstract class BaseRun implements Run {
       throw new RangeError(`A contrast is traced from one token: give from as a number from 0 to ${this.nTokens - 1}.`);
     }
     const { position } = start;
-    const { readout, ...tokens } = await this.#readContrast(position, asked);
+    const { readout, ...tokens } = await this.readContrast(position, asked);
     const { data } = await this.logits({ position });
     const logit = data[tokens.token.id] - (tokens.versus ? data[tokens.versus.id] : 0);
     return {
       contrast: { ...tokens, logit, constant: readout.constant },
-      column: await this.#logitColumn(readout.direction, position, options),
+      column: await this.logitColumn(readout.direction, position, options),
     };
   }
 
   /** Routes by relevance. What all states are made of is kept: another budget computes nothing again. */
-  async #relevantRoutes(
+  private async relevantRoutes(
     source: ContributionSource,
     budget: NonNullable<RouteGraph["select"]>,
     options: Omit<RouteOptions, "from" | "contrast"> & {
@@ -439,7 +439,7 @@ export abstract class BaseRun implements Run {
     const { from, valueBias, includeBias = false, contrast } = options;
     const about = contrast ? `${contrast.token.id} ${contrast.versus?.id}` : "";
     const key = `relevances ${from.map(({ name }) => name).join(",")} ${valueBias === "term"} ${includeBias} ${about}`;
-    const parts = await this.#digests.get(
+    const parts = await this.digests.get(
       key,
       () => relevantParts(source, options),
       ({ byteLength }) => byteLength,
@@ -457,10 +457,10 @@ export abstract class BaseRun implements Run {
     this.check(undefined, position);
     checkValueBias(valueBias);
     const { nLayers, nHeads, dModel } = this.info;
-    const { token, versus, readout } = await this.#readContrast(position, options);
+    const { token, versus, readout } = await this.readContrast(position, options);
     const at = position * dModel;
     const read = (rows: Float32Array, offset: number): number => dot(readout.direction, rows, offset);
-    const parts: LogitPart[] = [{ kind: "embedding", logit: read(await this.#state(0, "pre"), at) }];
+    const parts: LogitPart[] = [{ kind: "embedding", logit: read(await this.state(0, "pre"), at) }];
     for (let layer = 0; layer < nLayers; layer++) {
       signal?.throwIfAborted();
       const heads = (await this.headOut(layer, position, { valueBias })).data;
@@ -499,8 +499,8 @@ export abstract class BaseRun implements Run {
         `${node} is a block, not a state of the residual stream: read what it wrote with effect({ kind: "ffn", layer: ${here.layer}, position: ${here.position} }).`,
       );
     }
-    const below = this.#below(here);
-    const [logits, logitsBelow] = await this.#stateLogits(below ? [here, below] : [here], normalize);
+    const below = this.below(here);
+    const [logits, logitsBelow] = await this.stateLogits(below ? [here, below] : [here], normalize);
     return lensTokens(logits, logitsBelow, topK, (id) => this.model.token(id));
   }
 
@@ -517,9 +517,9 @@ export abstract class BaseRun implements Run {
   }
 
   async dispose(): Promise<void> {
-    this.#disposed = true;
-    this.#cache.clear();
-    this.#digests.clear();
+    this.disposed = true;
+    this.cache.clear();
+    this.digests.clear();
   }
 
   // What the answers share.
@@ -534,7 +534,7 @@ export abstract class BaseRun implements Run {
 
   /** Refuses layers and positions that do not exist, and everything once the run was disposed. */
   protected check(layer?: number, position?: number): void {
-    if (this.#disposed) throw new Error("This run was disposed: run the prompt again.");
+    if (this.disposed) throw new Error("This run was disposed: run the prompt again.");
     if (layer !== undefined) checkIndex("layer", layer, this.info.nLayers);
     if (position !== undefined) checkIndex("position", position, this.nTokens);
   }
@@ -550,7 +550,7 @@ export abstract class BaseRun implements Run {
     if (kind === "attention") {
       if (!("head" in component)) return row(await this.attentionOut(layer), position);
       checkIndex("head", component.head, nHeads);
-      if (component.key !== undefined) return this.#headKeyUpdate(component, component.key, valueBias);
+      if (component.key !== undefined) return this.headKeyUpdate(component, component.key, valueBias);
       return row(await this.headOut(layer, position, { valueBias }), component.head);
     }
     if (!("neuron" in component)) return row(await this.ffnOut(layer), position);
@@ -562,7 +562,7 @@ export abstract class BaseRun implements Run {
   }
 
   /** `[d]`: what a head wrote at a query out of one key. */
-  async #headKeyUpdate(
+  private async headKeyUpdate(
     { layer, position, head }: { readonly layer: number; readonly position: number; readonly head: number },
     key: number,
     valueBias?: ValueBias,
@@ -571,7 +571,7 @@ export abstract class BaseRun implements Run {
       throw new RangeError(`There is no key ${key} for the query at ${position}: keys go from 0 to ${position}.`);
     const { dModel, nHeads } = this.info;
     const { pattern, valueOut, termScale } = await this.readAttentionInputs(layer);
-    const bias = valueBias === "term" ? (await this.#constants(layer)).valueBiasOut : undefined;
+    const bias = valueBias === "term" ? (await this.constants(layer)).valueBiasOut : undefined;
     const factor =
       pattern[(head * this.nTokens + position) * this.nTokens + key] * (termScale ? termScale[position] : 1);
     const at = (key * nHeads + head) * dModel;
@@ -582,7 +582,7 @@ export abstract class BaseRun implements Run {
   }
 
   /** The tokens of a contrast, and how the difference of their logits is read out. */
-  async #readContrast(
+  private async readContrast(
     position: number,
     contrast: Contrast,
   ): Promise<{ readonly token: Token; readonly versus?: Token; readonly readout: Readout }> {
@@ -604,13 +604,17 @@ export abstract class BaseRun implements Run {
   }
 
   /** Everything that was written to one token's residual stream, by what it adds along a direction. */
-  async #logitColumn(direction: Float64Array, position: number, options: ContributionOptions): Promise<LogitColumn> {
+  private async logitColumn(
+    direction: Float64Array,
+    position: number,
+    options: ContributionOptions,
+  ): Promise<LogitColumn> {
     const { nLayers, nHeads, dModel, parallelBlocks } = this.info;
     const at = position * dModel;
     const layers: LogitLayer[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       options.signal?.throwIfAborted();
-      const block = await this.#attentionBlock(layer, { ...options, includeBias: true });
+      const block = await this.attentionBlock(layer, { ...options, includeBias: true });
       const pre = dot(direction, block.residual, at);
       layers.push({
         ...(await attentionLogits(direction, block, position)),
@@ -622,13 +626,13 @@ export abstract class BaseRun implements Run {
     return { position, nHeads, parallelBlocks, layers };
   }
 
-  #topNode(position: number): RouteNode {
+  private topNode(position: number): RouteNode {
     const layer = this.info.nLayers - 1;
     return { name: nodeName("I", layer, position), kind: "I", layer, position };
   }
 
   /** The residual node that a node's whole has as a part. */
-  #below({ kind, layer, position }: RouteNode): RouteNode | undefined {
+  private below({ kind, layer, position }: RouteNode): RouteNode | undefined {
     if (kind === "X") return undefined;
     if (kind === "I" && !this.info.parallelBlocks)
       return { name: nodeName("A", layer, position), kind: "A", layer, position };
@@ -637,16 +641,16 @@ export abstract class BaseRun implements Run {
   }
 
   /** `[d]`: the state at a residual node. */
-  async #vector({ kind, layer, position }: RouteNode): Promise<Float32Array> {
-    const data = kind === "X" ? await this.#state(0, "pre") : await this.#state(layer, kind === "A" ? "mid" : "post");
+  private async vector({ kind, layer, position }: RouteNode): Promise<Float32Array> {
+    const data = kind === "X" ? await this.state(0, "pre") : await this.state(layer, kind === "A" ? "mid" : "post");
     return data.slice(position * this.info.dModel, (position + 1) * this.info.dModel);
   }
 
   /** `[V]` for each residual node; those not known yet are unembedded together. */
-  async #stateLogits(nodes: readonly RouteNode[], normalize: boolean): Promise<Float32Array[]> {
+  private async stateLogits(nodes: readonly RouteNode[], normalize: boolean): Promise<Float32Array[]> {
     const missing: { node: RouteNode; give: (logits: Float32Array) => void; fail: (error: unknown) => void }[] = [];
     const answers = nodes.map((node) =>
-      this.#cache.get(
+      this.cache.get(
         `lens ${node.name} ${normalize}`,
         () => new Promise<Float32Array>((give, fail) => missing.push({ node, give, fail })),
         ({ byteLength }) => byteLength,
@@ -654,7 +658,7 @@ export abstract class BaseRun implements Run {
     );
     if (missing.length > 0) {
       try {
-        const all = await this.unembedAll(await Promise.all(missing.map(({ node }) => this.#vector(node))), normalize);
+        const all = await this.unembedAll(await Promise.all(missing.map(({ node }) => this.vector(node))), normalize);
         missing.forEach(({ give }, i) => give(all[i]));
       } catch (error) {
         for (const { fail } of missing) fail(error);
@@ -664,10 +668,10 @@ export abstract class BaseRun implements Run {
   }
 
   /** `[T, d]`: what the FFN's output is added to. */
-  async #besideFfn(layer: number): Promise<Float32Array> {
-    if (!this.info.parallelBlocks) return this.#state(layer, "mid");
-    const { data } = await this.#tensor(`beside ffn ${layer}`, [this.nTokens, this.info.dModel], async () => {
-      const pre = await this.#state(layer, "pre");
+  private async besideFfn(layer: number): Promise<Float32Array> {
+    if (!this.info.parallelBlocks) return this.state(layer, "mid");
+    const { data } = await this.tensor(`beside ffn ${layer}`, [this.nTokens, this.info.dModel], async () => {
+      const pre = await this.state(layer, "pre");
       const attention = (await this.attentionOut(layer)).data;
       return pre.map((x, i) => x + attention[i]);
     });
@@ -675,17 +679,17 @@ export abstract class BaseRun implements Run {
   }
 
   /** `[ffn, other]` at each of `positions`, computed where they are not known yet. */
-  async #ffnPairs(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
+  private async ffnPairs(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
     const { dModel } = this.info;
-    const pairs = await this.#digests.get(
+    const pairs = await this.digests.get(
       `ffn pairs ${layer}`,
       async () => new Map<number, readonly [number, number]>(),
       () => 64 * this.nTokens,
     );
     if (positions.some((position) => !pairs.has(position))) {
       const ffn = (await this.ffnOut(layer)).data;
-      const other = await this.#besideFfn(layer);
-      const whole = await this.#state(layer, "post");
+      const other = await this.besideFfn(layer);
+      const whole = await this.state(layer, "post");
       let steps = 0;
       for (const position of positions) {
         if (pairs.has(position)) continue;
@@ -700,7 +704,7 @@ export abstract class BaseRun implements Run {
   }
 
   /** Contributions at `positions`, computed where they are not known yet. */
-  async #attentionRows(
+  private async attentionRows(
     layer: number,
     positions: readonly number[],
     options: ContributionOptions,
@@ -709,33 +713,33 @@ export abstract class BaseRun implements Run {
     const includeBias = options.includeBias ?? false;
     const key = `rows ${layer} ${inTerms} ${includeBias}`;
     // One after the other for each layer: who comes second finds the first one's rows.
-    return this.#inTurn(key, async () => {
+    return this.inTurn(key, async () => {
       options.signal?.throwIfAborted();
-      const rows = await this.#cache.get(
+      const rows = await this.cache.get(
         key,
         async () => new Map<number, AttentionRow>(),
         () => 0,
       );
       const missing = positions.filter((position) => !rows.has(position));
       if (missing.length > 0) {
-        const block = await this.#attentionBlock(layer, options);
+        const block = await this.attentionBlock(layer, options);
         for (const row of await attentionRows(block, missing, options.signal)) rows.set(row.position, row);
         let bytes = 0;
         for (const row of rows.values()) bytes += row.terms.byteLength;
-        this.#cache.grown(key, bytes);
+        this.cache.grown(key, bytes);
       }
       return positions.map((position) => rows.get(position) as AttentionRow);
     });
   }
 
   /** A layer's attention block as a sum of the parts that the options ask for. */
-  async #attentionBlock(
+  private async attentionBlock(
     layer: number,
     { valueBias, includeBias = false }: ContributionOptions,
   ): Promise<AttentionBlock> {
     const { nHeads, dModel } = this.info;
     const inTerms = valueBias === "term";
-    const constants = inTerms || includeBias ? await this.#constants(layer) : {};
+    const constants = inTerms || includeBias ? await this.constants(layer) : {};
     return {
       nTokens: this.nTokens,
       nHeads,
@@ -750,9 +754,13 @@ export abstract class BaseRun implements Run {
    * What of the rows can pass a threshold. Small, so it stays when the rows themselves had to go: moving the threshold
    * computes nothing again, however long the prompt is.
    */
-  async #notableRows(layer: number, positions: readonly number[], options: ContributionOptions): Promise<NotableRow[]> {
+  private async notableRows(
+    layer: number,
+    positions: readonly number[],
+    options: ContributionOptions,
+  ): Promise<NotableRow[]> {
     const key = `notable ${layer} ${options.valueBias === "term"} ${options.includeBias ?? false}`;
-    const known = await this.#digests.get(
+    const known = await this.digests.get(
       key,
       async () => new Map<number, NotableRow>(),
       () => 0,
@@ -761,7 +769,7 @@ export abstract class BaseRun implements Run {
     if (missing.length > 0) {
       let steps = 0;
       let bytes = 0;
-      for (const { position, terms: all, residual, bias, ffn } of await this.#attentionRows(layer, missing, options)) {
+      for (const { position, terms: all, residual, bias, ffn } of await this.attentionRows(layer, missing, options)) {
         const notable = notableTerms(all, this.info.nHeads);
         bytes += notable.indices.length * 8 + notable.keys.terms.byteLength + notable.keys.keys.byteLength;
         known.set(position, { position, residual, bias, ffn, notable });
@@ -770,40 +778,40 @@ export abstract class BaseRun implements Run {
           await yieldToEvents();
         }
       }
-      this.#digests.grown(key, missing.length * ROW_BYTES + bytes, true);
+      this.digests.grown(key, missing.length * ROW_BYTES + bytes, true);
     }
     return positions.map((position) => known.get(position) as NotableRow);
   }
 
-  #constants(layer: number): Promise<AttentionConstants> {
-    return this.#cache.get(
+  private constants(layer: number): Promise<AttentionConstants> {
+    return this.cache.get(
       `constants ${layer}`,
       () => this.readConstants(layer),
       () => 0,
     );
   }
 
-  async #state(layer: number, point: ResidualPoint): Promise<Float32Array> {
-    const { data } = await this.#tensor(`residual ${layer} ${point}`, [this.nTokens, this.info.dModel], () =>
+  private async state(layer: number, point: ResidualPoint): Promise<Float32Array> {
+    const { data } = await this.tensor(`residual ${layer} ${point}`, [this.nTokens, this.info.dModel], () =>
       this.readResidual(layer, point),
     );
     return data;
   }
 
-  #tensor(key: string, dims: readonly number[], read: () => Promise<Float32Array>): Promise<Tensor> {
-    return this.#cache.get(
+  private tensor(key: string, dims: readonly number[], read: () => Promise<Float32Array>): Promise<Tensor> {
+    return this.cache.get(
       key,
       async () => ({ data: await read(), dims }),
       ({ data }) => data.byteLength,
     );
   }
 
-  #inTurn<T>(key: string, task: () => Promise<T>): Promise<T> {
-    const turn = (this.#turns.get(key) ?? Promise.resolve()).then(task, task);
+  private inTurn<T>(key: string, task: () => Promise<T>): Promise<T> {
+    const turn = (this.turns.get(key) ?? Promise.resolve()).then(task, task);
     const settled = turn.catch(() => undefined);
-    this.#turns.set(key, settled);
+    this.turns.set(key, settled);
     void settled.then(() => {
-      if (this.#turns.get(key) === settled) this.#turns.delete(key);
+      if (this.turns.get(key) === settled) this.turns.delete(key);
     });
     return turn;
   }

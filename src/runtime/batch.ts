@@ -9,8 +9,8 @@ interface Waiting<A> {
  * under way. Questions keep their order; a call has at most `limit` items unless one question has more.
  */
 export class Batch<A = Float32Array> {
-  #waiting: Waiting<A>[] = [];
-  #running = false;
+  private waiting: Waiting<A>[] = [];
+  private running = false;
 
   constructor(
     private readonly ask: (items: readonly Float32Array[]) => Promise<A[]>,
@@ -19,20 +19,20 @@ export class Batch<A = Float32Array> {
 
   add(items: readonly Float32Array[]): Promise<A[]> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ items, resolve, reject });
-      if (this.#running) return;
-      this.#running = true;
-      queueMicrotask(() => void this.#work());
+      this.waiting.push({ items, resolve, reject });
+      if (this.running) return;
+      this.running = true;
+      queueMicrotask(() => void this.work());
     });
   }
 
-  async #work(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      let count = this.#waiting[0].items.length;
+  private async work(): Promise<void> {
+    while (this.waiting.length > 0) {
+      let count = this.waiting[0].items.length;
       let taken = 1;
-      while (taken < this.#waiting.length && count + this.#waiting[taken].items.length <= this.limit)
-        count += this.#waiting[taken++].items.length;
-      const group = this.#waiting.splice(0, taken);
+      while (taken < this.waiting.length && count + this.waiting[taken].items.length <= this.limit)
+        count += this.waiting[taken++].items.length;
+      const group = this.waiting.splice(0, taken);
       try {
         const answers = await this.ask(group.flatMap(({ items }) => items));
         let at = 0;
@@ -41,6 +41,6 @@ export class Batch<A = Float32Array> {
         for (const { reject } of group) reject(error);
       }
     }
-    this.#running = false;
+    this.running = false;
   }
 }

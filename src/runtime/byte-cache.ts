@@ -20,26 +20,26 @@ interface Entry {
  * An answer being made is shared by all who ask.
  */
 export class ByteCache {
-  readonly #entries = new Map<string, Entry>();
+  private readonly entries = new Map<string, Entry>();
 
   constructor(private readonly budget: MemoryBudget) {}
 
   /** The answer under `key`, made by `make` where it is not there. A failure is not remembered. */
   get<T>(key: string, make: () => Promise<T>, bytes: (value: T) => number): Promise<T> {
-    const known = this.#entries.get(key);
+    const known = this.entries.get(key);
     if (known) {
       this.budget.touch(known.holding);
       return known.value as Promise<T>;
     }
     const value = make();
     const entry: Entry = { value, holding: this.budget.hold<ByteCache>(this, 0, dropper(key)) };
-    this.#entries.set(key, entry);
+    this.entries.set(key, entry);
     value.then(
       (made) => {
-        if (this.#entries.get(key) === entry) this.budget.resize(entry.holding, bytes(made));
+        if (this.entries.get(key) === entry) this.budget.resize(entry.holding, bytes(made));
       },
       () => {
-        if (this.#entries.get(key) === entry) this.#forget(key, entry);
+        if (this.entries.get(key) === entry) this.forget(key, entry);
       },
     );
     return value;
@@ -47,22 +47,22 @@ export class ByteCache {
 
   /** Says that what lies under `key` takes so many bytes now; with `more`, so many more. */
   grown(key: string, bytes: number, more = false): void {
-    const entry = this.#entries.get(key);
+    const entry = this.entries.get(key);
     if (entry) this.budget.resize(entry.holding, more ? entry.holding.bytes + bytes : bytes);
   }
 
   clear(): void {
-    for (const [key, entry] of [...this.#entries]) this.#forget(key, entry);
+    for (const [key, entry] of [...this.entries]) this.forget(key, entry);
   }
 
-  #forget(key: string, { holding }: Entry): void {
-    this.#entries.delete(key);
+  private forget(key: string, { holding }: Entry): void {
+    this.entries.delete(key);
     this.budget.release(this, holding);
   }
 
   /** For the budget, which has let go of it already. */
   dropped(key: string): void {
-    this.#entries.delete(key);
+    this.entries.delete(key);
   }
 }
 

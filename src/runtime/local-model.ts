@@ -17,11 +17,11 @@ const unreachable = new FinalizationRegistry<ModelFiles["weights"]>((weights) =>
 /** A model computed on this machine, from its files. */
 export class LocalModel extends BaseModel {
   readonly info: ModelInfo;
-  #disposed = false;
+  private disposed = false;
   /** Weakly: a run that nobody holds is collected, with all it remembers. */
-  readonly #runs = new Set<WeakRef<LocalRun>>();
-  readonly #normalized: Batch;
-  readonly #raw: Batch;
+  private readonly runs = new Set<WeakRef<LocalRun>>();
+  private readonly normalized: Batch;
+  private readonly raw: Batch;
 
   constructor(
     private readonly files: ModelFiles,
@@ -32,9 +32,9 @@ export class LocalModel extends BaseModel {
     unreachable.register(this, files.weights, this);
     const { architecture } = files;
     const unembed = (normalize: boolean) => (vectors: readonly Float32Array[]) =>
-      this.#unembedTogether(vectors, normalize);
-    this.#normalized = new Batch(unembed(true), UNEMBED_ROWS);
-    this.#raw = new Batch(unembed(false), UNEMBED_ROWS);
+      this.unembedTogether(vectors, normalize);
+    this.normalized = new Batch(unembed(true), UNEMBED_ROWS);
+    this.raw = new Batch(unembed(false), UNEMBED_ROWS);
     this.info = Object.freeze({
       name: files.name,
       family: architecture.family,
@@ -68,19 +68,19 @@ export class LocalModel extends BaseModel {
   }
 
   protected async forward(tokens: readonly Token[], options: RunOptions): Promise<LocalRun> {
-    this.#check();
+    this.check();
     const pass = await this.engine.forward(
       tokens.map(({ id }) => id),
       { signal: options.signal, onProgress: options.onProgress, keep: keptTensors(this.info.parallelBlocks) },
     );
     const run = new LocalRun(this, tokens, pass);
-    this.#runs.add(new WeakRef(run));
-    for (const reference of this.#runs) if (reference.deref() === undefined) this.#runs.delete(reference);
+    this.runs.add(new WeakRef(run));
+    for (const reference of this.runs) if (reference.deref() === undefined) this.runs.delete(reference);
     return run;
   }
 
   async unembed(vector: Float32Array, options: { readonly normalize?: boolean } = {}): Promise<Tensor> {
-    this.#check();
+    this.check();
     // Not `instanceof`: arrays of a cell or a test come from another realm.
     const isVector = ArrayBuffer.isView(vector) && vector[Symbol.toStringTag] === "Float32Array";
     if (!isVector || vector.length !== this.info.dModel) {
@@ -93,7 +93,7 @@ export class LocalModel extends BaseModel {
   }
 
   async neuronOutput(layer: number, neuron: number): Promise<Tensor> {
-    this.#check();
+    this.check();
     checkIndex("layer", layer, this.info.nLayers);
     checkIndex("neuron", neuron, this.info.dFfn);
     return { data: await this.engine.neuronOutput(layer, neuron), dims: [this.info.dModel] };
@@ -101,10 +101,10 @@ export class LocalModel extends BaseModel {
 
   /** Ends the model and every run of it. */
   override async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
+    if (this.disposed) return;
+    this.disposed = true;
     unreachable.unregister(this);
-    await Promise.all([...this.#runs].map(async (reference) => reference.deref()?.dispose()));
+    await Promise.all([...this.runs].map(async (reference) => reference.deref()?.dispose()));
     await this.engine.dispose();
     this.files.weights.close();
   }
@@ -116,7 +116,7 @@ export class LocalModel extends BaseModel {
    * unembedding.
    */
   unembedAll(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
-    return (normalize ? this.#normalized : this.#raw).add(vectors);
+    return (normalize ? this.normalized : this.raw).add(vectors);
   }
 
   /** How the logits of `ids` are read out of the last state [d], the final norm's statistic fixed. */
@@ -150,7 +150,7 @@ export class LocalModel extends BaseModel {
     return this.files.architecture.layers[layer].postFfnNorm !== undefined;
   }
 
-  async #unembedTogether(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
+  private async unembedTogether(vectors: readonly Float32Array[], normalize: boolean): Promise<Float32Array[]> {
     const { dModel, dVocab } = this.info;
     const all = new Float32Array(vectors.length * dModel);
     vectors.forEach((vector, i) => all.set(vector, i * dModel));
@@ -159,7 +159,7 @@ export class LocalModel extends BaseModel {
     return vectors.map((_, i) => data.slice(i * dVocab, (i + 1) * dVocab));
   }
 
-  #check(): void {
-    if (this.#disposed) throw new Error(`The model ${this.info.name} was disposed: load it again.`);
+  private check(): void {
+    if (this.disposed) throw new Error(`The model ${this.info.name} was disposed: load it again.`);
   }
 }

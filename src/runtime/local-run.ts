@@ -26,7 +26,7 @@ type BlockTensors = Partial<Record<"resid_mid" | "attn_out" | "ffn_out", Tensor>
 /** A run whose states come from a pass of the engine. */
 export class LocalRun extends BaseRun {
   /** The layer that was asked about last. */
-  #blocks?: { readonly layer: number; readonly tensors: Promise<BlockTensors> };
+  private blocks?: { readonly layer: number; readonly tensors: Promise<BlockTensors> };
 
   constructor(
     readonly model: LocalModel,
@@ -37,36 +37,36 @@ export class LocalRun extends BaseRun {
   }
 
   protected async readResidual(layer: number, point: ResidualPoint): Promise<Float32Array> {
-    return this.#fetchOne(layer, `resid_${point}`);
+    return this.fetchOne(layer, `resid_${point}`);
   }
 
   protected readPattern(layer: number): Promise<Float32Array> {
-    return this.#fetchOne(layer, "pattern");
+    return this.fetchOne(layer, "pattern");
   }
 
   protected readValueOut(layer: number): Promise<Float32Array> {
-    return this.#fetchOne(layer, "value_out");
+    return this.fetchOne(layer, "value_out");
   }
 
   protected override async readTermScale(layer: number): Promise<Float32Array | undefined> {
-    return this.model.hasPostAttentionNorm(layer) ? this.#fetchOne(layer, "term_scale") : undefined;
+    return this.model.hasPostAttentionNorm(layer) ? this.fetchOne(layer, "term_scale") : undefined;
   }
 
   protected override async readFfnScale(layer: number): Promise<Float32Array | undefined> {
-    return this.model.hasPostFfnNorm(layer) ? this.#fetchOne(layer, "ffn_scale") : undefined;
+    return this.model.hasPostFfnNorm(layer) ? this.fetchOne(layer, "ffn_scale") : undefined;
   }
 
   protected override readAttentionOut(layer: number): Promise<Float32Array> {
-    return this.#fetchOne(layer, "attn_out");
+    return this.fetchOne(layer, "attn_out");
   }
 
   protected override readFfnOut(layer: number): Promise<Float32Array> {
-    return this.#fetchOne(layer, "ffn_out");
+    return this.fetchOne(layer, "ffn_out");
   }
 
   protected async readNeurons(layer: number, position: number, point: "pre" | "post"): Promise<Float32Array> {
     const { dFfn } = this.info;
-    const all = await this.#fetchOne(layer, `ffn_${point}`);
+    const all = await this.fetchOne(layer, `ffn_${point}`);
     return all.slice(position * dFfn, (position + 1) * dFfn);
   }
 
@@ -121,26 +121,26 @@ export class LocalRun extends BaseRun {
 
   override async dispose(): Promise<void> {
     await super.dispose();
-    this.#blocks = undefined;
+    this.blocks = undefined;
     await this.pass.dispose();
   }
 
-  async #fetchOne(layer: number, name: LayerTensorName): Promise<Float32Array> {
+  private async fetchOne(layer: number, name: LayerTensorName): Promise<Float32Array> {
     if (name !== "resid_mid" && name !== "attn_out" && name !== "ffn_out")
       return (await this.pass.fetch(layer, [name]))[name].data;
-    return (await this.#fetchBlocks(layer))[name]?.data as Float32Array;
+    return (await this.fetchBlocks(layer))[name]?.data as Float32Array;
   }
 
   /** States inside a layer, all at once: where the pass did not keep them, each fetch runs the layer again. */
-  #fetchBlocks(layer: number): Promise<BlockTensors> {
-    if (this.#blocks?.layer !== layer) {
+  private fetchBlocks(layer: number): Promise<BlockTensors> {
+    if (this.blocks?.layer !== layer) {
       const names = ["attn_out", "ffn_out", ...(this.info.parallelBlocks ? [] : ["resid_mid" as const])] as const;
       const tensors: Promise<BlockTensors> = this.pass.fetch(layer, names);
-      this.#blocks = { layer, tensors };
+      this.blocks = { layer, tensors };
       tensors.catch(() => {
-        this.#blocks = undefined;
+        this.blocks = undefined;
       });
     }
-    return this.#blocks.tensors;
+    return this.blocks.tensors;
   }
 }

@@ -5,7 +5,7 @@ import { defaultModelFile } from "../support/default-model";
 import { KernelClient, packageRoot } from "../support/kernel-client";
 
 /** A part of a file of the library, not a cell. */
-const EXCERPTS = ["docs/adding-a-family.md"];
+const EXCERPTS = ["docs/adding-a-family.md", "docs/adding-a-picture.md", "docs/adding-a-question.md"];
 
 const pages = [
   "README.md",

@@ -29,7 +29,7 @@ export class LetterModel extends BaseModel {
 }
 
 class LetterRun extends BaseRun {
-  readonly #states: { pre: number[][]; mid: number[][]; post: number[][]; pattern: number[][]; written: number[][]; active: { pre: number[][]; post: number[][] } }[] = [];
+  private readonly states: { pre: number[][]; mid: number[][]; post: number[][]; pattern: number[][]; written: number[][]; active: { pre: number[][]; post: number[][] } }[] = [];
 
   constructor(readonly model: LetterModel, readonly tokens: readonly Token[]) {
     super();
@@ -45,13 +45,13 @@ class LetterRun extends BaseRun {
       const mid = pre.map((x, q) => heads.reduce((sum, _, h) => plus(sum, times(pattern[h * pre.length + q], pre.map((_, k) => written[k * H + h]))), x));
       const active = { pre: mid.map((x) => times(x, input)), post: mid.map((x) => times(x, input).map((value) => Math.max(value, 0))) };
       const post = mid.map((x, t) => plus(x, times(active.post[t], output)));
-      this.#states.push({ pre, mid, post, pattern, written, active });
+      this.states.push({ pre, mid, post, pattern, written, active });
       pre = post;
     }
   }
 
-  protected readResidual = async (layer: number, point: ResidualPoint): Promise<Float32Array> => flat(this.#states[layer][point]);
-  protected readPattern = async (layer: number): Promise<Float32Array> => flat(this.#states[layer].pattern);
-  protected readValueOut = async (layer: number): Promise<Float32Array> => flat(this.#states[layer].written);
-  protected readNeurons = async (layer: number, position: number, point: "pre" | "post"): Promise<Float32Array> => flat([this.#states[layer].active[point][position]]);
+  protected readResidual = async (layer: number, point: ResidualPoint): Promise<Float32Array> => flat(this.states[layer][point]);
+  protected readPattern = async (layer: number): Promise<Float32Array> => flat(this.states[layer].pattern);
+  protected readValueOut = async (layer: number): Promise<Float32Array> => flat(this.states[layer].written);
+  protected readNeurons = async (layer: number, position: number, point: "pre" | "post"): Promise<Float32Array> => flat([this.states[layer].active[point][position]]);
 }

@@ -136,7 +136,7 @@ const joined = (rows: readonly ArrayLike<number>[]): Float32Array =>
   Float32Array.from(rows.flatMap((row) => Array.from(row)));
 
 class ToyRun extends BaseRun {
-  readonly #states: ToyStates[] = [];
+  private readonly states: ToyStates[] = [];
 
   constructor(
     readonly model: ToyModel,
@@ -145,13 +145,13 @@ class ToyRun extends BaseRun {
     super();
     let state: Float64Array[] = tokens.map(({ id }, t) => model.embedding[id].map((x, i) => x + 0.1 * Math.cos(t + i)));
     for (const layer of model.layers) {
-      const states = this.#layer(layer, state);
-      this.#states.push(states);
+      const states = this.layer(layer, state);
+      this.states.push(states);
       state = states.post;
     }
   }
 
-  #layer(layer: ToyLayer, pre: Float64Array[]): ToyStates {
+  private layer(layer: ToyLayer, pre: Float64Array[]): ToyStates {
     const { nHeads, dModel, dHead, parallelBlocks } = this.model.info;
     const values = pre.map((x) => layer.value.map((w, h) => times(times(x, w), layer.output[h])));
     const pattern = layer.query.map((_, h) =>
@@ -188,27 +188,27 @@ class ToyRun extends BaseRun {
   }
 
   protected async readResidual(layer: number, point: ResidualPoint): Promise<Float32Array> {
-    return joined(this.#states[layer][point]);
+    return joined(this.states[layer][point]);
   }
 
   protected async readPattern(layer: number): Promise<Float32Array> {
-    return joined(this.#states[layer].pattern.flat());
+    return joined(this.states[layer].pattern.flat());
   }
 
   protected async readValueOut(layer: number): Promise<Float32Array> {
-    return joined(this.#states[layer].values.flat());
+    return joined(this.states[layer].values.flat());
   }
 
   protected async readNeurons(layer: number, position: number, point: "pre" | "post"): Promise<Float32Array> {
-    return Float32Array.from(this.#states[layer][point === "pre" ? "ffnPre" : "ffnPost"][position]);
+    return Float32Array.from(this.states[layer][point === "pre" ? "ffnPre" : "ffnPost"][position]);
   }
 
   protected override async readAttentionOut(layer: number): Promise<Float32Array> {
-    return joined(this.#states[layer].attention);
+    return joined(this.states[layer].attention);
   }
 
   protected override async readTermScale(layer: number): Promise<Float32Array | undefined> {
-    return this.model.shape.postNorm ? Float32Array.from(this.#states[layer].scale) : undefined;
+    return this.model.shape.postNorm ? Float32Array.from(this.states[layer].scale) : undefined;
   }
 
   protected override async readConstants(layer: number): Promise<AttentionConstants> {
