@@ -135,7 +135,12 @@ describe("packed and installed into an empty folder", () => {
       expect(files).toContain(needed);
     expect(files.some((file) => file.endsWith(".wasm"))).toBe(true);
     expect(
-      files.filter((file) => !/^(dist\/|share\/|schema\/|LICENSE$|README\.md$|package\.json$)/.test(file)),
+      files.filter(
+        (file) =>
+          !/^(dist\/|share\/|schema\/|LICENSE$|CITATION\.cff$|(README|CHANGELOG|SECURITY)\.md$|package\.json$)/.test(
+            file,
+          ),
+      ),
     ).toEqual([]);
     expect(files.filter((file) => /\.(gguf|safetensors|tsbuildinfo|test\.js|node)$/.test(file))).toEqual([]);
   });
