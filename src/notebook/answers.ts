@@ -3,7 +3,7 @@ import { followToken } from "../lens/follow";
 import { searchTokens } from "../lens/search";
 import { isLensTableKnown, lensTable, type LensTable } from "../lens/table";
 import { headPatterns } from "../runtime/aggregate";
-import type { ModelInfo, Run } from "../model/types";
+import type { ModelInfo, NodeName, Run } from "../model/types";
 import type {
   Answer,
   ModelFacts,
@@ -14,7 +14,18 @@ import type {
   WirePrediction,
   WireToken,
 } from "../protocol";
-import { nodeName, PROTOCOL_VERSION, ProtocolError, questionKey, tensor } from "../protocol";
+import {
+  LEAST_INFLOW,
+  nodeName,
+  parseNode,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  questionKey,
+  stateBelow,
+  tensor,
+} from "../protocol";
+import type { Inflow } from "../payload/inflow";
+import { inflowAnswer } from "../payload/inflow";
 import { routesAnswer } from "../payload/routes";
 import { askedRoutes } from "./selection";
 
@@ -89,6 +100,60 @@ async function heads(
     contributions: tensor(contributions.terms.data.slice(key * nHeads, (key + 1) * nHeads)),
     weights: tensor(weights),
   };
+}
+
+/** Everything that makes up states, by layer: a layer's rows are computed together. */
+async function inflow(run: Run, { nodes }: Question<"inflow">, signal: AbortSignal): Promise<Answer<"inflow">> {
+  const { nHeads, nLayers, parallelBlocks } = run.model.info;
+  const T = run.tokens.length;
+  const found = new Map<NodeName, Inflow>();
+  const byBlock = new Map<string, { kind: "A" | "I"; layer: number; positions: number[] }>();
+  for (const node of nodes) {
+    const { kind, layer, position } = parseNode(node)!;
+    within("The layer", layer, nLayers);
+    within("The position", position, T);
+    if (kind !== "A" && kind !== "I") throw new ProtocolError("range", `${node} has nothing that flows into it.`);
+    if (kind === "A" && parallelBlocks)
+      throw new ProtocolError("range", `${node} is no state of this model: its blocks are in parallel.`);
+    const key = `${kind}${layer}`;
+    const block = byBlock.get(key) ?? { kind, layer, positions: [] };
+    byBlock.set(key, block);
+    if (!block.positions.includes(position)) block.positions.push(position);
+  }
+  for (const { kind, layer, positions } of byBlock.values()) {
+    if (kind === "I" && !parallelBlocks) {
+      const { ffn, residual } = await run.ffnContributions(layer);
+      for (const position of positions)
+        found.set(nodeName("I", layer, position), {
+          sources: [
+            { source: nodeName("A", layer, position), kind: "residual", contribution: residual.data[position] },
+            { source: nodeName("M", layer, position), kind: "ffn-out", contribution: ffn.data[position] },
+          ],
+          rest: 0,
+        });
+      continue;
+    }
+    const { terms, residual, ffn } = await run.attentionContributions(layer, { positions, signal });
+    positions.forEach((position, row) => {
+      const attention = Array.from({ length: position + 1 }, (_, key) => {
+        let contribution = 0;
+        for (let head = 0; head < nHeads; head++) contribution += terms.data[(row * T + key) * nHeads + head];
+        return { source: stateBelow(layer, key), kind: "attention" as const, contribution };
+      });
+      const small = attention.filter(({ contribution }) => contribution < LEAST_INFLOW);
+      found.set(nodeName(kind, layer, position), {
+        sources: [
+          { source: stateBelow(layer, position), kind: "residual", contribution: residual.data[row] },
+          ...(ffn
+            ? [{ source: nodeName("M", layer, position), kind: "ffn-out" as const, contribution: ffn.data[row] }]
+            : []),
+          ...attention.filter(({ contribution }) => contribution >= LEAST_INFLOW),
+        ],
+        rest: small.reduce((sum, { contribution }) => sum + contribution, 0),
+      });
+    });
+  }
+  return inflowAnswer(nodes.map((node) => found.get(node)!));
 }
 
 /** Attention and contributions of all heads, both [H, query, key]. */
@@ -219,6 +284,8 @@ export async function answerQuestion(
       return run.effect(question.component, { normalize: question.normalize, topK: question.topK });
     case "heads":
       return heads(run, question, signal);
+    case "inflow":
+      return inflow(run, question, signal);
     case "neurons":
       return { neurons: await run.neuronContributions(question.layer, question.position, { topK: question.topK }) };
     case "maps":

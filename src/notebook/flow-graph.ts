@@ -1,5 +1,5 @@
 import type { Run } from "../model/types";
-import { checkOneOf } from "../model/check";
+import { checkHeight, checkOneOf } from "../model/check";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
 
@@ -18,6 +18,15 @@ export interface FlowGraphOptions extends PictureOptions {
   /** Draw layers flat through which nothing but the residual stream passes. Default false. */
   readonly compact?: boolean;
   /**
+   * Whether runs of tokens off the routes share a column: "always", "never", or "auto" (default): above 30 tokens. A
+   * click opens a fold.
+   */
+  readonly fold?: "auto" | "always" | "never";
+  /** Height of the graph in CSS pixels. Default: what fits into the window, about 70 % of it. */
+  readonly height?: number;
+  /** All tokens and layers in view, however small. Default false: columns that can be read, and a scroll bar. */
+  readonly fit?: boolean;
+  /**
    * Show what was clicked beside the graph. Default true; without it the graph stands alone, for pictures of your own
    * to follow.
    */
@@ -27,7 +36,18 @@ export interface FlowGraphOptions extends PictureOptions {
 /** The information flow routes of a run as an interactive graph. */
 export class FlowGraph extends Picture {
   constructor(run: Run, options: FlowGraphOptions = {}) {
-    const { from, threshold, renormalize, detail = true, colorBy = "contribution", compact = false, ...rest } = options;
+    const {
+      from,
+      threshold,
+      renormalize,
+      detail = true,
+      colorBy = "contribution",
+      compact = false,
+      ...others
+    } = options;
+    const { fold = "auto", height, fit = false, ...rest } = others;
+    checkOneOf("fold", fold, ["auto", "always", "never"]);
+    checkHeight(height);
     checkOneOf("colorBy", colorBy, ["contribution", "head", "label"]);
     const given = Object.fromEntries(
       Object.entries({ start: from, threshold, renormalize }).filter(([, value]) => value !== undefined),
@@ -35,7 +55,7 @@ export class FlowGraph extends Picture {
     super(run, "flow-graph", {
       ...rest,
       ...(rest.selection || Object.keys(given).length ? { selection: { ...rest.selection, ...given } } : {}),
-      own: { detail, colorBy, compact },
+      own: { detail, colorBy, compact, fold, height: height ?? 0, fit },
     });
   }
 }

@@ -1,16 +1,25 @@
 import type { NodeName, Run } from "../model/types";
 import { parseNode } from "../protocol";
-import { checkIndex, checkTopK } from "../model/check";
+import { checkHeight, checkIndex, checkTopK } from "../model/check";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
+
+export interface ExplorerOptions extends PictureOptions {
+  /** Height of graph and detail in CSS pixels. Default: what fits into the window, about 70 % of it. */
+  readonly height?: number;
+  /** All tokens and layers of the graph in view, however small. Default false. */
+  readonly fit?: boolean;
+}
 
 /**
  * The whole tool in one cell: graph, heads and neurons, top tokens, promoted and suppressed tokens, maps, followed
  * token.
  */
 export class Explorer extends Picture {
-  constructor(run: Run, options: PictureOptions = {}) {
-    super(run, "explorer", options);
+  constructor(run: Run, options: ExplorerOptions = {}) {
+    const { height, fit = false, ...rest } = options;
+    checkHeight(height);
+    super(run, "explorer", { ...rest, own: { height: height ?? 0, fit } });
   }
 }
 
@@ -80,7 +89,7 @@ export class NeuronBars extends Picture {
 }
 
 /** The whole tool for one run: the last expression of a cell shows it. */
-export const explorer = (run: Run, options?: PictureOptions): Explorer => new Explorer(run, options);
+export const explorer = (run: Run, options?: ExplorerOptions): Explorer => new Explorer(run, options);
 /** Attention map and contribution map, side by side. */
 export const tokenMatrix = (run: Run, options?: TokenMatrixOptions): TokenMatrix => new TokenMatrix(run, options);
 /** Top tokens of a state. */

@@ -2,12 +2,13 @@ import { requireNode } from "../model/names";
 import { Widget } from "../jupyter/ipywidgets/widget";
 import type { ListenOptions } from "../jupyter/comm-host";
 import type { Contrast, NodeName, Run, RouteGraph } from "../model/types";
-import type { Focus, Selection, TokenContrast, WrittenSelection } from "../protocol";
+import type { Focus, Pin, Selection, TokenContrast, WrittenSelection } from "../protocol";
 import {
   changedSelection,
   initialSelection,
   nodeName,
   parseNode,
+  PIN_LIMITS,
   readSelection,
   routesQuestion,
   stateBelow,
@@ -126,7 +127,7 @@ function checkFocus(run: Run, value: unknown): Focus | null {
   const focus = record(
     "focus",
     value,
-    'a node ({ kind: "node", node: "I5_3" }), an edge ({ kind: "edge", source, target }) or a block ({ kind: "ffn", layer, position })',
+    'a node ({ kind: "node", node: "I5_3" }), an edge ({ kind: "edge", source, target, edge: "attention" or "residual" }) or a block ({ kind: "ffn", layer, position })',
   );
   if (focus.kind === "node") {
     const name = node(run, focus.node);
@@ -147,16 +148,43 @@ function checkFocus(run: Run, value: unknown): Focus | null {
     const block = to.kind === "M" ? to : from;
     return { kind: "ffn", layer: block.layer, position: block.position };
   }
+  const kinds = [undefined, "attention", "residual"] as const;
+  const edge = kinds.find((kind) => kind === focus.edge);
+  if (focus.edge !== edge)
+    throw new RangeError(`focus.edge is ${shown(focus.edge)}, but has to be "attention" or "residual".`);
   const attention =
+    edge !== "residual" &&
     to.kind === (parallelBlocks ? "I" : "A") &&
     source === stateBelow(to.layer, from.position) &&
     from.position <= to.position;
-  const residual = to.kind === "I" && source === nodeName("A", to.layer, to.position);
+  // Past the attention block as past the feed-forward block; where they are parallel past both at once.
+  const past =
+    to.kind === "A" || parallelBlocks ? stateBelow(to.layer, to.position) : nodeName("A", to.layer, to.position);
+  const residual = edge !== "attention" && to.kind !== "X" && source === past;
   if (!attention && !residual)
     throw new RangeError(
-      `There is no edge from ${source} to ${target}: edges lead from a state to the next one up, of the same or a later token.`,
+      `There is no ${edge === undefined ? "" : `${edge} `}edge from ${source} to ${target}: edges lead from a state to the next one up, of the same or a later token.`,
     );
-  return { kind: "edge", source, target };
+  return { kind: "edge", source, target, ...(edge === undefined ? {} : { edge }) };
+}
+
+function checkPins(run: Run, value: unknown): readonly Pin[] {
+  if (!Array.isArray(value) || value.length > PIN_LIMITS.pins)
+    throw new TypeError(
+      `pins is ${shown(value).slice(0, 200)}, but has to be a list of up to ${PIN_LIMITS.pins} pins such as { name: "mover", note: "copies the name", nodes: ["A23_13"] }.`,
+    );
+  return value.map((given: unknown, i) => {
+    const pin = record(`pins[${i}]`, given, '{ name: "mover", note: "copies the name", nodes: ["A23_13"] }');
+    const text = (part: "name" | "note"): string => {
+      const value = pin[part] ?? "";
+      if (typeof value !== "string" || value.length > PIN_LIMITS[part])
+        throw new TypeError(`pins[${i}].${part} has to be a text of up to ${PIN_LIMITS[part]} characters.`);
+      return value;
+    };
+    if (!Array.isArray(pin.nodes) || pin.nodes.length === 0 || pin.nodes.length > PIN_LIMITS.nodes)
+      throw new TypeError(`pins[${i}].nodes has to be a list of 1 to ${PIN_LIMITS.nodes} nodes such as ["A23_13"].`);
+    return { name: text("name"), note: text("note"), nodes: pin.nodes.map((name: unknown) => node(run, name)) };
+  });
 }
 
 /** Ids of the second graph of a comparison belong to its own model. */
@@ -218,6 +246,7 @@ const CHECKS: { readonly [K in keyof Selection]: Check } = {
   },
   renormalize: flag("renormalize"),
   normalize: flag("normalize"),
+  pins: checkPins,
 };
 
 function checkedChange(run: Run, change: SelectionChange): Partial<Selection> {

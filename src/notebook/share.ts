@@ -62,7 +62,7 @@ const POLITE_BATCH = 12;
 const GUESS: Readonly<Record<string, number>> = { lens: 170, effect: 120, neurons: 150, grid: 8000, follow: 800 };
 
 /** Not kept for having been asked: only what is planned is. */
-const UNKEPT: ReadonlySet<QuestionKind> = new Set(["routes", "heads", "targets"]);
+const UNKEPT: ReadonlySet<QuestionKind> = new Set(["routes", "heads", "inflow", "targets"]);
 
 type Batch = readonly Question[];
 

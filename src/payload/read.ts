@@ -106,6 +106,7 @@ export class StoredAnswers {
       }
     }
     if (asked.kind === "heads") return this.#contributions().heads(asked.layer, asked.query, asked.key);
+    if (asked.kind === "inflow") return this.#contributions().inflow(asked.nodes);
     if (asked.kind === "layerMaps") return this.#layerMaps(asked.layer);
     return undefined;
   }

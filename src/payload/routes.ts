@@ -3,10 +3,12 @@ import type { ContributionSource, NotableRow } from "../attribution/routes";
 import type { Answer, RoutesAnswer } from "../protocol/questions";
 import { EDGE_KINDS } from "../protocol/questions";
 import { tensor } from "../protocol/codec";
-import { nodeName, parseNode } from "../model/names";
+import { nodeName, parseNode, stateBelow } from "../model/names";
 import type { NodeName } from "../model/types";
 import type { ModelFacts } from "../protocol/state";
 import { ProtocolError } from "../protocol/version";
+import type { Inflow } from "./inflow";
+import { inflowAnswer } from "./inflow";
 
 /** A row of an attention block that a route may pass: contributions of a query's parts. H heads. */
 export interface StoredWhole {
@@ -163,6 +165,10 @@ class StoredContributions implements ContributionSource {
     for (const pair of pairs) this.#pairs.set(pair.layer * nTokens + pair.position, pair);
   }
 
+  pair(layer: number, position: number): StoredPair | undefined {
+    return this.#pairs.get(layer * this.nTokens + position);
+  }
+
   whole(layer: number, query: number): StoredWhole | undefined {
     return this.#wholes.get(layer * this.nTokens + query);
   }
@@ -207,7 +213,7 @@ class StoredContributions implements ContributionSource {
 
   async ffn(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
     return positions.map((position) => {
-      const pair = this.#pairs.get(layer * this.nTokens + position);
+      const pair = this.pair(layer, position);
       if (!pair) throw notStored();
       return [pair.ffn, pair.residual] as const;
     });
@@ -257,6 +263,51 @@ export class StoredRoutes {
       throw error instanceof RangeError ? new ProtocolError("range", error.message) : error;
     });
     return routesAnswer({ from: [start.name], threshold, renormalize, nodes, edges });
+  }
+
+  /** What is stored of the parts of states; all else of a state is its rest. */
+  inflow(nodes: readonly NodeName[]): Answer<"inflow"> {
+    const { nHeads, parallelBlocks } = this.model;
+    const unknown: Inflow = { sources: [], rest: undefined };
+    return inflowAnswer(
+      nodes.map((node): Inflow => {
+        const place = parseNode(node);
+        if (!place) return unknown;
+        const { kind, layer, position } = place;
+        const block = nodeName("M", layer, position);
+        if (kind === "I" && !parallelBlocks) {
+          const pair = this.#source.pair(layer, position);
+          if (!pair) return unknown;
+          const beside = nodeName("A", layer, position);
+          return {
+            sources: [
+              { source: beside, kind: "residual", contribution: pair.residual },
+              { source: block, kind: "ffn-out", contribution: pair.ffn },
+            ],
+            rest: 0,
+          };
+        }
+        const whole = this.#source.whole(layer, position);
+        if (!whole) return unknown;
+        const attention = whole.keys.map((key, i) => {
+          let contribution = 0;
+          for (let head = 0; head < nHeads; head++) contribution += whole.terms[i * nHeads + head];
+          return { source: stateBelow(layer, key), kind: "attention" as const, contribution };
+        });
+        const known = attention.reduce(
+          (sum, { contribution }) => sum + contribution,
+          whole.residual + whole.ffn + whole.bias,
+        );
+        return {
+          sources: [
+            { source: stateBelow(layer, position), kind: "residual", contribution: whole.residual },
+            ...(parallelBlocks ? [{ source: block, kind: "ffn-out" as const, contribution: whole.ffn }] : []),
+            ...attention,
+          ],
+          rest: Math.max(0, 1 - known),
+        };
+      }),
+    );
   }
 
   heads(layer: number, query: number, key: number): Answer<"heads"> | undefined {

@@ -15,6 +15,38 @@ export interface FlowLayoutOptions {
   readonly layerHeight: number;
   /** Layers drawn at `COLLAPSED` of their height. */
   readonly collapsed?: ReadonlySet<number>;
+  /** Runs of tokens that share one column, in order and apart from each other; see `foldsOf`. */
+  readonly folds?: readonly Fold[];
+}
+
+/** Tokens `from` to `to` − 1, drawn as one column without states. */
+export interface Fold {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Fewer tokens than this in a row are not folded: the column of the fold would take as much room. */
+const SHORTEST_FOLD = 3;
+
+/**
+ * The tokens that need not be seen, as runs of at least three.
+ *
+ * @param keep positions that are drawn; the first token of a run that was opened belongs to them with all of its run
+ */
+export function foldsOf(nTokens: number, keep: ReadonlySet<number>): Fold[] {
+  const folds: Fold[] = [];
+  for (let from = 0; from < nTokens; from++) {
+    let to = from;
+    while (to < nTokens && !keep.has(to)) to++;
+    if (to - from >= SHORTEST_FOLD) folds.push({ from, to });
+    from = to;
+  }
+  return folds;
+}
+
+/** How many columns are drawn for so many tokens with these folds. */
+export function columnCount(nTokens: number, folds: readonly Fold[]): number {
+  return folds.reduce((columns, { from, to }) => columns - (to - from) + 1, nTokens);
 }
 
 export interface Point {
@@ -32,14 +64,18 @@ export interface Band {
 export const COLLAPSED = 0.34;
 
 export interface FlowLayout {
-  /** Size of the grid without labels: `nTokens * columnWidth` by the bands and the embedding row. */
+  /** Size of the grid without labels: its columns, a fold being one, by the bands and the embedding row. */
   readonly width: number;
   readonly height: number;
   readonly columnWidth: number;
   readonly nodeRadius: number;
   readonly ffnSize: number;
   readonly bands: readonly Band[];
+  readonly folds: readonly Fold[];
+  /** Centre of a token's column, of its fold's where it is folded. */
   x(position: number): number;
+  /** Whether a token is in a fold. */
+  folded(position: number): boolean;
   /** Centre of a node. */
   point(place: NodePlace): Point;
   /** Path of an edge (SVG path data). A token's attention to itself bows to the left of its residual edge. */
@@ -54,8 +90,18 @@ export function stateKinds(parallelBlocks: boolean): readonly NodeKind[] {
 }
 
 export function flowLayout(options: FlowLayoutOptions): FlowLayout {
-  const { nTokens, nLayers, parallelBlocks, columnWidth, layerHeight, collapsed } = options;
-  const embeddingHeight = Math.min(28, layerHeight);
+  const { nTokens, nLayers, parallelBlocks, columnWidth, layerHeight, collapsed, folds = [] } = options;
+  const columns = new Int32Array(nTokens);
+  const positions: number[] = [];
+  const hidden = new Uint8Array(nTokens);
+  for (const { from, to } of folds) hidden.fill(1, from, to);
+  for (let position = 0; position < nTokens; position++) {
+    const inside = hidden[position] === 1 && position > 0 && hidden[position - 1] === 1;
+    // Two folds never touch: a token between them is drawn.
+    if (!inside) positions.push(position);
+    columns[position] = positions.length - 1;
+  }
+  const embeddingHeight = Math.max(14, Math.min(28, layerHeight));
   const heights = Array.from({ length: nLayers }, (_, layer) => layerHeight * (collapsed?.has(layer) ? COLLAPSED : 1));
   const height = heights.reduce((sum, h) => sum + h, embeddingHeight);
   const bands: Band[] = [];
@@ -68,7 +114,8 @@ export function flowLayout(options: FlowLayoutOptions): FlowLayout {
   const ffnSize = Math.max(2.5, Math.min(8, layerHeight * 0.24, columnWidth * 0.22));
   const ffnOffset = Math.min(columnWidth * 0.3, Math.max(layerHeight * 0.42, nodeRadius * 3));
 
-  const x = (position: number): number => (position + 0.5) * columnWidth;
+  const x = (position: number): number => ((columns[position] ?? position) + 0.5) * columnWidth;
+  const folded = (position: number): boolean => hidden[position] === 1;
   const y = (kind: NodeKind, layer: number): number => {
     if (kind === "X") return height - embeddingHeight * 0.5;
     const band = bands[layer];
@@ -96,8 +143,8 @@ export function flowLayout(options: FlowLayoutOptions): FlowLayout {
   };
 
   const nearest = (at: Point): NodePlace | undefined => {
-    const position = Math.floor(at.x / columnWidth);
-    if (position < 0 || position >= nTokens || at.y < 0 || at.y > height) return undefined;
+    const position = positions[Math.floor(at.x / columnWidth)];
+    if (position === undefined || folded(position) || at.y < 0 || at.y > height) return undefined;
     const band = bands.find((b) => at.y >= b.y && at.y < b.y + b.height);
     if (!band) return { kind: "X", layer: -1, position };
     const candidates: NodePlace[] = [...stateKinds(parallelBlocks), "M" as const].map((kind) => ({
@@ -109,12 +156,28 @@ export function flowLayout(options: FlowLayoutOptions): FlowLayout {
     return candidates.reduce((best, place) => (distance(place) < distance(best) ? place : best));
   };
 
-  return { width: nTokens * columnWidth, height, columnWidth, nodeRadius, ffnSize, bands, x, point, path, nearest };
+  return {
+    width: positions.length * columnWidth,
+    height,
+    columnWidth,
+    nodeRadius,
+    ffnSize,
+    bands,
+    folds,
+    x,
+    folded,
+    point,
+    path,
+    nearest,
+  };
 }
 
-/** Height of a layer that keeps the whole stack within reach of a glance. */
-export function comfortableLayerHeight(nLayers: number): number {
-  return Math.max(14, Math.min(46, 620 / Math.max(1, nLayers)));
+/** Below this many pixels a layer's two states cannot be told apart any more. */
+export const LEAST_LAYER = 11;
+
+/** Height of a layer with which the whole stack, and the row of embeddings below it, fits into `room` pixels. */
+export function fittingLayerHeight(nLayers: number, room: number, least = LEAST_LAYER): number {
+  return Math.max(least, Math.min(46, room / (Math.max(1, nLayers) + 1)));
 }
 
 /** Nodes of an edge, or undefined where a name is not a node of this grid. */

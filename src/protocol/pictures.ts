@@ -29,14 +29,21 @@ export interface PictureDescription {
 const DESCRIPTIONS = {
   "flow-graph": {
     element: "lmt-flow-panel",
-    options: { detail: "boolean", colorBy: "string", compact: "boolean" },
+    options: {
+      detail: "boolean",
+      colorBy: "string",
+      compact: "boolean",
+      fold: "string",
+      fit: "boolean",
+      height: "number",
+    },
     routes: true,
     graph: true,
     asks: ({ detail }) => (detail === false ? ["lens"] : ["lens", "effect", "neurons"]),
   },
   explorer: {
     element: "lmt-explorer",
-    options: {},
+    options: { fit: "boolean", height: "number" },
     routes: true,
     graph: true,
     asks: () => ["lens", "effect", "neurons", "maps", "grid", "follow"],

@@ -125,6 +125,11 @@ export function partOfGrid(
   };
 }
 
+/** States that one question asks about at most. */
+export const MAX_INFLOW = 2000;
+/** Sources that contribute less are counted together. */
+export const LEAST_INFLOW = 1e-4;
+
 export interface Questions {
   /** Routes of the token at position `from`, or of the node of that name; of a contrast where one is given. */
   routes: {
@@ -144,6 +149,24 @@ export interface Questions {
   heads: {
     ask: { layer: number; query: number; key: number };
     answer: { contributions: WireTensor<Float32Array>; weights: WireTensor<Float32Array> };
+  };
+  /**
+   * Everything that flows into states, whatever the threshold: S sources of N nodes, those of a node one after another,
+   * its residual first.
+   */
+  inflow: {
+    ask: { nodes: readonly NodeName[] };
+    answer: {
+      /** `[N + 1]`: sources of node n are entries `starts[n]` to `starts[n + 1]` of the next three. */
+      readonly starts: WireTensor<Uint32Array>;
+      readonly sources: readonly NodeName[];
+      /** `[S]` index into `EDGE_KINDS`; a feed-forward block's is "ffn-out". */
+      readonly kinds: WireTensor<Uint8Array>;
+      /** `[S]` shares of everything that makes up the node. */
+      readonly contributions: WireTensor<Float32Array>;
+      /** `[N]` what all other sources contribute together, each less than 1e-4 or not kept; -1: nothing is known. */
+      readonly rests: WireTensor<Float32Array>;
+    };
   };
   /** The neurons that contributed most to the state after the FFN. */
   neurons: { ask: { layer: number; position: number; topK: number }; answer: { neurons: readonly NeuronAnswer[] } };
@@ -248,6 +271,15 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
   lens: { node, normalize: flag, topK },
   effect: { component, normalize: flag, topK },
   heads: { layer: count, query: count, key: count },
+  inflow: {
+    nodes: (value) =>
+      Array.isArray(value) &&
+      value.length >= 1 &&
+      value.length <= MAX_INFLOW &&
+      value.every((name) => ["A", "I"].includes(parseNode(String(name))?.kind ?? ""))
+        ? undefined
+        : `a list of 1 to ${MAX_INFLOW} states such as A5_7 or I5_7`,
+  },
   neurons: { layer: count, position: count, topK },
   maps: { layer: count, head: (value) => (value === null ? undefined : count(value)) },
   layerMaps: { layer: count },
@@ -359,6 +391,14 @@ const ANSWERS: {
   effect: ({ promoted, suppressed }) => areTokens(promoted, "score") && areTokens(suppressed, "score"),
   heads: ({ contributions, weights }) =>
     isReal(contributions, 1) && isReal(weights, 1) && sameShape(contributions, weights),
+  inflow: ({ starts, sources, kinds, contributions, rests }) =>
+    isWhole(starts, 1) &&
+    isTexts(sources) &&
+    isWhole(kinds, 1) &&
+    isReal(contributions, 1) &&
+    isReal(rests, 1) &&
+    starts.shape[0] === rests.shape[0] + 1 &&
+    [kinds, contributions].every(({ shape }) => shape[0] === (sources as readonly unknown[]).length),
   neurons: ({ neurons }) =>
     Array.isArray(neurons) &&
     neurons.every(

@@ -5,8 +5,35 @@ import type { Question } from "./questions";
 /** What is looked at. Every part is optional: nothing is selected where it is null. */
 export type Focus =
   | { readonly kind: "node"; readonly node: NodeName }
-  | { readonly kind: "edge"; readonly source: NodeName; readonly target: NodeName }
+  | {
+      readonly kind: "edge";
+      readonly source: NodeName;
+      readonly target: NodeName;
+      /**
+       * What the edge is: of a token's attention to itself and what flows past the block, which have the same ends, one.
+       * Left out: attention where the ends allow it.
+       */
+      readonly edge?: "attention" | "residual";
+    }
   | { readonly kind: "ffn"; readonly layer: number; readonly position: number };
+
+/** What the edge of a focus is. */
+export function focusEdgeKind({ source, target, edge }: Extract<Focus, { kind: "edge" }>): "attention" | "residual" {
+  if (edge !== undefined) return edge;
+  const [from, to] = [parseNode(source), parseNode(target)];
+  return from?.kind === "A" && to?.kind === "I" && from.layer === to.layer ? "residual" : "attention";
+}
+
+/** A person's reading of a part of the circuit: places that belong together, their name, and why. */
+export interface Pin {
+  readonly name: string;
+  readonly note: string;
+  /** States, and feed-forward blocks as "M5_3". */
+  readonly nodes: readonly NodeName[];
+}
+
+/** More than these, or longer ones, are not kept. */
+export const PIN_LIMITS = { pins: 100, nodes: 200, name: 80, note: 2000 } as const;
 
 /**
  * Ids of the tokens that a trace is about. `token` null: the best prediction; `versus` null: `token` alone, beside no
@@ -42,6 +69,8 @@ export interface Selection {
   readonly renormalize: boolean;
   /** Apply the final norm before the unembedding. */
   readonly normalize: boolean;
+  /** What a person wrote at places of the graph; kept in a shared file like all of the selection. */
+  readonly pins: readonly Pin[];
 }
 
 /** A selection and who wrote it last, so that a writer can tell its own change when it comes back. */
@@ -65,6 +94,7 @@ export function initialSelection(nTokens: number): Selection {
     threshold: DEFAULT_THRESHOLD,
     renormalize: true,
     normalize: true,
+    pins: [],
   };
 }
 
@@ -122,7 +152,7 @@ export function mirroredSelection(selection: Selection, from: StatesOf, to: Stat
       // Where blocks are parallel, edges end elsewhere.
       return source === null || target === null || from.model.parallelBlocks !== to.model.parallelBlocks
         ? null
-        : { kind: "edge", source, target };
+        : { ...focus, source, target };
     }
     return focus && has(focus.layer, focus.position + shift) ? { ...focus, position: focus.position + shift } : null;
   };
@@ -136,6 +166,9 @@ export function mirroredSelection(selection: Selection, from: StatesOf, to: Stat
     head: head && head.layer < to.model.nLayers ? head : null,
     neuron:
       neuron && has(neuron.layer, neuron.position + shift) ? { ...neuron, position: neuron.position + shift } : null,
+    pins: selection.pins
+      .map((pin) => ({ ...pin, nodes: pin.nodes.flatMap((name) => across(name) ?? []) }))
+      .filter((pin) => pin.nodes.length > 0),
   };
 }
 
@@ -155,9 +188,24 @@ function readFocus(value: unknown): Focus | null {
     isNodeName(focus.source) &&
     isNodeName(focus.target)
   ) {
-    return { kind: "edge", source: focus.source, target: focus.target };
+    const edge = focus.edge === "attention" || focus.edge === "residual" ? { edge: focus.edge } : {};
+    return { kind: "edge", source: focus.source, target: focus.target, ...edge } as Focus;
   }
   return null;
+}
+
+/** Undefined where it is no list of pins; what is too long is cut. */
+export function readPins(value: unknown): readonly Pin[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  return value.slice(0, PIN_LIMITS.pins).flatMap((given: unknown) => {
+    const pin = (typeof given === "object" && given !== null ? given : {}) as Record<string, unknown>;
+    const nodes = (Array.isArray(pin.nodes) ? pin.nodes.slice(0, PIN_LIMITS.nodes) : []).filter(
+      (name): name is NodeName => typeof name === "string" && isNodeName(name),
+    );
+    const text = (part: unknown, most: number): string => (typeof part === "string" ? part.slice(0, most) : "");
+    if (nodes.length === 0) return [];
+    return [{ name: text(pin.name, PIN_LIMITS.name), note: text(pin.note, PIN_LIMITS.note), nodes }];
+  });
 }
 
 /** Undefined where it is not one. */
@@ -205,5 +253,6 @@ export function readSelection(value: unknown, fallback: Selection): Selection {
         : fallback.threshold,
     renormalize: typeof given.renormalize === "boolean" ? given.renormalize : fallback.renormalize,
     normalize: typeof given.normalize === "boolean" ? given.normalize : fallback.normalize,
+    pins: readPins(given.pins) ?? fallback.pins,
   };
 }

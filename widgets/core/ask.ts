@@ -20,6 +20,8 @@ export class Ask<K extends QuestionKind> implements ReactiveController {
   /** The question that `value` answers. */
   answered: Question<K> | undefined;
   error = "";
+  /** Nothing is wrong: there is just nobody who could answer this. */
+  unavailable = false;
 
   #key = "";
   #source: FlowSource | undefined;
@@ -86,6 +88,7 @@ export class Ask<K extends QuestionKind> implements ReactiveController {
         if (abort.signal.aborted || (error instanceof ProtocolError && error.code === "cancelled")) return;
         this.state = "error";
         this.error = sentenceOf(error);
+        this.unavailable = error instanceof ProtocolError && error.code === "unavailable";
         this.value = this.answered = undefined;
         this.host.requestUpdate();
       },
@@ -97,6 +100,8 @@ export class Ask<K extends QuestionKind> implements ReactiveController {
    * error.
    */
   renderStatus(): TemplateResult | typeof nothing {
+    if (this.state === "error" && this.unavailable)
+      return html`<div class="note unavailable" role="status">${this.error}</div>`;
     if (this.state === "error") {
       return html`<div class="error" role="alert"><span>${this.error}</span><button @click=${this.retry}>Try again</button></div>`;
     }

@@ -14,6 +14,22 @@ export function weight(value: number): string {
   return Number.isFinite(value) ? value.toFixed(value !== 0 && Math.abs(value) < 0.01 ? 4 : 3) : "–";
 }
 
+/** How contributions of one column are written: all with the same number of decimals, enough for the largest. */
+export function weightColumn(values: Iterable<number>): (value: number) => string {
+  let largest = 0;
+  for (const value of values) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
+  const decimals = largest >= 0.1 ? 3 : largest >= 0.01 ? 4 : 5;
+  return (value) => (Number.isFinite(value) ? value.toFixed(decimals) : "–");
+}
+
+/** The same for logits, scores and activations. */
+export function scoreColumn(values: Iterable<number>): (value: number) => string {
+  let largest = 0;
+  for (const value of values) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
+  const decimals = largest >= 100 ? 1 : largest >= 0.1 ? 2 : 3;
+  return (value) => (Number.isFinite(value) ? value.toFixed(decimals) : "–");
+}
+
 /** A logit, score or activation. */
 export function score(value: number): string {
   if (!Number.isFinite(value)) return "–";

@@ -1,5 +1,5 @@
 import type { Focus, ModelFacts, NodeName, NodePlace, RoutesAnswer } from "../../src/protocol";
-import { EDGE_KINDS, nodeName, parseNode, ProtocolError } from "../../src/protocol";
+import { EDGE_KINDS, focusEdgeKind, nodeName, parseNode, ProtocolError } from "../../src/protocol";
 
 export type EdgeKind = (typeof EDGE_KINDS)[number];
 
@@ -129,10 +129,7 @@ export function focusedEdge(routes: DrawnRoutes | undefined, focus: Focus | null
       edgeKey(nodeName("M", focus.layer, focus.position), nodeName("I", focus.layer, focus.position), "ffn-out"),
     );
   if (focus?.kind !== "edge") return undefined;
-  return (
-    routes?.byKey.get(edgeKey(focus.source, focus.target, "attention")) ??
-    routes?.byKey.get(edgeKey(focus.source, focus.target, "residual"))
-  );
+  return routes?.byKey.get(edgeKey(focus.source, focus.target, focusEdgeKind(focus)));
 }
 
 /**

@@ -141,6 +141,11 @@ export const theme = css`
     padding: 14px 4px;
     color: var(--_text-soft);
   }
+  .note.unavailable {
+    padding: 8px 10px;
+    border-inline-start: 3px solid var(--_line-strong);
+    font-size: 12px;
+  }
   .error {
     display: flex;
     gap: 10px;

@@ -21,7 +21,7 @@ export const barsStyles = [
       padding: 1px 6px;
       border-radius: 5px;
       cursor: pointer;
-      line-height: 20px;
+      line-height: 19px;
     }
     [role="option"]:hover {
       background: var(--_wash);
@@ -30,6 +30,18 @@ export const barsStyles = [
       background: color-mix(in oklab, var(--_selected) 14%, transparent);
       color: var(--_text);
       box-shadow: inset 2px 0 var(--_selected);
+    }
+    [role="option"].below {
+      color: var(--_text-soft);
+    }
+    [role="option"].below .track i {
+      background: var(--_dull);
+    }
+    .about {
+      padding: 4px 6px 0;
+      color: var(--_text-soft);
+      font-size: 11.5px;
+      line-height: 1.35;
     }
     .track {
       height: 10px;

@@ -1,13 +1,14 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import type { Selection, WireComponent, WireEffectToken } from "../../src/protocol";
-import { parseNode, shortText, visibleText } from "../../src/protocol";
+import { focusEdgeKind, parseNode, shortText, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import type { SaveFormat } from "../core/export";
 import { saveCsv } from "../core/export";
-import { score } from "../core/format";
+import { scoreColumn } from "../core/format";
 import "./menu";
+import { RowLimit } from "./row-limit";
 import { tableStyles } from "./table-styles";
 
 /**
@@ -26,6 +27,8 @@ export function selectedComponent(selection: Selection, fromKey = false): WireCo
   const place = parseNode(focus.kind === "node" ? focus.node : focus.target);
   if (!place || place.kind === "X") return undefined;
   const { layer, position } = place;
+  // What flows past a block was written by none of this layer.
+  if (focus.kind === "edge" && focusEdgeKind(focus) === "residual") return undefined;
   if (focus.kind === "edge") {
     if (!head || head.layer !== layer) return { kind: "attention", layer, position };
     const key = fromKey ? parseNode(focus.source)?.position : undefined;
@@ -57,6 +60,12 @@ export class EffectTableElement extends LmtElement {
       table {
         table-layout: fixed;
       }
+      td:first-child {
+        overflow: hidden;
+      }
+      td:first-child button.plain {
+        max-width: 100%;
+      }
       th.n {
         width: 64px;
       }
@@ -76,6 +85,7 @@ export class EffectTableElement extends LmtElement {
     component: { attribute: false },
     topK: { type: Number, attribute: "top-k" },
     fromKey: { type: Boolean, attribute: "from-key" },
+    rows: { type: Number },
   };
 
   /** What to show; left out, the selection's component. */
@@ -83,7 +93,10 @@ export class EffectTableElement extends LmtElement {
   declare topK: number;
   /** Of a head, show only what it wrote from the token at the edge's source. */
   declare fromKey: boolean;
+  /** Tokens of a column there is room for; the others are shown on request. 0: all. */
+  declare rows: number;
 
+  readonly #limit = new RowLimit(this);
   readonly #effect = new Ask(this, () => {
     const component = this.#component;
     return component && { kind: "effect" as const, component, normalize: this.selected.normalize, topK: this.topK };
@@ -93,6 +106,7 @@ export class EffectTableElement extends LmtElement {
     super();
     this.topK = 15;
     this.fromKey = false;
+    this.rows = 0;
   }
 
   get #component(): WireComponent | undefined {
@@ -110,9 +124,11 @@ export class EffectTableElement extends LmtElement {
     if (!this.source || !component)
       return html`<div class="note">Select an edge, a block, a head or a neuron to see which tokens it promotes.</div>`;
     const effect = this.#effect.value;
+    const longest = Math.max(0, effect?.promoted.length ?? 0, effect?.suppressed.length ?? 0);
+    const count = this.#limit.shown(longest, this.rows, JSON.stringify(component));
     return html`
       <header>
-        <h3>Effect <span class="soft">${describeComponent(component)}, token ${component.position}</span></h3>
+        <h3>Effect <span class="soft">${describeComponent(component)} at <span class="token">${shortText(this.source.facts.tokens[component.position]?.text ?? "", 14)}</span></span></h3>
         <span>
         ${
           this.#key === undefined
@@ -127,13 +143,15 @@ export class EffectTableElement extends LmtElement {
       ${this.#effect.renderStatus()}
       ${
         effect
-          ? html`<div class="columns">${this.#renderColumn("promoted", effect.promoted)}${this.#renderColumn("suppressed", effect.suppressed)}</div>`
+          ? html`<div class="columns">${this.#renderColumn("promoted", effect.promoted, count)}${this.#renderColumn("suppressed", effect.suppressed, count)}</div>
+            ${this.#limit.renderMore(longest, count, this.rows)}`
           : nothing
       }
     `;
   }
 
-  #renderColumn(name: "promoted" | "suppressed", tokens: readonly WireEffectToken[]): TemplateResult {
+  #renderColumn(name: "promoted" | "suppressed", tokens: readonly WireEffectToken[], count: number): TemplateResult {
+    const scores = scoreColumn(tokens.map((token) => token.score));
     const most = Math.max(1e-12, ...tokens.map((token) => Math.abs(token.score)));
     return html`<table class=${name}>
       <thead>
@@ -143,12 +161,12 @@ export class EffectTableElement extends LmtElement {
         </tr>
       </thead>
       <tbody>
-        ${tokens.map(
+        ${tokens.slice(0, count).map(
           (token) => html`<tr class=${token.id === this.selected.token ? "chosen" : ""}>
             <td>
               <button class="plain token" aria-pressed=${token.id === this.selected.token} title="Follow this token through the layers (id ${token.id})" @click=${() => this.select({ token: token.id === this.selected.token ? null : token.id })}>${visibleText(token.text)}</button>
             </td>
-            <td class="n bar" style="--b:${Math.abs(token.score) / most}">${score(token.score)}</td>
+            <td class="n bar" style="--b:${Math.abs(token.score) / most}">${scores(token.score)}</td>
           </tr>`,
         )}
       </tbody>

@@ -1,27 +1,25 @@
-import { css, html, nothing } from "lit";
-import type { TemplateResult } from "lit";
-import { parseNode } from "../../src/protocol";
+import { css, html } from "lit";
+import type { PropertyValues, TemplateResult } from "lit";
+import { routesQuestion } from "../../src/protocol";
+import { Ask } from "../core/ask";
 import { define } from "../core/element";
-import "./effect-table";
-import "./follow-chart";
-import "./head-bars";
-import "./neuron-bars";
-import { PanelElement } from "./panel";
+import type { DrawnEdge } from "../core/routes";
+import { drawnRoutes } from "../core/routes";
+import "./guide";
+import { BESIDE, PanelElement } from "./panel";
 import "./prompt-strip";
-import "./matrix/token-matrix";
-import "./token-table";
 
-/** From this width on the graph, the blocks, the tokens and the effect stand side by side, as in the paper's figure. */
+/** From this width on the blocks have a column of their own, as in the paper's figure. */
 const WIDE = 1320;
-const MIDDLE = 720;
 
 /**
- * The whole tool: graph, heads or neurons of what is selected, top tokens, promoted and suppressed tokens, and below
- * them the maps of the head and the followed token. Elements in the slot `controls` (model, prompts) go above. Parts:
- * `graph`, `blocks`, `tokens`, `effect`, `maps`, `follow`.
+ * The whole tool: the graph, and beside it what is selected: heads or neurons, top tokens, promoted and suppressed
+ * tokens, maps, lens, and a token's way through the layers. It opens with its story: the strongest attention edge into
+ * the start token is selected, with the head that carries most of it. Elements in the slot `controls` (model, prompts)
+ * go above. Parts: `graph`, `blocks`, `tokens`, `effect`, `maps`, `follow`.
  */
 export class ExplorerElement extends PanelElement {
-  static override parts = [...PanelElement.parts, "graph", "blocks", "tokens", "effect", "maps", "follow"];
+  static override parts = [...PanelElement.parts, "graph", "maps", "follow", "lens"];
   static override styles = [
     PanelElement.styles,
     css`
@@ -29,120 +27,96 @@ export class ExplorerElement extends PanelElement {
         gap: 4px 18px;
         justify-content: space-between;
         align-items: flex-start;
+        flex-wrap: nowrap;
       }
       .bar lmt-prompt-strip {
         flex: 1 1 420px;
         min-width: 0;
       }
       .model {
+        flex: none;
         color: var(--_text-soft);
         font-size: 11.5px;
         text-align: end;
         padding-top: 3px;
       }
-      .body {
-        gap: 16px 24px;
-        align-items: start;
-        grid-template-areas: "graph" "blocks" "tokens" "effect";
-        grid-template-columns: minmax(0, 1fr);
-      }
-      .middle .body {
-        grid-template-areas: "graph blocks" "graph tokens" "graph effect" "graph rest";
-        grid-template-columns: minmax(0, 1fr) minmax(290px, 350px);
-        grid-template-rows: auto auto auto 1fr;
+      .beside .body {
+        grid-template-columns: minmax(0, 1fr) minmax(310px, 390px);
       }
       .wide .body {
-        grid-template-areas: "graph blocks tokens effect";
-        grid-template-columns: minmax(0, 1fr) 260px 320px 326px;
-      }
-      .middle {
-        --lmt-table-height: 236px;
-      }
-      .wide {
-        --lmt-table-height: 560px;
-      }
-      [part="graph"] {
-        grid-area: graph;
-      }
-      [part="blocks"] {
-        grid-area: blocks;
-      }
-      [part="tokens"] {
-        grid-area: tokens;
-      }
-      [part="effect"] {
-        grid-area: effect;
-      }
-      .below {
-        margin-top: 14px;
-        padding-top: 12px;
-        border-top: 1px solid var(--_line);
-        display: grid;
-        gap: 16px 28px;
-        grid-template-columns: minmax(0, 1fr);
-      }
-      .wide .below.both {
-        grid-template-columns: minmax(0, 3fr) minmax(0, 2fr);
-      }
-      .options {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 4px 16px;
-        padding-top: 6px;
-      }
-      .options label {
-        display: inline-flex;
-        gap: 7px;
-        align-items: center;
+        grid-template-columns: minmax(0, 1fr) minmax(640px, 780px);
       }
     `,
   ];
 
+  readonly #routes = new Ask(this, () => (this.#untold ? routesQuestion(this.selected) : undefined));
+  /** The source whose story was begun: a selection that someone cleared stays cleared. */
+  #told: unknown;
+
+  /** Nothing was selected yet in this run, by anyone. */
+  get #untold(): boolean {
+    const { focus, head, neuron, token, origin, contrast, writer } = this.selected;
+    return (
+      this.source !== undefined &&
+      // A drawer over the graph is for what someone clicked.
+      this.width >= BESIDE &&
+      this.#told !== this.source &&
+      writer === "" &&
+      [focus, head, neuron, token, origin, contrast].every((part) => part === null)
+    );
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    super.willUpdate(changed);
+    const answer = this.#routes.value;
+    if (!answer || !this.#untold) return;
+    this.#told = this.source;
+    const edge = this.#strongest();
+    const head = edge?.heads[0]?.head;
+    if (!edge) return;
+    // Not while this element is being drawn for the selection that it would change.
+    void this.updateComplete.then(() => {
+      this.select({
+        focus: { kind: "edge", source: edge.source, target: edge.target },
+        head: head === undefined ? null : { layer: edge.to.layer, head },
+      });
+    });
+  }
+
+  /** The attention edge by which most reaches the start token from another one. */
+  #strongest(): DrawnEdge | undefined {
+    const facts = this.source?.facts;
+    const answer = this.#routes.value;
+    if (!facts || !answer) return undefined;
+    try {
+      return drawnRoutes(answer, facts.model, facts.tokens.length)
+        .edges.filter(
+          ({ kind, from, to }) =>
+            kind === "attention" && to.position === this.selected.start && from.position !== to.position,
+        )
+        .reduce<DrawnEdge | undefined>((best, edge) => (best && best.weight >= edge.weight ? best : edge), undefined);
+    } catch {
+      // The graph says what is wrong with the routes.
+      return undefined;
+    }
+  }
+
   protected override render(): TemplateResult {
     const facts = this.source?.facts;
     if (!facts) return html`<slot name="controls"></slot><div class="note">No run to explore yet.</div>`;
-    const { focus, head, token } = this.selected;
-    const place =
-      focus?.kind === "node" ? parseNode(focus.node) : focus?.kind === "edge" ? parseNode(focus.target) : undefined;
-    // What wrote to the focused state last: attention below an A, the feed-forward block below an I.
-    const neurons = focus?.kind === "ffn" || (focus?.kind === "node" && place?.kind === "I");
-    const attention = focus?.kind === "edge" || head !== null || (focus?.kind === "node" && place?.kind === "A");
-    const width = this.width >= WIDE ? "wide" : this.width >= MIDDLE ? "middle" : "";
-    const shared = { source: this.source, selection: this.store };
-    const below =
-      attention || token !== null
-        ? html`<div class="below ${attention && token !== null ? "both" : ""}">
-            ${attention ? html`<lmt-token-matrix part="maps" .source=${shared.source} .selection=${shared.selection}></lmt-token-matrix>` : nothing}
-            ${token !== null ? html`<lmt-follow-chart part="follow" .source=${shared.source} .selection=${shared.selection}></lmt-follow-chart>` : nothing}
-          </div>`
-        : nothing;
+    const width = this.width >= WIDE ? "wide" : this.width >= BESIDE ? "beside" : "";
     return html`<div class=${width}>
       <slot name="controls"></slot>
       <div class="bar">
-        <lmt-prompt-strip .source=${shared.source} .selection=${shared.selection}></lmt-prompt-strip>
-        <div class="model">${facts.model.name}<br />${facts.model.nLayers} layers, ${facts.model.nHeads} heads · ${facts.model.dtype}, ${facts.model.device}</div>
+        <lmt-prompt-strip .source=${this.source} .selection=${this.store}></lmt-prompt-strip>
+        <div class="model">${facts.model.name}<br />${facts.model.nLayers} layers, ${facts.model.nHeads} heads · ${facts.model.dtype}, ${facts.model.device}<br /><lmt-guide .source=${this.source} .selection=${this.store}></lmt-guide></div>
       </div>
       <div class="body">
         <div part="graph">
-          <lmt-flow-graph .source=${shared.source} .selection=${shared.selection}></lmt-flow-graph>
-          <div class="options">
-            <label title="Apply the model's final norm before reading a state in the vocabulary"
-              ><input type="checkbox" .checked=${this.selected.normalize} @change=${(event: Event) => this.select({ normalize: (event.target as HTMLInputElement).checked })} />Normalise before unembedding</label
-            >
-          </div>
-          ${width === "wide" ? nothing : below}
+          <lmt-flow-graph .noHere=${this.width >= BESIDE} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
         </div>
-        <div part="blocks">
-          ${
-            neurons
-              ? html`<lmt-neuron-bars .source=${shared.source} .selection=${shared.selection}></lmt-neuron-bars>`
-              : html`<lmt-head-bars .source=${shared.source} .selection=${shared.selection}></lmt-head-bars>`
-          }
-        </div>
-        <div part="tokens"><lmt-token-table .source=${shared.source} .selection=${shared.selection}></lmt-token-table></div>
-        <div part="effect"><lmt-effect-table .source=${shared.source} .selection=${shared.selection}></lmt-effect-table></div>
+        ${this.renderDetail(true, width === "wide")}
       </div>
-      ${width === "wide" ? below : nothing}
     </div>`;
   }
 }

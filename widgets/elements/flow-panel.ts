@@ -1,18 +1,18 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import { define } from "../core/element";
-import "./detail-panel";
-import { PanelElement } from "./panel";
+import { BESIDE, PanelElement } from "./panel";
 import "./prompt-strip";
 
 /**
- * Graph and detail side by side, below each other where there is no room. What the library's `flowGraph(run)` shows.
+ * Graph and detail side by side, the detail over the graph where there is no room. What the library's `flowGraph(run)`
+ * shows.
  */
 export class FlowPanelElement extends PanelElement {
   static override styles = [
     PanelElement.styles,
     css`
-      .body.wide {
+      .body.beside {
         grid-template-columns: minmax(0, 1fr) minmax(300px, 380px);
       }
     `,
@@ -23,6 +23,7 @@ export class FlowPanelElement extends PanelElement {
     detail: { type: Boolean },
     colorBy: { attribute: "color-by" },
     compact: { type: Boolean },
+    fold: {},
   };
 
   /** Show what is selected beside the graph. */
@@ -30,20 +31,22 @@ export class FlowPanelElement extends PanelElement {
   /** The graph's own options; see there. */
   declare colorBy: string;
   declare compact: boolean;
+  declare fold: string;
 
   constructor() {
     super();
     this.detail = true;
     this.colorBy = "contribution";
     this.compact = false;
+    this.fold = "auto";
   }
 
   protected override render(): TemplateResult {
     return html`
       <lmt-prompt-strip .source=${this.source} .selection=${this.store}></lmt-prompt-strip>
-      <div class="body ${this.detail && this.width >= 700 ? "wide" : ""}">
-        <lmt-flow-graph .colorBy=${this.colorBy} .compact=${this.compact} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
-        ${this.detail ? html`<lmt-detail-panel .source=${this.source} .selection=${this.store}></lmt-detail-panel>` : nothing}
+      <div class="body ${this.detail && this.width >= BESIDE ? "beside" : ""}">
+        <lmt-flow-graph .noHere=${this.detail && this.width >= BESIDE} .colorBy=${this.colorBy} .compact=${this.compact} .fold=${this.fold} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
+        ${this.detail ? this.renderDetail(false) : nothing}
       </div>
     `;
   }

@@ -4,11 +4,12 @@ import { parseNode, shortText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import type { SaveFormat } from "../core/export";
-import { score, weight } from "../core/format";
+import { score, scoreColumn, weight, weightColumn } from "../core/format";
 import { barsMenu, saveBars } from "./bars-picture";
 import type { BarFormat } from "./bars-picture";
 import { barsStyles, movedIndex } from "./bars-styles";
 import "./menu";
+import { RowLimit } from "./row-limit";
 
 const largest = (neurons: readonly { readonly contribution: number }[]): number =>
   Math.max(1e-12, ...neurons.map((n) => n.contribution));
@@ -25,9 +26,17 @@ export class NeuronBarsElement extends LmtElement {
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, topK: { type: Number, attribute: "top-k" } };
+  static override properties = {
+    ...LmtElement.properties,
+    topK: { type: Number, attribute: "top-k" },
+    rows: { type: Number },
+  };
 
   declare topK: number;
+  /** Neurons there is room for; the others are shown on request. 0: all. */
+  declare rows: number;
+
+  readonly #limit = new RowLimit(this);
 
   readonly #neurons = new Ask(this, () => {
     const block = this.#block;
@@ -37,6 +46,7 @@ export class NeuronBarsElement extends LmtElement {
   constructor() {
     super();
     this.topK = 20;
+    this.rows = 0;
   }
 
   get #block(): { layer: number; position: number } | undefined {
@@ -55,6 +65,10 @@ export class NeuronBarsElement extends LmtElement {
       this.selected.neuron?.layer === block.layer && this.selected.neuron.position === block.position
         ? this.selected.neuron.neuron
         : null;
+    const count = this.#limit.shown(neurons.length, this.rows, `${block.layer} ${block.position}`);
+    const listed = neurons.filter((n, i) => i < count || n.neuron === chosen);
+    const written = weightColumn(neurons.map((n) => n.contribution));
+    const activations = scoreColumn(neurons.map((n) => n.activation));
     return html`
       <header>
         <h3>
@@ -73,7 +87,7 @@ export class NeuronBarsElement extends LmtElement {
                 event,
                 neurons.map((n) => n.neuron),
               )}>
-              ${neurons.map(
+              ${listed.map(
                 (n) => html`<div
                   role="option"
                   id="neuron-${n.neuron}"
@@ -81,11 +95,12 @@ export class NeuronBarsElement extends LmtElement {
                   aria-selected=${chosen === n.neuron}
                   @click=${() => this.#choose(n.neuron)}
                 >
-                  <span><span class="visually-hidden">Neuron </span>${n.neuron}</span><span class="track"><i style="--b:${n.contribution / most}"></i></span><span class="n"><span class="visually-hidden">contribution </span>${weight(n.contribution)}</span
-                  ><span class="n soft"><span class="visually-hidden">activation </span>${score(n.activation)}</span>
+                  <span><span class="visually-hidden">Neuron </span>${n.neuron}</span><span class="track"><i style="--b:${n.contribution / most}"></i></span><span class="n"><span class="visually-hidden">contribution </span>${written(n.contribution)}</span
+                  ><span class="n soft"><span class="visually-hidden">activation </span>${activations(n.activation)}</span>
                 </div>`,
               )}
-            </div>`
+            </div>
+            ${this.#limit.renderMore(neurons.length, listed.length, this.rows)}`
           : nothing
       }
     `;

@@ -18,8 +18,9 @@ export class PromptStripElement extends LmtElement {
         display: flex;
         flex-wrap: wrap;
         gap: 3px;
-        max-height: 118px;
+        max-height: 54px;
         overflow: auto;
+        overscroll-behavior: auto;
         scrollbar-width: thin;
         align-items: center;
       }
@@ -77,6 +78,19 @@ export class PromptStripElement extends LmtElement {
     if (!facts || (start === facts.tokens.length - 1 && facts.predictions.length > 0)) return undefined;
     return { kind: "lens" as const, node: nodeName("I", facts.model.nLayers - 1, start), normalize, topK: 30 };
   });
+
+  #shownStart = -1;
+
+  /** The start token is in view, however long the prompt is; the page does not move for it. */
+  protected override updated(): void {
+    const { start } = this.selected;
+    if (start === this.#shownStart || this.width === 0) return;
+    const row = this.renderRoot.querySelector<HTMLElement>(".row");
+    const chip = row?.querySelector<HTMLElement>(`[data-start="${start}"]`);
+    if (!row || !chip) return;
+    this.#shownStart = start;
+    row.scrollTop = chip.offsetTop - row.offsetTop - (row.clientHeight - chip.offsetHeight) / 2;
+  }
 
   protected override render(): TemplateResult | typeof nothing {
     const facts = this.source?.facts;

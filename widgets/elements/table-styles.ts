@@ -19,6 +19,11 @@ export const tableStyles = css`
     gap: 5px;
     align-self: flex-start;
   }
+  button.more {
+    margin: 4px 0 0 6px;
+    font-size: 11.5px;
+    color: var(--_text-soft);
+  }
   .scroll {
     position: relative;
     max-height: var(--lmt-table-height, 420px);
@@ -46,10 +51,10 @@ export const tableStyles = css`
     white-space: nowrap;
   }
   td {
-    padding: 1px 6px;
+    padding: 0 6px;
     text-align: start;
     border-top: 1px solid color-mix(in srgb, var(--_line) 55%, transparent);
-    line-height: 22px;
+    line-height: 21px;
   }
   .n {
     text-align: end;

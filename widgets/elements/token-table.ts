@@ -6,8 +6,10 @@ import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import type { SaveFormat } from "../core/export";
 import { saveCsv } from "../core/export";
-import { percent, score, whole } from "../core/format";
+import { percent, scoreColumn, whole } from "../core/format";
+import { placeWords } from "../core/places";
 import "./menu";
+import { RowLimit } from "./row-limit";
 import { tableStyles } from "./table-styles";
 
 /**
@@ -34,12 +36,20 @@ export class TokenTableElement extends LmtElement {
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, node: {}, topK: { type: Number, attribute: "top-k" } };
+  static override properties = {
+    ...LmtElement.properties,
+    node: {},
+    topK: { type: Number, attribute: "top-k" },
+    rows: { type: Number },
+  };
 
   /** Name of the state; "" for the selection's. */
   declare node: string;
   declare topK: number;
+  /** Tokens there is room for; the others are shown on request. 0: all, in a box that scrolls. */
+  declare rows: number;
 
+  readonly #limit = new RowLimit(this);
   readonly #lens = new Ask(this, () => {
     const node = this.#node;
     return node ? { kind: "lens" as const, node, normalize: this.selected.normalize, topK: this.topK } : undefined;
@@ -49,6 +59,7 @@ export class TokenTableElement extends LmtElement {
     super();
     this.node = "";
     this.topK = 30;
+    this.rows = 0;
   }
 
   get #node(): NodeName | undefined {
@@ -68,17 +79,19 @@ export class TokenTableElement extends LmtElement {
     if (!this.source || !node) return html`<div class="note">Select a state to see what it would predict.</div>`;
     const tokens = this.#lens.value?.tokens ?? [];
     const followed = this.selected.token;
-    const most = Math.max(1e-12, ...tokens.map((token) => token.probability));
+    const count = this.#limit.shown(tokens.length, this.rows, node);
+    const listed = tokens.filter((token, i) => i < count || token.id === followed);
+    const logits = scoreColumn(tokens.map((token) => token.logit));
     return html`
       <header>
-        <h3>Top tokens <span class="soft" title=${describeNode(node)}>${node}</span></h3>
+        <h3>Top tokens <span class="soft" title="${node}, ${describeNode(node)}">${placeWords(node, this.source.facts.tokens)}</span></h3>
         <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
       </header>
       ${this.#lens.renderStatus()}
       ${
         tokens.length === 0
           ? nothing
-          : html`<div class="scroll" tabindex="0" role="group" aria-label="Top tokens of ${node}">
+          : html`<div class=${this.rows > 0 ? "list" : "scroll"} tabindex=${this.rows > 0 ? -1 : 0} role="group" aria-label="Top tokens of ${node}">
             <table>
               <thead>
                 <tr>
@@ -90,20 +103,21 @@ export class TokenTableElement extends LmtElement {
                 </tr>
               </thead>
               <tbody>
-                ${tokens.map(
+                ${listed.map(
                   (token) => html`<tr class=${token.id === followed ? "chosen" : ""} data-token-id=${token.id}>
                     <td class="n soft">${token.rank + 1}</td>
                     <td>
                       <button class="plain token" aria-pressed=${token.id === followed} title="Follow this token through the layers (id ${token.id})" @click=${() => this.select({ token: token.id === followed ? null : token.id })}>${visibleText(token.text)}</button>
                     </td>
-                    <td class="n bar" style="--b:${token.probability / most}">${percent(token.probability)}</td>
-                    <td class="n">${score(token.logit)}</td>
+                    <td class="n bar" style="--b:${token.probability}">${percent(token.probability)}</td>
+                    <td class="n">${logits(token.logit)}</td>
                     <td class="n rise">${rise(token.rankChange)}</td>
                   </tr>`,
                 )}
               </tbody>
             </table>
-          </div>`
+          </div>
+          ${this.#limit.renderMore(tokens.length, listed.length, this.rows)}`
       }
     `;
   }

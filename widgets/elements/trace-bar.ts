@@ -1,9 +1,10 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
-import type { NodeName, RoutesAnswer, TokenContrast, WireContrast, WireToken } from "../../src/protocol";
-import { describeNode, nodeName, parseNode } from "../../src/protocol";
+import type { NodeName, RoutesAnswer, Selection, TokenContrast, WireContrast, WireToken } from "../../src/protocol";
+import { nodeName } from "../../src/protocol";
 import { define, LmtElement } from "../core/element";
 import { signed } from "../core/format";
+import { placeWords } from "../core/places";
 import type { TokenPickerElement } from "./token-picker";
 import "./token-picker";
 
@@ -20,8 +21,7 @@ export class TraceBarElement extends LmtElement {
         flex-wrap: wrap;
         gap: 5px 8px;
         align-items: center;
-        min-height: 30px;
-        padding: 0 2px 6px;
+        min-height: 24px;
       }
       button {
         height: 24px;
@@ -33,16 +33,22 @@ export class TraceBarElement extends LmtElement {
         gap: 5px 8px;
         align-items: center;
         padding: 2px 8px;
-        margin-inline-start: -8px;
         border-radius: 7px;
         background: var(--_wash);
       }
     `,
   ];
-  static override properties = { ...LmtElement.properties, answered: { attribute: false }, known: { state: true } };
+  static override properties = {
+    ...LmtElement.properties,
+    answered: { attribute: false },
+    known: { state: true },
+    noHere: { type: Boolean, attribute: "no-here" },
+  };
 
   /** Tokens of the contrast that is drawn, as its answer names them. */
   declare answered: RoutesAnswer["contrast"];
+  /** The button for the selected state is elsewhere: beside what is said of it. */
+  declare noHere: boolean;
   /** Tokens that were chosen here: their names are known before the answer is there. */
   declare protected known: ReadonlyMap<number, WireToken>;
 
@@ -50,20 +56,14 @@ export class TraceBarElement extends LmtElement {
     super();
     this.answered = undefined;
     this.known = new Map();
+    this.noHere = false;
   }
 
   protected override render(): TemplateResult | typeof nothing {
     const facts = this.source?.facts;
     if (!facts) return nothing;
-    const { contrast, origin, focus, start } = this.selected;
-    const node =
-      focus?.kind === "node"
-        ? focus.node
-        : focus?.kind === "ffn"
-          ? nodeName("M", focus.layer, focus.position)
-          : undefined;
-    const begin = origin ?? nodeName("I", facts.model.nLayers - 1, start);
-    const place = node === undefined || (node === begin && !contrast) ? undefined : parseNode(node);
+    const { contrast, origin } = this.selected;
+    const node = this.noHere ? undefined : traceable(this.selected, facts.model.nLayers);
     return html`<div class="bar" role="group" aria-label="What the routes are of">
       ${
         contrast
@@ -72,13 +72,13 @@ export class TraceBarElement extends LmtElement {
               origin === null
                 ? nothing
                 : html`<span class="about" id="origin"
-                  >Routes of <b>${origin}</b> <span class="soft">${describeNode(origin)}</span>
-                  <button data-act="top" title="Routes of the last state of this token again" @click=${() => this.#end({ origin: null })}>Back to the top</button></span
+                  >Routes of <b title=${origin}>${placeWords(origin, facts.tokens)}</b>
+                  <button data-act="top" title="Back to the routes that were drawn before" @click=${this.#leave}>Back to the top</button></span
                 >`
             }
             <button data-act="why" title="Trace what speaks for one next token rather than another" @click=${this.#begin}>Why this prediction …</button>`
       }
-      ${place && node ? html`<button data-act="here" title="Routes of ${describeNode(node)} (key T in the graph)" @click=${() => this.#traceFrom(node)}>Trace from ${node}</button>` : nothing}
+      ${node ? html`<button data-act="here" title="Routes of ${placeWords(node, facts.tokens)}, ${node} (key T in the graph)" @click=${() => this.#traceFrom(node)}>Trace from here</button>` : nothing}
     </div>`;
   }
 
@@ -120,9 +120,19 @@ export class TraceBarElement extends LmtElement {
     this.renderRoot.querySelector<TokenPickerElement>("#versus")?.focus();
   };
 
-  /** Ends a contrast or an origin; the focus stays in this bar. */
-  async #end(change: { contrast: null } | { origin: null }): Promise<void> {
+  readonly #leave = (): void => {
+    this.store.leaveOrigin(this.writer);
+    void this.#focusFirst();
+  };
+
+  /** Ends a contrast. */
+  async #end(change: { contrast: null }): Promise<void> {
     this.select(change);
+    await this.#focusFirst();
+  }
+
+  /** The focus stays in this bar. */
+  async #focusFirst(): Promise<void> {
     await this.updateComplete;
     this.renderRoot.querySelector<HTMLElement>("[data-act=why]")?.focus();
   }
@@ -132,6 +142,18 @@ export class TraceBarElement extends LmtElement {
     await this.updateComplete;
     this.renderRoot.querySelector<HTMLElement>("[data-act=top]")?.focus();
   }
+}
+
+/** The selected state or block, where its routes are not drawn already. */
+export function traceable({ contrast, origin, focus, start }: Selection, nLayers: number): NodeName | undefined {
+  const node =
+    focus?.kind === "node"
+      ? focus.node
+      : focus?.kind === "ffn"
+        ? nodeName("M", focus.layer, focus.position)
+        : undefined;
+  const begin = origin ?? nodeName("I", nLayers - 1, start);
+  return node === undefined || (node === begin && !contrast) ? undefined : node;
 }
 
 /** What a contrast's parts add up to, those that are not drawn among them. */

@@ -10,6 +10,7 @@ import {
   stateBelow,
   tensor,
 } from "../../src/protocol";
+import { inflowAnswer } from "../../src/payload/inflow";
 import type { FlowSource } from "../core/source";
 
 /**
@@ -180,6 +181,20 @@ export class SyntheticSource implements FlowSource {
         }
         return { contributions: tensor(contributions), weights: tensor(weights) };
       }
+      case "inflow":
+        return inflowAnswer(
+          question.nodes.map((node) => {
+            const routes = this.#routes({ kind: "routes", from: node, threshold: 0.001, renormalize: false });
+            const sources = Array.from(routes.kinds.data, (_, e) => e)
+              .filter((e) => routes.nodes[routes.targets.data[e]] === node)
+              .map((e) => ({
+                source: routes.nodes[routes.sources.data[e]],
+                kind: EDGE_KINDS[routes.kinds.data[e]] as "residual" | "attention" | "ffn-out",
+                contribution: routes.weights.data[e],
+              }));
+            return { sources, rest: Math.max(0, 1 - sources.reduce((sum, one) => sum + one.contribution, 0)) };
+          }),
+        );
       case "neurons":
         return {
           neurons: Array.from({ length: question.topK }, (_, i) => ({

@@ -1,8 +1,8 @@
 import { select } from "d3-selection";
 import type { Selection } from "d3-selection";
 import type { ZoomTransform } from "d3-zoom";
-import type { NodeName, NodePlace, RunFacts } from "../../../src/protocol";
-import { parseNode, stateKinds } from "../../../src/protocol";
+import type { Fold, NodeName, NodePlace, RunFacts } from "../../../src/protocol";
+import { parseNode, shortText, stateKinds } from "../../../src/protocol";
 import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
 import type { Plot } from "./geometry";
 import { LABEL_ANGLE } from "./geometry";
@@ -23,6 +23,8 @@ export interface Scene {
   readonly onCanvas: boolean;
   /** Colour of an edge where it is not its kind's. */
   readonly color: (edge: DrawnEdge) => string | null;
+  /** Places that a person pinned, and how they are called. */
+  readonly pins: readonly { readonly place: NodePlace; readonly name: string }[];
 }
 
 /** A mark that stands out. */
@@ -39,19 +41,65 @@ export function prepareFigure(node: SVGSVGElement): void {
   if (!svg.select("g.content").empty()) return;
   svg.append("g").attr("class", "bands");
   const clip = svg.append("g").attr("class", "content");
-  for (const name of ["edges", "hits", "states", "dots", "ffns", "marks"]) clip.append("g").attr("class", name);
+  for (const name of ["folds", "edges", "hits", "states", "dots", "ffns", "lit", "pins", "marks"])
+    clip.append("g").attr("class", name);
   svg.append("g").attr("class", "layers");
   svg.append("g").attr("class", "tokens");
+  svg.append("g").attr("class", "outside");
   svg.append("g").attr("class", "starts");
 }
 
 /** Draws states, edges and feed-forward blocks in the layout's own coordinates. */
 export function drawContent(node: SVGSVGElement, plot: Plot, scene: Scene): void {
   const content = select(node).select<SVGGElement>("g.content");
+  drawFolds(content, plot);
   drawStates(content, plot, scene);
+  drawPins(content, plot, scene);
   const edges = scene.onCanvas ? [] : [...(scene.routes?.edges ?? [])].sort((a, b) => a.weight - b.weight);
   drawEdges(content, plot, scene, edges);
   drawBlocks(content, plot, edges);
+}
+
+/** Columns that stand for several tokens. */
+function drawFolds(content: Content, { layout }: Plot): void {
+  const width = layout.columnWidth * 0.46;
+  content
+    .select("g.folds")
+    .selectAll<SVGRectElement, Fold>("rect")
+    .data(layout.folds, (d) => d.from)
+    .join("rect")
+    .attr("class", "fold")
+    .attr("data-fold", (d) => d.from)
+    .attr("rx", 4)
+    .attr("x", (d) => layout.x(d.from) - width / 2)
+    .attr("y", 2)
+    .attr("width", width)
+    .attr("height", Math.max(1, layout.height - 4));
+}
+
+/** Rings and names of what was pinned: part of the picture, so that they are saved with it. */
+function drawPins(content: Content, { layout }: Plot, { pins }: Scene): void {
+  const shown = pins
+    .filter(({ place }) => !layout.folded(place.position))
+    .map((pin) => ({ ...pin, ...layout.point(pin.place) }));
+  content
+    .select("g.pins")
+    .selectAll<SVGCircleElement, (typeof shown)[number]>("circle")
+    .data(shown)
+    .join("circle")
+    .attr("class", "pin")
+    .attr("cx", (d) => d.x)
+    .attr("cy", (d) => d.y)
+    .attr("r", Math.max(5, layout.nodeRadius + 3));
+  content
+    .select("g.pins")
+    .selectAll<SVGTextElement, (typeof shown)[number]>("text")
+    .data(shown)
+    .join("text")
+    .attr("class", "pin")
+    .attr("x", (d) => d.x + Math.max(5, layout.nodeRadius + 3) + 3)
+    .attr("y", (d) => d.y + 4)
+    .text((d) => shortText(d.name, 18));
 }
 
 function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, onCanvas }: Scene): void {
@@ -59,6 +107,7 @@ function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, 
   const places: NodePlace[] = [];
   if (!onCanvas) {
     for (let position = 0; position < facts.tokens.length; position++) {
+      if (layout.folded(position)) continue;
       places.push({ kind: "X", layer: -1, position });
       for (let layer = 0; layer < facts.model.nLayers; layer++)
         for (const kind of stateKinds(facts.model.parallelBlocks)) places.push({ kind, layer, position });
@@ -74,16 +123,19 @@ function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, 
     .attr("cy", (d) => d.y)
     .attr("r", (d) => (d.name === begin ? r * 1.25 : routes?.nodes.has(d.name) ? r : r * 0.72))
     .attr("class", (d) => `state${routes?.nodes.has(d.name) ? " on" : ""}${d.name === begin ? " from" : ""}`);
+  // As tall as its neighbours allow, and wider: a state is easier to hit than the residual edges that pass it.
+  const spacing = (layout.bands[0]?.height ?? 20) * (facts.model.parallelBlocks ? 1 : 0.5);
   content
     .select("g.dots")
-    .selectAll<SVGCircleElement, (typeof named)[number]>("circle")
+    .selectAll<SVGEllipseElement, (typeof named)[number]>("ellipse")
     .data(named, (d) => d.name)
-    .join("circle")
+    .join("ellipse")
     .attr("class", "hit dot")
     .attr("data-node", (d) => d.name)
     .attr("cx", (d) => d.x)
     .attr("cy", (d) => d.y)
-    .attr("r", Math.max(r + 1.5, Math.min(8, layout.columnWidth * 0.2, (layout.bands[0]?.height ?? 20) * 0.24)));
+    .attr("rx", Math.max(r + 1.5, Math.min(9, layout.columnWidth * 0.24)))
+    .attr("ry", Math.max(r + 1, Math.min(9, spacing * 0.46)));
 }
 
 const side = (edge: DrawnEdge): string => (edge.side ? ` ${edge.side}` : "");
@@ -106,7 +158,7 @@ function drawEdges(content: Content, { layout }: Plot, { color }: Scene, edges: 
     .data(edges, (d) => d.key)
     .join("path")
     .order()
-    .attr("class", "hit")
+    .attr("class", (d) => `hit ${d.kind}`)
     .attr("data-edge", (d) => d.key)
     .attr("data-kind", (d) => d.kind)
     .attr("d", (d) => layout.path(d.from, d.to, d.kind));
@@ -158,6 +210,49 @@ export function drawHighlights(node: SVGSVGElement, { layout }: Plot, highlights
     );
 }
 
+/** What is up or down the stream of what is pointed at stands out: the rest is dimmed and this is drawn once more. */
+export function drawLit(
+  node: SVGSVGElement,
+  { layout }: Plot,
+  { color, begin }: Scene,
+  lit: readonly DrawnEdge[] | undefined,
+): void {
+  const svg = select(node).classed("dimmed", lit !== undefined);
+  const content = svg.select<SVGGElement>("g.lit");
+  content
+    .selectAll<SVGPathElement, DrawnEdge>("path")
+    .data(lit ?? [], (d) => d.key)
+    .join("path")
+    .attr("class", (d) => `edge ${d.kind}${side(d)}`)
+    .attr("d", (d) => layout.path(d.from, d.to, d.kind))
+    .style("stroke", color)
+    .style("--w", (d) => strength(d.weight).toFixed(3))
+    .style("stroke-width", (d) => edgeWidth(d.kind, d.weight));
+  const states = new Map(
+    (lit ?? []).flatMap(({ source, target, from, to }) => [[source, from] as const, [target, to] as const]),
+  );
+  const named = [...states].filter(([, { kind }]) => kind !== "M");
+  content
+    .selectAll<SVGCircleElement, (typeof named)[number]>("circle")
+    .data(named, (d) => d[0])
+    .join("circle")
+    .attr("class", ([name]) => `state on${name === begin ? " from" : ""}`)
+    .attr("cx", ([, place]) => layout.point(place).x)
+    .attr("cy", ([, place]) => layout.point(place).y)
+    .attr("r", layout.nodeRadius);
+  const blocks = (lit ?? []).filter(({ kind }) => kind === "ffn-out");
+  content
+    .selectAll<SVGRectElement, DrawnEdge>("rect")
+    .data(blocks, (d) => d.key)
+    .join("rect")
+    .attr("class", (d) => `ffn${side(d)}`)
+    .attr("width", layout.ffnSize)
+    .attr("height", layout.ffnSize)
+    .attr("x", (d) => layout.point(d.from).x - layout.ffnSize / 2)
+    .attr("y", (d) => layout.point(d.from).y - layout.ffnSize / 2)
+    .style("--w", (d) => strength(d.weight).toFixed(3));
+}
+
 const box = (left: number, top: number, right: number, bottom: number): string =>
   `${left}px ${top}px,${right}px ${top}px,${right}px ${bottom}px,${left}px ${bottom}px`;
 
@@ -181,6 +276,7 @@ export function placeFigure(node: SVGSVGElement, plot: Plot, scene: Scene, trans
     );
   placeLayers(node, plot, scene, transform, { right, bottom });
   placeTokens(node, plot, scene, transform, { right, bottom });
+  placeOutside(node, plot, scene, transform, { right, bottom });
 }
 
 interface Edges {
@@ -229,36 +325,60 @@ function placeLayers(
 
 function placeTokens(
   node: SVGSVGElement,
-  { layout, margin, texts }: Plot,
+  { layout, margin, texts, labelsAbove }: Plot,
   { facts, routes, start }: Scene,
   { x, k }: ZoomTransform,
   { right, bottom }: Edges,
 ): void {
   const svg = select(node);
   const sx = (position: number): number => margin.left + x + k * layout.x(position);
+  const visible = (at: number): boolean => at > margin.left - 6 && at < right + 6;
   const inView = facts.tokens
     .map((_, position) => ({ position, at: sx(position) }))
-    .filter((d) => d.at > margin.left - 6 && d.at < right + 6);
-  const step = Math.max(1, Math.ceil(13 / (k * layout.columnWidth)));
-  const labelled = inView
-    .filter((d) => d.position % step === 0 || d.position === start)
-    // The start's label is always there; its close neighbours make room.
-    .filter((d) => d.position === start || Math.abs(d.at - sx(start)) >= 12 || step === 1);
+    .filter((d) => visible(d.at) && !layout.folded(d.position));
+  const folds = layout.folds.map((fold) => ({ ...fold, at: sx(fold.from) })).filter((d) => visible(d.at));
+  const onRoutes = (position: number): boolean => !routes || routes.nodes.has(`X0_${position}`);
+  // Where not all labels find room, the start token's comes first, then those of the routes.
+  const taken: number[] = folds.map((fold) => fold.at);
+  const labelled = [...inView]
+    .sort((a, b) => rank(a.position) - rank(b.position) || b.position - a.position)
+    .filter(({ at, position }) => {
+      if (position !== start && taken.some((other) => Math.abs(other - at) < 12)) return false;
+      taken.push(at);
+      return true;
+    });
+  function rank(position: number): number {
+    return position === start ? 0 : onRoutes(position) ? 1 : 2;
+  }
+  const ends = [
+    { below: true, y: bottom + 14, anchor: "end", shift: 4 },
+    ...(labelsAbove ? [{ below: false, y: margin.top - 24, anchor: "start", shift: 0 }] : []),
+  ];
+  const labels = ends.flatMap((end) => labelled.map((d) => ({ ...d, ...end })));
   svg
     .select("g.tokens")
-    .selectAll<SVGTextElement, (typeof labelled)[number]>("text")
-    .data(labelled, (d) => d.position)
+    .selectAll<SVGTextElement, (typeof labels)[number]>("text.label:not(.folded)")
+    .data(labels, (d) => `${d.below ? "" : "above "}${d.position}`)
     .join("text")
-    .attr(
-      "class",
-      (d) =>
-        `label${d.position === start ? " start" : ""}${routes && !routes.nodes.has(`X0_${d.position}`) ? " quiet" : ""}`,
-    )
+    .attr("class", (d) => `label${d.position === start ? " start" : ""}${onRoutes(d.position) ? "" : " quiet"}`)
     .attr("data-token", (d) => d.position)
-    .attr("text-anchor", "end")
-    .attr("transform", (d) => `translate(${d.at + 4},${bottom + 14}) rotate(${-LABEL_ANGLE})`)
+    .attr("aria-hidden", (d) => (d.below ? null : "true"))
+    .attr("text-anchor", (d) => d.anchor)
+    .attr("transform", (d) => `translate(${d.at + d.shift},${d.y}) rotate(${-LABEL_ANGLE})`)
     .style("unicode-bidi", "isolate")
     .text((d) => texts[d.position] ?? "");
+  svg
+    .select("g.tokens")
+    .selectAll<SVGTextElement, (typeof folds)[number]>("text.folded")
+    .data(folds, (d) => d.from)
+    .join("text")
+    .attr("class", "label folded quiet")
+    .attr("data-fold", (d) => d.from)
+    .attr("text-anchor", "end")
+    .attr("transform", (d) => `translate(${d.at + 4},${bottom + 14}) rotate(${-LABEL_ANGLE})`)
+    .text((d) => `⋯ ${d.to - d.from} tokens`)
+    .append("title")
+    .text((d) => `Tokens ${d.from} to ${d.to - 1} are not on the routes. Click to open them.`);
   const half = Math.max(2, Math.min(6, k * layout.columnWidth * 0.3));
   svg
     .select("g.starts")
@@ -270,5 +390,59 @@ function placeTokens(
     .attr("d", `M${-half},${-half * 0.8}H${half}L0,${half * 0.9}z`)
     .attr("stroke", "transparent")
     .attr("stroke-width", 8)
-    .attr("transform", (d) => `translate(${d.at},12)`);
+    .attr("transform", (d) => `translate(${d.at},${margin.top - 12})`);
+}
+
+/** Beyond so many names at the edges of the view, the weakest edges go unnamed. */
+const MOST_OUTSIDE = 14;
+
+/** Names of the tokens at the other end of edges that leave the view to the left or right. */
+function placeOutside(
+  node: SVGSVGElement,
+  { layout, margin, texts }: Plot,
+  { routes }: Scene,
+  { x, y, k }: ZoomTransform,
+  { right, bottom }: Edges,
+): void {
+  const left = margin.left;
+  const named: {
+    readonly key: string;
+    readonly x: number;
+    readonly y: number;
+    readonly text: string;
+    readonly leftward: boolean;
+  }[] = [];
+  if (routes && k * layout.width > right - left + 1) {
+    const leaving = routes.edges.filter(({ kind, from, to }) => kind === "attention" && from.position !== to.position);
+    for (const { key, from, to } of [...leaving].sort((a, b) => b.weight - a.weight)) {
+      if (named.length >= MOST_OUTSIDE) break;
+      const [a, b] = [layout.point(from), layout.point(to)].map((point) => ({
+        x: left + x + k * point.x,
+        y: margin.top + y + k * point.y,
+      }));
+      const inside = (at: number): boolean => at >= left - 4 && at <= right + 4;
+      if (inside(a.x) === inside(b.x)) continue;
+      const leftward = Math.min(a.x, b.x) < left - 4;
+      const end = inside(a.x) ? to : from;
+      const border = leftward ? left : right;
+      const at = a.y + ((border - a.x) / (b.x - a.x || 1)) * (b.y - a.y);
+      if (
+        at < margin.top - 4 ||
+        at > bottom + 4 ||
+        named.some((other) => other.leftward === leftward && Math.abs(other.y - at) < 13)
+      )
+        continue;
+      named.push({ key, x: border, y: at, text: texts[end.position] ?? "", leftward });
+    }
+  }
+  select(node)
+    .select("g.outside")
+    .selectAll<SVGTextElement, (typeof named)[number]>("text")
+    .data(named, (d) => d.key)
+    .join("text")
+    .attr("class", "beyond")
+    .attr("text-anchor", (d) => (d.leftward ? "start" : "end"))
+    .attr("x", (d) => d.x + (d.leftward ? 2 : -2))
+    .attr("y", (d) => d.y - 3)
+    .text((d) => (d.leftward ? `← ${d.text}` : `${d.text} →`));
 }

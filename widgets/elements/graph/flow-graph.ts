@@ -1,11 +1,12 @@
 import { html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
-import type { NodeName, NodePlace, WireToken } from "../../../src/protocol";
-import { nodeName, routesQuestion, visibleText } from "../../../src/protocol";
+import type { Fold, NodeName, NodePlace, RunFacts, WireToken } from "../../../src/protocol";
+import { foldsOf, nodeName, parseNode, routesQuestion, visibleText } from "../../../src/protocol";
 import { Ask } from "../../core/ask";
 import { define, LmtElement } from "../../core/element";
 import type { SaveFormat, ShownPicture } from "../../core/export";
-import type { DrawnRoutes } from "../../core/routes";
+import { Room } from "../../core/room";
+import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
 import { comparedRoutes, drawnRoutes } from "../../core/routes";
 import { sentenceOf } from "../../core/source";
 import { ZoomController } from "../../core/zoom";
@@ -14,7 +15,7 @@ import "../trace-bar";
 import { CanvasLayer } from "./canvas";
 import { saveEdges, saveGraph } from "./export";
 import type { Highlight, Scene } from "./figure";
-import { drawContent, drawHighlights, placeFigure, prepareFigure } from "./figure";
+import { drawContent, drawHighlights, drawLit, placeFigure, prepareFigure } from "./figure";
 import type { Place, Plot } from "./geometry";
 import { GraphGeometry, idleLayers, pointOf } from "./geometry";
 import { Hover } from "./hover";
@@ -24,12 +25,12 @@ import type { GraphKeys } from "./keyboard";
 import { cursorPlace, movedCursor, nextEdge, pressed } from "./keyboard";
 import { comparisonLegend, contrastLegend, routesLegend } from "./legend";
 import type { Mark } from "./marks";
-import { focusMark, markFocus, placeName } from "./marks";
-import { markAt, markOnCanvas, startAt } from "./pick";
+import { focusMark, focusNodes, markFocus, placeName, streamOf } from "./marks";
+import { foldAt, markAt, markOnCanvas, startAt } from "./pick";
 import { Announcer, describedMark } from "./speech";
 import { graphStyles } from "./styles";
 import { graphToolbar } from "./toolbar";
-import { firstView, pannable, towards, wholeView, zoomLimits } from "./views";
+import { firstView, pannable, towards, zoomLimits } from "./views";
 
 /**
  * Above this many states, or edges, the grid is drawn on a canvas: a browser moves about as many SVG marks within a
@@ -37,7 +38,13 @@ import { firstView, pannable, towards, wholeView, zoomLimits } from "./views";
  */
 const CANVAS_STATES = 2500;
 const CANVAS_EDGES = 2500;
-const MAX_HEIGHT = 780;
+/** Prompts longer than this are folded unless someone unfolds them. */
+const FOLD_ABOVE = 30;
+const UNFOLDED: { readonly key: string; readonly folds: readonly Fold[] } = { key: "", folds: [] };
+/** More edges than this are not drawn a second time for being pointed at. */
+const MOST_LIT = 3000;
+/** Height of the tool bar and the legend, which are in view with the figure. */
+const TOOLBAR_AND_LEGEND = 62;
 const LENS_TOP = 30;
 
 /**
@@ -60,7 +67,10 @@ export class FlowGraphElement extends LmtElement {
     other: { attribute: false },
     otherTokens: { attribute: false },
     noTrace: { type: Boolean, attribute: "no-trace" },
-    maxHeight: { type: Number, attribute: "max-height" },
+    noHere: { type: Boolean, attribute: "no-here" },
+    height: { type: Number },
+    fit: { type: Boolean },
+    fold: {},
   };
 
   /** No toolbar and no legend: someone else has the controls. */
@@ -80,8 +90,16 @@ export class FlowGraphElement extends LmtElement {
   declare otherTokens: readonly WireToken[] | undefined;
   /** Do not show what the routes are of: a surrounding element does. */
   declare noTrace: boolean;
-  /** Height of the figure in CSS pixels above which it pans. */
-  declare maxHeight: number;
+  /** Do not offer to trace from what is selected: what stands beside it does. */
+  declare noHere: boolean;
+  /** Height of the figure in CSS pixels above which it pans; 0: what fits into the window. */
+  declare height: number;
+  /** All tokens and layers in view, however small. */
+  declare fit: boolean;
+  /**
+   * Whether runs of tokens off the routes share a column: "always", "never", or "auto": above 30 tokens.
+   */
+  declare fold: string;
 
   readonly #routes = new Ask(this, () => routesQuestion(this.selected));
   readonly #hovered = new Ask(this, () => {
@@ -92,6 +110,7 @@ export class FlowGraphElement extends LmtElement {
   });
   readonly #labels = new Ask(this, () => (this.colorBy === "label" ? { kind: "headLabels" as const } : undefined));
 
+  readonly #room = new Room(this);
   readonly #hover = new Hover(this);
   readonly #geometry = new GraphGeometry();
   readonly #announcer = new Announcer(this);
@@ -112,6 +131,11 @@ export class FlowGraphElement extends LmtElement {
   #drawnFor: readonly unknown[] = [];
   /** Sizes for which the view was chosen. */
   #fitted = "";
+  #folds: { readonly key: string; readonly folds: readonly Fold[] } = UNFOLDED;
+  /** Folds that someone opened, by their first token. */
+  #opened: ReadonlySet<number> = new Set();
+  #scrolling = false;
+  #lit: readonly DrawnEdge[] | undefined;
   /** Where the keyboard is. */
   #cursor: Mark | undefined;
 
@@ -124,7 +148,10 @@ export class FlowGraphElement extends LmtElement {
     this.other = undefined;
     this.otherTokens = undefined;
     this.noTrace = false;
-    this.maxHeight = MAX_HEIGHT;
+    this.noHere = false;
+    this.height = 0;
+    this.fit = false;
+    this.fold = "auto";
   }
 
   /** This run's own routes; undefined before the first answer. */
@@ -176,6 +203,12 @@ export class FlowGraphElement extends LmtElement {
         start: this.selected.start,
         onCanvas: this.#onCanvas,
         color: (edge) => edgeColor(coloring, edge),
+        pins: this.selected.pins.flatMap(({ name, nodes }) =>
+          nodes.flatMap((node) => {
+            const place = parseNode(node);
+            return place ? [{ place, name }] : [];
+          }),
+        ),
       }
     );
   }
@@ -192,6 +225,7 @@ export class FlowGraphElement extends LmtElement {
     super.willUpdate(changed);
     if (changed.has("source")) {
       this.#cursor = undefined;
+      this.#opened = new Set();
       this.#hover.forget();
     }
     const answer = this.#routes.value;
@@ -209,7 +243,43 @@ export class FlowGraphElement extends LmtElement {
     this.#geometry.label(facts, this.otherTokens);
     const routes = this.#shown;
     const flat = this.compact && routes ? idleLayers(routes, facts.model.nLayers, this.collapsed) : this.collapsed;
-    this.#geometry.arrange(facts, this.width, this.maxHeight, flat);
+    this.#geometry.arrange(facts, {
+      width: this.width,
+      maxHeight: this.#maxHeight,
+      flat,
+      folds: this.#foldsNow(facts, routes),
+      whole: this.fit,
+    });
+  }
+
+  /** Height of the figure that is not to be passed. */
+  get #maxHeight(): number {
+    if (this.height > 0) return Math.max(160, this.height);
+    return this.#room.height - TOOLBAR_AND_LEGEND;
+  }
+
+  /** Whether tokens off the routes share columns. */
+  get #folding(): boolean {
+    const count = this.source?.facts.tokens.length ?? 0;
+    return this.fold === "always" || (this.fold !== "never" && count > FOLD_ABOVE);
+  }
+
+  /** The folds in force; the same array while they are the same. */
+  #foldsNow(facts: RunFacts, routes: DrawnRoutes | undefined): readonly Fold[] {
+    if (!routes) return this.#folds.folds;
+    if (!this.#folding) return (this.#folds = UNFOLDED).folds;
+    const { start, focus, pins } = this.selected;
+    const keep = new Set([start]);
+    for (const name of [...routes.nodes, ...focusNodes(focus), ...pins.flatMap((pin) => pin.nodes)]) {
+      const place = parseNode(name);
+      if (place) keep.add(place.position);
+    }
+    for (const { from, to } of foldsOf(facts.tokens.length, keep))
+      if (this.#opened.has(from)) for (let position = from; position < to; position++) keep.add(position);
+    const folds = foldsOf(facts.tokens.length, keep);
+    const key = JSON.stringify(folds);
+    if (key !== this.#folds.key) this.#folds = { key, folds };
+    return this.#folds.folds;
   }
 
   protected override render(): TemplateResult {
@@ -217,12 +287,7 @@ export class FlowGraphElement extends LmtElement {
     if (!facts) return html`<div class="note">No run to show yet.</div>`;
     const error = this.#drawn?.error;
     return html`
-      ${
-        this.bare
-          ? nothing
-          : html`${this.#renderToolbar()}
-          ${this.noTrace ? nothing : html`<lmt-trace-bar .source=${this.source} .selection=${this.store} .answered=${this.#routes.value?.contrast}></lmt-trace-bar>`}`
-      }
+      ${this.bare ? nothing : this.#renderToolbar()}
       ${error ? html`<div class="error" role="alert">${error}</div>` : this.#routes.state === "error" ? this.#routes.renderStatus() : nothing} ${this.#labels.state === "error" ? this.#labels.renderStatus() : nothing}
       <div class="figure" part="figure">
         <div class="busy" ?data-on=${this.#routes.state === "loading" || this.#labels.state === "loading"}></div>
@@ -241,8 +306,9 @@ export class FlowGraphElement extends LmtElement {
         ></svg>
         ${this.#renderTip()}
       </div>
+      <div class="scroll" hidden @scroll=${this.#scrolled}><div></div></div>
       <div class="visually-hidden" id="keys">
-        Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, T at this state, plus and minus zoom, Escape clears.
+        Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, T at this state, Alt and left or right go back and forward through what was looked at, plus and minus zoom, Escape clears.
       </div>
       <div class="visually-hidden" role="status" aria-live="polite">${this.#announcer.text}</div>
       ${this.bare ? nothing : this.#renderLegend()}
@@ -264,6 +330,13 @@ export class FlowGraphElement extends LmtElement {
       select: (change) => this.select(change),
       zoom: (factor) => this.#zoom.by(factor),
       showAll: () => this.#showAll(),
+      fit: this.fit,
+      history: this.store,
+      back: () => this.store.back(this.writer),
+      forward: () => this.store.forward(this.writer),
+      trace: this.noTrace
+        ? undefined
+        : html`<lmt-trace-bar .noHere=${this.noHere} .source=${this.source} .selection=${this.store} .answered=${this.#routes.value?.contrast}></lmt-trace-bar>`,
     });
   }
 
@@ -290,6 +363,8 @@ export class FlowGraphElement extends LmtElement {
       this.#labels.value,
       this.dataset.theme,
       this.#onCanvas,
+      this.#maxHeight,
+      this.selected.pins,
     ];
     if (inputs.every((value, i) => value === this.#drawnFor[i])) return this.#drawHighlights();
     this.#drawnFor = inputs;
@@ -298,7 +373,7 @@ export class FlowGraphElement extends LmtElement {
   }
 
   #draw(): void {
-    const plot = this.#geometry.plot(this.width, this.maxHeight);
+    const plot = this.#geometry.plot(this.width, this.#maxHeight);
     const scene = this.#scene;
     const svg = this.#svg;
     if (!plot || !scene || !svg || this.width === 0) return;
@@ -333,6 +408,13 @@ export class FlowGraphElement extends LmtElement {
       this.#plot,
       marks.filter((highlight): highlight is Highlight => highlight.mark !== undefined),
     );
+    const scene = this.#scene;
+    const stream = this.#hover.settled && this.#hover.mark ? streamOf(this.#hover.mark, this.#shown) : undefined;
+    const lit = stream && stream.length <= MOST_LIT ? stream : undefined;
+    if (lit === this.#lit || !scene) return;
+    this.#lit = lit;
+    drawLit(svg, this.#plot, scene, lit);
+    this.renderRoot.querySelector("canvas")?.classList.toggle("dimmed", lit !== undefined);
   }
 
   /** Puts everything where the zoom says. */
@@ -340,11 +422,48 @@ export class FlowGraphElement extends LmtElement {
     const [svg, plot, scene] = [this.#svg, this.#plot, this.#scene];
     if (!svg || !plot || !scene) return;
     placeFigure(svg, plot, scene, this.#zoom.transform);
+    this.#placeScrollBar(plot);
     if (scene.onCanvas) this.#canvas.paint();
   }
 
+  /** A scroll bar says that there is more than is in view, and where the view is. */
+  #placeScrollBar({ layout, inner, width }: Plot): void {
+    const bar = this.renderRoot.querySelector<HTMLElement>(".scroll");
+    if (!bar) return;
+    const { x, k } = this.#zoom.transform;
+    const whole = k * layout.width;
+    bar.hidden = whole <= inner.width + 1;
+    if (bar.hidden) return;
+    const content = bar.firstElementChild as HTMLElement;
+    content.style.width = `${width + whole - inner.width}px`;
+    const left = Math.round(-x);
+    if (Math.abs(bar.scrollLeft - left) > 1) {
+      this.#scrolling = true;
+      bar.scrollLeft = left;
+    }
+  }
+
+  readonly #scrolled = (event: Event): void => {
+    // Its own doing comes back as an event too.
+    if (this.#scrolling) {
+      this.#scrolling = false;
+      return;
+    }
+    const bar = event.currentTarget as HTMLElement;
+    const { x, k } = this.#zoom.transform;
+    this.#zoom.move((-bar.scrollLeft - x) / k, 0);
+  };
+
+  /** All in view, or back to sizes that can be read. */
   #showAll(): void {
-    if (this.#plot) this.#zoom.to(wholeView(this.#plot));
+    this.fit = !this.fit;
+    this.#fitted = "";
+    this.#zoom.reset();
+  }
+
+  #open(from: number): void {
+    this.#opened = new Set([...this.#opened, from]);
+    this.requestUpdate();
   }
 
   /**
@@ -361,6 +480,11 @@ export class FlowGraphElement extends LmtElement {
       x: bounds.left + margin.left + x + k * at.x,
       y: what.kind === "start" ? bounds.top + 12 : bounds.top + margin.top + y + k * at.y,
     };
+  }
+
+  /** Gives the keyboard to the graph. */
+  focusPlot(): void {
+    this.#svg?.focus({ preventScroll: true });
   }
 
   /** Pans so that something is in view; it stays where it is if it is. */
@@ -388,6 +512,8 @@ export class FlowGraphElement extends LmtElement {
   readonly #pointerLeave = (): void => this.#hover.leave();
 
   readonly #click = (event: MouseEvent): void => {
+    const fold = foldAt(event, placeOf(event), this.#plot, this.#zoom.transform);
+    if (fold !== undefined) return this.#open(fold);
     const start = startAt(event);
     if (start !== undefined) return this.select({ start });
     const mark = this.#markAt(event, placeOf(event));
@@ -423,6 +549,8 @@ export class FlowGraphElement extends LmtElement {
       clear: () => this.select({ focus: null, head: null, neuron: null }),
       zoom: (factor) => this.#zoom.by(factor),
       showAll: () => this.#showAll(),
+      back: () => this.store.back(this.writer),
+      forward: () => this.store.forward(this.writer),
     };
     pressed(event, keys);
   };
@@ -438,6 +566,14 @@ export class FlowGraphElement extends LmtElement {
 
   get #menu(): readonly MenuItem[] {
     return [
+      {
+        label: "Fold tokens off the routes",
+        checked: this.#folding,
+        run: () => {
+          this.#opened = new Set();
+          this.fold = this.#folding ? "never" : "always";
+        },
+      },
       { label: "Flatten idle layers", checked: this.compact, run: () => (this.compact = !this.compact) },
       {
         label: "Colour by head",

@@ -1,10 +1,13 @@
-import type { FlowLayout, Focus, RunFacts, WireToken } from "../../../src/protocol";
-import { COLLAPSED, comfortableLayerHeight, flowLayout, parseNode, shortText } from "../../../src/protocol";
+import type { FlowLayout, Fold, Focus, RunFacts, WireToken } from "../../../src/protocol";
+import { columnCount, fittingLayerHeight, flowLayout, LEAST_LAYER, parseNode, shortText } from "../../../src/protocol";
 import type { DrawnRoutes } from "../../core/routes";
 
 /** Labels of tokens rise to the right by so many degrees. */
 export const LABEL_ANGLE = 38;
 const MIN_COLUMN = 20;
+/** Least sizes where all of the graph is to be in view: a token is a line, a layer two dots. */
+const WHOLE_COLUMN = 2;
+const WHOLE_LAYER = 3;
 
 /** Space for labels around the grid. */
 interface Margin {
@@ -20,6 +23,8 @@ export interface Plot {
   readonly margin: Margin;
   /** Labels of the tokens. */
   readonly texts: readonly string[];
+  /** Labels stand above the grid too. */
+  readonly labelsAbove: boolean;
   readonly width: number;
   readonly height: number;
   /** Without the margins: the part in which the grid is seen. */
@@ -29,6 +34,18 @@ export interface Plot {
 /** Something in the graph, or a start triangle. */
 export type Place = Focus | { readonly kind: "start"; readonly position: number };
 
+/** How a graph is fitted into its room. */
+export interface Fitting {
+  readonly width: number;
+  /** Height of the whole figure, labels among it, that should not be passed. */
+  readonly maxHeight: number;
+  /** Layers that are drawn flat. */
+  readonly flat: ReadonlySet<number>;
+  readonly folds: readonly Fold[];
+  /** All columns and layers in view, however small. */
+  readonly whole: boolean;
+}
+
 /** Labels and layout of a graph, each made again only when it is for something else. */
 export class GraphGeometry {
   #labelled:
@@ -37,8 +54,11 @@ export class GraphGeometry {
         readonly others: readonly WireToken[] | undefined;
         readonly texts: readonly string[];
         readonly margin: Margin;
+        /** With labels above the grid too. */
+        readonly above: Margin;
       }
     | undefined;
+  #above = false;
   #layout: FlowLayout | undefined;
   #layoutFor: readonly unknown[] = [];
 
@@ -63,43 +83,72 @@ export class GraphGeometry {
     });
     const longest = texts.reduce((most, label) => Math.max(most, [...label].length), 2);
     const slope = (LABEL_ANGLE * Math.PI) / 180;
+    const tall = Math.ceil(longest * 7.3 * Math.sin(slope));
     const margin = {
       top: 24,
       right: 14,
-      bottom: Math.ceil(longest * 7.3 * Math.sin(slope)) + 26,
+      bottom: tall + 26,
       left: Math.max(40, Math.ceil([...(texts[0] ?? "")].length * 7.3 * Math.cos(slope)) - 4),
     };
-    this.#labelled = { facts, others, texts, margin };
+    // Labels above rise to the right of their columns.
+    const above = {
+      ...margin,
+      top: tall + 42,
+      right: Math.max(14, Math.ceil([...(texts.at(-1) ?? "")].length * 7.3 * Math.cos(slope))),
+    };
+    this.#labelled = { facts, others, texts, margin, above };
   }
 
-  /** @param flat layers that are drawn flat */
-  arrange(facts: RunFacts, width: number, maxHeight: number, flat: ReadonlySet<number>): void {
+  arrange(facts: RunFacts, { width, maxHeight, flat, folds, whole }: Fitting): void {
     if (!this.#labelled) return;
-    const { left, right } = this.#labelled.margin;
-    const room = Math.max(80, width - left - right);
-    const wanted = [facts, room, [...flat].join(), maxHeight];
+    const wanted = [facts, this.#labelled, width, maxHeight, [...flat].join(), folds, whole];
     if (this.#layout && wanted.every((value, i) => value === this.#layoutFor[i])) return;
     this.#layoutFor = wanted;
+    const { nLayers, parallelBlocks } = facts.model;
+    const heightWithin = ({ top, bottom }: Margin): number =>
+      fittingLayerHeight(nLayers, maxHeight - top - bottom, whole ? WHOLE_LAYER : LEAST_LAYER);
+    // Labels above are a help on a tall picture, not where they would take the room of the layers.
+    this.#above = heightWithin(this.#labelled.above) >= LEAST_LAYER * 1.3;
+    const margin = this.#margin!;
+    const room = Math.max(80, width - margin.left - margin.right);
+    const columns = columnCount(facts.tokens.length, folds);
+    const fitting = Math.max(1, Math.floor(room / MIN_COLUMN));
+    // Where not all columns are in view, a whole number of them is: half a column looks like the end of the prompt.
+    const columnWidth =
+      columns <= fitting
+        ? Math.min(118, room / columns)
+        : whole
+          ? Math.max(WHOLE_COLUMN, room / columns)
+          : room / fitting;
     this.#layout = flowLayout({
       nTokens: facts.tokens.length,
-      nLayers: facts.model.nLayers,
-      parallelBlocks: facts.model.parallelBlocks,
-      columnWidth: Math.max(MIN_COLUMN, Math.min(118, room / facts.tokens.length)),
-      layerHeight: comfortableLayerHeight(facts.model.nLayers - (1 - COLLAPSED) * flat.size),
+      nLayers,
+      parallelBlocks,
+      columnWidth,
+      layerHeight: heightWithin(margin),
       collapsed: flat,
+      folds,
     });
+  }
+
+  get #margin(): Margin | undefined {
+    return this.#above ? this.#labelled?.above : this.#labelled?.margin;
   }
 
   /** Undefined before the graph is labelled and arranged. */
   plot(width: number, maxHeight: number): Plot | undefined {
     const layout = this.#layout;
-    if (!layout || !this.#labelled) return undefined;
-    const { texts, margin } = this.#labelled;
-    const height = Math.min(maxHeight, layout.height + margin.top + margin.bottom);
+    const margin = this.#margin;
+    if (!layout || !this.#labelled || !margin) return undefined;
+    const height = Math.min(
+      Math.max(maxHeight, margin.top + margin.bottom + 60),
+      layout.height + margin.top + margin.bottom,
+    );
     return {
       layout,
       margin,
-      texts,
+      texts: this.#labelled.texts,
+      labelsAbove: this.#above,
       width,
       height,
       inner: { width: Math.max(1, width - margin.left - margin.right), height: height - margin.top - margin.bottom },

@@ -26,6 +26,11 @@ export class Hover implements ReactiveController {
     return this.#rests && this.#mark?.kind === "node" ? this.#mark.node : undefined;
   }
 
+  /** Whether the pointer has rested on the mark: what belongs to it may stand out. */
+  get settled(): boolean {
+    return this.#rests;
+  }
+
   /** The pointer is at a place of the figure, on a mark. Returns false where it only moved on the same one. */
   move(mark: Mark | undefined, at: { readonly x: number; readonly y: number }): boolean {
     this.#at = at;
@@ -56,7 +61,7 @@ export class Hover implements ReactiveController {
     this.#mark = mark;
     this.#rests = false;
     clearTimeout(this.#timer);
-    if (mark?.kind === "node") {
+    if (mark) {
       this.#timer = setTimeout(() => {
         this.#rests = true;
         this.host.requestUpdate();

@@ -18,6 +18,8 @@ export interface GraphKeys {
   clear(): void;
   zoom(factor: number): void;
   showAll(): void;
+  back(): void;
+  forward(): void;
 }
 
 /** What a key does; undefined where it does nothing here. */
@@ -60,8 +62,9 @@ function actionOf(event: KeyboardEvent, keys: GraphKeys): (() => void) | undefin
 
 /** Does what a key does, and keeps the event from everyone else where it does something. */
 export function pressed(event: KeyboardEvent, keys: GraphKeys): void {
-  if (event.altKey || event.ctrlKey || event.metaKey) return;
-  const action = actionOf(event, keys);
+  if (event.ctrlKey || event.metaKey) return;
+  const through = event.key === "ArrowLeft" ? keys.back : event.key === "ArrowRight" ? keys.forward : undefined;
+  const action = event.altKey ? through : actionOf(event, keys);
   if (!action) return;
   action();
   event.preventDefault();

@@ -1,5 +1,5 @@
 import type { Focus, NodeName, NodePlace } from "../../../src/protocol";
-import { nodeName, parseNode } from "../../../src/protocol";
+import { focusEdgeKind, nodeName, parseNode } from "../../../src/protocol";
 import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
 import { edgeKey } from "../../core/routes";
 
@@ -11,7 +11,75 @@ export type Mark =
 
 /** What a mark is to the selection. */
 export const markFocus = (mark: Mark): Focus =>
-  mark.kind === "edge" ? { kind: "edge", source: mark.edge.source, target: mark.edge.target } : mark;
+  mark.kind === "edge"
+    ? {
+        kind: "edge",
+        source: mark.edge.source,
+        target: mark.edge.target,
+        ...(mark.edge.kind === "residual" ? { edge: "residual" as const } : {}),
+      }
+    : mark;
+
+/** Nodes that a focus names. */
+export function focusNodes(focus: Focus | null): readonly NodeName[] {
+  if (!focus) return [];
+  if (focus.kind === "node") return [focus.node];
+  return focus.kind === "edge" ? [focus.source, focus.target] : [nodeName("M", focus.layer, focus.position)];
+}
+
+const streams = new WeakMap<
+  DrawnRoutes,
+  {
+    readonly into: ReadonlyMap<string, readonly DrawnEdge[]>;
+    readonly outOf: ReadonlyMap<string, readonly DrawnEdge[]>;
+  }
+>();
+
+/** Edges up and down the stream of a mark, those of the mark itself among them; empty where it is not on the routes. */
+export function streamOf(mark: Mark, routes: DrawnRoutes | undefined): readonly DrawnEdge[] | undefined {
+  if (!routes) return undefined;
+  let stream = streams.get(routes);
+  if (!stream) {
+    const [into, outOf] = [new Map<string, DrawnEdge[]>(), new Map<string, DrawnEdge[]>()];
+    const put = (map: Map<string, DrawnEdge[]>, key: string, edge: DrawnEdge): void => {
+      const list = map.get(key);
+      if (list) list.push(edge);
+      else map.set(key, [edge]);
+    };
+    for (const edge of routes.edges) {
+      put(into, edge.target, edge);
+      put(outOf, edge.source, edge);
+    }
+    stream = { into, outOf };
+    streams.set(routes, stream);
+  }
+  const own = mark.kind === "edge" ? [mark.edge] : [];
+  const [first, last] =
+    mark.kind === "edge"
+      ? [mark.edge.source, mark.edge.target]
+      : ((node) => [node, node])(mark.kind === "node" ? mark.node : nodeName("M", mark.layer, mark.position));
+  if (mark.kind !== "edge" && !routes.nodes.has(first)) return undefined;
+  const found = new Set<DrawnEdge>(own);
+  const walk = (
+    from: string,
+    map: ReadonlyMap<string, readonly DrawnEdge[]>,
+    next: (edge: DrawnEdge) => string,
+  ): void => {
+    const seen = new Set([from]);
+    const waiting = [from];
+    for (let name = waiting.pop(); name !== undefined; name = waiting.pop())
+      for (const edge of map.get(name) ?? []) {
+        found.add(edge);
+        if (!seen.has(next(edge))) {
+          seen.add(next(edge));
+          waiting.push(next(edge));
+        }
+      }
+  };
+  walk(first, stream.into, (edge) => edge.source);
+  walk(last, stream.outOf, (edge) => edge.target);
+  return [...found].sort((a, b) => a.weight - b.weight);
+}
 
 export const sameMark = (a: Mark | undefined, b: Mark | undefined): boolean => markKey(a) === markKey(b);
 
@@ -29,11 +97,8 @@ export function markPlace(mark: Mark): NodePlace | undefined {
 export function focusMark(focus: Focus | null, routes: DrawnRoutes | undefined): Mark | undefined {
   if (!focus) return undefined;
   if (focus.kind !== "edge") return focus;
-  for (const kind of ["attention", "residual"]) {
-    const edge = routes?.byKey.get(edgeKey(focus.source, focus.target, kind));
-    if (edge) return { kind: "edge", edge };
-  }
-  return undefined;
+  const edge = routes?.byKey.get(edgeKey(focus.source, focus.target, focusEdgeKind(focus)));
+  return edge && { kind: "edge", edge };
 }
 
 /** The mark of an edge: those of a feed-forward block are the block's. */

@@ -12,6 +12,23 @@ export function startAt(event: Event): number | undefined {
   return start === undefined ? undefined : Number(start);
 }
 
+/** First token of the fold on whose column or label an event happened; undefined where it is none. */
+export function foldAt(
+  event: Event,
+  { x: left }: { readonly x: number },
+  plot: Plot | undefined,
+  { x, k }: ZoomTransform,
+): number | undefined {
+  const target = event.composedPath()[0];
+  const fold = target instanceof SVGElement ? target.dataset.fold : undefined;
+  if (fold !== undefined) return Number(fold);
+  // On a canvas the columns are no elements.
+  if (!plot || !(target instanceof SVGSVGElement)) return undefined;
+  const at = (left - plot.margin.left - x) / k;
+  const { layout } = plot;
+  return layout.folds.find(({ from }) => Math.abs(layout.x(from) - at) < layout.columnWidth * 0.23)?.from;
+}
+
 /**
  * What of the SVG lies under the pointer: a mark, null where there is none, undefined where only what is beneath can
  * tell.

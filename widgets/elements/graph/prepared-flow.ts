@@ -7,6 +7,8 @@ import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
 /** Colours as the theme resolves them. */
 export interface Palette {
   readonly dull: string;
+  readonly band: string;
+  readonly lineStrong: string;
   readonly text: string;
   readonly residual: string;
   readonly residualFaint: string;
@@ -24,6 +26,8 @@ export function readPalette(element: HTMLElement): Palette {
   const read = (name: string): string => style.getPropertyValue(`--_${name}`).trim() || "#888888";
   return {
     dull: read("dull"),
+    band: read("band"),
+    lineStrong: read("line-strong"),
     text: read("text"),
     residual: read("residual"),
     residualFaint: read("residual-faint"),
@@ -73,9 +77,9 @@ interface Stroke {
 export class PreparedFlow {
   readonly #dull = new Path2D();
   readonly #states = new Path2D();
-  readonly #squares = new Path2D();
-  readonly #supporting = new Path2D();
-  readonly #opposing = new Path2D();
+  readonly #folds = new Path2D();
+  /** Squares of feed-forward blocks by colour; those that speak against a token are hollow. */
+  readonly #squares: { readonly path: Path2D; readonly color: string; readonly hollow: boolean }[] = [];
   readonly #strokes: Stroke[] = [];
   readonly #start: { readonly x: number; readonly y: number } | undefined;
 
@@ -86,10 +90,17 @@ export class PreparedFlow {
     for (const band of layout.bands)
       for (const kind of stateKinds(model.parallelBlocks))
         rows.push(layout.point({ kind, layer: band.layer, position: 0 }).y);
-    // Squares cost a fraction of discs, and at this size nobody sees the difference.
-    for (const y of rows)
-      for (let position = 0; position < nTokens; position++)
-        this.#dull.rect(layout.x(position) - small, y - small, 2 * small, 2 * small);
+    for (let position = 0; position < nTokens; position++) {
+      if (layout.folded(position)) continue;
+      const x = layout.x(position);
+      for (const y of rows) {
+        this.#dull.moveTo(x + small, y);
+        this.#dull.arc(x, y, small, 0, 2 * Math.PI);
+      }
+    }
+    const fold = layout.columnWidth * 0.46;
+    for (const { from } of layout.folds)
+      this.#folds.roundRect(layout.x(from) - fold / 2, 2, fold, Math.max(1, layout.height - 4), 4);
     const start = parseNode(scene.from);
     this.#start = start && layout.point(start);
     if (!routes) return;
@@ -124,21 +135,33 @@ export class PreparedFlow {
 
     const on = layout.nodeRadius;
     const half = layout.ffnSize / 2;
-    const sides = new Map<string, DrawnEdge["side"]>();
-    for (const { kind, source, side } of routes.edges) if (kind === "ffn-out") sides.set(source, side);
+    const blocks = new Map(
+      routes.edges.filter(({ kind }) => kind === "ffn-out").map((edge) => [edge.source as string, edge]),
+    );
+    const squares = new Map<string, { readonly path: Path2D; readonly color: string; readonly hollow: boolean }>();
     for (const name of routes.nodes) {
       const place = parseNode(name);
       if (!place) continue;
       const { x, y } = layout.point(place);
       if (place.kind === "M") {
-        const side = sides.get(name);
-        const squares = side === "supports" ? this.#supporting : side === "opposes" ? this.#opposing : this.#squares;
-        squares.rect(x - half, y - half, 2 * half, 2 * half);
+        const { side, weight = 0 } = blocks.get(name) ?? {};
+        const level = Math.min(CLASSES - 1, Math.floor(weight * CLASSES));
+        const w = Math.sqrt((level + 0.5) / CLASSES);
+        const key = `${side ?? ""}${level}`;
+        let squared = squares.get(key);
+        if (!squared) {
+          // As the style sheet mixes them for SVG.
+          const share = side === undefined ? 0.3 + 0.7 * w : side === "opposes" ? 0.4 + 0.6 * w : w;
+          const color = ramps[side ?? "ffn"](share);
+          squares.set(key, (squared = { path: new Path2D(), color, hollow: side === "opposes" }));
+        }
+        squared.path.rect(x - half, y - half, 2 * half, 2 * half);
       } else {
         this.#states.moveTo(x + on, y);
         this.#states.arc(x, y, on, 0, 2 * Math.PI);
       }
     }
+    this.#squares.push(...squares.values());
   }
 
   /** The last drawing: larger than the view, so that frames of panning and zooming only copy from it. */
@@ -231,6 +254,13 @@ export class PreparedFlow {
     const context = canvas.getContext("2d");
     if (!context) return;
     context.setTransform(ratio * k, 0, 0, ratio * k, -left * k * ratio, -top * k * ratio);
+    context.fillStyle = palette.band;
+    context.fill(this.#folds);
+    context.strokeStyle = palette.lineStrong;
+    context.lineWidth = 1 / k;
+    context.setLineDash([2 / k, 3 / k]);
+    context.stroke(this.#folds);
+    context.setLineDash([]);
     context.fillStyle = palette.dull;
     context.fill(this.#dull);
     // Lines keep their width where the picture grows, and stay thin where it is small.
@@ -244,13 +274,12 @@ export class PreparedFlow {
     context.setLineDash([]);
     context.fillStyle = palette.residual;
     context.fill(this.#states);
-    context.fillStyle = palette.ffn;
-    context.fill(this.#squares);
-    context.fillStyle = palette.up;
-    context.fill(this.#supporting);
-    context.strokeStyle = palette.down;
-    context.lineWidth = 2 / Math.max(1, k);
-    context.stroke(this.#opposing);
+    for (const { path, color, hollow } of this.#squares) {
+      context.fillStyle = context.strokeStyle = color;
+      context.lineWidth = 2 / Math.max(1, k);
+      if (hollow) context.stroke(path);
+      else context.fill(path);
+    }
     if (this.#start) {
       context.fillStyle = palette.text;
       context.beginPath();

@@ -9,9 +9,12 @@ export const graphStyles = css`
     display: flex;
     flex-wrap: wrap;
     align-items: center;
-    gap: 6px 16px;
+    gap: 4px 10px;
     min-height: 30px;
-    padding: 0 2px 6px;
+    padding: 0 2px 4px;
+  }
+  .toolbar input[type="range"] {
+    width: 96px;
   }
   .toolbar label {
     display: inline-flex;
@@ -23,16 +26,24 @@ export const graphStyles = css`
     min-width: 2.6em;
     font-variant-numeric: tabular-nums;
   }
+  .toolbar lmt-trace-bar {
+    flex: 0 1 auto;
+    min-width: 0;
+  }
+  .toolbar .end button:disabled {
+    opacity: 0.4;
+    cursor: default;
+  }
   .toolbar .end {
     margin-inline-start: auto;
     display: inline-flex;
-    gap: 4px;
+    gap: 3px;
     align-items: center;
   }
   .toolbar .end button {
-    min-width: 26px;
+    min-width: 24px;
     height: 24px;
-    padding: 0 6px;
+    padding: 0 5px;
     line-height: 1;
   }
   .figure {
@@ -146,6 +157,63 @@ export const graphStyles = css`
     stroke-width: 11px;
     pointer-events: stroke;
     cursor: pointer;
+  }
+  /* A residual edge is a line of states: what is between them is hit, not they. */
+  .hit.residual {
+    stroke-width: 5px;
+  }
+  .fold {
+    fill: var(--_band);
+    stroke: var(--_line-strong);
+    stroke-dasharray: 2 3;
+    cursor: pointer;
+  }
+  .fold:hover {
+    fill: var(--_wash);
+  }
+  .label.folded {
+    font: 11px var(--_sans);
+  }
+  .label.folded:hover {
+    fill: var(--_text);
+    text-decoration: underline;
+  }
+  .beyond {
+    font: 10.5px var(--_mono);
+    fill: var(--_text);
+    stroke: var(--_surface);
+    stroke-width: 3px;
+    paint-order: stroke;
+    pointer-events: none;
+  }
+  .dimmed :is(.edges, .states, .ffns),
+  canvas.dimmed {
+    opacity: 0.2;
+  }
+  .lit {
+    pointer-events: none;
+  }
+  circle.pin {
+    fill: none;
+    stroke: var(--_text);
+    stroke-width: 1.4px;
+    pointer-events: none;
+  }
+  text.pin {
+    font: 600 11px var(--_sans);
+    fill: var(--_text);
+    stroke: var(--_surface);
+    stroke-width: 3px;
+    paint-order: stroke;
+    pointer-events: none;
+  }
+  .scroll {
+    height: 12px;
+    overflow: auto hidden;
+    scrollbar-width: thin;
+  }
+  .scroll > div {
+    height: 1px;
   }
   .hit.dot {
     stroke: none;

@@ -4,36 +4,26 @@ import type { ZoomLimits } from "../../core/zoom";
 import type { Place, Plot } from "./geometry";
 import { pointOf } from "./geometry";
 
-/** Scale at which all of the graph is seen, 1 at most. */
-const wholeScale = ({ layout, inner }: Plot): number =>
-  Math.min(1, inner.width / layout.width, inner.height / layout.height);
-
 export function zoomLimits(plot: Plot): ZoomLimits {
-  const fit = wholeScale(plot);
   return {
-    scale: [fit, Math.max(4, 4 * fit)],
+    scale: [1, 6],
     view: [
       [0, 0],
       [plot.inner.width, plot.inner.height],
     ],
     whole: [
       [0, 0],
-      [plot.layout.width, plot.layout.height],
+      [Math.max(plot.layout.width, plot.inner.width), Math.max(plot.layout.height, plot.inner.height)],
     ],
   };
 }
 
-/** The first view: as large as the height allows, the start token in view. */
+/** The first view: the start token in view, whole columns, the last layers on top. */
 export function firstView({ layout, inner }: Plot, start: number): ZoomTransform {
-  const k = Math.min(1, inner.height / layout.height);
-  const x = Math.min(
-    0,
-    Math.max(inner.width - k * layout.width, inner.width - k * (layout.x(start) + layout.columnWidth)),
-  );
-  return zoomIdentity.translate(x, 0).scale(k);
+  const last = layout.x(start) + layout.columnWidth / 2;
+  const x = Math.min(0, Math.max(inner.width - layout.width, inner.width - last));
+  return zoomIdentity.translate(Math.round(x / layout.columnWidth) * layout.columnWidth, 0);
 }
-
-export const wholeView = (plot: Plot): ZoomTransform => zoomIdentity.scale(wholeScale(plot));
 
 /** Whether there is more than is in view. */
 export const pannable = ({ layout, inner }: Plot, k: number): boolean =>

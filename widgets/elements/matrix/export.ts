@@ -7,14 +7,17 @@ import type { Geometry } from "./geometry";
 import { LABEL_ANGLE, labelSteps } from "./geometry";
 
 /** Downloads all cells up to the diagonal as a table. */
-export function saveCells({ pattern, contributions }: Answer<"maps">, tokens: readonly WireToken[]): void {
+export function saveCells(
+  [attention, contributions]: readonly [Float32Array, Float32Array],
+  tokens: readonly WireToken[],
+): void {
   const T = tokens.length;
   const rows: (string | number)[][] = [
     ["target", "target token", "source", "source token", "attention", "contribution"],
   ];
   for (let q = 0; q < T; q++)
     for (let k = 0; k <= q; k++)
-      rows.push([q, tokens[q].text, k, tokens[k].text, pattern.data[q * T + k], contributions.data[q * T + k]]);
+      rows.push([q, tokens[q].text, k, tokens[k].text, attention[q * T + k], contributions[q * T + k]]);
   saveCsv(rows, "maps.csv");
 }
 

@@ -26,16 +26,27 @@ export interface Geometry {
   readonly cell: number;
 }
 
-/** @param width room for all maps, in CSS pixels */
-export function measured(facts: RunFacts | undefined, width: number): Geometry {
-  const texts = (facts?.tokens ?? []).map((token) => shortText(token.text, 12));
+/** Below this width both maps stand beside each other only where their height counts. */
+const WIDE = 620;
+
+/**
+ * @param width room for all maps, in CSS pixels
+ * @param height room for a map with its labels, in CSS pixels; 0: as large as the width allows
+ */
+export function measured(facts: RunFacts | undefined, width: number, height = 0): Geometry {
+  const beside = width >= WIDE || (height > 0 && width >= 280);
+  // Where there is little room, the map needs it more than its labels.
+  const texts = (facts?.tokens ?? []).map((token) => shortText(token.text, beside && width < WIDE ? 6 : 12));
   const longest = texts.reduce((most, text) => Math.max(most, [...text].length), 2);
   const left = Math.ceil(longest * 6.7) + 8;
   const bottom = Math.ceil(longest * 6.7 * Math.sin((LABEL_ANGLE * Math.PI) / 180)) + 14;
-  const columns = width >= 620 ? 2 : 1;
-  const room = Math.max(120, (width - (columns - 1) * 26) / columns - left - 2);
-  const cell = Math.min(34, Math.min(room, 460) / Math.max(1, texts.length));
-  return { texts, side: Math.round(cell * texts.length), left, bottom, cell };
+  const columns = beside ? 2 : 1;
+  const gap = width >= WIDE ? 26 : 12;
+  const least = beside && width < WIDE ? 60 : 120;
+  const room = Math.max(least, Math.floor((width - (columns - 1) * gap) / columns) - left - 2);
+  const tallest = height > 0 ? Math.max(least, height - bottom) : 460;
+  const cell = Math.min(34, Math.min(room, tallest) / Math.max(1, texts.length));
+  return { texts, side: Math.floor(cell * texts.length), left, bottom, cell };
 }
 
 /**

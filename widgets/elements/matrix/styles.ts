@@ -39,6 +39,13 @@ export const matrixStyles = css`
     flex-wrap: wrap;
     gap: 14px 26px;
   }
+  .maps.tight {
+    gap: 8px 12px;
+  }
+  .maps.tight figcaption {
+    flex-wrap: wrap;
+    gap: 0 6px;
+  }
   figure {
     margin: 0;
     min-width: 0;

@@ -41,6 +41,7 @@ export class TokenMatrixElement extends LmtElement {
     head: { type: Number },
     together: { type: Boolean },
     multiples: { type: Boolean },
+    room: { type: Number },
   };
 
   /** Layer to show; -1: that of the selection. */
@@ -51,6 +52,8 @@ export class TokenMatrixElement extends LmtElement {
   declare together: boolean;
   /** All heads of the layer, small. */
   declare multiples: boolean;
+  /** Height in CSS pixels for both maps beside each other; 0: as large as the width allows. */
+  declare room: number;
 
   readonly #maps = new Ask(this, () =>
     this.multiples || this.#chosen === undefined ? undefined : { kind: "maps" as const, ...this.#chosen },
@@ -72,8 +75,9 @@ export class TokenMatrixElement extends LmtElement {
   #wrong = "";
   #zoomedFor = "";
   /** Sizes and labels; finding where letters end is slow, and they are needed in every frame. */
-  #measured: { readonly facts: unknown; readonly width: number; readonly geometry: Geometry } | undefined;
-  #peaks: { readonly answer: unknown; readonly peaks: readonly number[] } | undefined;
+  #measured: { readonly facts: unknown; readonly size: string; readonly geometry: Geometry } | undefined;
+  /** What the maps show of an answer, and the largest value of each. */
+  #peaks: { readonly answer: unknown; readonly attention: Float32Array; readonly peaks: readonly number[] } | undefined;
 
   constructor() {
     super();
@@ -81,6 +85,7 @@ export class TokenMatrixElement extends LmtElement {
     this.head = -1;
     this.together = false;
     this.multiples = false;
+    this.room = 0;
   }
 
   get #chosen(): { layer: number; head: number | null } | undefined {
@@ -132,7 +137,7 @@ export class TokenMatrixElement extends LmtElement {
         </span>
       </header>
       ${ask.renderStatus()} ${this.#wrong ? html`<div class="error" role="alert">${this.#wrong}</div>` : nothing}
-      ${this.multiples ? this.#renderMultiples() : html`<div class="maps">${views.map((view, index) => this.#renderMap(view, index))}</div>`}
+      ${this.multiples ? this.#renderMultiples() : html`<div class="maps ${this.room > 0 ? "tight" : ""}">${views.map((view, index) => this.#renderMap(view, index))}</div>`}
       ${views.length ? html`<div class="readout" role="status" aria-live="polite">${this.#renderReadout(views)}</div>` : nothing}
     `;
   }
@@ -147,15 +152,21 @@ export class TokenMatrixElement extends LmtElement {
       this.#wrong = sentenceOf(error);
       return [];
     }
-    if (this.#peaks?.answer !== answer)
-      this.#peaks = { answer, peaks: [peak(answer.pattern.data), peak(answer.contributions.data)] };
-    const { peaks } = this.#peaks;
+    const together = this.#maps.answered?.head === null;
+    if (this.#peaks?.answer !== answer) {
+      // The sum of what heads attend to is no attention; their mean is.
+      const attention = together
+        ? answer.pattern.data.map((value) => value / Math.max(1, this.source?.facts.model.nHeads ?? 1))
+        : answer.pattern.data;
+      this.#peaks = { answer, attention, peaks: [peak(attention), peak(answer.contributions.data)] };
+    }
+    const { attention, peaks } = this.#peaks;
     const most = this.together ? [Math.max(...peaks), Math.max(...peaks)] : peaks;
     return [
       {
-        title: "Attention",
-        hint: "how much the target attends to the source; a head's row sums to 1",
-        values: answer.pattern.data,
+        title: together ? "Attention, mean of heads" : "Attention",
+        hint: `how much the target attends to the source${together ? ", on average over the heads" : ""}; a row sums to 1`,
+        values: attention,
         most: most[0],
       },
       {
@@ -169,15 +180,16 @@ export class TokenMatrixElement extends LmtElement {
 
   get #geometry(): Geometry {
     const facts = this.source?.facts;
-    if (this.#measured?.facts !== facts || this.#measured?.width !== this.width)
-      this.#measured = { facts, width: this.width, geometry: measured(facts, this.width) };
+    const size = `${this.width} ${this.room}`;
+    if (this.#measured?.facts !== facts || this.#measured?.size !== size)
+      this.#measured = { facts, size, geometry: measured(facts, this.width, this.room) };
     return this.#measured.geometry;
   }
 
   #renderMap(view: MapView, index: number): TemplateResult {
     const { side, left, bottom } = this.#geometry;
     return html`<figure>
-      <figcaption style="padding-inline-start:${left}px">
+      <figcaption style="padding-inline-start:${this.room > 0 ? 0 : left}px;max-width:${left + side + 2}px">
         <span title=${view.hint}>${view.title}</span>
         <span class="scale" title="The colour grows with the root of the value"><span>0</span><i aria-hidden="true"></i><span>${weight(view.most)}</span></span>
       </figcaption>
@@ -358,7 +370,11 @@ export class TokenMatrixElement extends LmtElement {
     const facts = this.source?.facts;
     if (!facts) return;
     const answer = this.#maps.value;
-    if (format === "csv" && answer) return saveCells(answer, facts.tokens);
+    if (format === "csv" && answer) {
+      const [attention, contributions] = this.#views();
+      if (attention && contributions) saveCells([attention.values, contributions.values], facts.tokens);
+      return;
+    }
     if (format === "svg") return this.#saveSvg(facts.tokens.length);
     const canvases = [...this.renderRoot.querySelectorAll<HTMLCanvasElement>("canvas")];
     return saveSheet(canvases, this.multiples ? Math.ceil(Math.sqrt(canvases.length)) : canvases.length);
