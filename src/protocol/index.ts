@@ -4,6 +4,7 @@ export * from "./codec";
 export * from "../model/names";
 export type { NodeName } from "../model/types";
 export * from "./text";
+export * from "./align";
 export * from "./selection";
 export * from "./questions";
 export * from "./pictures";

@@ -1,6 +1,8 @@
 import { isNodeName, nodeName, parseNode } from "../model/names";
 import type { NodeName } from "../model/types";
-import type { Question } from "./questions";
+import { alignTokens } from "./align";
+import type { Alignment } from "./align";
+import type { Question, WireToken } from "./questions";
 
 /** What is looked at. Every part is optional: nothing is selected where it is null. */
 export type Focus =
@@ -127,20 +129,43 @@ export interface StatesOf {
   readonly model: { readonly nLayers: number; readonly parallelBlocks: boolean };
 }
 
+const alignments = new WeakMap<readonly unknown[], WeakMap<readonly unknown[], Alignment>>();
+
+/** Which token of one run is which of the other; found once for two runs. */
+export function alignmentOf(from: Pick<StatesOf, "tokens">, to: Pick<StatesOf, "tokens">): Alignment {
+  let known = alignments.get(from.tokens);
+  if (!known) alignments.set(from.tokens, (known = new WeakMap()));
+  let alignment = known.get(to.tokens);
+  if (!alignment) {
+    const texts = (tokens: readonly unknown[]): (string | undefined)[] =>
+      tokens.map((token) => (token as Partial<WireToken> | undefined)?.text);
+    known.set(to.tokens, (alignment = alignTokens(texts(from.tokens), texts(to.tokens))));
+  }
+  return alignment;
+}
+
+/** The partner of a position, or of the next one that has one; the last token where none has. */
+function nearestPartner(forth: Int32Array, position: number, count: number): number {
+  for (let at = position; at < forth.length; at++) if (forth[at] >= 0) return forth[at];
+  for (let at = Math.min(position, forth.length) - 1; at >= 0; at--) if (forth[at] >= 0) return forth[at];
+  return Math.max(0, count - 1);
+}
+
 /**
- * What the other graph of a comparison has selected, from either side: the same places, with tokens counted from the
- * end. What it does not have is not selected there; a start before its first token is the first.
+ * What the other graph of a comparison has selected, from either side: the same places, tokens aligned by their texts
+ * (`alignTokens`). What it does not have is not selected there.
  */
 export function mirroredSelection(selection: Selection, from: StatesOf, to: StatesOf): Selection {
-  const shift = to.tokens.length - from.tokens.length;
+  const { forth } = alignmentOf(from, to);
+  const partner = (position: number): number => forth[position] ?? -1;
   const { origin, focus, head, neuron, contrast, secondContrast } = selection;
   const has = (layer: number, position: number): boolean =>
     layer < to.model.nLayers && position >= 0 && position < to.tokens.length;
   const across = (name: NodeName): NodeName | null => {
     const place = parseNode(name);
-    if (!place || !has(place.layer, place.position + shift) || (place.kind === "A" && to.model.parallelBlocks))
+    if (!place || !has(place.layer, partner(place.position)) || (place.kind === "A" && to.model.parallelBlocks))
       return null;
-    return nodeName(place.kind, place.layer, place.position + shift);
+    return nodeName(place.kind, place.layer, partner(place.position));
   };
   const mirrored = (): Focus | null => {
     if (focus?.kind === "node") {
@@ -154,18 +179,18 @@ export function mirroredSelection(selection: Selection, from: StatesOf, to: Stat
         ? null
         : { ...focus, source, target };
     }
-    return focus && has(focus.layer, focus.position + shift) ? { ...focus, position: focus.position + shift } : null;
+    return focus && has(focus.layer, partner(focus.position)) ? { ...focus, position: partner(focus.position) } : null;
   };
   return {
     ...selection,
-    start: Math.max(0, Math.min(to.tokens.length - 1, selection.start + shift)),
+    start: nearestPartner(forth, selection.start, to.tokens.length),
     origin: origin === null ? null : across(origin),
     contrast: secondContrast,
     secondContrast: contrast,
     focus: mirrored(),
     head: head && head.layer < to.model.nLayers ? head : null,
     neuron:
-      neuron && has(neuron.layer, neuron.position + shift) ? { ...neuron, position: neuron.position + shift } : null,
+      neuron && has(neuron.layer, partner(neuron.position)) ? { ...neuron, position: partner(neuron.position) } : null,
     pins: selection.pins
       .map((pin) => ({ ...pin, nodes: pin.nodes.flatMap((name) => across(name) ?? []) }))
       .filter((pin) => pin.nodes.length > 0),

@@ -27,12 +27,14 @@ export interface DrawnEdge {
    */
   readonly side?: "more" | "less" | "supports" | "opposes";
   /**
-   * In a comparison: weight in the first routes less that in the second, -1 to 1. `weight` is then its size beside the
-   * largest one's.
+   * In a comparison: contribution in the first run less that in the second, -1 to 1; of contrasts, logits. `weight` is
+   * then its size on a scale that ends at `FULL_DIFFERENCE`.
    */
   readonly delta?: number;
-  /** In a comparison: the weight in the first and in the second routes; undefined where it is not on them. */
+  /** In a comparison: what it contributes in the first and in the second run; undefined where that is not known. */
   readonly both?: readonly [number | undefined, number | undefined];
+  /** In a comparison: the routes on which it is not, since it is below the threshold there. */
+  readonly below?: "A" | "B";
 }
 
 /** Routes, checked against the model they are said to belong to and ready to draw. */
@@ -132,33 +134,128 @@ export function focusedEdge(routes: DrawnRoutes | undefined, focus: Focus | null
   return routes?.byKey.get(edgeKey(focus.source, focus.target, focusEdgeKind(focus)));
 }
 
-/**
- * Two routes as one: every edge of either, with the difference of its weights; what is only in one counts 0 in the
- * other.
- */
-export function comparedRoutes(first: DrawnRoutes, second: DrawnRoutes): DrawnRoutes {
-  const compared = [...new Set([...first.byKey.keys(), ...second.byKey.keys()])].map((key) => {
-    const a = first.byKey.get(key);
-    const b = second.byKey.get(key);
-    return { edge: (a ?? b)!, both: [signedWeight(a), signedWeight(b)] as const };
-  });
-  const differences = compared.map(({ both, ...rest }) => ({ ...rest, both, delta: (both[0] ?? 0) - (both[1] ?? 0) }));
-  // Two routes mostly agree: on the scale of contributions their differences would hardly show.
-  const most = differences.reduce((largest, { delta }) => Math.max(largest, Math.abs(delta)), 1e-6);
-  const edges = differences.map(({ edge, both, delta }): DrawnEdge => ({
-    ...edge,
-    delta,
-    both,
-    side: delta >= 0 ? "more" : "less",
-    weight: Math.abs(delta) / most,
-  }));
-  return {
-    nodes: new Set([...first.nodes, ...second.nodes]),
-    edges,
-    byKey: new Map(edges.map((edge) => [edge.key, edge])),
-  };
+/** A difference of this much, or more, is drawn at full width: the same scale for all pairs of runs. */
+export const FULL_DIFFERENCE = 0.1;
+/** The same for contrasts, in logits. */
+export const FULL_LOGITS = 2;
+
+/** What is known of edges that are not on a side's routes: their contribution by `edgeKey`, of that side's places. */
+export type Unseen = (edge: Pick<DrawnEdge, "source" | "target" | "kind">) => number | undefined;
+
+/** Two routes as one, in the places of the first run. */
+export interface ComparedRoutes extends DrawnRoutes {
+  /** Edges of the second routes at tokens that the first prompt does not have: they cannot be drawn. */
+  readonly unplaced: number;
+  /** Edges of which one side is not known. */
+  readonly unknown: number;
 }
 
-/** An edge's weight; of a contrast's, below 0 where it speaks against the token. */
-const signedWeight = (edge: DrawnEdge | undefined): number | undefined =>
-  edge && (edge.side === "opposes" ? -edge.weight : edge.weight);
+/**
+ * Two routes as one: every edge of either, with the difference of what it contributes, whatever the threshold is: an
+ * edge just below it is no edge of 0.
+ *
+ * @param back for each token of the second prompt its place in the first, −1 where it has none
+ * @param unseen contributions on the first and on the second side of edges that are not on their routes
+ */
+export function comparedRoutes(
+  first: DrawnRoutes,
+  second: DrawnRoutes,
+  back?: Int32Array,
+  unseen: readonly [Unseen, Unseen] = [() => 0, () => 0],
+): ComparedRoutes {
+  const placed = new Map<string, DrawnEdge>();
+  let unplaced = 0;
+  const moved = (place: NodePlace): NodePlace | undefined => {
+    const position = back ? (back[place.position] ?? -1) : place.position;
+    return position < 0 ? undefined : { ...place, position };
+  };
+  for (const edge of second.edges) {
+    const [from, to] = [moved(edge.from), moved(edge.to)];
+    if (!from || !to) {
+      unplaced++;
+      continue;
+    }
+    const [source, target] = [from, to].map(({ kind, layer, position }) => nodeName(kind, layer, position));
+    const key = edgeKey(source, target, edge.kind);
+    placed.set(key, { ...edge, key, source, target, from, to });
+  }
+  const places = back && inverted(back);
+  const there = ({
+    source,
+    target,
+    kind,
+    from,
+    to,
+  }: DrawnEdge): Pick<DrawnEdge, "source" | "target" | "kind"> | undefined => {
+    if (!places) return { source, target, kind };
+    const [a, b] = [places.get(from.position), places.get(to.position)];
+    return a === undefined || b === undefined
+      ? undefined
+      : { source: nodeName(from.kind, from.layer, a), target: nodeName(to.kind, to.layer, b), kind };
+  };
+  // What a block reads goes with what it writes: the number is of that edge.
+  const written = (edge: DrawnEdge, of: ReadonlyMap<string, DrawnEdge>): DrawnEdge | undefined =>
+    edge.kind !== "ffn-in"
+      ? of.get(edge.key)
+      : of.get(edgeKey(edge.target, nodeName("I", edge.to.layer, edge.to.position), "ffn-out"));
+  const outOf = (edge: DrawnEdge): DrawnEdge =>
+    edge.kind === "ffn-in"
+      ? {
+          ...edge,
+          source: edge.target,
+          from: edge.to,
+          kind: "ffn-out",
+          target: nodeName("I", edge.to.layer, edge.to.position),
+          to: { kind: "I", layer: edge.to.layer, position: edge.to.position },
+        }
+      : edge;
+  const signed = [...first.edges, ...second.edges].some(({ logit }) => logit !== undefined);
+  let unknown = 0;
+  const edges = [...new Set([...first.byKey.keys(), ...placed.keys()])].flatMap((key): DrawnEdge[] => {
+    const [a, b] = [first.byKey.get(key), placed.get(key)];
+    const edge = (a ?? b)!;
+    const own = (side: DrawnEdge | undefined, routes: ReadonlyMap<string, DrawnEdge>): number | undefined => {
+      const found = side && (written(side, routes) ?? side);
+      return found && (found.logit ?? found.contribution ?? found.weight);
+    };
+    const elsewhere = there(outOf(edge));
+    // A part of a contrast that is not drawn has logits of its own, which nobody was asked for.
+    const both = [
+      own(a, first.byKey) ?? (signed ? 0 : unseen[0](outOf(edge))),
+      own(b, placed) ?? (signed ? 0 : elsewhere && unseen[1](elsewhere)),
+    ] as const;
+    if (both[0] === undefined || both[1] === undefined) {
+      unknown++;
+      return [];
+    }
+    const delta = both[0] - both[1];
+    return [
+      {
+        ...edge,
+        delta,
+        both,
+        side: delta >= 0 ? "more" : "less",
+        weight: Math.min(1, Math.abs(delta) / (signed ? FULL_LOGITS : FULL_DIFFERENCE)),
+        ...(a && b ? {} : { below: a ? ("B" as const) : ("A" as const) }),
+      },
+    ];
+  });
+  const names = new Set<string>(first.nodes);
+  for (const { source, target } of placed.values()) names.add(source).add(target);
+  return { nodes: names, edges, byKey: new Map(edges.map((edge) => [edge.key, edge])), unplaced, unknown };
+}
+
+const inverted = (back: Int32Array): ReadonlyMap<number, number> =>
+  new Map([...back].flatMap((first, second) => (first < 0 ? [] : [[first, second] as const])));
+
+/** States whose parts have to be known to compare two routes: where an edge of the other side leads that is not on this. */
+export function unseenTargets(own: DrawnRoutes, other: DrawnRoutes, forth: Int32Array): NodeName[] {
+  const names = new Set<NodeName>();
+  for (const { from, to, kind } of other.edges) {
+    const [a, b] = [forth[from.position] ?? -1, forth[to.position] ?? -1];
+    if (a < 0 || b < 0 || kind === "ffn-in") continue;
+    const target = nodeName(to.kind, to.layer, b);
+    if (!own.byKey.has(edgeKey(nodeName(from.kind, from.layer, a), target, kind))) names.add(target);
+  }
+  return [...names];
+}

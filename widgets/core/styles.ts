@@ -25,6 +25,8 @@ export const theme = css`
     --_selected-text: var(--lmt-selected-text, #9c4200);
     --_up: var(--lmt-up, #1565c0);
     --_down: var(--lmt-down, #b3541e);
+    --_more: var(--lmt-more, #1565c0);
+    --_less: var(--lmt-less, #a0186a);
     --_focus: var(--lmt-focus, #1a73e8);
     --_wash: var(--lmt-wash, rgb(11 114 133 / 9%));
     --_error: var(--lmt-error, #b3261e);
@@ -56,6 +58,8 @@ export const theme = css`
     --_selected-text: var(--lmt-selected-text, #ffb06a);
     --_up: var(--lmt-up, #7db7ff);
     --_down: var(--lmt-down, #f0a878);
+    --_more: var(--lmt-more, #7db7ff);
+    --_less: var(--lmt-less, #ff8fc7);
     --_focus: var(--lmt-focus, #8ab4f8);
     --_wash: var(--lmt-wash, rgb(87 205 217 / 12%));
     --_error: var(--lmt-error, #f2b8b5);

@@ -165,7 +165,11 @@ export class DetailPanelElement extends LmtElement {
     const tabs = this.#tabs;
     const differs = (a: unknown, b: unknown): boolean => JSON.stringify(a ?? null) !== JSON.stringify(b ?? null);
     // The tab of what was clicked last: the finest first, since a click on a head also says which edge it is of.
-    const followed = token !== null && differs(token, before?.token) && (before !== undefined || !focus);
+    // A click on a token changes nothing else; where all of a selection comes at once, the place comes first.
+    const followed =
+      token !== null &&
+      differs(token, before?.token) &&
+      (!focus || (before !== undefined && !differs(focus, before.focus)));
     if (followed && tabs.includes("follow")) this.tab = "follow";
     else if (neuron && differs(neuron, before?.neuron)) this.tab = "effect";
     else if (head && differs(head, before?.head)) this.tab = tabs.includes("maps") ? "maps" : "effect";

@@ -1,20 +1,29 @@
 import { css, html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
-import type { Focus } from "../../src/protocol";
-import { mirroredSelection, routesQuestion, visibleText } from "../../src/protocol";
+import type { Alignment, Focus, Question, WireToken } from "../../src/protocol";
+import {
+  alignmentOf,
+  EDGE_KINDS,
+  MAX_INFLOW,
+  mirroredSelection,
+  routesQuestion,
+  visibleText,
+} from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define } from "../core/element";
 import { saveCsv, savePictures } from "../core/export";
-import { weight } from "../core/format";
-import type { DrawnRoutes } from "../core/routes";
-import { drawnRoutes, focusedEdge } from "../core/routes";
+import { percent, signed, weight } from "../core/format";
+import { focusWords } from "../core/places";
+import type { ComparedRoutes, DrawnEdge, DrawnRoutes, Unseen } from "../core/routes";
+import { comparedRoutes, drawnRoutes, edgeKey, focusedEdge, unseenTargets } from "../core/routes";
 import { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
 import type { FlowGraphElement } from "./graph/flow-graph";
+import { graphToolbarStyles } from "./graph/styles";
+import { graphToolbar } from "./graph/toolbar";
 import "./detail-panel";
 import type { MenuItem } from "./menu";
-import "./menu";
 import { PanelElement } from "./panel";
 import "./trace-bar";
 
@@ -22,48 +31,91 @@ import "./trace-bar";
 const FROM_FIRST = "first";
 const FROM_SECOND = "second";
 
+/** From this width on what is selected stands beside both graphs. */
+const DETAIL_BESIDE = 900;
+
+interface Side {
+  readonly tag: "A" | "B";
+  readonly source: FlowSource;
+  readonly selection: SelectionStore;
+  readonly routes: SideRoutes;
+}
+
 /**
- * The routes of two runs, or of two targets of one: side by side, or as one graph of their difference, where both
- * prompts have as many tokens. Below them what is selected, in both. There is one selection: places are the same, with
- * tokens counted from the end; each side has its own contrast. Parts: `numbers`, `detail`.
+ * The routes of two runs, or of two targets of one: side by side, or as one graph of their difference. Beside them what
+ * is selected, in both. There is one selection: places are the same, tokens aligned by their texts; each side has its
+ * own contrast. Parts: `numbers`, `detail`.
  */
 export class FlowCompareElement extends PanelElement {
   static override parts = [...PanelElement.parts, "numbers", "detail"];
   static override styles = [
     PanelElement.styles,
+    graphToolbarStyles,
     css`
       .bar {
-        padding-bottom: 8px;
+        padding-bottom: 6px;
+      }
+      .all {
+        display: grid;
+        gap: 14px 20px;
+      }
+      .all.beside {
+        grid-template-columns: minmax(0, 1fr) minmax(270px, 340px);
       }
       .pair {
         display: grid;
-        gap: 14px 24px;
+        gap: 12px 20px;
+        align-items: start;
       }
       .pair.wide {
         grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
       }
+      .whole {
+        grid-column: 1 / -1;
+      }
+      .side {
+        padding-bottom: 4px;
+      }
+      .side > div {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 2px 10px;
+        align-items: baseline;
+      }
       .prompt {
-        padding-bottom: 6px;
+        max-height: 42px;
+        overflow: auto;
         overflow-wrap: anywhere;
+        white-space: normal;
+      }
+      .prompt mark {
+        background: color-mix(in oklab, var(--_selected) 22%, transparent);
+        color: inherit;
+        border-radius: 3px;
+        text-decoration: underline;
+        text-underline-offset: 3px;
       }
       .bar .end {
         margin-inline-start: auto;
       }
       .numbers {
-        display: flex;
-        flex-wrap: wrap;
-        gap: 4px 22px;
-        margin-top: 12px;
-        padding-top: 10px;
+        display: grid;
+        gap: 2px;
+        padding-bottom: 8px;
+        margin-bottom: 8px;
+        border-bottom: 1px solid var(--_line);
+      }
+      .detail section + section {
+        margin-top: 10px;
+        padding-top: 8px;
         border-top: 1px solid var(--_line);
       }
-      .detail {
-        margin-top: 10px;
+      .which {
+        display: flex;
+        gap: 5px;
+        margin-bottom: 6px;
       }
       .hint {
-        margin-top: 12px;
-        padding-top: 10px;
-        border-top: 1px solid var(--_line);
         color: var(--_text-soft);
       }
       .tag {
@@ -87,6 +139,7 @@ export class FlowCompareElement extends PanelElement {
     second: { attribute: false },
     mode: {},
     detail: { type: Boolean },
+    looked: { state: true },
   };
 
   /** Source of the second run. */
@@ -94,8 +147,11 @@ export class FlowCompareElement extends PanelElement {
   /** "side" or "difference". */
   declare mode: string;
 
-  /** Look closer at what is selected, below the graphs. */
+  /** Look closer at what is selected, beside the graphs. */
   declare detail: boolean;
+
+  /** Whose detail is shown where there is room for one: that of the graph that was clicked last. */
+  declare protected looked: "A" | "B";
 
   /** The second graph's selection: follows the first's, and the other way round. */
   #mirror: SelectionStore | undefined;
@@ -110,11 +166,33 @@ export class FlowCompareElement extends PanelElement {
     () => this.second,
     () => this.#mirror,
   );
+  /** What edges of the other side contribute where they are below the threshold; see `comparedRoutes`. */
+  readonly #inflows = [
+    new Ask(
+      this,
+      () => this.#unseen(this.#first.routes, this.#other.routes, this.#alignment?.back),
+      () => this.source,
+    ),
+    new Ask(
+      this,
+      () => this.#unseen(this.#other.routes, this.#first.routes, this.#alignment?.forth),
+      () => this.second,
+    ),
+  ] as const;
+  #partnered:
+    { readonly alignment: Alignment | undefined; readonly tokens: readonly (WireToken | undefined)[] } | undefined;
+  #compared: { readonly of: readonly unknown[]; readonly routes: ComparedRoutes } | undefined;
 
   constructor() {
     super();
     this.mode = "side";
     this.detail = true;
+    this.looked = "A";
+  }
+
+  get #alignment(): Alignment | undefined {
+    const [a, b] = [this.source?.facts, this.second?.facts];
+    return a && b && alignmentOf(a, b);
   }
 
   /** Why there can be no difference; "" where there can. */
@@ -122,11 +200,42 @@ export class FlowCompareElement extends PanelElement {
     const a = this.source?.facts;
     const b = this.second?.facts;
     if (!a || !b) return "";
-    if (a.tokens.length !== b.tokens.length)
-      return `A difference needs prompts of as many tokens; these have ${a.tokens.length} and ${b.tokens.length}.`;
     if (a.model.nLayers !== b.model.nLayers || a.model.parallelBlocks !== b.model.parallelBlocks)
       return "A difference needs models of as many layers and of one kind.";
     return "";
+  }
+
+  /** For each token of the first prompt its partner in the second; the same array while the runs are the same. */
+  get #partners(): readonly (WireToken | undefined)[] {
+    const [a, b, alignment] = [this.source?.facts.tokens, this.second?.facts.tokens, this.#alignment];
+    if (this.#partnered?.alignment !== alignment)
+      this.#partnered = { alignment, tokens: (a ?? []).map((_, position) => b?.[alignment?.forth[position] ?? -1]) };
+    return this.#partnered?.tokens ?? [];
+  }
+
+  #unseen(
+    own: DrawnRoutes | undefined,
+    other: DrawnRoutes | undefined,
+    forth: Int32Array | undefined,
+  ): Question<"inflow"> | undefined {
+    if (this.mode !== "difference" || this.#hurdle || !own || !other || !forth) return undefined;
+    const nodes = unseenTargets(own, other, forth).slice(0, MAX_INFLOW);
+    return nodes.length ? { kind: "inflow", nodes } : undefined;
+  }
+
+  /** The difference; undefined before both sides are known. */
+  get #difference(): ComparedRoutes | undefined {
+    const [a, b, alignment] = [this.#first.routes, this.#other.routes, this.#alignment];
+    if (!a || !b || !alignment) return undefined;
+    // What is still being asked is not drawn as if it were 0.
+    if (this.#inflows.some((ask) => ask.state === "loading")) return this.#compared?.routes;
+    const of = [a, b, alignment, ...this.#inflows.map((ask) => ask.value)];
+    if (!this.#compared || of.some((value, i) => value !== this.#compared?.of[i]))
+      this.#compared = {
+        of,
+        routes: comparedRoutes(a, b, alignment.back, [unseenIn(this.#inflows[0]), unseenIn(this.#inflows[1])]),
+      };
+    return this.#compared.routes;
   }
 
   protected override willUpdate(changed: PropertyValues): void {
@@ -148,17 +257,26 @@ export class FlowCompareElement extends PanelElement {
     const mirror = (this.#mirror = new SelectionStore(mirroredSelection(this.selected, a, b)));
     this.store.subscribe((value) => {
       // What was selected in the second graph stays there, also where the first has no such place.
-      if (value.writer !== FROM_SECOND) mirror.set(mirroredSelection(value, a, b), FROM_FIRST);
+      if (value.writer === FROM_SECOND) return;
+      this.looked = "A";
+      mirror.set(mirroredSelection(value, a, b), FROM_FIRST);
     }, linked.signal);
     mirror.subscribe((value) => {
-      if (value.writer !== FROM_FIRST) this.store.set(mirroredSelection(value, b, a), FROM_SECOND);
+      if (value.writer !== FROM_FIRST) {
+        this.looked = "B";
+        this.store.set(mirroredSelection(value, b, a), FROM_SECOND);
+      }
       this.requestUpdate();
     }, linked.signal);
   }
 
+  get #graphs(): readonly FlowGraphElement[] {
+    return [...this.renderRoot.querySelectorAll<FlowGraphElement>("lmt-flow-graph")];
+  }
+
   /** Downloads both graphs or the difference, or their edges. */
   override async save(format: "svg" | "png" | "csv"): Promise<void> {
-    const graphs = [...this.renderRoot.querySelectorAll<FlowGraphElement>("lmt-flow-graph")];
+    const graphs = this.#graphs;
     if (graphs.length === 1) return graphs[0].save(format);
     if (format !== "csv")
       return savePictures(
@@ -181,81 +299,139 @@ export class FlowCompareElement extends PanelElement {
     if (!first || !second || !mirror) return html`<div class="note">Two runs are needed to compare.</div>`;
     const hurdle = this.#hurdle;
     const difference = this.mode === "difference" && !hurdle;
-    const sides = [
+    const sides: readonly Side[] = [
       { tag: "A", source: first, selection: this.store, routes: this.#first },
       { tag: "B", source: second, selection: mirror, routes: this.#other },
     ];
     const wide = this.width >= 700 ? "wide" : "";
-    const head = ({ tag, source, selection, routes }: (typeof sides)[number]): TemplateResult =>
-      html`<div class="prompt"><span class="tag">${tag}</span><span class="token" style="white-space:normal">${source.facts.tokens
-        .slice(0, 200)
-        .map((token) => visibleText(token.text))
-        .join("")}</span></div>
-        <lmt-trace-bar .source=${source} .selection=${selection} .answered=${routes.ask.value?.contrast}></lmt-trace-bar>`;
+    const beside = this.detail && this.width >= DETAIL_BESIDE ? "beside" : "";
+    const alignment = this.#alignment;
+    const shown = difference ? this.#difference : undefined;
+    // A side's name, prompt and predictions stand above its graph.
+    const room = Math.max(300, this.room - 150);
     return html`
       <div class="bar" role="group" aria-label="How to compare">
         <button aria-pressed=${!difference} @click=${() => (this.mode = "side")}>Side by side</button>
         <button aria-pressed=${difference} ?disabled=${hurdle !== ""} title=${hurdle} @click=${() => (this.mode = "difference")}>Difference</button>
         ${hurdle ? html`<span class="soft">${hurdle}</span>` : nothing}
-        <span class="end"><lmt-menu label="Save" .items=${this.#menu}></lmt-menu></span>
+        ${graphToolbar({
+          selected: this.selected,
+          menu: this.#menu,
+          select: (change) => this.select(change),
+          zoom: (factor) => this.#graphs.forEach((graph) => graph.zoomBy(factor)),
+          showAll: () => (this.fit = !this.fit),
+          fit: this.fit,
+          history: this.store,
+          back: () => this.store.back(this.writer),
+          forward: () => this.store.forward(this.writer),
+          trace: undefined,
+        })}
       </div>
-      <div class="pair ${wide}">
-        ${sides.map(
-          (side) => html`<section aria-label=${side.tag}>
-            ${head(side)}${difference ? nothing : html`<lmt-flow-graph no-trace .source=${side.source} .selection=${side.selection}></lmt-flow-graph>`}
-          </section>`,
-        )}
+      <div class="all ${beside}">
+        <div class="pair ${wide}">
+          ${sides.map(
+            (side) => html`<section aria-label=${side.tag}>
+              ${this.#renderSide(side, alignment)}${
+                difference
+                  ? nothing
+                  : html`<lmt-flow-graph no-trace no-toolbar .fit=${this.fit} .height=${room} .source=${side.source} .selection=${side.selection}></lmt-flow-graph>`
+              }
+            </section>`,
+          )}
+          ${
+            difference
+              ? html`<div class="whole">${this.#other.error ? html`<div class="error" role="alert">${this.#other.error}</div>` : this.#other.ask.renderStatus()}
+                  ${this.#inflows.map((ask) => (ask.state === "loading" ? ask.renderStatus() : nothing))}
+                  ${shown ? html`<lmt-flow-graph no-trace no-toolbar .fit=${this.fit} .height=${room} .source=${first} .selection=${this.store} .differences=${shown} .otherTokens=${this.#partners}></lmt-flow-graph>` : nothing}</div>`
+              : nothing
+          }
+        </div>
+        ${this.detail ? this.#renderBoth(sides, beside ? "" : wide) : nothing}
       </div>
-      ${
-        difference
-          ? html`${this.#other.error ? html`<div class="error" role="alert">${this.#other.error}</div>` : this.#other.ask.renderStatus()}
-            <lmt-flow-graph no-trace .source=${first} .selection=${this.store} .other=${this.#other.routes} .otherTokens=${second.facts.tokens}></lmt-flow-graph>`
-          : nothing
-      }
-      ${this.detail ? this.#renderDetail(sides, wide) : nothing}
     `;
   }
 
-  /** What is selected, in both runs: the two numbers, and below them each side's heads, neurons or tokens. */
-  #renderDetail(
-    sides: readonly { readonly tag: string; readonly source: FlowSource; readonly selection: SelectionStore }[],
-    wide: string,
-  ): TemplateResult {
+  /** Which model and prompt a side is, what it predicts, and what its routes are of. */
+  #renderSide({ tag, source, selection, routes }: Side, alignment: Alignment | undefined): TemplateResult {
+    const { facts } = source;
+    const other = (tag === "A" ? this.second : this.source)?.facts;
+    const partners = tag === "A" ? alignment?.forth : alignment?.back;
+    const differs = (text: string, position: number): boolean =>
+      other !== undefined && other.tokens[partners?.[position] ?? -1]?.text !== text;
+    return html`<div class="side">
+        <div><span><span class="tag">${tag}</span>${facts.model.name}</span><span class="soft">${facts.model.dtype}, ${facts.model.device}</span></div>
+        <div class="prompt token"><span>${facts.tokens
+          .slice(0, 200)
+          .map(({ text }, position) =>
+            differs(text, position) ? html`<mark title="differs">${visibleText(text)}</mark>` : visibleText(text),
+          )}${facts.tokens.length > 200 ? " …" : ""}</span></div>
+        ${
+          facts.predictions.length
+            ? html`<div><span class="soft">predicts</span>${facts.predictions
+                .slice(0, 3)
+                .map(
+                  (one) =>
+                    html`<span><span class="token">${visibleText(one.text)}</span> <span class="soft">${percent(one.probability)}</span></span>`,
+                )}</div>`
+            : nothing
+        }
+      </div>
+      <lmt-trace-bar .source=${source} .selection=${selection} .answered=${routes.ask.value?.contrast}></lmt-trace-bar>`;
+  }
+
+  /** What is selected, in both runs: the two numbers, and each side's heads, neurons or tokens. */
+  #renderBoth(sides: readonly Side[], wide: string): TemplateResult {
     const focuses = sides.map(({ selection }) => selection.value.focus);
     if (focuses.every((focus) => focus === null)) {
       return html`<div class="hint">Click a state, an edge or a feed-forward square to look closer at it in both.</div>`;
     }
-    return html`${this.#renderNumbers(focuses)}
-      <div class="pair ${wide} detail" part="detail">
-        ${sides.map(
+    // Beside the graphs there is room for one; below them for both.
+    const shown = wide ? sides : sides.filter(({ tag }) => tag === this.looked);
+    return html`<div class="detail" part="detail">${this.#renderNumbers(focuses)}
+      ${
+        wide
+          ? nothing
+          : html`<div class="which" role="group" aria-label="Whose detail">${sides.map(
+              ({ tag }) =>
+                html`<button data-side=${tag} aria-pressed=${tag === this.looked} @click=${() => (this.looked = tag)}>Detail of ${tag}</button>`,
+            )}</div>`
+      }
+      <div class=${wide ? `pair ${wide}` : ""}>
+        ${shown.map(
           ({ tag, source, selection }) => html`<section aria-label="Detail of ${tag}">
-            <div class="prompt"><span class="tag">${tag}</span></div>
+            ${wide ? html`<div><span class="tag">${tag}</span></div>` : nothing}
             ${
               selection.value.focus
-                ? html`<lmt-detail-panel .source=${source} .selection=${selection}></lmt-detail-panel>`
-                : html`<div class="note">This side has nothing at that place: tokens are counted from the end.</div>`
+                ? html`<lmt-detail-panel .room=${Math.max(300, this.room - 110)} .source=${source} .selection=${selection}></lmt-detail-panel>`
+                : html`<div class="note">This side has no such place: its prompt has no token that corresponds.</div>`
             }
           </section>`,
         )}
-      </div>`;
+      </div></div>`;
   }
 
   #renderNumbers([a, b]: readonly (Focus | null)[]): TemplateResult | typeof nothing {
     const focus = a ?? b;
     if (!focus || focus.kind === "node") return nothing;
-    const weights = [focusedEdge(this.#first.routes, a)?.weight, focusedEdge(this.#other.routes, b)?.weight];
-    const name =
-      focus.kind === "ffn"
-        ? `Feed-forward block of layer ${focus.layer}, token ${focus.position}`
-        : `${focus.source} → ${focus.target}`;
-    const number = (value: number | undefined): TemplateResult =>
-      value === undefined ? html`<span class="soft">not on the routes</span>` : html`<b>${weight(value)}</b>`;
-    const difference = (weights[0] ?? 0) - (weights[1] ?? 0);
+    const [first, second] = [focusedEdge(this.#first.routes, a), focusedEdge(this.#other.routes, b)];
+    const number = (edge: DrawnEdge | undefined): TemplateResult => {
+      if (!edge) return html`<span class="soft">not on the routes</span>`;
+      if (edge.logit !== undefined) return html`<b>${signed(edge.logit)}</b> <span class="soft">logits</span>`;
+      const { contribution } = edge;
+      return contribution === undefined || weight(contribution) === weight(edge.weight)
+        ? html`<b>${weight(edge.weight)}</b>`
+        : html`<b>${weight(edge.weight)}</b> <span class="soft">of what passed,</span> ${weight(contribution)} <span class="soft">of everything</span>`;
+    };
+    // What one side leaves out is not nothing: its difference is in the graph of differences, which knows it.
+    const known = first && second;
+    const value = (edge: DrawnEdge): number => edge.logit ?? edge.contribution ?? edge.weight;
+    const difference = known ? value(first) - value(second) : 0;
+    const tokens = (a ? this.source : this.second)?.facts.tokens ?? [];
     return html`<div class="numbers" part="numbers" role="status">
-      <span>${name}, contribution</span>
-      <span data-side="A"><span class="tag">A</span>${number(weights[0])}</span>
-      <span data-side="B"><span class="tag">B</span>${number(weights[1])}</span>
-      <span data-side="difference">A − B <b>${difference < 0 ? "−" : "+"}${weight(Math.abs(difference))}</b></span>
+      <span>${focusWords(focus, tokens)}</span>
+      <span data-side="A"><span class="tag">A</span>${number(first)}</span>
+      <span data-side="B"><span class="tag">B</span>${number(second)}</span>
+      ${known ? html`<span data-side="difference">A − B <b>${difference < 0 ? "−" : "+"}${weight(Math.abs(difference))}</b>${first.logit === undefined ? html` <span class="soft">of everything</span>` : nothing}</span>` : nothing}
     </div>`;
   }
 
@@ -266,6 +442,21 @@ export class FlowCompareElement extends PanelElement {
       { label: "Save edges as CSV", run: () => void this.save("csv") },
     ];
   }
+}
+
+/** What an answer says of edges that are not on the routes. */
+function unseenIn(ask: Ask<"inflow">): Unseen {
+  const { value, answered } = ask;
+  const known = new Map<string, number>();
+  const nodes = new Set<string>();
+  answered?.nodes.forEach((node, n) => {
+    if (!value || value.rests.data[n] < 0) return;
+    nodes.add(node);
+    for (let i = value.starts.data[n]; i < value.starts.data[n + 1]; i++)
+      known.set(edgeKey(value.sources[i], node, EDGE_KINDS[value.kinds.data[i]]), value.contributions.data[i]);
+  });
+  // A source that is not listed is below 1e-4.
+  return ({ source, target, kind }) => known.get(edgeKey(source, target, kind)) ?? (nodes.has(target) ? 0 : undefined);
 }
 
 /** One side's routes, asked for as its graph asks for them, which is answered once. */

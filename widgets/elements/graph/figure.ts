@@ -138,7 +138,7 @@ function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, 
     .attr("ry", Math.max(r + 1, Math.min(9, spacing * 0.46)));
 }
 
-const side = (edge: DrawnEdge): string => (edge.side ? ` ${edge.side}` : "");
+const side = (edge: DrawnEdge): string => `${edge.side ? ` ${edge.side}` : ""}${edge.below ? " below" : ""}`;
 
 function drawEdges(content: Content, { layout }: Plot, { color }: Scene, edges: readonly DrawnEdge[]): void {
   content

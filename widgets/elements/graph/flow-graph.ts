@@ -6,8 +6,8 @@ import { Ask } from "../../core/ask";
 import { define, LmtElement } from "../../core/element";
 import type { SaveFormat, ShownPicture } from "../../core/export";
 import { Room } from "../../core/room";
-import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
-import { comparedRoutes, drawnRoutes } from "../../core/routes";
+import type { ComparedRoutes, DrawnEdge, DrawnRoutes } from "../../core/routes";
+import { drawnRoutes } from "../../core/routes";
 import { sentenceOf } from "../../core/source";
 import { ZoomController } from "../../core/zoom";
 import type { MenuItem } from "../menu";
@@ -28,7 +28,7 @@ import type { Mark } from "./marks";
 import { focusMark, focusNodes, markFocus, placeName, streamOf } from "./marks";
 import { foldAt, markAt, markOnCanvas, startAt } from "./pick";
 import { Announcer, describedMark } from "./speech";
-import { graphStyles } from "./styles";
+import { graphStyles, graphToolbarStyles } from "./styles";
 import { graphToolbar } from "./toolbar";
 import { firstView, pannable, towards, zoomLimits } from "./views";
 
@@ -56,15 +56,16 @@ const LENS_TOP = 30;
  */
 export class FlowGraphElement extends LmtElement {
   static override formats: readonly SaveFormat[] = ["svg", "png", "csv"];
-  static override styles = [LmtElement.styles, graphStyles];
+  static override styles = [LmtElement.styles, graphToolbarStyles, graphStyles];
   static override parts = ["toolbar", "figure", "legend"];
   static override properties = {
     ...LmtElement.properties,
     bare: { type: Boolean },
+    noToolbar: { type: Boolean, attribute: "no-toolbar" },
+    differences: { attribute: false },
     collapsed: { attribute: false },
     compact: { type: Boolean },
     colorBy: { attribute: "color-by" },
-    other: { attribute: false },
     otherTokens: { attribute: false },
     noTrace: { type: Boolean, attribute: "no-trace" },
     noHere: { type: Boolean, attribute: "no-here" },
@@ -75,6 +76,10 @@ export class FlowGraphElement extends LmtElement {
 
   /** No toolbar and no legend: someone else has the controls. */
   declare bare: boolean;
+  /** The tool bar is elsewhere. */
+  declare noToolbar: boolean;
+  /** What is drawn instead of this run's own routes: their difference to others. */
+  declare differences: ComparedRoutes | undefined;
   /** Layers that are drawn flat. */
   declare collapsed: ReadonlySet<number>;
   /** Draw layers flat through which nothing but the residual stream passes. */
@@ -84,10 +89,8 @@ export class FlowGraphElement extends LmtElement {
    * what it attends to.
    */
   declare colorBy: string;
-  /** Routes of another run to compare with, drawn as a difference: what only one of the two has stands out. */
-  declare other: DrawnRoutes | undefined;
   /** Tokens of the other run: where they differ, a label names both. */
-  declare otherTokens: readonly WireToken[] | undefined;
+  declare otherTokens: readonly (WireToken | undefined)[] | undefined;
   /** Do not show what the routes are of: a surrounding element does. */
   declare noTrace: boolean;
   /** Do not offer to trace from what is selected: what stands beside it does. */
@@ -124,7 +127,6 @@ export class FlowGraphElement extends LmtElement {
   });
 
   #drawn: { readonly answer: unknown; readonly routes: DrawnRoutes | undefined; readonly error: string } | undefined;
-  #difference: { readonly own: DrawnRoutes; readonly other: DrawnRoutes; readonly routes: DrawnRoutes } | undefined;
   /** As it was drawn last. */
   #plot: Plot | undefined;
   /** What the picture was made for; made again when any of it is another. */
@@ -142,10 +144,11 @@ export class FlowGraphElement extends LmtElement {
   constructor() {
     super();
     this.bare = false;
+    this.noToolbar = false;
+    this.differences = undefined;
     this.collapsed = new Set();
     this.compact = false;
     this.colorBy = "contribution";
-    this.other = undefined;
     this.otherTokens = undefined;
     this.noTrace = false;
     this.noHere = false;
@@ -161,12 +164,7 @@ export class FlowGraphElement extends LmtElement {
 
   /** What is drawn: the routes, or their difference to others. */
   get #shown(): DrawnRoutes | undefined {
-    const own = this.#drawn?.routes;
-    if (!own || !this.other) return own;
-    if (this.#difference?.own !== own || this.#difference.other !== this.other) {
-      this.#difference = { own, other: this.other, routes: comparedRoutes(own, this.other) };
-    }
-    return this.#difference.routes;
+    return this.differences ?? this.#drawn?.routes;
   }
 
   /** The node at which the routes begin. */
@@ -287,7 +285,7 @@ export class FlowGraphElement extends LmtElement {
     if (!facts) return html`<div class="note">No run to show yet.</div>`;
     const error = this.#drawn?.error;
     return html`
-      ${this.bare ? nothing : this.#renderToolbar()}
+      ${this.bare || this.noToolbar ? nothing : this.#renderToolbar()}
       ${error ? html`<div class="error" role="alert">${error}</div>` : this.#routes.state === "error" ? this.#routes.renderStatus() : nothing} ${this.#labels.state === "error" ? this.#labels.renderStatus() : nothing}
       <div class="figure" part="figure">
         <div class="busy" ?data-on=${this.#routes.state === "loading" || this.#labels.state === "loading"}></div>
@@ -316,7 +314,7 @@ export class FlowGraphElement extends LmtElement {
   }
 
   #renderLegend(): TemplateResult {
-    if (this.other) return comparisonLegend(this.#shown);
+    if (this.differences) return comparisonLegend(this.#shown);
     const contrast = this.#routes.value?.contrast;
     return contrast?.logit === undefined
       ? routesLegend(this.#shown, this.#coloring)
@@ -453,6 +451,11 @@ export class FlowGraphElement extends LmtElement {
     const { x, k } = this.#zoom.transform;
     this.#zoom.move((-bar.scrollLeft - x) / k, 0);
   };
+
+  /** Scales about the middle of the view. */
+  zoomBy(factor: number): void {
+    this.#zoom.by(factor);
+  }
 
   /** All in view, or back to sizes that can be read. */
   #showAll(): void {
@@ -602,7 +605,7 @@ export class FlowGraphElement extends LmtElement {
    * labels.
    */
   async save(format: SaveFormat): Promise<void> {
-    if (format === "csv") return saveEdges(this.#shown, this.other !== undefined);
+    if (format === "csv") return saveEdges(this.#shown, this.differences !== undefined);
     const { picture } = this;
     if (picture) await saveGraph(picture, format);
   }

@@ -51,7 +51,7 @@ export class GraphGeometry {
   #labelled:
     | {
         readonly facts: RunFacts;
-        readonly others: readonly WireToken[] | undefined;
+        readonly others: readonly (WireToken | undefined)[] | undefined;
         readonly texts: readonly string[];
         readonly margin: Margin;
         /** With labels above the grid too. */
@@ -72,12 +72,13 @@ export class GraphGeometry {
   }
 
   /** @param others tokens of another run: where they differ, a label names both */
-  label(facts: RunFacts, others: readonly WireToken[] | undefined): void {
+  label(facts: RunFacts, others: readonly (WireToken | undefined)[] | undefined): void {
     if (this.#labelled?.facts === facts && this.#labelled.others === others) return;
     // Cut once: finding where letters end is slow, and labels are placed in every frame.
     const texts = facts.tokens.map((token, position) => {
       const other = others?.[position];
-      return other === undefined || other.id === token.id
+      if (others && !other) return `${shortText(token.text, 10)} | –`;
+      return other === undefined || other.text === token.text
         ? shortText(token.text, 14)
         : `${shortText(token.text, 8)} | ${shortText(other.text, 8)}`;
     });

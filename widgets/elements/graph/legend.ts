@@ -1,19 +1,29 @@
-import { html } from "lit";
+import { html, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import type { WireContrast } from "../../../src/protocol";
 import { shortText } from "../../../src/protocol";
 import { signed, weight } from "../../core/format";
-import type { DrawnRoutes } from "../../core/routes";
+import type { ComparedRoutes, DrawnRoutes } from "../../core/routes";
+import { FULL_DIFFERENCE, FULL_LOGITS } from "../../core/routes";
 import type { Coloring } from "./ink";
 import { edgeWidth, headColor, labelColor, strength } from "./ink";
 
 /** Legend of a comparison. */
 export function comparisonLegend(routes: DrawnRoutes | undefined): TemplateResult {
-  const largest = (routes?.edges ?? []).reduce((most, edge) => Math.max(most, Math.abs(edge.delta ?? 0)), 0);
+  const edges = routes?.edges ?? [];
+  const largest = edges.reduce((most, edge) => Math.max(most, Math.abs(edge.delta ?? 0)), 0);
+  const signed = edges.some(({ logit }) => logit !== undefined);
+  const { unplaced = 0, unknown = 0 } = (routes ?? {}) as Partial<ComparedRoutes>;
+  const line = (look: string): TemplateResult =>
+    html`<svg width="36" height="10" aria-hidden="true"><path class="edge ${look}" style="--w:1;stroke-width:3" d="M2,5h32"></path></svg>`;
   return html`<div class="legend" part="legend">
-    <span><svg width="26" height="10" aria-hidden="true"><path class="edge more" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in A</span>
-    <span><svg width="26" height="10" aria-hidden="true"><path class="edge less" style="--w:1;stroke-width:3" d="M2,5h22"></path></svg> more in B</span>
-    <span>thicker and stronger: larger difference, up to ${weight(largest)}</span>
+    <span>${line("more")} more in A</span>
+    <span>${line("less")} more in B</span>
+    <span>${line("more below")} below the threshold in B</span>
+    <span>${line("less below")} below the threshold in A</span>
+    <span>full width: ${signed ? `${FULL_LOGITS} logits` : weight(FULL_DIFFERENCE)} or more; largest here ${signed ? largest.toFixed(2) : weight(largest)}</span>
+    ${unplaced ? html`<span>${unplaced} edges of B lie at tokens that A does not have, and are not drawn</span>` : nothing}
+    ${unknown ? html`<span>${unknown} edges are not drawn: what they contribute on the other side is not kept here</span>` : nothing}
   </div>`;
 }
 

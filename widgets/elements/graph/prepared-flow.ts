@@ -18,6 +18,8 @@ export interface Palette {
   readonly ffnFaint: string;
   readonly up: string;
   readonly down: string;
+  readonly more: string;
+  readonly less: string;
 }
 
 /** Resolves the element's colour variables: a canvas does not follow them by itself. */
@@ -37,6 +39,8 @@ export function readPalette(element: HTMLElement): Palette {
     ffnFaint: read("ffn-faint"),
     up: read("up"),
     down: read("down"),
+    more: read("more"),
+    less: read("less"),
   };
 }
 
@@ -67,7 +71,7 @@ interface Stroke {
   readonly path: Path2D;
   readonly color: string;
   readonly width: number;
-  readonly dashed: boolean;
+  readonly dashed: readonly number[];
 }
 
 /**
@@ -110,8 +114,8 @@ export class PreparedFlow {
       attention: interpolateLab(palette.attentionFaint, palette.attention),
       residual: interpolateLab(palette.residualFaint, palette.residual),
       ffn: interpolateLab(palette.ffnFaint, palette.ffn),
-      more: interpolateLab(palette.residualFaint, palette.up),
-      less: interpolateLab(palette.residualFaint, palette.down),
+      more: interpolateLab(palette.residualFaint, palette.more),
+      less: interpolateLab(palette.residualFaint, palette.less),
       supports: interpolateLab(palette.residualFaint, palette.up),
       opposes: interpolateLab(palette.residualFaint, palette.down),
     };
@@ -121,11 +125,20 @@ export class PreparedFlow {
       const kind = edge.kind === "attention" || edge.kind === "residual" ? edge.kind : "ffn";
       const ramp = edge.side ?? kind;
       const own = scene.edgeColor(edge);
-      const key = `${kind}${ramp}${level}${own ?? ""}`;
+      const key = `${kind}${ramp}${level}${own ?? ""}${edge.below ?? ""}`;
       let entry = classes.get(key);
       if (!entry) {
         const color = own ?? ramps[ramp](Math.sqrt(weight) * (ramp === "residual" ? 0.62 : 1));
-        const dashed = ramp === "less" || ramp === "opposes";
+        const dashed =
+          edge.below !== undefined
+            ? ramp === "more"
+              ? [12, 4]
+              : [2, 3]
+            : ramp === "less"
+              ? [6, 3]
+              : ramp === "opposes"
+                ? [5, 3]
+                : [];
         const width = scene.edgeWidth(edge.kind, weight);
         classes.set(key, (entry = { path: new Path2D(), color, weight, width, dashed }));
       }
@@ -267,7 +280,7 @@ export class PreparedFlow {
     context.lineCap = k < 0.6 ? "butt" : "round";
     for (const { path, color, width: line, dashed } of this.#strokes) {
       context.strokeStyle = color;
-      context.setLineDash(dashed ? [5 / k, 3 / k] : []);
+      context.setLineDash(dashed.map((length) => length / k));
       context.lineWidth = Math.max(0.5, line * Math.min(1, k * 1.3)) / k;
       context.stroke(path);
     }

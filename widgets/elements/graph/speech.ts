@@ -19,7 +19,7 @@ interface Shown {
 type Read = Pick<WireToken, "text"> & { readonly probability: number };
 
 /** What an edge carries, in words; of a comparison in both, of a contrast in logits. */
-function contributionText({ kind, weight, contribution, delta, both, logit }: DrawnEdge): string {
+function contributionText({ kind, weight, contribution, delta, both, logit, below }: DrawnEdge): string {
   if (delta === undefined) {
     if (logit === undefined) {
       // Where nothing was dropped both are the same number.
@@ -31,8 +31,11 @@ function contributionText({ kind, weight, contribution, delta, both, logit }: Dr
     if (kind === "residual") return `everything written so far: ${signed(logit)} logits`;
     return `${signed(logit)} logits, ${logit < 0 ? "against" : "for"} the token`;
   }
-  const [a, b] = (both ?? []).map((value) => (value === undefined ? "not on the routes" : weightText(value)));
-  return `contribution in A ${a}, in B ${b}: ${weightText(Math.abs(delta))} more in ${delta >= 0 ? "A" : "B"}`;
+  const text = (value: number): string => (logit === undefined ? weightText(value) : signed(value));
+  const [a, b] = (both ?? []).map((value) => (value === undefined ? "not known" : text(value)));
+  const size = logit === undefined ? weightText(Math.abs(delta)) : `${Math.abs(delta).toFixed(2)} logits`;
+  const under = below === undefined ? "" : `, below the threshold in ${below}`;
+  return `${logit === undefined ? "contribution" : "logits"} in A ${a}, in B ${b}${under}: ${size} more in ${delta >= 0 ? "A" : "B"}`;
 }
 
 /** What a mark is, for the eye: the content of a tip. `best`: the token that the state reads as, where it is known. */

@@ -1,10 +1,7 @@
 import { css } from "lit";
 
-/** Shapes and colours of the graph, its toolbar, legend and tip. */
-export const graphStyles = css`
-  :host {
-    min-height: 120px;
-  }
+/** The tool bar, also where it stands above two graphs. */
+export const graphToolbarStyles = css`
   .toolbar {
     display: flex;
     flex-wrap: wrap;
@@ -45,6 +42,13 @@ export const graphStyles = css`
     height: 24px;
     padding: 0 5px;
     line-height: 1;
+  }
+`;
+
+/** Shapes and colours of the graph, its legend and tip. */
+export const graphStyles = css`
+  :host {
+    min-height: 120px;
   }
   .figure {
     position: relative;
@@ -114,12 +118,14 @@ export const graphStyles = css`
     fill: color-mix(in oklab, var(--_ffn) calc(30% + 70% * var(--w)), var(--_ffn-faint));
     cursor: pointer;
   }
-  .ffn.more,
+  .ffn.more {
+    fill: color-mix(in oklab, var(--_more) calc(100% * var(--w)), var(--_residual-faint));
+  }
   .ffn.supports {
     fill: color-mix(in oklab, var(--_up) calc(100% * var(--w)), var(--_residual-faint));
   }
   .ffn.less {
-    fill: color-mix(in oklab, var(--_down) calc(100% * var(--w)), var(--_residual-faint));
+    fill: color-mix(in oklab, var(--_less) calc(100% * var(--w)), var(--_residual-faint));
   }
   .ffn.opposes {
     fill: var(--_raised);
@@ -141,11 +147,25 @@ export const graphStyles = css`
   .edge.ffn-out {
     stroke: color-mix(in oklab, var(--_ffn) calc(100% * var(--w)), var(--_ffn-faint));
   }
-  .edge.more,
+  .edge.more {
+    stroke: color-mix(in oklab, var(--_more) calc(100% * var(--w)), var(--_residual-faint));
+  }
+  .edge.less {
+    stroke: color-mix(in oklab, var(--_less) calc(100% * var(--w)), var(--_residual-faint));
+    stroke-dasharray: 6 3;
+    stroke-linecap: butt;
+  }
+  /* Not on the routes of the other side, though not nothing there. */
+  .edge.below.more {
+    stroke-dasharray: 12 4;
+    stroke-linecap: butt;
+  }
+  .edge.below.less {
+    stroke-dasharray: 2 3;
+  }
   .edge.supports {
     stroke: color-mix(in oklab, var(--_up) calc(100% * var(--w)), var(--_residual-faint));
   }
-  .edge.less,
   .edge.opposes {
     stroke: color-mix(in oklab, var(--_down) calc(100% * var(--w)), var(--_residual-faint));
     stroke-dasharray: 5 3;

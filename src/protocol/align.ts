@@ -1,0 +1,66 @@
+/**
+ * Which token of one prompt is which of another: so that what is selected in one run is found in the other, and their
+ * difference is of the same places.
+ */
+export interface Alignment {
+  /** For each token of the first prompt its place in the second, −1 where it has none there. */
+  readonly forth: Int32Array;
+  /** The same the other way round. */
+  readonly back: Int32Array;
+}
+
+/** Beyond so many pairs of tokens the middles of two prompts are paired from their ends. */
+const MOST_PAIRS = 4_000_000;
+
+/**
+ * Aligns two prompts by their tokens' texts. Prompts of one length are aligned place by place: one was made from the
+ * other by exchanging words. Else a longest common subsequence is (Hunt & Szymanski 1977); what lies between two of its
+ * tokens is paired from the right, where sentences end alike, and the rest has no partner.
+ *
+ * @param first texts of the first prompt's tokens
+ * @param second texts of the second prompt's tokens
+ */
+export function alignTokens(
+  first: readonly (string | undefined)[],
+  second: readonly (string | undefined)[],
+): Alignment {
+  const forth = new Int32Array(first.length).fill(-1);
+  const back = new Int32Array(second.length).fill(-1);
+  const pair = (a: number, b: number): void => {
+    forth[a] = b;
+    back[b] = a;
+  };
+  if (first.length === second.length) {
+    first.forEach((_, i) => pair(i, i));
+    return { forth, back };
+  }
+  let [from, endA, endB] = [0, first.length, second.length];
+  while (endA > 0 && endB > 0 && first[endA - 1] === second[endB - 1]) pair(--endA, --endB);
+  while (from < endA && from < endB && first[from] === second[from]) pair(from, from++);
+  const [n, m] = [endA - from, endB - from];
+  const anchors: (readonly [number, number])[] = [];
+  if (n * m > 0 && n * m <= MOST_PAIRS) {
+    // lengths[i][j]: of the longest common subsequence of what is left from i and from j on.
+    const lengths = new Uint16Array((n + 1) * (m + 1));
+    const at = (i: number, j: number): number => i * (m + 1) + j;
+    for (let i = n - 1; i >= 0; i--)
+      for (let j = m - 1; j >= 0; j--)
+        lengths[at(i, j)] =
+          first[from + i] === second[from + j]
+            ? lengths[at(i + 1, j + 1)] + 1
+            : Math.max(lengths[at(i + 1, j)], lengths[at(i, j + 1)]);
+    for (let i = 0, j = 0; i < n && j < m;) {
+      if (first[from + i] === second[from + j]) anchors.push([from + i++, from + j++]);
+      else if (lengths[at(i + 1, j)] >= lengths[at(i, j + 1)]) i++;
+      else j++;
+    }
+  }
+  let [a, b] = [from, from];
+  for (const [nextA, nextB] of [...anchors, [endA, endB] as const]) {
+    // What was exchanged for something else stands between the same neighbours.
+    for (let i = nextA - 1, j = nextB - 1; i >= a && j >= b; i--, j--) pair(i, j);
+    if (nextA < endA || nextB < endB) pair(nextA, nextB);
+    [a, b] = [nextA + 1, nextB + 1];
+  }
+  return { forth, back };
+}
