@@ -1,6 +1,6 @@
 import type { IRenderMime } from "@jupyterlab/rendermime-interfaces";
 import { Widget } from "@lumino/widgets";
-import type { StoredPicture } from "../widgets/shells/stored";
+import type { StoredOutput } from "../widgets/shells/stored-output";
 
 /** As in `src/payload/format.ts`; repeated here so that a page without our outputs loads nothing of ours. */
 const MIME_TYPE = "application/vnd.lm-transparency+json";
@@ -9,13 +9,13 @@ const RANK = -20;
 
 /** Draws an output from the data in it, and connects it to the live widget when there is one. */
 class PayloadRenderer extends Widget implements IRenderMime.IRenderer {
-  readonly #picture: Promise<StoredPicture>;
+  readonly #picture: Promise<StoredOutput>;
 
   constructor() {
     super();
     this.addClass("lm-transparency");
     // Loaded when the first output is shown, not with the page.
-    this.#picture = import("../widgets/shells/stored").then(({ StoredPicture }) => new StoredPicture(this.node));
+    this.#picture = import("../widgets/shells/stored-output").then(({ StoredOutput }) => new StoredOutput(this.node));
   }
 
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {

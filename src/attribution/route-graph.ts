@@ -1,6 +1,13 @@
 import type { ModelInfo, NodeName, RouteEdge, RouteGraph, RouteNode, Token } from "../model/types";
+import { parseNode } from "../model/names";
 import { exportRoutes } from "./route-formats";
 import { ROUTE_GRAPH_SCHEMA, type RouteGraphJson } from "./route-schema";
+
+/** An edge that knows its places, which no file repeats: its names say them. */
+function withPlaces(edge: RouteEdge): RouteEdge {
+  const place = (name: NodeName): PropertyDescriptor => ({ get: () => parseNode(name), enumerable: false });
+  return Object.defineProperties({ ...edge }, { from: place(edge.source), to: place(edge.target) });
+}
 
 /** A route graph that writes itself in the formats that graph tools read; `importRoutes` reads each of them back. */
 export class LocalRouteGraph implements RouteGraph {
@@ -36,7 +43,7 @@ export class LocalRouteGraph implements RouteGraph {
     if (select) this.select = select;
     if (contrast) this.contrast = contrast;
     this.nodes = nodes;
-    this.edges = edges;
+    this.edges = edges.map(withPlaces);
   }
 
   toJSON(): RouteGraphJson {

@@ -294,6 +294,10 @@ export interface RouteEdge {
   readonly target: NodeName;
   /** What it carries. */
   readonly kind: EdgeKind;
+  /** Where it leaves: `{ kind, layer, position }` of `source`. Not written into files: the name says it. */
+  readonly from?: Omit<RouteNode, "name">;
+  /** Where it arrives: `{ kind, layer, position }` of `target`. */
+  readonly to?: Omit<RouteNode, "name">;
   /**
    * Its share of the target, 0 to 1: of what passed the threshold (with `renormalize`, where a node's edges sum to 1)
    * or of everything. Where it has a `logit`: the size of that beside the largest that an edge of this token carries.
@@ -548,6 +552,11 @@ export interface TransparentModel {
   tokenize(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly Token[];
   /** The token with this id. Throws a `RangeError` outside the vocabulary. */
   token(id: number): Token;
+  /**
+   * The text of these tokens: what `tokenize` was given, where they are its tokens without special ones. Bytes of
+   * several tokens that are one character are that character; others show as `<0xE2>`.
+   */
+  decode?(ids: readonly number[]): string;
   /**
    * Runs a prompt: a text, or token ids, which are used exactly as given. Several prompts give several runs, each as if
    * it had been alone. Rejects with a `RangeError` where the prompt is empty or longer than `info.maxPositions`, or an

@@ -2,7 +2,9 @@ import { HEAD_PATTERNS } from "../attribution/head-patterns";
 import { followToken } from "../lens/follow";
 import { searchTokens } from "../lens/search";
 import { isLensTableKnown, lensTable, type LensTable } from "../lens/table";
+import { basename, isAbsolute, relative } from "node:path";
 import { headPatterns } from "../runtime/aggregate";
+import { loadedFrom } from "../runtime/load";
 import type { ModelInfo, NodeName, Run } from "../model/types";
 import type {
   Answer,
@@ -45,11 +47,19 @@ const factsOf = (info: ModelInfo): ModelFacts => ({
   dtype: info.dtype,
 });
 
+/** What a model was loaded from, as a cell of this folder would name it; paths elsewhere stay where they are. */
+function sourceOf(model: object): { readonly source?: string } {
+  const source = loadedFrom(model);
+  if (source === undefined) return {};
+  const within = isAbsolute(source) ? relative(process.cwd(), source) : source;
+  return within.startsWith("..") || isAbsolute(within) ? { source: basename(source) } : { source: within };
+}
+
 /** What is known of a run without computing anything; `predictions` come from `predictionsOf`. */
 export function runFacts(run: Run, predictions: readonly WirePrediction[] = []): RunFacts {
   return {
     protocol: PROTOCOL_VERSION,
-    model: factsOf(run.model.info),
+    model: { ...factsOf(run.model.info), ...sourceOf(run.model) },
     tokens: run.tokens.map(({ id, text }) => ({ id, text })),
     predictions,
   };

@@ -111,6 +111,8 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
   #collecting: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #shown = false;
+  /** Outputs of others that it stands in. */
+  readonly #holding = new Set<() => void>();
   #prepared: Promise<void> | undefined;
   #following: (() => void) | undefined;
 
@@ -239,9 +241,36 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     timer = undefined;
   }
 
+  /** What an output keeps of it, for one that shows it among others: its data, and what stands there without them. */
+  async kept(): Promise<{ readonly payload: Payload; readonly html: string }> {
+    await this.prepare();
+    if (!this.#stored) await this.#share.begin(this.#input, this.#signal);
+    const payload = this.#stored ?? (await this.#share.payload(this.#input));
+    const graphs = await this.graphs();
+    return { payload, html: staticHtml(graphs[0], this.get("facts"), this.selection, staticSvg(graphs)) };
+  }
+
+  /** Resolves when what the notebook keeps is collected, or the cell has waited long enough for it. */
+  async collected(): Promise<void> {
+    if (this.#share.level === "none") return;
+    const done = this.#store();
+    if (!frontEndSeen()) return done;
+    await Promise.race([done.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, CELL_MS).unref())]);
+  }
+
+  /** Calls `changed` when it keeps something else, until the returned function is called: it stands in another output. */
+  holdIn(changed: () => void): () => void {
+    this.#holding.add(changed);
+    return () => {
+      this.#holding.delete(changed);
+      if (this.#holding.size === 0 && !this.#shown) this[GONE]();
+    };
+  }
+
   /** Nobody sees what would be collected. Shown again, it is collected again. */
   [GONE](): void {
     this.#shown = false;
+    if (this.#holding.size > 0) return;
     this.#collecting?.abort.abort();
     clearTimeout(this.#timer);
     collectSoon();
@@ -347,7 +376,7 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
 
   /** Clicks go into the notebook some time after the last one. */
   #storeSoon(): void {
-    if (!this.#shown || this.#share.level === "none" || this.closed) return;
+    if ((!this.#shown && this.#holding.size === 0) || this.#share.level === "none" || this.closed) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#store().catch((error: unknown) => commHost().showError(error));
@@ -370,7 +399,8 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
       const payload = await this.#share.payload(this.#input);
       if (payload.data === this.#stored?.data) return;
       this.#stored = payload;
-      commHost().updateDisplay(this[DISPLAY_ID], await this.#bundle(payload));
+      for (const changed of this.#holding) changed();
+      if (this.#shown) commHost().updateDisplay(this[DISPLAY_ID], await this.#bundle(payload));
     })().finally(release);
     this.#collecting = { abort, done };
     return done;

@@ -18,6 +18,8 @@ export interface ModelFacts {
   readonly parallelBlocks: boolean;
   readonly device: string;
   readonly dtype: string;
+  /** What `loadModel` was given; "" for nothing. Missing for models of one's own and in older outputs. */
+  readonly source?: string;
 }
 
 /** A prediction of the next token. */
@@ -76,6 +78,7 @@ export function readRunFacts(value: unknown): RunFacts {
       parallelBlocks: model.parallelBlocks === true,
       device: text(model.device),
       dtype: text(model.dtype),
+      ...(typeof model.source === "string" ? { source: model.source.slice(0, 500) } : {}),
     },
     tokens: facts.tokens.map(token),
     predictions: (Array.isArray(facts.predictions) ? facts.predictions.slice(0, 100) : []).map((v) => {

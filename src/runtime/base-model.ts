@@ -1,3 +1,4 @@
+import { readBytes } from "../model/tokenizer";
 import { inspect } from "node:util";
 import type { ModelInfo, RunOptions, Tensor, Token, TransparentModel } from "../model/types";
 import type { BaseRun } from "./base-run";
@@ -12,6 +13,16 @@ export type Prompt = string | readonly number[];
  * The part of `TransparentModel` that is the same for every model: prompts, batches, checks. A model adds its
  * vocabulary, its forward pass and its weights.
  */
+const ENCODER = new TextEncoder();
+
+/** A token's text as bytes: what shows as `<0xE2>` is that byte. */
+function* spelledBytes(text: string): Iterable<number> {
+  for (const part of text.split(/(<0x[0-9A-F]{2}>)/)) {
+    if (/^<0x[0-9A-F]{2}>$/.test(part)) yield Number.parseInt(part.slice(3, 5), 16);
+    else yield* ENCODER.encode(part);
+  }
+}
+
 export abstract class BaseModel implements TransparentModel {
   abstract readonly info: ModelInfo;
   abstract tokenize(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly Token[];
@@ -23,6 +34,14 @@ export abstract class BaseModel implements TransparentModel {
   protected abstract forward(tokens: readonly Token[], options: RunOptions): Promise<BaseRun>;
 
   async dispose(): Promise<void> {}
+
+  /** The text of these tokens; see `TransparentModel.decode`. Throws a `RangeError` for an id that is none. */
+  decode(ids: readonly number[]): string {
+    if (!Array.isArray(ids))
+      throw new TypeError("decode takes a list of token ids, such as run.tokens.map((token) => token.id).");
+    const texts = ids.map((id: number) => this.token(id).text);
+    return readBytes(Uint8Array.from(texts.flatMap((text) => [...spelledBytes(text)])));
+  }
 
   /** One line in a console and under a cell, instead of weights and sessions. */
   [inspect.custom](): string {

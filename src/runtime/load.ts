@@ -13,6 +13,11 @@ export const DEFAULT_MODEL = "default";
  */
 const KEEP_BYTES = 256 << 20;
 
+const sources = new WeakMap<object, string>();
+
+/** What `loadModel` was given for a model, "" for nothing; undefined for one that it did not make. */
+export const loadedFrom = (model: object): string | undefined => sources.get(model);
+
 const METHODS = ["tokenize", "token", "run", "unembed", "neuronOutput", "dispose"] as const;
 
 /**
@@ -49,7 +54,9 @@ export async function loadModel(
   }
   const files = await openModel(source, options);
   try {
-    return new LocalModel(files, await createEngine(files, { ...options, keepBytes: KEEP_BYTES }));
+    const model = new LocalModel(files, await createEngine(files, { ...options, keepBytes: KEEP_BYTES }));
+    sources.set(model, source === DEFAULT_MODEL ? "" : source);
+    return model;
   } catch (error) {
     files.weights.close();
     throw error;

@@ -98,6 +98,9 @@ test("a click on an attention edge shows the contribution of every head", async 
   await edge.scrollIntoViewIfNeeded();
   await notebook.page.mouse.click(point.x, point.y);
   const bars = panel().locator("lmt-head-bars [data-head]");
+  await bars.nth(2).waitFor();
+  const more = panel().locator("lmt-head-bars button.more");
+  if (await more.count()) await more.click();
   await bars.nth(model.info.nHeads - 1).waitFor();
   for (let head = 0; head < model.info.nHeads; head++)
     expect(await panel().locator(`lmt-head-bars [data-head="${head}"]`).count()).toBe(1);

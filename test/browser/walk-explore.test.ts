@@ -123,6 +123,7 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     // Head → its two maps and what it promotes.
     await tool.locator("lmt-head-bars [data-head='1']").click();
     await tool.locator("lmt-token-matrix canvas.map").nth(1).waitFor();
+    await tool.locator("[data-tab=effect]").click();
     await tool
       .locator("lmt-effect-table")
       .getByText(/head 1 of layer/)
@@ -207,7 +208,7 @@ describe.each(["lab", "notebook"] as const)("%s", (app) => {
     await grid.locator("[data-node='I2_1']").click();
     // What is out of view asks nothing.
     await tool.locator("lmt-token-table").scrollIntoViewIfNeeded();
-    await tool.locator("lmt-token-table").getByText("I2_1").waitFor();
+    await tool.locator("lmt-token-table h3 [title^=I2_1]").waitFor();
     await expectRows();
     await notebook.run(at("panel"));
     await notebook.outputs(at("panel")).locator("lmt-model-panel").getByText("gpt2", { exact: true }).waitFor();

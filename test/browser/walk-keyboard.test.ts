@@ -153,12 +153,16 @@ test("edge, heads, maps, a head's tokens", async () => {
   await press("ArrowDown");
   await press("ArrowDown");
   expect((await selection()).head).toMatchObject({ head: 1 });
+  await tool.locator("lmt-token-matrix canvas.map").nth(1).waitFor();
+  await tabTo(/button Maps/);
+  await press("ArrowLeft");
   await tool
     .locator("lmt-effect-table")
     .getByText(/head 1 of layer/)
     .waitFor();
-  await tabTo(/lmt-token-table button|lmt-effect-table button/);
-  await tool.locator("lmt-token-matrix canvas.map").nth(1).waitFor();
+  await tabTo(/lmt-effect-table button/);
+  await tabTo(/button Effect/);
+  await press("ArrowRight");
   await tabTo(/lmt-token-matrix (canvas|div|svg)/);
   await press("ArrowLeft");
   await press("ArrowUp");
@@ -190,11 +194,13 @@ test("state, its tokens, one of them followed and let go", async () => {
   await press("Enter");
   expect((await selection()).token).not.toBeNull();
   await tool.locator("lmt-follow-chart circle.point").first().waitFor();
-  await tabTo(/lmt-follow-chart button.*Unpin/);
+  await tabTo(/lmt-follow-chart button.*Let go/);
   await press("Enter");
   expect((await selection()).token).toBeNull();
   expect((await focused()).inTool).toBe(true);
 
+  await tabTo(/button Follow/);
+  for (let i = 0; i < 8 && !(await focused()).name.includes("Tokens"); i++) await press("ArrowRight");
   await tabTo(/input Normalise before unembedding/);
   await press("Space");
   expect((await selection()).normalize).toBe(false);

@@ -284,6 +284,8 @@ describe("JupyterLab with our kernel", () => {
       .getByText(`neuron ${neurons[1].neuron} of layer`)
       .first()
       .waitFor();
+    const more = picture(notebook).locator("lmt-effect-table button.more");
+    if (await more.count()) await more.click();
     await expect_(
       async () => (await picture(notebook).locator("lmt-effect-table table.promoted tbody tr").count()) === 15,
       "15 tokens",

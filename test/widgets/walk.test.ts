@@ -80,6 +80,10 @@ test("a click on a state shows the tokens that the kernel gives for it", async (
 test("a click on an attention edge shows every head; a head, what it promotes", async () => {
   const edge = panel().locator("[data-edge][data-kind=attention]").last();
   await edge.dispatchEvent("click");
+  await panel().locator("lmt-head-bars [role=option]").nth(2).waitFor();
+  // As many as fit, and the others on request.
+  const more = panel().locator("lmt-head-bars button.more");
+  if (await more.count()) await more.click();
   await panel().locator("lmt-head-bars [data-head='8']").waitFor();
   expect(await panel().locator("lmt-head-bars [role=option]").count()).toBe(1 + 9);
   await panel().locator("lmt-head-bars [data-head='3']").click();

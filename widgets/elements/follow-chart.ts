@@ -112,7 +112,7 @@ export class FollowChartElement extends LmtElement {
           <span class="soft">at token ${this.#position} <span class="token">${visibleText(facts.tokens[this.#position]?.text ?? "")}</span></span>
         </h3>
         <span class="end">
-          <button @click=${() => this.select({ token: null })}>Unpin</button>
+          <button @click=${() => this.select({ token: null })} title="Follow no token">Let go</button>
           <lmt-menu
             label="Save this chart"
             .items=${[

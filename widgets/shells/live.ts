@@ -25,6 +25,11 @@ export interface LiveElement {
 export interface LiveModel {
   /** Whether a kernel answers it now. */
   readonly live: boolean;
+  /**
+   * A view of another model of the same page, such as the box that it stands in: a function that puts it into an element
+   * of the page. It ends with the signal. Rejects where the page does not have it.
+   */
+  viewOf?(id: string, signal: AbortSignal): Promise<(element: HTMLElement) => void>;
   /** Throws where its state cannot be drawn. */
   parts(): LivePicture | LiveElement;
 }

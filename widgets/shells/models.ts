@@ -19,6 +19,26 @@ export function namesOf(model: string, view: string | null): Backbone.ObjectHash
   };
 }
 
+/** Of a view's Lumino widget, what is used; its class has the way to put it into the page. */
+interface Attachable {
+  readonly constructor: { attach(widget: unknown, host: HTMLElement): void };
+}
+
+/** A view of any model of the same page, by the widget manager of one of ours. */
+async function viewOf(model: DOMWidgetModel, id: string, signal: AbortSignal): Promise<(element: HTMLElement) => void> {
+  const manager = model.widget_manager;
+  const view = await manager.create_view(await manager.get_model(id), {});
+  signal.addEventListener("abort", () => view.remove(), { once: true });
+  if (signal.aborted) view.remove();
+  const widget = view as unknown as { luminoWidget?: Attachable; pWidget?: Attachable };
+  return (element) => {
+    const attachable = widget.luminoWidget ?? widget.pWidget;
+    // Boxes and tabs lay themselves out when they are told that they are on the page.
+    if (attachable) attachable.constructor.attach(attachable, element);
+    else element.append(view.el);
+  };
+}
+
 /** A model with a view, known to the outputs of this page: those that were drawn from stored data become it. */
 export abstract class ShownModel extends DOMWidgetModel {
   readonly #closed = new AbortController();
@@ -53,6 +73,7 @@ export abstract class ShownModel extends DOMWidgetModel {
           return model.comm_live;
         },
         parts: () => this.parts(),
+        viewOf: (id, signal) => viewOf(this, id, signal),
       },
       this.closing,
     );

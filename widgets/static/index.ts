@@ -1,5 +1,5 @@
 import { PAYLOAD_MIME } from "../../src/payload/format";
-import { StoredPicture } from "../shells/stored";
+import { StoredOutput } from "../shells/stored-output";
 
 /**
  * The script of exported HTML files: draws every payload of the page over its still picture. Markup:
@@ -18,7 +18,7 @@ async function draw(output: HTMLElement): Promise<void> {
   const host = document.createElement("div");
   host.className = "lm-transparency";
   output.append(host);
-  await new StoredPicture(host).show(payload, { trusted: false, beside: output.querySelector("img") !== null });
+  await new StoredOutput(host).show(payload, { trusted: false, beside: output.querySelector("img") !== null });
   const drawn = host.dataset.state === "stored";
   // The sentence of what is wrong stands above the still picture, that nothing was stored below it.
   for (const other of [...output.children])

@@ -4,6 +4,7 @@ import type { Fold, NodeName, NodePlace, RunFacts, WireToken } from "../../../sr
 import { foldsOf, nodeName, parseNode, routesQuestion, visibleText } from "../../../src/protocol";
 import { Ask } from "../../core/ask";
 import { define, LmtElement } from "../../core/element";
+import { cellOf, copied } from "../../core/cell";
 import type { SaveFormat, ShownPicture } from "../../core/export";
 import { Room } from "../../core/room";
 import type { ComparedRoutes, DrawnEdge, DrawnRoutes } from "../../core/routes";
@@ -588,10 +589,34 @@ export class FlowGraphElement extends LmtElement {
         checked: this.colorBy === "label",
         run: () => (this.colorBy = this.colorBy === "label" ? "contribution" : "label"),
       },
+      { label: document.fullscreenElement ? "Leave full screen" : "Full screen", run: () => void this.#fullScreen() },
+      { label: "Copy as cell", run: () => void this.#copyCell() },
       { label: "Save as SVG", run: () => void this.save("svg") },
       { label: "Save as PNG", run: () => void this.save("png") },
       { label: "Save edges as CSV", run: () => void this.save("csv") },
     ];
+  }
+
+  /** The element that surrounds this graph, a panel or the Explorer; else itself. */
+  get #whole(): HTMLElement {
+    const root = this.getRootNode();
+    return root instanceof ShadowRoot && root.host instanceof LmtElement ? root.host : this;
+  }
+
+  async #fullScreen(): Promise<void> {
+    try {
+      if (document.fullscreenElement) await document.exitFullscreen();
+      else await this.#whole.requestFullscreen();
+    } catch {
+      this.#announcer.say("This page does not allow full screen.");
+    }
+  }
+
+  async #copyCell(): Promise<void> {
+    const facts = this.source?.facts;
+    if (!facts) return;
+    const text = cellOf(facts, this.selected, this.#whole.localName === "lmt-explorer" ? "explorer" : "flowGraph");
+    this.#announcer.say((await copied(text)) ? "Copied: paste it into a cell." : "The browser did not allow copying.");
   }
 
   /** What is drawn now; undefined before anything is. */
