@@ -2,6 +2,7 @@ import { IJupyterWidgetRegistry } from "@jupyter-widgets/base";
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
 import { WIDGET_MODULE } from "../src/protocol";
 import { keptClicks } from "./kept-clicks";
+import { runCells } from "./run-cells";
 import { runOnStart } from "./run-on-start";
 
 declare const LMT_VERSION: string;
@@ -22,4 +23,4 @@ const widgets: JupyterFrontEndPlugin<void> = {
   },
 };
 
-export default [widgets, runOnStart, keptClicks];
+export default [widgets, runOnStart, keptClicks, runCells];

@@ -3,6 +3,7 @@ import { escapeXml } from "../export/xml";
 import type { MimeBundle } from "../jupyter/comm-host";
 import { commHost, DISPLAY_ID, DISPLAYED, GONE, JUPYTER_DISPLAY } from "../jupyter/comm-host";
 import { Accordion, Box, GridBox, HBox, Tab, VBox } from "../jupyter/ipywidgets";
+import { frontEndSeen } from "../jupyter/ipywidgets/registry";
 import type { RegisteredWidget } from "../jupyter/ipywidgets/registry";
 import { PAYLOAD_MIME, PAYLOAD_VERSION } from "../payload/format";
 import type { BoxKind, LayoutNode, LayoutPayload } from "../payload/layout";
@@ -115,8 +116,11 @@ async function displayed(box: BoxLike): Promise<void> {
   const releases = pictures.map((picture) => picture.holdIn(again));
   shown.set(box, () => releases.forEach((release) => release()));
   await Promise.all(pictures.map((picture) => picture.collected()));
-  clearTimeout(timer);
-  commHost().updateDisplay(displayId(box), await bundleOf(box));
+  again();
+  if (!frontEndSeen()) {
+    clearTimeout(timer);
+    commHost().updateDisplay(displayId(box), await bundleOf(box));
+  }
 }
 
 for (const [box] of KINDS) {

@@ -41,6 +41,8 @@ export interface PictureState {
   /** Shared with the other pictures of the run. */
   link: SharedSelection;
   options: Record<string, unknown>;
+  /** How far collecting for the notebook is, 0 to 1; −1 while nothing is collected. */
+  keeping: number;
 }
 
 interface PictureEvents {
@@ -77,8 +79,6 @@ export interface PictureHolder {
   readonly displayId: string;
 }
 
-/** With a front end a cell ends after this many milliseconds at most; what is to be stored follows. */
-const CELL_MS = 3000;
 /** Clicks are stored this many milliseconds after the last one. */
 const CLICK_MS = 1500;
 
@@ -148,11 +148,15 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
         viewModuleVersion: PACKAGE_VERSION,
         references: ["link"],
       },
-      { picture, facts: runFacts(run), link, options: { ...options.own, ...(options.style ? { style } : {}) } },
+      { picture, facts: runFacts(run), link, options: { ...options.own, ...(options.style ? { style } : {}) }, keeping: -1 },
     );
     this.#answerer = options.answerer ?? answererOf(run);
     this.#holder = options.holder ?? (() => undefined);
     this.#share = new PictureShare(this.#answerer, share, shareBudget);
+    this.#share.onProgress = (part) => {
+      // A few times for a bar, not for every answer.
+      if (this.#shown && part - this.get("keeping") >= 0.04) this.set({ keeping: part });
+    };
     this.handle(ASK, async ({ payload, signal }) => {
       try {
         const question = readAskPayload(payload);
@@ -232,13 +236,9 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     this.#shown = true;
     if (this.#share.level === "none") return;
     const done = this.#store();
+    // With a page open the cell is done when the picture is there; the page says how far collecting is.
     if (!frontEndSeen()) return done;
-    let timer: NodeJS.Timeout | undefined;
-    // An error after that is shown below the cell.
-    done.catch((error: unknown) => timer === undefined && commHost().showError(error));
-    await Promise.race([done, new Promise((resolve) => (timer = setTimeout(resolve, CELL_MS)))]);
-    clearTimeout(timer);
-    timer = undefined;
+    done.catch((error: unknown) => commHost().showError(error));
   }
 
   /** What an output keeps of it, for one that shows it among others: its data, and what stands there without them. */
@@ -250,12 +250,12 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     return { payload, html: staticHtml(graphs[0], this.get("facts"), this.selection, staticSvg(graphs)) };
   }
 
-  /** Resolves when what the notebook keeps is collected, or the cell has waited long enough for it. */
+  /** Begins to collect what the notebook keeps; where no page is open, resolves when that is done. */
   async collected(): Promise<void> {
     if (this.#share.level === "none") return;
     const done = this.#store();
     if (!frontEndSeen()) return done;
-    await Promise.race([done.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, CELL_MS).unref())]);
+    done.catch((error: unknown) => commHost().showError(error));
   }
 
   /** Calls `changed` when it keeps something else, until the returned function is called: it stands in another output. */
@@ -401,7 +401,10 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
       this.#stored = payload;
       for (const changed of this.#holding) changed();
       if (this.#shown) commHost().updateDisplay(this[DISPLAY_ID], await this.#bundle(payload));
-    })().finally(release);
+    })().finally(() => {
+      release();
+      if (!abort.signal.aborted && !this.closed && this.get("keeping") !== -1) this.set({ keeping: -1 });
+    });
     this.#collecting = { abort, done };
     return done;
   }

@@ -131,6 +131,10 @@ const dropCollected = (share: PictureShare): void => share.drop();
 /** What one picture's output keeps of its run. */
 export class PictureShare {
   #collecting = 0;
+  /** Everything that belongs into the output was collected, or did not fit. */
+  #finished = false;
+  /** Called with how far collecting is, from 0 to 1, of what may be kept. */
+  onProgress: (share: number) => void = () => undefined;
   #holding: Holding | undefined;
   readonly #answers: RunAnswers;
   #items: Answered[] = [];
@@ -157,8 +161,10 @@ export class PictureShare {
   async collect(input: ShareInput, signal: AbortSignal): Promise<void> {
     if (this.level === "none") return;
     this.#collecting++;
+    this.#finished = false;
     try {
       await this.#collect(input, signal);
+      this.#finished = true;
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
@@ -216,6 +222,7 @@ export class PictureShare {
         await quiet(signal);
       }
       guessed += cost;
+      this.onProgress(Math.min(0.99, (guessed * this.#ratio) / this.budget));
       const ask = (question: Question): Promise<Answered> =>
         polite && LONG.has(question.kind)
           ? calmly(signal, (whenCalm) => this.#answers.ask(question, whenCalm))
@@ -300,7 +307,14 @@ export class PictureShare {
     const all = new Map<string, Answered>();
     for (const item of [...seen, ...this.#items]) all.set(questionKey(item.question), item);
     const bytes = encodeHoldings({
-      head: { facts, selection, threshold: this.#threshold, budget: this.budget, omitted: this.#omitted },
+      head: {
+        facts,
+        selection,
+        threshold: this.#threshold,
+        budget: this.budget,
+        omitted: this.#omitted,
+        ...(this.#finished ? {} : { unfinished: true }),
+      },
       wholes: this.#wholes,
       pairs: this.#pairs,
       answers: all.values(),

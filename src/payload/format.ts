@@ -50,6 +50,8 @@ export interface PayloadHead {
   readonly budget: number;
   /** Answers that did not fit or were not ready, by kind of question. */
   readonly omitted: Readonly<Record<string, number>>;
+  /** It was stored before everything was collected. */
+  readonly unfinished?: boolean;
 }
 
 /** Data that inflates to more is refused, whoever wrote it. */

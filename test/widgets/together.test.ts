@@ -137,14 +137,17 @@ test("an edge of a comparison is looked at on both sides, also in the difference
   const second = compare.locator("lmt-flow-graph").nth(1);
   await second.locator("[data-edge]").first().waitFor({ state: "attached" });
   await second.locator("[data-node='I2_4']").dispatchEvent("click");
-  await compare.locator("lmt-token-table").nth(1).scrollIntoViewIfNeeded();
-  await compare.locator("lmt-token-table").nth(1).locator("tbody tr").first().waitFor();
-  await compare.locator("lmt-token-table").nth(0).locator("tbody tr").first().waitFor();
-  // The second prompt has a token more: places are counted from the end.
+  // Beside the graphs stands the detail of the one that was clicked; the other's is a click away.
+  for (const side of ["B", "A"]) {
+    await compare.getByRole("button", { name: `Detail of ${side}` }).click();
+    await compare.locator(`section[aria-label='Detail of ${side}'] lmt-token-table tbody tr`).first().waitFor();
+  }
+  // The second prompt has a token more: places are found by the tokens' texts.
   expect(JSON.parse(await says("selected"))).toEqual({ kind: "node", node: "I2_3" });
   // Of the first token the first prompt has nothing.
   await second.locator("[data-node='I2_0']").dispatchEvent("click");
-  await compare.getByText("This side has nothing at that place").waitFor();
+  await compare.getByRole("button", { name: "Detail of A" }).click();
+  await compare.getByText("This side has no such place").waitFor();
   expect(await says("selected")).toBe("null");
   await compare
     .locator("lmt-flow-graph")
@@ -152,9 +155,9 @@ test("an edge of a comparison is looked at on both sides, also in the difference
     .locator("[data-edge][data-kind=attention]")
     .last()
     .dispatchEvent("click");
-  await compare.locator("lmt-head-bars").nth(1).scrollIntoViewIfNeeded();
-  await compare.locator("lmt-head-bars").nth(1).locator("[role=option]").nth(1).waitFor();
-  await compare.locator("[data-side=difference]").getByText(/[+−]/).waitFor();
+  await compare.getByRole("button", { name: "Detail of B" }).click();
+  await compare.locator("section[aria-label='Detail of B'] lmt-head-bars [role=option]").nth(1).waitFor();
+  await compare.locator("[part=numbers] [data-side=A]").getByText(/0\.\d/).waitFor();
   await notebook.screenshot("together-1-compare");
 }, 120_000);
 

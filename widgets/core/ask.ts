@@ -6,6 +6,9 @@ import type { LmtElement } from "./element";
 import type { FlowSource } from "./source";
 import { sentenceOf } from "./source";
 
+/** Event that asks the page around a picture to run its cell and those above it. */
+export const RUN_CELLS = "lmt-run-cells";
+
 type State = "idle" | "loading" | "done" | "error";
 
 /**
@@ -95,13 +98,20 @@ export class Ask<K extends QuestionKind> implements ReactiveController {
     );
   }
 
+  /** In a notebook: the cells up to this one run again, which is what helps. */
+  #renderRun(): TemplateResult | typeof nothing {
+    if (document.documentElement.dataset.lmtRuns === undefined) return nothing;
+    const run = (): void => void this.host.dispatchEvent(new CustomEvent(RUN_CELLS, { bubbles: true, composed: true }));
+    return html` <button title="Run this cell and those above it" @click=${run}>Run</button>`;
+  }
+
   /**
    * A thin bar while loading, after which what follows it is dimmed; the sentence and a button to try again after an
    * error.
    */
   renderStatus(): TemplateResult | typeof nothing {
     if (this.state === "error" && this.unavailable)
-      return html`<div class="note unavailable" role="status">${this.error}</div>`;
+      return html`<div class="note unavailable" role="status"><span>${this.error}</span>${this.#renderRun()}</div>`;
     if (this.state === "error") {
       return html`<div class="error" role="alert"><span>${this.error}</span><button @click=${this.retry}>Try again</button></div>`;
     }

@@ -89,7 +89,7 @@ export class StoredSource implements FlowSource {
 
   #why(asked: Question): string {
     const question = asked.kind === "second" ? asked.question : asked;
-    const { threshold, budget, omitted } = this.stored.head;
+    const { threshold, budget, omitted, unfinished } = this.stored.head;
     const again = "It needs the kernel: run the cell again.";
     if (question.kind === "targets") return `Only the kernel can look up other tokens. Run the cell again.`;
     if (question.kind === "routes" && question.contrast)
@@ -102,6 +102,8 @@ export class StoredSource implements FlowSource {
       return `Nobody looked at this before the notebook was saved, and only what was looked at is stored in it (share: "seen"). ${again}`;
     if ((omitted[asked.kind] ?? 0) > 0)
       return `This did not fit into the ${budget < 1e6 ? `${+(budget / 1e3).toPrecision(3)} kB` : `${(budget / 1e6).toFixed(1)} MB`} that this output may take (shareBudget). ${again}`;
+    if (unfinished)
+      return `The notebook was saved before this was collected: wait until the picture no longer says “keeping clicks”, then save. ${again}`;
     return `This is not stored in the notebook, which keeps ${this.payload.share === "all" ? "everything about the run but this" : 'what can be clicked in the routes it was saved with (share: "routes")'}. ${again}`;
   }
 }

@@ -29,7 +29,7 @@ const NAMES: Readonly<Record<Tab, string>> = {
 };
 
 /** Pixels of a row of a table, and of what stands above and below its rows. */
-const ROW = 22;
+const ROW = 24;
 const AROUND_BLOCKS = 132;
 const AROUND_TABLE = 92;
 
@@ -201,7 +201,7 @@ export class DetailPanelElement extends LmtElement {
     return html`
       ${this.#renderHead(focus)}
       <div class=${this.wide ? "wide" : ""}>
-        <div part="blocks" ?hidden=${this.tab === "lens" && !this.wide}>${this.#renderBlocks(focus)}</div>
+        <div part="blocks" ?hidden=${this.tab === "lens" && !this.wide}><section>${this.#renderBlocks(focus)}</section></div>
         <div>${this.#renderTabs()}</div>
       </div>
     `;
@@ -264,7 +264,7 @@ export class DetailPanelElement extends LmtElement {
       <div class="stack">
         ${tabs.map(
           (tab) =>
-            html`<div role="tabpanel" id="panel-${tab}" class=${this.tab === tab ? "open" : ""} aria-labelledby="tab-${tab}" part=${tab}>${this.#renderTab(tab)}</div>`,
+            html`<div role="tabpanel" id="panel-${tab}" class=${this.tab === tab ? "open" : ""} aria-labelledby="tab-${tab}" part=${tab}><section>${this.#renderTab(tab)}</section></div>`,
         )}
       </div>`;
   }
@@ -296,6 +296,13 @@ export class DetailPanelElement extends LmtElement {
       case "pins":
         return html`<lmt-pins .source=${source} .selection=${store}></lmt-pins>`;
     }
+  }
+
+  protected override updated(): void {
+    // What had the focus is in a tab that was left: the reader stays here.
+    const had = this.shadowRoot?.activeElement;
+    if (had?.closest("[role=tabpanel]:not(.open)"))
+      this.renderRoot.querySelector<HTMLElement>(`#tab-${this.tab}`)?.focus({ preventScroll: true });
   }
 
   readonly #tabKey = (event: KeyboardEvent): void => {

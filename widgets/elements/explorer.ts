@@ -109,7 +109,7 @@ export class ExplorerElement extends PanelElement {
       <slot name="controls"></slot>
       <div class="bar">
         <lmt-prompt-strip .source=${this.source} .selection=${this.store}></lmt-prompt-strip>
-        <div class="model">${facts.model.name}<br />${facts.model.nLayers} layers, ${facts.model.nHeads} heads · ${facts.model.dtype}, ${facts.model.device}<br /><lmt-guide .source=${this.source} .selection=${this.store}></lmt-guide></div>
+        <div class="model">${facts.model.name}<br />${facts.model.nLayers} layers, ${facts.model.nHeads} heads · ${facts.model.dtype}, ${facts.model.device}<br /><lmt-keeping></lmt-keeping> <lmt-guide .source=${this.source} .selection=${this.store}></lmt-guide></div>
       </div>
       <div class="body">
         <div part="graph">

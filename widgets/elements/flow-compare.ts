@@ -314,6 +314,7 @@ export class FlowCompareElement extends PanelElement {
         <button aria-pressed=${!difference} @click=${() => (this.mode = "side")}>Side by side</button>
         <button aria-pressed=${difference} ?disabled=${hurdle !== ""} title=${hurdle} @click=${() => (this.mode = "difference")}>Difference</button>
         ${hurdle ? html`<span class="soft">${hurdle}</span>` : nothing}
+        <lmt-keeping></lmt-keeping>
         ${graphToolbar({
           selected: this.selected,
           menu: this.#menu,

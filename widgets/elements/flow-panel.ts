@@ -44,6 +44,7 @@ export class FlowPanelElement extends PanelElement {
   protected override render(): TemplateResult {
     return html`
       <lmt-prompt-strip .source=${this.source} .selection=${this.store}></lmt-prompt-strip>
+      <lmt-keeping></lmt-keeping>
       <div class="body ${this.detail && this.width >= BESIDE ? "beside" : ""}">
         <lmt-flow-graph .noHere=${this.detail && this.width >= BESIDE} .colorBy=${this.colorBy} .compact=${this.compact} .fold=${this.fold} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
         ${this.detail ? this.renderDetail(false) : nothing}

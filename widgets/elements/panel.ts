@@ -4,6 +4,7 @@ import { LmtElement } from "../core/element";
 import type { SaveFormat } from "../core/export";
 import { Room } from "../core/room";
 import "./detail-panel";
+import "./keeping";
 import { FlowGraphElement } from "./graph/flow-graph";
 
 /** From this width on the detail stands beside the graph; below, it is a drawer beside what was clicked. */

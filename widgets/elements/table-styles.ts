@@ -51,10 +51,10 @@ export const tableStyles = css`
     white-space: nowrap;
   }
   td {
-    padding: 0 6px;
+    padding: 1px 6px;
     text-align: start;
     border-top: 1px solid color-mix(in srgb, var(--_line) 55%, transparent);
-    line-height: 21px;
+    line-height: 22px;
   }
   .n {
     text-align: end;

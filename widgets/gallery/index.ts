@@ -65,6 +65,18 @@ const matrix: Case["show"] = (source, selection) =>
   html`<lmt-token-matrix .source=${source} .selection=${selection}></lmt-token-matrix>`;
 const explorer: Case["show"] = (source, selection) =>
   html`<lmt-explorer .source=${source} .selection=${selection}></lmt-explorer>`;
+/** 30 layers, and routes that reach few of the tokens, as in real models. */
+const length = (tokens: number): SyntheticOptions => ({
+  tokens: long(tokens),
+  nLayers: 30,
+  nHeads: 9,
+  sparse: true,
+  local: true,
+});
+const unfolded: Case["show"] = (source, selection) =>
+  html`<lmt-flow-graph fold="never" .source=${source} .selection=${selection}></lmt-flow-graph>`;
+const fitted: Case["show"] = (source, selection) =>
+  html`<lmt-flow-graph fold="never" .fit=${true} .source=${source} .selection=${selection}></lmt-flow-graph>`;
 const grid: Case["show"] = (source, selection) =>
   html`<lmt-lens-grid .source=${source} .selection=${selection}></lmt-lens-grid>`;
 
@@ -167,6 +179,44 @@ export const CASES: readonly Case[] = [
     selection: { focus: { kind: "ffn", layer: 11, position: 5 } },
     show: explorer,
   },
+  { name: "explorer-t10-w420", width: 420, options: length(10), show: explorer },
+  {
+    name: "explorer-t40-w420",
+    width: 420,
+    options: length(40),
+    selection: { focus: { kind: "node", node: "I20_39" } },
+    show: explorer,
+  },
+  { name: "explorer-t10-w900", width: 900, options: length(10), show: explorer },
+  { name: "explorer-t150-w900", width: 900, options: length(150), show: explorer },
+  { name: "explorer-t40-w1280", width: 1240, options: length(40), show: explorer },
+  {
+    name: "explorer-t150-w1280",
+    width: 1240,
+    options: length(150),
+    selection: { focus: { kind: "ffn", layer: 12, position: 149 } },
+    show: explorer,
+  },
+  { name: "explorer-t500-w1280", width: 1240, options: length(500), show: explorer },
+  { name: "explorer-t40-w1920", width: 1880, options: length(40), show: explorer },
+  {
+    name: "explorer-t500-w1920",
+    width: 1880,
+    options: length(500),
+    selection: { focus: { kind: "node", node: "A20_499" } },
+    show: explorer,
+  },
+  {
+    name: "explorer-t150-w2560",
+    width: 2520,
+    options: length(150),
+    selection: {
+      pins: [{ name: "the mover", note: "copies the name", nodes: ["A20_149", "I12_148"] }],
+    },
+    show: explorer,
+  },
+  { name: "graph-unfolded", options: length(60), show: unfolded },
+  { name: "graph-fit", options: length(60), show: fitted },
   { name: "grid", options: small, selection: { focus: { kind: "node", node: "I8_4" } }, show: grid },
   {
     name: "grid-entropy",

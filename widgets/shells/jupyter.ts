@@ -3,6 +3,7 @@ import type { ISerializers } from "@jupyter-widgets/base";
 import type { RunFacts } from "../../src/protocol";
 import { EXPORT, readRunFacts, readSelection, selectionFor } from "../../src/protocol";
 import { SelectionStore } from "../core/selection-store";
+import { tellKeeping } from "../elements/keeping";
 import { CachedSource, sentenceOf } from "../core/source";
 import { CommSource } from "./comm-source";
 import type { Channel } from "./comm-source";
@@ -58,6 +59,7 @@ export class PictureModel extends ShownModel {
       facts: {},
       link: null,
       options: {},
+      keeping: -1,
     };
   }
 
@@ -71,6 +73,7 @@ export class PictureModel extends ShownModel {
   protected override begin(): void {
     super.begin();
     this.on("msg:custom", (content: unknown) => void this.#export(content));
+    this.on("change:keeping", () => tellKeeping({ widget: this.model_id, share: Number(this.get("keeping")) }));
   }
 
   /** Answers the kernel's request for a file, where this page shows the picture. */
@@ -107,6 +110,8 @@ export class PictureModel extends ShownModel {
     // Front ends may keep models that are closed: not with all their answers.
     this.#source = undefined;
     this.off("msg:custom");
+    this.off("change:keeping");
+    tellKeeping({ widget: this.model_id, share: -1 });
     return closed;
   }
 
@@ -155,6 +160,7 @@ export class PictureView extends DOMWidgetView {
         options: model.get("options"),
         source,
         selection,
+        widget: model.model_id,
       });
       this.el.replaceChildren(element);
     } catch (error) {

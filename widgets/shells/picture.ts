@@ -22,10 +22,12 @@ export interface PictureParts {
   readonly options: unknown;
   readonly source: FlowSource;
   readonly selection: SelectionStore;
+  /** Id of its widget's model, where it has one. */
+  readonly widget?: string;
 }
 
 /** Makes the element of a picture. Throws a `ProtocolError` for a name that this version does not know. */
-export function pictureElement({ picture, options, source, selection }: PictureParts): LmtElement {
+export function pictureElement({ picture, options, source, selection, widget }: PictureParts): LmtElement {
   if (!isPicture(picture)) {
     throw new ProtocolError(
       "version",
@@ -37,6 +39,7 @@ export function pictureElement({ picture, options, source, selection }: PictureP
   const element = document.createElement(description.element) as LmtElement & { second?: FlowSource };
   element.source = source;
   element.selection = selection;
+  if (widget !== undefined) element.dataset.widget = widget;
   for (const [name, value] of Object.entries((options ?? {}) as Record<string, unknown>)) {
     if (Object.hasOwn(description.options, name) && typeof value === description.options[name])
       Object.assign(element, { [name]: value });

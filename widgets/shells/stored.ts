@@ -193,6 +193,7 @@ export class StoredPicture {
       options: this.#payload.options,
       source: switched,
       selection,
+      widget: this.#payload.widget,
     });
     this.#shown = { element, source: switched };
     this.host.dataset.state = state;
