@@ -143,5 +143,7 @@ export function checkTokenIds(ids: readonly number[], info: ModelInfo, prompt = 
 /** A height in CSS pixels that a picture can have, or none. */
 export function checkHeight(height: unknown): void {
   if (height === undefined || (typeof height === "number" && height >= 160 && height <= 10_000)) return;
-  throw new RangeError(`height is ${String(height)}, but has to be a number of CSS pixels from 160 to 10000.`);
+  throw new RangeError(
+    `height is ${JSON.stringify(height) ?? typeof height}, but has to be a number of CSS pixels from 160 to 10000.`,
+  );
 }

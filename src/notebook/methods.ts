@@ -3,7 +3,6 @@ import { FlowGraph } from "./flow-graph";
 import type { FlowGraphOptions } from "./flow-graph";
 import { Explorer } from "./parts";
 import type { ExplorerOptions } from "./parts";
-import type { PictureOptions } from "./picture";
 
 /** Pictures as methods of a run. Attached here, so that runs themselves know nothing of notebooks. */
 declare module "../runtime/base-run" {

@@ -72,7 +72,8 @@ function columnText(values: readonly unknown[]): string[] {
     if (value === undefined || value === null) return "";
     if (typeof value === "number") return Number.isFinite(value) ? value.toFixed(decimals) : String(value);
     if (typeof value === "string") return visibleText(value);
-    return typeof value === "object" ? (JSON.stringify(value) ?? "") : String(value as boolean);
+    if (typeof value === "object") return JSON.stringify(value);
+    return typeof value === "function" ? "function" : String(value as boolean | bigint | symbol);
   });
 }
 

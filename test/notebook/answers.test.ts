@@ -29,6 +29,26 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     ).toBeLessThan(1e-4);
   });
 
+  test("what flows into states sums to 1, and is what the edges of the routes carry", async () => {
+    const graph = await run.routes({ threshold: 0.02 });
+    const targets = [...new Set(graph.edges.map(({ target }) => target))].filter((target) => !target.startsWith("M"));
+    const answer = await ask<"inflow">({ kind: "inflow", nodes: targets });
+    const known = new Map<string, number>();
+    targets.forEach((target, n) => {
+      let sum = answer.rests.data[n];
+      for (let i = answer.starts.data[n]; i < answer.starts.data[n + 1]; i++) {
+        sum += answer.contributions.data[i];
+        known.set(`${answer.sources[i]} ${target} ${EDGE_KINDS[answer.kinds.data[i]]}`, answer.contributions.data[i]);
+      }
+      expect(Math.abs(sum - 1)).toBeLessThan(1e-5);
+    });
+    for (const edge of graph.edges.filter(({ kind }) => kind !== "ffn-in"))
+      expect(
+        Math.abs((known.get(`${edge.source} ${edge.target} ${edge.kind}`) ?? -1) - (edge.contribution ?? NaN)),
+      ).toBeLessThan(1e-6);
+    await expect(ask<"inflow">({ kind: "inflow", nodes: [`A99_0`] })).rejects.toThrow(/The layer is 99/);
+  });
+
   test("maps of a head, of all heads, and their sum agree with each other and with the reference", async () => {
     const all = await ask<"layerMaps">({ kind: "layerMaps", layer: 0 });
     const H = model.info.nHeads;

@@ -2,7 +2,11 @@
 import fc from "fast-check";
 import {
   checkVersion,
+  alignTokens,
+  columnCount,
+  fittingLayerHeight,
   flowLayout,
+  foldsOf,
   initialSelection,
   nodeName,
   pack,
@@ -205,9 +209,88 @@ describe("layout", () => {
     expect(layout.nearest({ x: -1, y: 3 })).toBeUndefined();
   });
 
+  test("folded tokens share a column, and nothing is hit there", () => {
+    const folds = foldsOf(10, new Set([0, 1, 7, 9]));
+    expect(folds).toEqual([{ from: 2, to: 7 }]);
+    const folded = flowLayout({
+      nTokens: 10,
+      nLayers: 2,
+      parallelBlocks: false,
+      columnWidth: 40,
+      layerHeight: 30,
+      folds,
+    });
+    expect(columnCount(10, folds)).toBe(6);
+    expect(folded.width).toBe(6 * 40);
+    expect([1, 2, 6, 7, 8, 9].map((position) => folded.x(position))).toEqual([60, 100, 100, 140, 180, 220]);
+    expect([1, 2, 6, 7].map((position) => folded.folded(position))).toEqual([false, true, true, false]);
+    expect(folded.nearest(folded.point({ kind: "I", layer: 1, position: 4 }))).toBeUndefined();
+    for (const position of [0, 1, 7, 8, 9]) {
+      const place = { kind: "I" as const, layer: 1, position };
+      expect(folded.nearest(folded.point(place))).toEqual(place);
+    }
+  });
+
+  test("a stack of layers fits into its room, down to what can be told apart", () => {
+    expect(31 * fittingLayerHeight(30, 400)).toBeLessThanOrEqual(400);
+    expect(fittingLayerHeight(80, 400)).toBe(11);
+    expect(fittingLayerHeight(2, 400)).toBe(46);
+  });
+
   test("a token's attention to itself is another line than its residual edge", () => {
     const [a, b] = [parseNode("I0_1")!, parseNode("A1_1")!];
     expect(layout.path(a, b, "attention")).not.toBe(layout.path(a, b, "residual"));
+  });
+});
+
+describe("alignment", () => {
+  const words = (text: string): string[] => text.split(" ");
+  const pairs = (a: string, b: string): string[] => {
+    const [first, second] = [words(a), words(b)];
+    const { forth, back } = alignTokens(first, second);
+    forth.forEach((to, from) => to >= 0 && expect(back[to]).toBe(from));
+    back.forEach((from, to) => from >= 0 && expect(forth[from]).toBe(to));
+    return first.map((word, i) => `${word}:${forth[i] < 0 ? "" : second[forth[i]]}`);
+  };
+
+  test("prompts of one length are aligned place by place", () => {
+    expect(pairs("the capital of France is", "the river of Italy was")).toEqual([
+      "the:the",
+      "capital:river",
+      "of:of",
+      "France:Italy",
+      "is:was",
+    ]);
+  });
+
+  test("a token before the prompt, or a longer word, moves nothing else", () => {
+    expect(pairs("the capital of France is", "BOS the capital of France is")).toEqual([
+      "the:the",
+      "capital:capital",
+      "of:of",
+      "France:France",
+      "is:is",
+    ]);
+    expect(pairs("the capital of France is", "the capital of Bur kina is")).toEqual([
+      "the:the",
+      "capital:capital",
+      "of:of",
+      "France:kina",
+      "is:is",
+    ]);
+    expect(pairs("a b", "x y z")).toEqual(["a:y", "b:z"]);
+  });
+
+  test("order is kept, whatever the prompts are", () => {
+    let seed = 7;
+    const random = (n: number): number => (seed = (seed * 16807) % 2147483647) % n;
+    for (let round = 0; round < 300; round++) {
+      const [a, b] = [0, 1].map(() => Array.from({ length: random(12) }, () => "abcd"[random(4)]));
+      const { forth } = alignTokens(a, b);
+      const places = [...forth].filter((to) => to >= 0);
+      expect(places).toEqual([...places].sort((x, y) => x - y));
+      expect(new Set(places).size).toBe(places.length);
+    }
   });
 });
 

@@ -38,7 +38,7 @@ export const barsStyles = [
       background: var(--_dull);
     }
     .about {
-      padding: 4px 6px 0;
+      padding: 2px 0 0;
       color: var(--_text-soft);
       font-size: 11.5px;
       line-height: 1.35;

@@ -32,6 +32,8 @@ const NAMES: Readonly<Record<Tab, string>> = {
 const ROW = 24;
 const AROUND_BLOCKS = 132;
 const AROUND_TABLE = 92;
+/** What stands above and below two maps: story, three heads, tabs, the maps' own bars. */
+const AROUND_MAPS = 374;
 
 /**
  * What there is to know of what was clicked: above, what it is made of (an attention edge's heads, a feed-forward
@@ -112,6 +114,9 @@ export class DetailPanelElement extends LmtElement {
         align-items: center;
         font-size: 11.5px;
         color: var(--_text-soft);
+      }
+      label.end {
+        padding: 8px 0 4px 6px;
       }
       .stack {
         position: relative;
@@ -237,7 +242,8 @@ export class DetailPanelElement extends LmtElement {
     const share = wide ? 1 : 0.46;
     const fit = (height: number, around: number): number => Math.max(4, Math.floor((height - around) / ROW));
     return {
-      blocks: fit(room * share, wide ? AROUND_BLOCKS + 40 : AROUND_BLOCKS - 30),
+      // Maps need the room that rows would take.
+      blocks: !wide && this.tab === "maps" ? 3 : fit(room * share, wide ? AROUND_BLOCKS + 40 : AROUND_BLOCKS - 30),
       table: fit(wide ? room : room * (1 - share), wide ? AROUND_TABLE + 70 : AROUND_TABLE + 14),
     };
   }
@@ -283,7 +289,7 @@ export class DetailPanelElement extends LmtElement {
       case "effect":
         return html`<lmt-effect-table .rows=${rows} .source=${source} .selection=${store}></lmt-effect-table>`;
       case "maps":
-        return html`<lmt-token-matrix .room=${Math.max(170, this.room * (this.wide ? 0.8 : 0.5) - 60)} .source=${source} .selection=${store}></lmt-token-matrix>`;
+        return html`<lmt-token-matrix .room=${Math.max(100, this.wide ? this.room * 0.8 - 60 : this.room - AROUND_MAPS)} .source=${source} .selection=${store}></lmt-token-matrix>`;
       case "lens":
         // Every state of every token: only where someone looks.
         return this.tab === "lens"

@@ -116,8 +116,7 @@ export class HeadBarsElement extends LmtElement {
               ${this.#renderOption(edge.layer, null, sum, sum, undefined, chosen === null, written)}
               ${listed.map((head) => this.#renderOption(edge.layer, head, contributions[head], sum, weights?.[head], chosen === head, written))}
             </div>
-            ${this.#limit.renderMore(order.length, listed.length, this.rows)}
-            <div class="about">${
+            <div class="about">${this.#limit.renderMore(order.length, listed.length, this.rows)}${
               passed
                 ? html`<strong>${weight(passed.weight)}</strong> of what passed is drawn; bars: of everything`
                 : "Not on the routes; bars: of everything"

@@ -132,8 +132,8 @@ export class InflowElement extends LmtElement {
                   ><span>${sourceWords(one, tokens)}</span><span class="track"><i style="--b:${one.contribution / most}"></i></span><span class="n">${written(one.contribution)}</span></div>`;
                 })}
               </div>
-              ${this.#limit.renderMore(sources.length, listed.length, this.rows)}
-              <div class="about">Shares of everything${rest > 5e-4 ? html`; ${weight(rest)} more from many smaller sources` : nothing}${sources.some((one) => one.contribution <= threshold) ? `; grey: below ${threshold.toFixed(3).replace(/0$/, "")}, not drawn` : ""}</div>`
+              
+              <div class="about">${this.#limit.renderMore(sources.length, listed.length, this.rows)}Shares of everything${rest > 5e-4 ? html`; ${weight(rest)} more from many smaller sources` : nothing}${sources.some((one) => one.contribution <= threshold) ? `; grey: below ${threshold.toFixed(3).replace(/0$/, "")}, not drawn` : ""}</div>`
             : nothing
       }
     `;

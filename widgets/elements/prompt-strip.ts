@@ -42,6 +42,9 @@ export class PromptStripElement extends LmtElement {
         display: flex;
         flex-wrap: wrap;
         gap: 4px 14px;
+        /* As many as fit into a line: the others are a click away. */
+        max-height: 32px;
+        overflow: hidden;
         padding: 8px 0 2px;
         align-items: baseline;
       }

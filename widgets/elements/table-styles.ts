@@ -20,7 +20,7 @@ export const tableStyles = css`
     align-self: flex-start;
   }
   button.more {
-    margin: 4px 0 0 6px;
+    margin: 2px 6px 0 6px;
     font-size: 11.5px;
     color: var(--_text-soft);
   }

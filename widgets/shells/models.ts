@@ -28,8 +28,8 @@ interface Attachable {
 async function viewOf(model: DOMWidgetModel, id: string, signal: AbortSignal): Promise<(element: HTMLElement) => void> {
   const manager = model.widget_manager;
   const view = await manager.create_view(await manager.get_model(id), {});
-  signal.addEventListener("abort", () => view.remove(), { once: true });
-  if (signal.aborted) view.remove();
+  signal.addEventListener("abort", () => void view.remove(), { once: true });
+  if (signal.aborted) void view.remove();
   const widget = view as unknown as { luminoWidget?: Attachable; pWidget?: Attachable };
   return (element) => {
     const attachable = widget.luminoWidget ?? widget.pWidget;

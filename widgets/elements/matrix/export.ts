@@ -1,4 +1,4 @@
-import type { Answer, WireToken } from "../../../src/protocol";
+import type { WireToken } from "../../../src/protocol";
 import { saveBuiltSvg, saveCanvas, saveCsv, svgElement } from "../../core/export";
 import { weight } from "../../core/format";
 import type { MapView, Ramp } from "./cells";

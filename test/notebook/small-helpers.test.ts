@@ -1,0 +1,77 @@
+/** `table`, `decode`, places of edges, pins, and the cell of a view. */
+import * as library from "../../src/index";
+import { loadModel, table, type Run, type TransparentModel } from "../../src/index";
+import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
+import { runFacts } from "../../src/notebook/answers";
+import { selectionOf } from "../../src/notebook/selection";
+import { cellOf } from "../../widgets/core/cell";
+import { modelFolder } from "../support/fixtures";
+
+const folder = modelFolder("gpt2-tiny");
+let model: TransparentModel;
+let run: Run;
+beforeAll(async () => {
+  model = await loadModel(folder);
+  run = await model.run("The war lasted");
+}, 60_000);
+afterAll(() => model.dispose());
+
+test("a table: columns in order, numbers alike, texts escaped, what is left out said", async () => {
+  const rows = [
+    { name: "<b>", value: 0.25, more: 1 },
+    { name: " x", value: 1 / 3, extra: null },
+  ];
+  const bundle = table(rows)[JUPYTER_DISPLAY]();
+  expect(bundle["text/plain"]).toBe("name  value  more  extra\n<b>   0.250     1\n·x    0.333");
+  expect(bundle["text/html"]).toContain("&lt;b&gt;");
+  expect(bundle["text/html"]).not.toContain("<b>");
+  const short = table(rows, { columns: ["value"], limit: 1 })[JUPYTER_DISPLAY]();
+  expect(short["text/plain"]).toBe("value\n0.250\n1 of 2 rows");
+  expect(() => table(rows, { columns: ["nothing"] })).toThrow('No row has the column "nothing"');
+  expect(() => table(rows, { limit: 0 })).toThrow("limit is 0");
+});
+
+test("decode gives back what was tokenised, whole characters for their bytes", () => {
+  for (const text of ["The war", "日本 👩‍👩‍👧 é", "a\n\t<0xE2>b", ""]) {
+    const ids = model.tokenize(text, { addSpecialTokens: false }).map(({ id }) => id);
+    expect(model.decode!(ids)).toBe(text);
+  }
+  expect(() => model.decode!("text" as never)).toThrow(/list of token ids/);
+  expect(() => model.decode!([-1])).toThrow(RangeError);
+});
+
+test("an edge knows its places, and no file repeats them", async () => {
+  const graph = await run.routes();
+  const [edge] = graph.edges;
+  expect(edge.from).toEqual(library.parseNode(edge.source));
+  expect(edge.to).toEqual(library.parseNode(edge.target));
+  expect(JSON.stringify(graph)).not.toContain('"to":');
+});
+
+test("pins and the kind of an edge are part of the selection, and checked", () => {
+  const selection = selectionOf(run);
+  selection.select({ pins: [{ name: "mover", note: "copies", nodes: ["A1_2", "M0_1"] }] });
+  expect(selection.value.pins).toEqual([{ name: "mover", note: "copies", nodes: ["A1_2", "M0_1"] }]);
+  expect(() => selection.select({ pins: [{ name: "x", note: "", nodes: ["A9_2"] }] })).toThrow(RangeError);
+  expect(() => selection.select({ pins: [{ name: "x", note: "", nodes: [] }] })).toThrow(/1 to 200 nodes/);
+  selection.select({ focus: { kind: "edge", source: "I0_2", target: "A1_2", edge: "residual" } });
+  expect(selection.value.focus).toMatchObject({ edge: "residual" });
+  expect(() => selection.select({ focus: { kind: "edge", source: "I0_1", target: "A1_2", edge: "residual" } })).toThrow(
+    /no residual edge/,
+  );
+  selection.select({ pins: [], focus: null });
+});
+
+test("the cell of a view names model, tokens and selection", () => {
+  const facts = runFacts(run);
+  const text = cellOf(
+    facts,
+    { ...selectionOf(run).value, threshold: 0.08, focus: { kind: "node", node: "I1_2" } },
+    "explorer",
+  );
+  expect(text).toContain("gpt2-tiny");
+  expect(text).toContain(`model.run([${run.tokens.map(({ id }) => id).join(", ")}])`);
+  expect(text).toContain('focus: { kind: "node", node: "I1_2" }');
+  expect(text).toContain("threshold: 0.08");
+  expect(text).not.toContain("writer");
+});
