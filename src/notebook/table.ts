@@ -73,7 +73,7 @@ function columnText(values: readonly unknown[]): string[] {
     if (typeof value === "number") return Number.isFinite(value) ? value.toFixed(decimals) : String(value);
     if (typeof value === "string") return visibleText(value);
     if (typeof value === "object") return JSON.stringify(value);
-    return typeof value === "function" ? "function" : String(value as boolean | bigint | symbol);
+    return typeof value === "boolean" || typeof value === "bigint" ? String(value) : typeof value;
   });
 }
 

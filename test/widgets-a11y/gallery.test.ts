@@ -60,6 +60,9 @@ beforeAll(async () => {
 afterAll(() => gallery?.stop(), 30_000);
 
 async function show(name: string, theme: "light" | "dark"): Promise<void> {
+  // What is beyond the window asks nothing.
+  const width = Number(/-w(\d+)$/.exec(name)?.[1] ?? 0);
+  await page.setViewportSize({ width: Math.max(1400, width + 40), height: 900 });
   await page.goto(`${gallery.url}?only=${name}&theme=${theme}`);
   expect(await page.evaluate(() => [...document.fonts].map(({ family, status }) => `${family}: ${status}`))).toEqual([
     "Blocks: loaded",
