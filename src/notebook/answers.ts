@@ -8,6 +8,7 @@ import { loadedFrom } from "../runtime/load";
 import type { ModelInfo, NodeName, Run } from "../model/types";
 import type {
   Answer,
+  Inflow,
   ModelFacts,
   Question,
   QuestionKind,
@@ -17,6 +18,7 @@ import type {
   WireToken,
 } from "../protocol";
 import {
+  inflowAnswer,
   LEAST_INFLOW,
   nodeName,
   parseNode,
@@ -26,8 +28,6 @@ import {
   stateBelow,
   tensor,
 } from "../protocol";
-import type { Inflow } from "../payload/inflow";
-import { inflowAnswer } from "../payload/inflow";
 import { routesAnswer } from "../payload/routes";
 import { askedRoutes } from "./selection";
 

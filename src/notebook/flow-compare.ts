@@ -1,7 +1,7 @@
 import type { Contrast, RouteGraph, Run } from "../model/types";
 import type { Answer, Question, QuestionKind, Selection, TokenContrast } from "../protocol";
 import { mirroredSelection, routesQuestion } from "../protocol";
-import { oneToken } from "../model/check";
+import { checkHeight, oneToken } from "../model/check";
 import { Answerer, answererOf, runFacts } from "./answers";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
@@ -33,8 +33,7 @@ class PairAnswerer extends Answerer {
 
 export interface FlowCompareOptions extends PictureOptions {
   /**
-   * "side": two graphs; "difference": one graph of what differs, where both prompts have as many tokens. Default
-   * "side".
+   * "side": two graphs; "difference": one graph of what differs, tokens aligned by their texts. Default "side".
    */
   readonly mode?: "side" | "difference";
   /**
@@ -42,6 +41,10 @@ export interface FlowCompareOptions extends PictureOptions {
    * (given twice), or a contrast each. null: routes of the whole state.
    */
   readonly contrasts?: readonly [Contrast | null, Contrast | null];
+  /** Height of the graphs and the detail in CSS pixels. Default: what fits into the window, about 70 % of it. */
+  readonly height?: number;
+  /** All tokens and layers in view, however small. Default false. */
+  readonly fit?: boolean;
 }
 
 /** The information flow of two runs, side by side or as their difference. */
@@ -54,7 +57,8 @@ export class FlowCompare extends Picture {
     readonly second: Run,
     options: FlowCompareOptions = {},
   ) {
-    const { mode = "side", contrasts, ...rest } = options;
+    const { mode = "side", contrasts, height, fit = false, ...rest } = options;
+    checkHeight(height);
     if (mode !== "side" && mode !== "difference")
       throw new RangeError(`mode is ${JSON.stringify(mode)}, but has to be "side" or "difference".`);
     const answers = new PairAnswerer(first, second);
@@ -66,7 +70,7 @@ export class FlowCompare extends Picture {
       ...rest,
       ...(selection ? { selection } : {}),
       answerer: answers,
-      own: { mode, second: runFacts(second) },
+      own: { mode, second: runFacts(second), height: height ?? 0, fit },
     });
     this.#answers = answers;
   }

@@ -155,6 +155,7 @@ for (const [box] of KINDS) {
   });
 }
 
+/** How `layout` puts its children together. */
 export interface LayoutOptions {
   /** "column" (default), "row", "tabs" or "accordion". */
   readonly as?: BoxKind;

@@ -148,7 +148,13 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
         viewModuleVersion: PACKAGE_VERSION,
         references: ["link"],
       },
-      { picture, facts: runFacts(run), link, options: { ...options.own, ...(options.style ? { style } : {}) }, keeping: -1 },
+      {
+        picture,
+        facts: runFacts(run),
+        link,
+        options: { ...options.own, ...(options.style ? { style } : {}) },
+        keeping: -1,
+      },
     );
     this.#answerer = options.answerer ?? answererOf(run);
     this.#holder = options.holder ?? (() => undefined);
@@ -241,7 +247,11 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     done.catch((error: unknown) => commHost().showError(error));
   }
 
-  /** What an output keeps of it, for one that shows it among others: its data, and what stands there without them. */
+  /**
+   * What an output keeps of it, for one that shows it among others: its data, and what stands there without them.
+   *
+   * @internal
+   */
   async kept(): Promise<{ readonly payload: Payload; readonly html: string }> {
     await this.prepare();
     if (!this.#stored) await this.#share.begin(this.#input, this.#signal);
@@ -250,7 +260,11 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     return { payload, html: staticHtml(graphs[0], this.get("facts"), this.selection, staticSvg(graphs)) };
   }
 
-  /** Begins to collect what the notebook keeps; where no page is open, resolves when that is done. */
+  /**
+   * Begins to collect what the notebook keeps; where no page is open, resolves when that is done.
+   *
+   * @internal
+   */
   async collected(): Promise<void> {
     if (this.#share.level === "none") return;
     const done = this.#store();
@@ -258,7 +272,11 @@ export class Picture extends Widget<PictureState, PictureEvents> implements Last
     done.catch((error: unknown) => commHost().showError(error));
   }
 
-  /** Calls `changed` when it keeps something else, until the returned function is called: it stands in another output. */
+  /**
+   * Calls `changed` when it keeps something else, until the returned function is called: it stands in another output.
+   *
+   * @internal
+   */
   holdIn(changed: () => void): () => void {
     this.#holding.add(changed);
     return () => {

@@ -15,7 +15,10 @@ import type {
 import {
   describePicture,
   EDGE_KINDS,
+  alignmentOf,
+  MAX_INFLOW,
   mirroredSelection,
+  unseenTargets,
   nodeName,
   parseNode,
   ProtocolError,
@@ -298,7 +301,9 @@ export class PictureShare {
     return [...this.answerer.seen].flatMap(([key, answer]) => {
       const question = JSON.parse(key) as Question;
       // Routes follow from contributions; of others there may be one for each step of a slider.
-      return UNKEPT.has((question.kind === "second" ? question.question : question).kind) ? [] : [{ question, answer }];
+      // What flows into states of the second run follows from nothing that is kept.
+      const { kind } = question.kind === "second" ? question.question : question;
+      return UNKEPT.has(kind) && !(question.kind === "second" && kind === "inflow") ? [] : [{ question, answer }];
     });
   }
 
@@ -444,7 +449,7 @@ export class PictureShare {
       batch === ANSWERS ? ANSWERS : batch.filter(({ kind }) => asks.includes(kind));
     // What says most for its bytes comes first: a small budget then holds a little of everything.
     for (const batch of clicksOn(graph, normalize)) yield wanted(batch);
-    if (asks.includes("second")) yield* this.#secondClicks(input, signal);
+    if (asks.includes("second")) yield* this.#secondClicks(input, graph, signal);
     yield wanted([{ kind: "grid", normalize }]);
     yield wanted(chosenMaps(input.options, run.model.info.nLayers, run.model.info.nHeads));
     yield wanted(shownMaps(graph));
@@ -463,7 +468,11 @@ export class PictureShare {
   }
 
   /** What clicks in the second graph of a comparison ask. */
-  async *#secondClicks({ facts, options, selection }: ShareInput, signal: AbortSignal): AsyncGenerator<Batch> {
+  async *#secondClicks(
+    { facts, options, selection }: ShareInput,
+    first: ClickedRoutes,
+    signal: AbortSignal,
+  ): AsyncGenerator<Batch> {
     const second = readRunFacts(options.second);
     const routes = ofSecond(routesQuestion(mirroredSelection(selection, facts, second)));
     yield [routes];
@@ -472,6 +481,9 @@ export class PictureShare {
     if (!this.#answers.has(routes)) return;
     const { answer } = (await this.#answers.ask(routes, signal)) as Answered<"second">;
     const graph = routesOf(answer.answer as RoutesAnswer);
+    // For the difference: what the first one's edges contribute where this one leaves them out.
+    const nodes = unseenTargets(graph.edges, first.edges, alignmentOf(facts, second).forth).slice(0, MAX_INFLOW);
+    if (nodes.length > 0) yield [ofSecond({ kind: "inflow", nodes })];
     yield headsOf(graph).map(ofSecond);
     yield* clicksOn(graph, selection.normalize, ofSecond);
     yield* this.#neuronClicks(graph, selection.normalize, [0, OTHER_NEURONS], signal, ofSecond);

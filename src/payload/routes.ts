@@ -7,8 +7,8 @@ import { nodeName, parseNode, stateBelow } from "../model/names";
 import type { NodeName } from "../model/types";
 import type { ModelFacts } from "../protocol/state";
 import { ProtocolError } from "../protocol/version";
-import type { Inflow } from "./inflow";
-import { inflowAnswer } from "./inflow";
+import type { Inflow } from "../protocol/inflow";
+import { inflowAnswer } from "../protocol/inflow";
 
 /** A row of an attention block that a route may pass: contributions of a query's parts. H heads. */
 export interface StoredWhole {

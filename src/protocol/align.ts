@@ -1,3 +1,6 @@
+import { nodeName, parseNode } from "../model/names";
+import type { NodeName } from "../model/types";
+
 /**
  * Which token of one prompt is which of another: so that what is selected in one run is found in the other, and their
  * difference is of the same places.
@@ -63,4 +66,32 @@ export function alignTokens(
     [a, b] = [nextA + 1, nextB + 1];
   }
   return { forth, back };
+}
+
+/** Of an edge, what says where it is. */
+interface Placed {
+  readonly source: NodeName;
+  readonly target: NodeName;
+  readonly kind: string;
+}
+
+/**
+ * States whose parts have to be known to compare two routes: those into which an edge of the other side leads that is
+ * not on this one. In a fixed order, so that the question about them is the same wherever it is asked.
+ *
+ * @param forth for each token of the other prompt its place in this one
+ */
+export function unseenTargets(own: Iterable<Placed>, other: Iterable<Placed>, forth: Int32Array): NodeName[] {
+  const known = new Set<string>();
+  for (const { source, target, kind } of own) known.add(`${source} ${target} ${kind}`);
+  const names = new Set<NodeName>();
+  for (const { source, target, kind } of other) {
+    const [from, to] = [parseNode(source), parseNode(target)];
+    if (!from || !to || kind === "ffn-in") continue;
+    const [a, b] = [forth[from.position] ?? -1, forth[to.position] ?? -1];
+    if (a < 0 || b < 0) continue;
+    const [here, into] = [nodeName(from.kind, from.layer, a), nodeName(to.kind, to.layer, b)];
+    if (!known.has(`${here} ${into} ${kind}`)) names.add(into);
+  }
+  return [...names].sort();
 }

@@ -7,6 +7,7 @@ export * from "./text";
 export * from "./align";
 export * from "./selection";
 export * from "./questions";
+export * from "./inflow";
 export * from "./pictures";
 export * from "./messages";
 export * from "./layout";

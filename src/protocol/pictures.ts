@@ -85,7 +85,7 @@ const DESCRIPTIONS = {
   },
   "flow-compare": {
     element: "lmt-flow-compare",
-    options: { mode: "string", detail: "boolean" },
+    options: { mode: "string", detail: "boolean", height: "number", fit: "boolean" },
     routes: true,
     graph: true,
     compares: true,
@@ -116,6 +116,7 @@ export const PART_ELEMENTS = {
   tokens: "lmt-token-table",
   effect: "lmt-effect-table",
   follow: "lmt-follow-chart",
+  pins: "lmt-pins",
 } as const;
 
 export type PicturePart = keyof typeof PART_ELEMENTS;

@@ -19,7 +19,7 @@ const NAMED: Readonly<Record<string, string>> = {
  */
 
 const HIDDEN =
-  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|^[\u200c\u200d]|[\u200c\u200d]$/gu;
+  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|^[\u200c\u200d\ufe00-\ufe0f]|[\u200c\u200d]$/gu;
 
 /** `text` with visible blanks. An empty text reads "∅". */
 export function visibleText(text: string): string {

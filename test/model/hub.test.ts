@@ -268,12 +268,16 @@ describe("a download that is disturbed", () => {
     server.faults.set("model.safetensors", [{ cutAfter: 40000 }, { cutAfter: 30000 }, { status: 503 }]);
     const files = await openModel("org/tiny");
     expect(files.nParams).toBe(51680);
-    expect(server.downloads().filter((request) => request.startsWith("model.safetensors"))).toEqual([
-      "model.safetensors",
-      "model.safetensors bytes=40000-",
-      "model.safetensors bytes=70000-",
-      "model.safetensors bytes=70000-",
-    ]);
+    const asked = server.downloads().filter((request) => request.startsWith("model.safetensors"));
+    // What was on its way when the connection was cut may not have arrived: each goes on from what is there.
+    const starts = asked.map((request) => Number(/bytes=(\d+)-$/.exec(request)?.[1] ?? 0));
+    expect(starts).toHaveLength(4);
+    expect(starts[0]).toBe(0);
+    expect(starts[1]).toBeGreaterThan(0);
+    expect(starts[1]).toBeLessThanOrEqual(40_000);
+    expect(starts[2]).toBeGreaterThan(starts[1]);
+    expect(starts[2]).toBeLessThanOrEqual(starts[1] + 30_000);
+    expect(starts[3]).toBe(starts[2]);
     expect(readFileSync(join(storage(), "snapshots", COMMIT, "model.safetensors"))).toEqual(weights);
   }, 120000);
 

@@ -1,10 +1,12 @@
 /** `table`, `decode`, places of edges, pins, and the cell of a view. */
+import { runInThisContext } from "node:vm";
 import * as library from "../../src/index";
 import { loadModel, table, type Run, type TransparentModel } from "../../src/index";
 import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
 import { runFacts } from "../../src/notebook/answers";
 import { selectionOf } from "../../src/notebook/selection";
 import { cellOf } from "../../widgets/core/cell";
+import type { Selection } from "../../src/protocol";
 import { modelFolder } from "../support/fixtures";
 
 const folder = modelFolder("gpt2-tiny");
@@ -62,7 +64,7 @@ test("pins and the kind of an edge are part of the selection, and checked", () =
   selection.select({ pins: [], focus: null });
 });
 
-test("the cell of a view names model, tokens and selection", () => {
+test("the cell of a view names model, tokens and selection", async () => {
   const facts = runFacts(run);
   const text = cellOf(
     facts,
@@ -74,4 +76,18 @@ test("the cell of a view names model, tokens and selection", () => {
   expect(text).toContain('focus: { kind: "node", node: "I1_2" }');
   expect(text).toContain("threshold: 0.08");
   expect(text).not.toContain("writer");
+  // Run, it shows the same view.
+  const body = text.replace(/^import .*$/m, "").replace(/^explorer\(/m, "return explorer(");
+  type Made = { selection: Selection; close(): void };
+  const make = runInThisContext(`(async (loadModel, explorer) => { ${body} })`) as (
+    load: () => unknown,
+    show: typeof library.explorer,
+  ) => Promise<Made>;
+  const again = await make(() => model, library.explorer);
+  expect(again.selection).toMatchObject({
+    threshold: 0.08,
+    focus: { kind: "node", node: "I1_2" },
+    start: facts.tokens.length - 1,
+  });
+  again.close();
 });

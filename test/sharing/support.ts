@@ -188,7 +188,10 @@ export async function walk(root: Locator, said: Said): Promise<void> {
   const neuron = root.locator(`lmt-neuron-bars [data-neuron="${said.neurons[0].neuron}"]`);
   await neuron.waitFor();
   await all(root.locator("lmt-neuron-bars"));
-  await root.locator("lmt-neuron-bars [data-neuron]").nth(said.neurons.length - 1).waitFor();
+  await root
+    .locator("lmt-neuron-bars [data-neuron]")
+    .nth(said.neurons.length - 1)
+    .waitFor();
   expect(await root.locator("lmt-neuron-bars [data-neuron]").count()).toBe(said.neurons.length);
   for (const { neuron: n, contribution } of said.neurons.slice(0, 5))
     expect(says(words(await root.locator(`lmt-neuron-bars [data-neuron="${n}"]`).innerText()), contribution)).toBe(

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
   checkVersion,
   alignTokens,
+  unseenTargets,
   columnCount,
   fittingLayerHeight,
   flowLayout,
@@ -23,6 +24,8 @@ import {
   visibleText,
   type WireTensor,
 } from "../../src/protocol";
+import { comparedRoutes } from "../../widgets/core/routes";
+import type { DrawnEdge, DrawnRoutes } from "../../widgets/core/routes";
 
 describe("codec", () => {
   test("values with tensors come back equal, from buffers at any alignment", () => {
@@ -292,6 +295,48 @@ describe("alignment", () => {
       expect(new Set(places).size).toBe(places.length);
     }
   });
+});
+
+test("a difference is of what contributes: an edge just below the threshold is none of 0", () => {
+  const ffn = (weight: number, contribution: number): DrawnEdge => ({
+    key: "M1_0>I1_0:ffn-out",
+    source: "M1_0",
+    target: "I1_0",
+    from: parseNode("M1_0")!,
+    to: parseNode("I1_0")!,
+    kind: "ffn-out",
+    weight,
+    contribution,
+    heads: [],
+  });
+  const attention = (weight: number): DrawnEdge => ({
+    ...ffn(weight, weight),
+    key: "I0_0>A1_0:attention",
+    source: "I0_0",
+    target: "A1_0",
+    from: parseNode("I0_0")!,
+    to: parseNode("A1_0")!,
+    kind: "attention",
+  });
+  const routes = (...edges: DrawnEdge[]): DrawnRoutes => ({
+    nodes: new Set(edges.flatMap(({ source, target }) => [source, target])),
+    edges,
+    byKey: new Map(edges.map((edge) => [edge.key, edge])),
+  });
+  const first = routes(ffn(0.0424, 0.0424), attention(0.2));
+  const second = routes(attention(0.18));
+  expect(unseenTargets(second.edges, first.edges, Int32Array.of(0))).toEqual(["I1_0"]);
+  const { edges, unknown } = comparedRoutes(first, second, undefined, [() => undefined, () => 0.0394]);
+  const [block, edge] = edges;
+  expect(unknown).toBe(0);
+  expect(block).toMatchObject({ side: "more", below: "B", both: [0.0424, 0.0394] });
+  expect(block.delta).toBeCloseTo(0.003, 6);
+  expect(edge.delta).toBeCloseTo(0.02, 6);
+  // One scale for all pairs: 0.1 is full width.
+  expect(edge.weight).toBeCloseTo(0.2, 6);
+  expect(block.weight).toBeCloseTo(0.03, 6);
+  // What nobody knows is not drawn as a difference.
+  expect(comparedRoutes(first, second, undefined, [() => undefined, () => undefined])).toMatchObject({ unknown: 1 });
 });
 
 test("tensors on shared memory are copied for the wire", () => {

@@ -247,15 +247,3 @@ export function comparedRoutes(
 
 const inverted = (back: Int32Array): ReadonlyMap<number, number> =>
   new Map([...back].flatMap((first, second) => (first < 0 ? [] : [[first, second] as const])));
-
-/** States whose parts have to be known to compare two routes: where an edge of the other side leads that is not on this. */
-export function unseenTargets(own: DrawnRoutes, other: DrawnRoutes, forth: Int32Array): NodeName[] {
-  const names = new Set<NodeName>();
-  for (const { from, to, kind } of other.edges) {
-    const [a, b] = [forth[from.position] ?? -1, forth[to.position] ?? -1];
-    if (a < 0 || b < 0 || kind === "ffn-in") continue;
-    const target = nodeName(to.kind, to.layer, b);
-    if (!own.byKey.has(edgeKey(nodeName(from.kind, from.layer, a), target, kind))) names.add(target);
-  }
-  return [...names];
-}

@@ -50,6 +50,14 @@ export class ExploreElement extends ControlElement {
     `,
   ];
 
+  /** Of the picture that was shown last: while the next one comes, what is below it on the page stays where it is. */
+  #height = 0;
+
+  protected override updated(): void {
+    const shown = this.renderRoot.querySelector<HTMLElement>("lmt-explorer");
+    if (shown) this.#height = shown.offsetHeight || this.#height;
+  }
+
   protected override render(): TemplateResult {
     const controls = this.controls;
     if (!controls) return html`<div class="note">Nothing to explore yet.</div>`;
@@ -64,9 +72,11 @@ export class ExploreElement extends ControlElement {
       ${
         this.source
           ? html`<lmt-explorer aria-busy=${status.phase === "running" || status.phase === "loading"} .source=${this.source} .selection=${this.store}></lmt-explorer>`
-          : status.phase === "idle"
-            ? html`<div class="hint">${current.model === "" ? "Choose a model to begin." : current.prompt === "" ? "Choose or type a prompt to begin." : "Nothing was run yet."}</div>`
-            : nothing
+          : status.phase === "loading" || status.phase === "running"
+            ? html`<div style="min-height:${this.#height}px"></div>`
+            : status.phase === "idle"
+              ? html`<div class="hint">${current.model === "" ? "Choose a model to begin." : current.prompt === "" ? "Choose or type a prompt to begin." : "Nothing was run yet."}</div>`
+              : nothing
       }
       ${
         choices.debug && (current.loadTime !== null || current.runTime !== null)

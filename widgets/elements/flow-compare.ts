@@ -7,6 +7,7 @@ import {
   MAX_INFLOW,
   mirroredSelection,
   routesQuestion,
+  unseenTargets,
   visibleText,
 } from "../../src/protocol";
 import { Ask } from "../core/ask";
@@ -15,7 +16,7 @@ import { saveCsv, savePictures } from "../core/export";
 import { percent, signed, weight } from "../core/format";
 import { focusWords } from "../core/places";
 import type { ComparedRoutes, DrawnEdge, DrawnRoutes, Unseen } from "../core/routes";
-import { comparedRoutes, drawnRoutes, edgeKey, focusedEdge, unseenTargets } from "../core/routes";
+import { comparedRoutes, drawnRoutes, edgeKey, focusedEdge } from "../core/routes";
 import { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
@@ -219,7 +220,7 @@ export class FlowCompareElement extends PanelElement {
     forth: Int32Array | undefined,
   ): Question<"inflow"> | undefined {
     if (this.mode !== "difference" || this.#hurdle || !own || !other || !forth) return undefined;
-    const nodes = unseenTargets(own, other, forth).slice(0, MAX_INFLOW);
+    const nodes = unseenTargets(own.edges, other.edges, forth).slice(0, MAX_INFLOW);
     return nodes.length ? { kind: "inflow", nodes } : undefined;
   }
 

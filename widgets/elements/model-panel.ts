@@ -109,7 +109,9 @@ export class ModelPanelElement extends ControlElement {
     const missing = Object.entries(unavailable);
     if (missing.length === 0) return nothing;
     return html`<details class="missing">
-      <summary>Why ${missing.map(([name]) => name).join(", ")} cannot be used here</summary>
+      <summary title="Why ${missing.map(([name]) => name).join(", ")} cannot be used here"
+        >not here?<span class="visually-hidden"> Why ${missing.map(([name]) => name).join(", ")} cannot be used here</span></summary
+      >
       ${missing.map(([name, reason]) => html`<p><b>${name}</b> ${reason}</p>`)}
     </details>`;
   }

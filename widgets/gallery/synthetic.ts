@@ -2,6 +2,7 @@ import type { Answer, GridAnswer, Question, QuestionKind, RunFacts, WireToken } 
 import type { NodeName } from "../../src/protocol";
 import {
   EDGE_KINDS,
+  inflowAnswer,
   nodeName,
   parseNode,
   partOfGrid,
@@ -10,7 +11,6 @@ import {
   stateBelow,
   tensor,
 } from "../../src/protocol";
-import { inflowAnswer } from "../../src/payload/inflow";
 import type { FlowSource } from "../core/source";
 
 /**

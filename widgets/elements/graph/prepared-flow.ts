@@ -64,6 +64,8 @@ export interface FlowView {
   readonly size: { readonly width: number; readonly height: number };
 }
 
+const MOST_DISCS = 20_000;
+
 /** Edges are stroked in this many classes of weight: one path a class is what keeps a frame short. */
 const CLASSES = 10;
 
@@ -94,10 +96,16 @@ export class PreparedFlow {
     for (const band of layout.bands)
       for (const kind of stateKinds(model.parallelBlocks))
         rows.push(layout.point({ kind, layer: band.layer, position: 0 }).y);
+    // Squares cost a fraction of discs; where there are so many nobody can tell them apart.
+    const discs = nTokens * rows.length <= MOST_DISCS;
     for (let position = 0; position < nTokens; position++) {
       if (layout.folded(position)) continue;
       const x = layout.x(position);
       for (const y of rows) {
+        if (!discs) {
+          this.#dull.rect(x - small, y - small, 2 * small, 2 * small);
+          continue;
+        }
         this.#dull.moveTo(x + small, y);
         this.#dull.arc(x, y, small, 0, 2 * Math.PI);
       }

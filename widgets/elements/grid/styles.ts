@@ -41,6 +41,8 @@ export const gridStyles = css`
   .scroll {
     overflow: auto;
     max-height: var(--lmt-grid-height, 640px);
+    /* A scroll bar that lies over the content must not lie over the last row. */
+    padding-bottom: 6px;
     scrollbar-width: thin;
     overscroll-behavior-x: contain;
   }

@@ -74,10 +74,18 @@ function drawCells(context: CanvasRenderingContext2D, drawing: MapDrawing): void
   if (marked) {
     const x = originX + marked.key * cell;
     const y = originY + marked.query * cell;
-    context.globalAlpha = 0.13;
-    context.fillStyle = color("--_text");
-    context.fillRect(left, y, side, cell);
-    context.fillRect(x, 0, cell, side);
+    // To the cell from its labels: a cross over the map would colour the cells that it is read by.
+    context.globalAlpha = 0.45;
+    context.strokeStyle = color("--_text");
+    context.lineWidth = 1;
+    context.setLineDash([2, 2]);
+    context.beginPath();
+    context.moveTo(left, y + cell / 2);
+    context.lineTo(x, y + cell / 2);
+    context.moveTo(x + cell / 2, y + cell);
+    context.lineTo(x + cell / 2, side);
+    context.stroke();
+    context.setLineDash([]);
     context.globalAlpha = 1;
     context.strokeStyle = drawing.passing ? color("--_text") : color("--_selected");
     context.lineWidth = 2;

@@ -1,7 +1,7 @@
 import type { NodeName } from "../model/types";
-import { tensor } from "../protocol/codec";
-import { EDGE_KINDS } from "../protocol/questions";
-import type { Answer } from "../protocol/questions";
+import { tensor } from "./codec";
+import { EDGE_KINDS } from "./questions";
+import type { Answer } from "./questions";
 
 /** What flows into one state. */
 export interface Inflow {
