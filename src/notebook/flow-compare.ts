@@ -1,8 +1,8 @@
 import type { Contrast, RouteGraph, Run } from "../model/types";
-import type { Answer, Question, QuestionKind, Selection, TokenContrast } from "../protocol";
+import type { Answer, Question, QuestionKind, RunFacts, Selection, TokenContrast } from "../protocol";
 import { mirroredSelection, routesQuestion } from "../protocol";
 import { checkHeight, oneToken } from "../model/check";
-import { Answerer, answererOf, runFacts } from "./answers";
+import { Answerer, answererOf, predictionsOf, runFacts } from "./answers";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
 import type { SelectionChange } from "./selection";
@@ -93,6 +93,12 @@ export class FlowCompare extends Picture {
 
   override async prepare(): Promise<void> {
     await super.prepare();
+    const { second } = this.get("options") as { second: RunFacts };
+    if (second.predictions.length === 0) {
+      const { info } = this.second.model;
+      const predictions = await predictionsOf(this.second, this.second.tokens.length - 1, Math.min(10, info.dVocab));
+      this.set({ options: { ...this.get("options"), second: runFacts(this.second, predictions) } });
+    }
     // What a notebook shows without a kernel has the second run's routes too.
     await this.#answers.ask({ kind: "second", question: routesQuestion(this.#across) });
   }

@@ -91,8 +91,11 @@ let collecting: NodeJS.Timeout | undefined;
 
 /** A run's tensors are shared memory, which V8 does not count: without being asked it would not collect them for long. */
 function collectSoon(): void {
-  clearTimeout(collecting);
-  collecting = setTimeout(() => void collectGarbage(), GONE_MS).unref();
+  // Not put off by the next one: cells may run again faster than that.
+  collecting ??= setTimeout(() => {
+    collecting = undefined;
+    void collectGarbage();
+  }, GONE_MS).unref();
 }
 
 /** VS Code has no renderers of ours, but loads our widgets where its own support can find them. */

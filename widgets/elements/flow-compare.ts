@@ -87,7 +87,7 @@ export class FlowCompareElement extends PanelElement {
         max-height: 42px;
         overflow: auto;
         overflow-wrap: anywhere;
-        white-space: normal;
+        white-space: pre-wrap;
       }
       .prompt mark {
         background: color-mix(in oklab, var(--_selected) 22%, transparent);
@@ -309,7 +309,7 @@ export class FlowCompareElement extends PanelElement {
     const alignment = this.#alignment;
     const shown = difference ? this.#difference : undefined;
     // A side's name, prompt and predictions stand above its graph.
-    const room = Math.max(300, this.room - 150);
+    const room = Math.max(300, this.room - 170);
     return html`
       <div class="bar" role="group" aria-label="How to compare">
         <button aria-pressed=${!difference} @click=${() => (this.mode = "side")}>Side by side</button>
@@ -365,7 +365,9 @@ export class FlowCompareElement extends PanelElement {
         <div class="prompt token"><span>${facts.tokens
           .slice(0, 200)
           .map(({ text }, position) =>
-            differs(text, position) ? html`<mark title="differs">${visibleText(text)}</mark>` : visibleText(text),
+            differs(text, position)
+              ? html`<mark title="differs">${visibleText(text)}</mark><wbr />`
+              : html`${visibleText(text)}<wbr />`,
           )}${facts.tokens.length > 200 ? " …" : ""}</span></div>
         ${
           facts.predictions.length

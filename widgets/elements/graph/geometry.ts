@@ -5,6 +5,8 @@ import type { DrawnRoutes } from "../../core/routes";
 /** Labels of tokens rise to the right by so many degrees. */
 export const LABEL_ANGLE = 38;
 const MIN_COLUMN = 20;
+/** The figure is taller than it should be by up to this where all layers are in view then. */
+const MOST_TALLER = 1.7;
 /** Least sizes where all of the graph is to be in view: a token is a line, a layer two dots. */
 const WHOLE_COLUMN = 2;
 const WHOLE_LAYER = 3;
@@ -141,10 +143,9 @@ export class GraphGeometry {
     const layout = this.#layout;
     const margin = this.#margin;
     if (!layout || !this.#labelled || !margin) return undefined;
-    const height = Math.min(
-      Math.max(maxHeight, margin.top + margin.bottom + 60),
-      layout.height + margin.top + margin.bottom,
-    );
+    const whole = layout.height + margin.top + margin.bottom;
+    // Some more height shows all layers; for many more the figure pans.
+    const height = whole <= maxHeight * MOST_TALLER ? whole : Math.max(maxHeight, margin.top + margin.bottom + 60);
     return {
       layout,
       margin,
