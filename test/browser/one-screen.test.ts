@@ -184,3 +184,21 @@ test("the tour has five steps, and the window holds each", async () => {
   await notebook.screenshot("one-screen-3-tour");
   await tool.locator("lmt-guide").getByRole("button", { name: "Close" }).click();
 }, 120_000);
+
+test("a kernel that is gone is one line, and its button makes the picture live again", async () => {
+  await notebook.save();
+  await notebook.command("kernelmenu:shutdown");
+  await notebook.page.waitForTimeout(1000);
+  // Far from every route: not kept.
+  await tool.locator("lmt-flow-graph [data-node=I28_5]").dispatchEvent("click");
+  const line = tool.locator(".unavailable").first();
+  await line.getByText(/kernel|not stored|before this was collected/).waitFor();
+  expect(await tool.locator("[role=alert]").count()).toBe(0);
+  expect(await tool.locator(".busy[data-on]").count()).toBe(0);
+  await notebook.screenshot("one-screen-4-gone");
+  await line.getByRole("button", { name: "Run" }).click();
+  await notebook.page.waitForTimeout(4000);
+  await notebook.screenshot("one-screen-5-run");
+  await tool.locator("lmt-flow-graph [data-node=I28_5]").dispatchEvent("click");
+  await tool.locator("lmt-token-table tbody tr").first().waitFor();
+}, 180_000);

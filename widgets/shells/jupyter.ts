@@ -73,6 +73,7 @@ export class PictureModel extends ShownModel {
   protected override begin(): void {
     super.begin();
     this.on("msg:custom", (content: unknown) => void this.#export(content));
+    this.on("comm_live_update", () => this.comm_live || tellKeeping({ widget: this.model_id, share: -1 }));
     this.on("change:keeping", () => tellKeeping({ widget: this.model_id, share: Number(this.get("keeping")) }));
   }
 

@@ -99,7 +99,7 @@ function drawPins(content: Content, { layout }: Plot, { pins }: Scene): void {
     .attr("class", "pin")
     .attr("x", (d) => d.x + Math.max(5, layout.nodeRadius + 3) + 3)
     .attr("y", (d) => d.y + 4)
-    .text((d) => shortText(d.name, 18));
+    .text((d) => (d.name === "" ? "" : shortText(d.name, 18)));
 }
 
 function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, onCanvas }: Scene): void {

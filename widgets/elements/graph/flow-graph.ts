@@ -203,9 +203,10 @@ export class FlowGraphElement extends LmtElement {
         onCanvas: this.#onCanvas,
         color: (edge) => edgeColor(coloring, edge),
         pins: this.selected.pins.flatMap(({ name, nodes }) =>
-          nodes.flatMap((node) => {
+          nodes.flatMap((node, i) => {
             const place = parseNode(node);
-            return place ? [{ place, name }] : [];
+            // A group's name stands once.
+            return place ? [{ place, name: i === 0 ? name : "" }] : [];
           }),
         ),
       }
