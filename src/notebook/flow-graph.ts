@@ -22,6 +22,11 @@ export interface FlowGraphOptions extends PictureOptions {
    * click opens a fold.
    */
   readonly fold?: "auto" | "always" | "never";
+  /**
+   * Leave out attention from later tokens to the first one, which often takes what heads have no other use for, and say
+   * how much that is. Numbers and files keep it. Default false.
+   */
+  readonly hideSinks?: boolean;
   /** Height of the graph in CSS pixels. Default: what fits into the window, about 70 % of it. */
   readonly height?: number;
   /** All tokens and layers in view, however small. Default false: columns that can be read, and a scroll bar. */
@@ -45,7 +50,7 @@ export class FlowGraph extends Picture {
       compact = false,
       ...others
     } = options;
-    const { fold = "auto", height, fit = false, ...rest } = others;
+    const { fold = "auto", height, fit = false, hideSinks = false, ...rest } = others;
     checkOneOf("fold", fold, ["auto", "always", "never"]);
     checkHeight(height);
     checkOneOf("colorBy", colorBy, ["contribution", "head", "label"]);
@@ -55,7 +60,7 @@ export class FlowGraph extends Picture {
     super(run, "flow-graph", {
       ...rest,
       ...(rest.selection || Object.keys(given).length ? { selection: { ...rest.selection, ...given } } : {}),
-      own: { detail, colorBy, compact, fold, height: height ?? 0, fit },
+      own: { detail, colorBy, compact, fold, height: height ?? 0, fit, hideSinks },
     });
   }
 }

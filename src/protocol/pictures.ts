@@ -34,6 +34,7 @@ const DESCRIPTIONS = {
       colorBy: "string",
       compact: "boolean",
       fold: "string",
+      hideSinks: "boolean",
       fit: "boolean",
       height: "number",
     },

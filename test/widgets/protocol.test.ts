@@ -24,7 +24,7 @@ import {
   visibleText,
   type WireTensor,
 } from "../../src/protocol";
-import { comparedRoutes } from "../../widgets/core/routes";
+import { comparedRoutes, withoutSinks } from "../../widgets/core/routes";
 import type { DrawnEdge, DrawnRoutes } from "../../widgets/core/routes";
 
 describe("codec", () => {
@@ -295,6 +295,39 @@ describe("alignment", () => {
       expect(new Set(places).size).toBe(places.length);
     }
   });
+});
+
+test("attention to the first token is hidden with what is reached through it alone, and its share is said", () => {
+  const edge = (source: string, target: string, kind: "attention" | "residual", weight: number): DrawnEdge => ({
+    key: `${source}>${target}:${kind}`,
+    source: source as never,
+    target: target as never,
+    from: parseNode(source)!,
+    to: parseNode(target)!,
+    kind,
+    weight,
+    heads: [],
+  });
+  const edges = [
+    edge("X0_2", "A0_2", "residual", 0.5),
+    edge("X0_0", "A0_2", "attention", 0.3),
+    edge("X0_1", "A0_2", "attention", 0.1),
+    edge("A0_2", "I0_2", "residual", 1),
+  ];
+  const routes: DrawnRoutes = {
+    nodes: new Set(["I0_2", "A0_2", "X0_0", "X0_1", "X0_2"]),
+    edges,
+    byKey: new Map(edges.map((one) => [one.key, one])),
+  };
+  const { routes: shown, hidden } = withoutSinks(routes, "I0_2");
+  expect(hidden.edges).toBe(1);
+  expect(hidden.share).toBeCloseTo(0.75, 6);
+  expect([...shown.nodes].sort()).toEqual(["A0_2", "I0_2", "X0_1", "X0_2"]);
+  expect(shown.edges).toHaveLength(3);
+  // The first token's attention to itself is none from a later token.
+  const own = edge("X0_0", "A0_0", "attention", 1);
+  const first: DrawnRoutes = { nodes: new Set(["A0_0", "X0_0"]), edges: [own], byKey: new Map([[own.key, own]]) };
+  expect(withoutSinks(first, "A0_0").routes.edges).toHaveLength(1);
 });
 
 test("a difference is of what contributes: an edge just below the threshold is none of 0", () => {

@@ -247,3 +247,51 @@ export function comparedRoutes(
 
 const inverted = (back: Int32Array): ReadonlyMap<number, number> =>
   new Map([...back].flatMap((first, second) => (first < 0 ? [] : [[first, second] as const])));
+
+/** What is hidden where attention to the first token is. */
+export interface HiddenSinks {
+  readonly edges: number;
+  /** Their share of the weight of all attention edges. */
+  readonly share: number;
+}
+
+/**
+ * Routes without attention from later tokens to the first one, which takes what a head has no other use for (attention
+ * sinks: Xiao et al. 2023, arXiv:2309.17453), and without what is reached through it alone.
+ *
+ * @param begin the node at which the routes begin
+ */
+export function withoutSinks(
+  routes: DrawnRoutes,
+  begin: NodeName,
+): { readonly routes: DrawnRoutes; readonly hidden: HiddenSinks } {
+  const isSink = ({ kind, from, to }: DrawnEdge): boolean =>
+    kind === "attention" && from.position === 0 && to.position !== 0;
+  const into = new Map<string, DrawnEdge[]>();
+  let [all, hidden, count] = [0, 0, 0];
+  for (const edge of routes.edges) {
+    if (edge.kind === "attention") all += edge.weight;
+    if (isSink(edge)) {
+      hidden += edge.weight;
+      count++;
+      continue;
+    }
+    const list = into.get(edge.target);
+    if (list) list.push(edge);
+    else into.set(edge.target, [edge]);
+  }
+  const nodes = new Set<string>([begin]);
+  const waiting: string[] = [begin];
+  const edges: DrawnEdge[] = [];
+  for (let name = waiting.pop(); name !== undefined; name = waiting.pop())
+    for (const edge of into.get(name) ?? []) {
+      edges.push(edge);
+      if (nodes.has(edge.source)) continue;
+      nodes.add(edge.source);
+      waiting.push(edge.source);
+    }
+  return {
+    routes: { nodes, edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) },
+    hidden: { edges: count, share: all > 0 ? hidden / all : 0 },
+  };
+}

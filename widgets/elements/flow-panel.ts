@@ -24,6 +24,7 @@ export class FlowPanelElement extends PanelElement {
     colorBy: { attribute: "color-by" },
     compact: { type: Boolean },
     fold: {},
+    hideSinks: { type: Boolean, attribute: "hide-sinks" },
   };
 
   /** Show what is selected beside the graph. */
@@ -32,6 +33,7 @@ export class FlowPanelElement extends PanelElement {
   declare colorBy: string;
   declare compact: boolean;
   declare fold: string;
+  declare hideSinks: boolean;
 
   constructor() {
     super();
@@ -39,6 +41,7 @@ export class FlowPanelElement extends PanelElement {
     this.colorBy = "contribution";
     this.compact = false;
     this.fold = "auto";
+    this.hideSinks = false;
   }
 
   protected override render(): TemplateResult {
@@ -46,7 +49,7 @@ export class FlowPanelElement extends PanelElement {
       <lmt-prompt-strip .source=${this.source} .selection=${this.store}></lmt-prompt-strip>
       <lmt-keeping></lmt-keeping>
       <div class="body ${this.detail && this.width >= BESIDE ? "beside" : ""}">
-        <lmt-flow-graph .noHere=${this.detail && this.width >= BESIDE} .colorBy=${this.colorBy} .compact=${this.compact} .fold=${this.fold} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
+        <lmt-flow-graph .noHere=${this.detail && this.width >= BESIDE} .colorBy=${this.colorBy} .compact=${this.compact} .fold=${this.fold} .hideSinks=${this.hideSinks} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
         ${this.detail ? this.renderDetail(false) : nothing}
       </div>
     `;

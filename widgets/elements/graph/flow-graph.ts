@@ -6,9 +6,10 @@ import { Ask } from "../../core/ask";
 import { define, LmtElement } from "../../core/element";
 import { cellOf, copied } from "../../core/cell";
 import type { SaveFormat, ShownPicture } from "../../core/export";
+import { percent } from "../../core/format";
 import { Room } from "../../core/room";
 import type { ComparedRoutes, DrawnEdge, DrawnRoutes } from "../../core/routes";
-import { drawnRoutes } from "../../core/routes";
+import { drawnRoutes, withoutSinks } from "../../core/routes";
 import { sentenceOf } from "../../core/source";
 import { ZoomController } from "../../core/zoom";
 import type { MenuItem } from "../menu";
@@ -73,6 +74,7 @@ export class FlowGraphElement extends LmtElement {
     height: { type: Number },
     fit: { type: Boolean },
     fold: {},
+    hideSinks: { type: Boolean, attribute: "hide-sinks" },
   };
 
   /** No toolbar and no legend: someone else has the controls. */
@@ -104,6 +106,8 @@ export class FlowGraphElement extends LmtElement {
    * Whether runs of tokens off the routes share a column: "always", "never", or "auto": above 30 tokens.
    */
   declare fold: string;
+  /** Leave out attention to the first token, and say how much that is. Tables and files keep it. */
+  declare hideSinks: boolean;
 
   readonly #routes = new Ask(this, () => routesQuestion(this.selected));
   readonly #hovered = new Ask(this, () => {
@@ -156,6 +160,7 @@ export class FlowGraphElement extends LmtElement {
     this.height = 0;
     this.fit = false;
     this.fold = "auto";
+    this.hideSinks = false;
   }
 
   /** This run's own routes; undefined before the first answer. */
@@ -165,8 +170,15 @@ export class FlowGraphElement extends LmtElement {
 
   /** What is drawn: the routes, or their difference to others. */
   get #shown(): DrawnRoutes | undefined {
-    return this.differences ?? this.#drawn?.routes;
+    const routes = this.differences ?? this.#drawn?.routes;
+    if (!routes || !this.hideSinks) return routes;
+    const begin = this.#begin;
+    if (this.#without?.of !== routes || this.#without.begin !== begin)
+      this.#without = { of: routes, begin, ...withoutSinks(routes, begin) };
+    return this.#without.routes;
   }
+
+  #without: (ReturnType<typeof withoutSinks> & { readonly of: DrawnRoutes; readonly begin: NodeName }) | undefined;
 
   /** The node at which the routes begin. */
   get #begin(): NodeName {
@@ -311,7 +323,7 @@ export class FlowGraphElement extends LmtElement {
         Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, T at this state, Alt and left or right go back and forward through what was looked at, plus and minus zoom, Escape clears.
       </div>
       <div class="visually-hidden" role="status" aria-live="polite">${this.#announcer.text}</div>
-      ${this.bare ? nothing : this.#renderLegend()}
+      ${this.bare ? nothing : this.#renderLegend()} ${this.#renderHidden()}
     `;
   }
 
@@ -321,6 +333,14 @@ export class FlowGraphElement extends LmtElement {
     return contrast?.logit === undefined
       ? routesLegend(this.#shown, this.#coloring)
       : contrastLegend(this.#shown, contrast);
+  }
+
+  /** What the switch leaves out. */
+  #renderHidden(): TemplateResult | typeof nothing {
+    const hidden = this.hideSinks && this.#shown ? this.#without?.hidden : undefined;
+    return hidden
+      ? html`<div class="legend hidden-sinks">${hidden.edges} edges to the first token are hidden: ${percent(hidden.share)} of the attention that is drawn otherwise. Tables and files keep them.</div>`
+      : nothing;
   }
 
   #renderToolbar(): TemplateResult {
@@ -579,6 +599,11 @@ export class FlowGraphElement extends LmtElement {
           this.fold = this.#folding ? "never" : "always";
         },
       },
+      {
+        label: "Hide attention to the first token",
+        checked: this.hideSinks,
+        run: () => (this.hideSinks = !this.hideSinks),
+      },
       { label: "Flatten idle layers", checked: this.compact, run: () => (this.compact = !this.compact) },
       {
         label: "Colour by head",
@@ -631,7 +656,7 @@ export class FlowGraphElement extends LmtElement {
    * labels.
    */
   async save(format: SaveFormat): Promise<void> {
-    if (format === "csv") return saveEdges(this.#shown, this.differences !== undefined);
+    if (format === "csv") return saveEdges(this.differences ?? this.#drawn?.routes, this.differences !== undefined);
     const { picture } = this;
     if (picture) await saveGraph(picture, format);
   }
