@@ -18,7 +18,15 @@ function install() {
   // Found once: looking through the whole page in every frame would be part of what is measured.
   let found;
   const explorer = () => (found?.isConnected ? found : (found = deep(document, "lmt-explorer").at(-1)));
-  const part = (name) => explorer()?.shadowRoot.querySelector(name)?.shadowRoot;
+  const roots = () => {
+    const own = explorer()?.shadowRoot;
+    const detail = own?.querySelector("lmt-detail-panel")?.shadowRoot;
+    return [own, detail].filter(Boolean);
+  };
+  const part = (name) =>
+    roots()
+      .map((root) => root.querySelector(name))
+      .find(Boolean)?.shadowRoot;
   const PARTS = [
     "flow-graph",
     "token-table",
@@ -31,15 +39,15 @@ function install() {
     .map((name) => `lmt-${name}`)
     .join();
   const busy = () => {
-    const roots = [
-      explorer().shadowRoot,
-      ...[...explorer().shadowRoot.querySelectorAll(PARTS)].map((element) => element.shadowRoot),
-    ];
-    for (const root of roots) {
+    const all = roots().flatMap((root) => [
+      root,
+      ...[...root.querySelectorAll(PARTS)].map((element) => element.shadowRoot),
+    ]);
+    for (const root of all) {
       const error = root.querySelector(".error");
       if (error) throw new Error(`The Explorer says: ${error.textContent}`);
     }
-    return roots.some((root) => root.querySelector(".busy[data-on]"));
+    return all.some((root) => root?.querySelector(".busy[data-on]"));
   };
   const text = (name, selector) => part(name)?.querySelector(selector)?.textContent.replace(/\s+/g, " ").trim() ?? "";
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
@@ -52,11 +60,11 @@ function install() {
     });
   const shows = {
     node: ({ node }) =>
-      text("lmt-token-table", "h3 span") === node &&
+      part("lmt-token-table")?.querySelector("h3 span")?.title.startsWith(`${node},`) &&
       part("lmt-token-table").querySelector("tbody tr") &&
       (node[0] === "X" || part("lmt-effect-table").querySelector("tbody tr")),
     edge: () =>
-      part("lmt-head-bars")?.querySelector("[data-head='0']") &&
+      part("lmt-head-bars")?.querySelector("[data-head='all']") &&
       part("lmt-token-matrix")?.querySelector("canvas.map") &&
       part("lmt-effect-table").querySelector("tbody tr"),
     head: ({ head }) =>
@@ -205,6 +213,15 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
       }
       return undefined;
     };
+    // All columns have states, and lists all their rows.
+    await page.evaluate(() => {
+      window.bench.explorer().shadowRoot.querySelector("lmt-flow-graph").fold = "never";
+    });
+    const open = async (part, tab) => {
+      if (tab) await page.locator(`lmt-explorer [data-tab=${tab}]`).click();
+      const more = page.locator(`lmt-explorer ${part} button.more[aria-expanded=false]`).first();
+      if (await more.count()) await more.click();
+    };
     await measure("state → its tokens", "node", clicks, async (i) => {
       const node = `${i % 3 ? "I" : "A"}${(i * 5) % facts.layers}_${(facts.start - 1 - ((i * 13) % Math.min(tokens - 1, 100)) + tokens) % tokens}`;
       return { expected: { node }, act: await inGraph({ kind: "node", node }) };
@@ -215,6 +232,7 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
     };
     await measure("edge → heads, maps, effect", "edge", clicks, edge);
     await measure("head → its two maps, its effect", "head", Math.min(clicks, facts.heads), async (head) => ({
+      ...(await open("lmt-head-bars")),
       expected: { head },
       act: () => page.locator(`lmt-explorer lmt-head-bars [data-head='${head}']`).click(),
     }));
@@ -225,6 +243,7 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
       return { expected: { layer }, act: await inGraph({ kind: "ffn", layer, position }) };
     });
     await measure("neuron → what it promotes", "neuron", clicks, async (i) => {
+      await open("lmt-neuron-bars");
       const neuron = await page.evaluate(
         (n) => Number(window.bench.part("lmt-neuron-bars").querySelectorAll("[data-neuron]")[n]?.dataset.neuron),
         i,
@@ -237,6 +256,7 @@ export async function clickLatencies({ folder, tokens, clicks = 12, expression =
           };
     });
     await measure("token → followed through all layers", "token", clicks, async (i) => {
+      await open("lmt-token-table", "tokens");
       const token = await page.evaluate(
         (n) => Number(window.bench.part("lmt-token-table").querySelectorAll("tbody tr")[n]?.dataset.tokenId),
         i,
