@@ -163,7 +163,10 @@ async function inflow(run: Run, { nodes }: Question<"inflow">, signal: AbortSign
       });
     });
   }
-  return inflowAnswer(nodes.map((node) => found.get(node)!));
+  return inflowAnswer(
+    nodes.map((node) => found.get(node)!),
+    LEAST_INFLOW,
+  );
 }
 
 /** Attention and contributions of all heads, both [H, query, key]. */

@@ -65,7 +65,7 @@ const POLITE_BATCH = 12;
 const GUESS: Readonly<Record<string, number>> = { lens: 170, effect: 120, neurons: 150, grid: 8000, follow: 800 };
 
 /** Not kept for having been asked: only what is planned is. */
-const UNKEPT: ReadonlySet<QuestionKind> = new Set(["routes", "heads", "inflow", "targets"]);
+const UNKEPT: ReadonlySet<QuestionKind> = new Set(["routes", "heads", "targets"]);
 
 type Batch = readonly Question[];
 
@@ -301,9 +301,7 @@ export class PictureShare {
     return [...this.answerer.seen].flatMap(([key, answer]) => {
       const question = JSON.parse(key) as Question;
       // Routes follow from contributions; of others there may be one for each step of a slider.
-      // What flows into states of the second run follows from nothing that is kept.
-      const { kind } = question.kind === "second" ? question.question : question;
-      return UNKEPT.has(kind) && !(question.kind === "second" && kind === "inflow") ? [] : [{ question, answer }];
+      return UNKEPT.has((question.kind === "second" ? question.question : question).kind) ? [] : [{ question, answer }];
     });
   }
 
@@ -481,9 +479,12 @@ export class PictureShare {
     if (!this.#answers.has(routes)) return;
     const { answer } = (await this.#answers.ask(routes, signal)) as Answered<"second">;
     const graph = routesOf(answer.answer as RoutesAnswer);
-    // For the difference: what the first one's edges contribute where this one leaves them out.
-    const nodes = unseenTargets(graph.edges, first.edges, alignmentOf(facts, second).forth).slice(0, MAX_INFLOW);
-    if (nodes.length > 0) yield [ofSecond({ kind: "inflow", nodes })];
+    // For the difference: what edges of one side contribute where the other leaves them out.
+    const { forth, back } = alignmentOf(facts, second);
+    const here = unseenTargets(first.edges, graph.edges, back).slice(0, MAX_INFLOW);
+    const there = unseenTargets(graph.edges, first.edges, forth).slice(0, MAX_INFLOW);
+    if (here.length > 0) yield [{ kind: "inflow", nodes: here }];
+    if (there.length > 0) yield [ofSecond({ kind: "inflow", nodes: there })];
     yield headsOf(graph).map(ofSecond);
     yield* clicksOn(graph, selection.normalize, ofSecond);
     yield* this.#neuronClicks(graph, selection.normalize, [0, OTHER_NEURONS], signal, ofSecond);

@@ -1,7 +1,7 @@
 import { trace } from "../attribution/routes";
 import type { ContributionSource, NotableRow } from "../attribution/routes";
 import type { Answer, RoutesAnswer } from "../protocol/questions";
-import { EDGE_KINDS } from "../protocol/questions";
+import { EDGE_KINDS, LEAST_INFLOW } from "../protocol/questions";
 import { tensor } from "../protocol/codec";
 import { nodeName, parseNode, stateBelow } from "../model/names";
 import type { NodeName } from "../model/types";
@@ -307,6 +307,7 @@ export class StoredRoutes {
           rest: Math.max(0, 1 - known),
         };
       }),
+      Math.max(LEAST_INFLOW, this.threshold),
     );
   }
 

@@ -12,13 +12,14 @@ export interface Alignment {
   readonly back: Int32Array;
 }
 
-/** Beyond so many pairs of tokens the middles of two prompts are paired from their ends. */
+/** Beyond so many pairs of tokens only the beginning and the end that two prompts share are found. */
 const MOST_PAIRS = 4_000_000;
 
 /**
- * Aligns two prompts by their tokens' texts. Prompts of one length are aligned place by place: one was made from the
- * other by exchanging words. Else a longest common subsequence is (Hunt & Szymanski 1977); what lies between two of its
- * tokens is paired from the right, where sentences end alike, and the rest has no partner.
+ * Aligns two prompts by their tokens' texts: by a longest common subsequence (Hunt & Szymanski 1977); what lies between
+ * two of its tokens was exchanged for one another and is paired from the right, where sentences end alike; the rest has
+ * no partner. Prompts of one length are aligned place by place where that leaves as many tokens equal: one was made from
+ * the other by exchanging words.
  *
  * @param first texts of the first prompt's tokens
  * @param second texts of the second prompt's tokens
@@ -33,15 +34,32 @@ export function alignTokens(
     forth[a] = b;
     back[b] = a;
   };
-  if (first.length === second.length) {
+  const anchors = commonTokens(first, second);
+  const inPlace = first.reduce((count, text, i) => count + (text === second[i] ? 1 : 0), 0);
+  if (first.length === second.length && inPlace >= anchors.length) {
     first.forEach((_, i) => pair(i, i));
     return { forth, back };
   }
+  let [a, b] = [0, 0];
+  for (const [nextA, nextB] of [...anchors, [first.length, second.length] as const]) {
+    for (let i = nextA - 1, j = nextB - 1; i >= a && j >= b; i--, j--) pair(i, j);
+    if (nextA < first.length && nextB < second.length) pair(nextA, nextB);
+    [a, b] = [nextA + 1, nextB + 1];
+  }
+  return { forth, back };
+}
+
+/** Places of a longest common subsequence in both, in order; of very long prompts their common beginning and end. */
+function commonTokens(
+  first: readonly (string | undefined)[],
+  second: readonly (string | undefined)[],
+): (readonly [number, number])[] {
   let [from, endA, endB] = [0, first.length, second.length];
-  while (endA > 0 && endB > 0 && first[endA - 1] === second[endB - 1]) pair(--endA, --endB);
-  while (from < endA && from < endB && first[from] === second[from]) pair(from, from++);
+  const end: (readonly [number, number])[] = [];
+  while (endA > 0 && endB > 0 && first[endA - 1] === second[endB - 1]) end.unshift([--endA, --endB]);
+  const common: (readonly [number, number])[] = [];
+  while (from < endA && from < endB && first[from] === second[from]) common.push([from, from++]);
   const [n, m] = [endA - from, endB - from];
-  const anchors: (readonly [number, number])[] = [];
   if (n * m > 0 && n * m <= MOST_PAIRS) {
     // lengths[i][j]: of the longest common subsequence of what is left from i and from j on.
     const lengths = new Uint16Array((n + 1) * (m + 1));
@@ -53,19 +71,12 @@ export function alignTokens(
             ? lengths[at(i + 1, j + 1)] + 1
             : Math.max(lengths[at(i + 1, j)], lengths[at(i, j + 1)]);
     for (let i = 0, j = 0; i < n && j < m;) {
-      if (first[from + i] === second[from + j]) anchors.push([from + i++, from + j++]);
+      if (first[from + i] === second[from + j]) common.push([from + i++, from + j++]);
       else if (lengths[at(i + 1, j)] >= lengths[at(i, j + 1)]) i++;
       else j++;
     }
   }
-  let [a, b] = [from, from];
-  for (const [nextA, nextB] of [...anchors, [endA, endB] as const]) {
-    // What was exchanged for something else stands between the same neighbours.
-    for (let i = nextA - 1, j = nextB - 1; i >= a && j >= b; i--, j--) pair(i, j);
-    if (nextA < endA || nextB < endB) pair(nextA, nextB);
-    [a, b] = [nextA + 1, nextB + 1];
-  }
-  return { forth, back };
+  return [...common, ...end];
 }
 
 /** Of an edge, what says where it is. */

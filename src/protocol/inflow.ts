@@ -14,8 +14,12 @@ export interface Inflow {
   readonly rest: number | undefined;
 }
 
-/** What flows into several states, as the answer to the question about it. */
-export function inflowAnswer(inflows: readonly Inflow[]): Answer<"inflow"> {
+/**
+ * What flows into several states, as the answer to the question about it.
+ *
+ * @param least what a source that is not listed contributes at most
+ */
+export function inflowAnswer(inflows: readonly Inflow[], least: number): Answer<"inflow"> {
   const starts = new Uint32Array(inflows.length + 1);
   inflows.forEach(({ sources }, n) => (starts[n + 1] = starts[n] + sources.length));
   const all = inflows.flatMap(({ sources }) => sources);
@@ -25,5 +29,6 @@ export function inflowAnswer(inflows: readonly Inflow[]): Answer<"inflow"> {
     kinds: tensor(Uint8Array.from(all, ({ kind }) => EDGE_KINDS.indexOf(kind))),
     contributions: tensor(Float32Array.from(all, ({ contribution }) => contribution)),
     rests: tensor(Float32Array.from(inflows, ({ rest }) => rest ?? -1)),
+    least,
   };
 }

@@ -164,8 +164,10 @@ export interface Questions {
       readonly kinds: WireTensor<Uint8Array>;
       /** `[S]` shares of everything that makes up the node. */
       readonly contributions: WireTensor<Float32Array>;
-      /** `[N]` what all other sources contribute together, each less than 1e-4 or not kept; -1: nothing is known. */
+      /** `[N]` what all other sources contribute together; -1: nothing is known. */
       readonly rests: WireTensor<Float32Array>;
+      /** What each of the others contributes at most: 1e-4, in a stored answer up to its threshold. */
+      readonly least: number;
     };
   };
   /** The neurons that contributed most to the state after the FFN. */
@@ -391,7 +393,8 @@ const ANSWERS: {
   effect: ({ promoted, suppressed }) => areTokens(promoted, "score") && areTokens(suppressed, "score"),
   heads: ({ contributions, weights }) =>
     isReal(contributions, 1) && isReal(weights, 1) && sameShape(contributions, weights),
-  inflow: ({ starts, sources, kinds, contributions, rests }) =>
+  inflow: ({ starts, sources, kinds, contributions, rests, least }) =>
+    isNumber(least) &&
     isWhole(starts, 1) &&
     isTexts(sources) &&
     isWhole(kinds, 1) &&

@@ -133,15 +133,19 @@ const alignments = new WeakMap<readonly unknown[], WeakMap<readonly unknown[], A
 
 /** Which token of one run is which of the other; found once for two runs. */
 export function alignmentOf(from: Pick<StatesOf, "tokens">, to: Pick<StatesOf, "tokens">): Alignment {
-  let known = alignments.get(from.tokens);
-  if (!known) alignments.set(from.tokens, (known = new WeakMap()));
-  let alignment = known.get(to.tokens);
-  if (!alignment) {
-    const texts = (tokens: readonly unknown[]): (string | undefined)[] =>
-      tokens.map((token) => (token as Partial<WireToken> | undefined)?.text);
-    known.set(to.tokens, (alignment = alignTokens(texts(from.tokens), texts(to.tokens))));
-  }
-  return alignment;
+  const known = alignments.get(from.tokens)?.get(to.tokens);
+  if (known) return known;
+  const texts = (tokens: readonly unknown[]): (string | undefined)[] =>
+    tokens.map((token) => (token as Partial<WireToken> | undefined)?.text);
+  const found = alignTokens(texts(from.tokens), texts(to.tokens));
+  const remember = (a: readonly unknown[], b: readonly unknown[], alignment: Alignment): void => {
+    const others = alignments.get(a) ?? new WeakMap<readonly unknown[], Alignment>();
+    alignments.set(a, others.set(b, alignment));
+  };
+  // Of several as good ones each way round might find another: the way back is the way there.
+  remember(to.tokens, from.tokens, { forth: found.back, back: found.forth });
+  remember(from.tokens, to.tokens, found);
+  return found;
 }
 
 /** The partner of a position, or of the next one that has one; the last token where none has. */

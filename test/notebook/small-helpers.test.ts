@@ -1,9 +1,12 @@
 /** `table`, `decode`, places of edges, pins, and the cell of a view. */
 import { runInThisContext } from "node:vm";
 import * as library from "../../src/index";
-import { loadModel, table, type Run, type TransparentModel } from "../../src/index";
+import { flowCompare, loadModel, table, type Run, type TransparentModel } from "../../src/index";
 import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
-import { runFacts } from "../../src/notebook/answers";
+import { inflateSync } from "node:zlib";
+import { answerQuestion, runFacts } from "../../src/notebook/answers";
+import { StoredAnswers } from "../../src/payload/read";
+import { alignmentOf, LEAST_INFLOW, unseenTargets, type Answer } from "../../src/protocol";
 import { selectionOf } from "../../src/notebook/selection";
 import { cellOf } from "../../widgets/core/cell";
 import type { Selection } from "../../src/protocol";
@@ -90,4 +93,28 @@ test("the cell of a view names model, tokens and selection", async () => {
     start: facts.tokens.length - 1,
   });
   again.close();
+});
+
+test("a stored comparison knows what edges of one side contribute on the other, and says where it does not", async () => {
+  const other = await model.run("The war began");
+  const picture = flowCompare(run, other, { mode: "difference" });
+  await picture.collected();
+  const { payload } = await picture.kept();
+  const stored = new StoredAnswers(inflateSync(Buffer.from(payload.data, "base64")));
+  const [a, b] = await Promise.all([run.routes(), other.routes()]);
+  const { forth, back } = alignmentOf(run, other);
+  const here = unseenTargets(a.edges, b.edges, back);
+  const there = unseenTargets(b.edges, a.edges, forth);
+  expect(Math.min(here.length, there.length)).toBeGreaterThan(0);
+  const mine = (await stored.answer({ kind: "inflow", nodes: here })) as Answer<"inflow">;
+  expect(mine).toEqual(await answerQuestion(run, { kind: "inflow", nodes: here }));
+  const theirs = (await stored.answer({
+    kind: "second",
+    question: { kind: "inflow", nodes: there },
+  })) as Answer<"second">;
+  expect(theirs.answer).toEqual(await answerQuestion(other, { kind: "inflow", nodes: there }));
+  // Any other state: from the stored rows, which leave out what cannot pass the stored threshold.
+  const coarse = (await stored.answer({ kind: "inflow", nodes: ["A1_2"] })) as Answer<"inflow">;
+  expect(coarse.least).toBeGreaterThan(LEAST_INFLOW);
+  picture.close();
 });

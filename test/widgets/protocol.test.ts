@@ -1,6 +1,7 @@
 /** What crosses between kernel and browser: read back equal, or refused with a sentence. */
 import fc from "fast-check";
 import {
+  alignmentOf,
   checkVersion,
   alignTokens,
   unseenTargets,
@@ -284,6 +285,31 @@ describe("alignment", () => {
     expect(pairs("a b", "x y z")).toEqual(["a:y", "b:z"]);
   });
 
+  test("also where prompts of one length are shifted, and not where words were only exchanged", () => {
+    expect(pairs("BOS the capital of France", "the capital of France is")).toEqual([
+      "BOS:",
+      "the:the",
+      "capital:capital",
+      "of:of",
+      "France:France",
+    ]);
+    expect(pairs("Mary and John went , John gave", "John and Mary went , Mary gave")).toEqual([
+      "Mary:John",
+      "and:and",
+      "John:Mary",
+      "went:went",
+      ",:,",
+      "John:Mary",
+      "gave:gave",
+    ]);
+  });
+
+  test("the way back is the way there, of several as good ones too", () => {
+    const tokens = (text: string): { text: string }[] => words(text).map((word) => ({ text: word }));
+    const [a, b] = [{ tokens: tokens("a b a") }, { tokens: tokens("b a b a a") }];
+    expect(alignmentOf(b, a).forth).toEqual(alignmentOf(a, b).back);
+  });
+
   test("order is kept, whatever the prompts are", () => {
     let seed = 7;
     const random = (n: number): number => (seed = (seed * 16807) % 2147483647) % n;
@@ -359,7 +385,7 @@ test("a difference is of what contributes: an edge just below the threshold is n
   const first = routes(ffn(0.0424, 0.0424), attention(0.2));
   const second = routes(attention(0.18));
   expect(unseenTargets(second.edges, first.edges, Int32Array.of(0))).toEqual(["I1_0"]);
-  const { edges, unknown } = comparedRoutes(first, second, undefined, [() => undefined, () => 0.0394]);
+  const { edges, unknown } = comparedRoutes(first, second, alignTokens(["a"], ["a"]), [() => undefined, () => 0.0394]);
   const [block, edge] = edges;
   expect(unknown).toBe(0);
   expect(block).toMatchObject({ side: "more", below: "B", both: [0.0424, 0.0394] });
@@ -368,8 +394,14 @@ test("a difference is of what contributes: an edge just below the threshold is n
   // One scale for all pairs: 0.1 is full width.
   expect(edge.weight).toBeCloseTo(0.2, 6);
   expect(block.weight).toBeCloseTo(0.03, 6);
+  // A part of a contrast that one side does not draw: its own size, and no number for the other.
+  const logit = { ...attention(0.2), logit: -1 };
+  const contrast = comparedRoutes(routes(logit), routes(), alignTokens(["a"], ["a"]), [() => 0, () => 0]);
+  expect(contrast.edges[0]).toMatchObject({ both: [-1, undefined], side: "less", below: "B", weight: 0.5 });
   // What nobody knows is not drawn as a difference.
-  expect(comparedRoutes(first, second, undefined, [() => undefined, () => undefined])).toMatchObject({ unknown: 1 });
+  expect(comparedRoutes(first, second, alignTokens(["a"], ["a"]), [() => undefined, () => undefined])).toMatchObject({
+    unknown: 1,
+  });
 });
 
 test("tensors on shared memory are copied for the wire", () => {

@@ -203,7 +203,9 @@ test("a comparison is saved with both graphs", async () => {
     /Information flow routes of token .* \| Information flow routes of token /,
   );
   expect(read("compare.png").subarray(1, 4).toString()).toBe("PNG");
-  expect(read("compare.csv").toString()).toMatch(/^source,target,kind,weight A,weight B\r\n/);
+  expect(read("compare.csv").toString()).toMatch(
+    /^source,target,kind,weight A,weight B,contribution A,contribution B,tokens of\r\n/,
+  );
 }, 120_000);
 
 test("a comparison's page has both sides' detail without a kernel; what needs one says so", async () => {

@@ -1,4 +1,4 @@
-import type { Focus, ModelFacts, NodeName, NodePlace, RoutesAnswer } from "../../src/protocol";
+import type { Alignment, Focus, ModelFacts, NodeName, NodePlace, RoutesAnswer } from "../../src/protocol";
 import { EDGE_KINDS, focusEdgeKind, nodeName, parseNode, ProtocolError } from "../../src/protocol";
 
 export type EdgeKind = (typeof EDGE_KINDS)[number];
@@ -139,114 +139,155 @@ export const FULL_DIFFERENCE = 0.1;
 /** The same for contrasts, in logits. */
 export const FULL_LOGITS = 2;
 
-/** What is known of edges that are not on a side's routes: their contribution by `edgeKey`, of that side's places. */
-export type Unseen = (edge: Pick<DrawnEdge, "source" | "target" | "kind">) => number | undefined;
+/** Which edge it is, without what it carries. */
+type EdgeName = Pick<DrawnEdge, "source" | "target" | "kind">;
+
+/** What an edge that is not on a side's routes contributes there, in that side's places; undefined where nobody knows. */
+export type Unseen = (edge: EdgeName) => number | undefined;
 
 /** Two routes as one, in the places of the first run. */
 export interface ComparedRoutes extends DrawnRoutes {
   /** Edges of the second routes at tokens that the first prompt does not have: they cannot be drawn. */
   readonly unplaced: number;
-  /** Edges of which one side is not known. */
+  /** Edges of which one side is not known: they are not drawn. */
   readonly unknown: number;
 }
 
+/** An edge of the second routes in the places of the first, with the edge as it is there. */
+export interface PlacedEdge {
+  readonly edge: DrawnEdge;
+  readonly there: DrawnEdge;
+}
+
 /**
- * Two routes as one: every edge of either, with the difference of what it contributes, whatever the threshold is: an
- * edge just below it is no edge of 0.
+ * Edges of the second routes by their keys in the places of the first; those at tokens that the first prompt does not
+ * have are left out.
  *
  * @param back for each token of the second prompt its place in the first, −1 where it has none
- * @param unseen contributions on the first and on the second side of edges that are not on their routes
+ */
+export function placedEdges(second: DrawnRoutes, back: Int32Array): ReadonlyMap<string, PlacedEdge> {
+  const placed = new Map<string, PlacedEdge>();
+  for (const there of second.edges) {
+    const edge = movedEdge(there, back);
+    if (edge) placed.set(edge.key, { edge, there });
+  }
+  return placed;
+}
+
+/** The same edge in the places of the other prompt; undefined where that has no such token. */
+function movedEdge(edge: DrawnEdge, places: Int32Array): DrawnEdge | undefined {
+  const [from, to] = [edge.from, edge.to].map((place) => ({ ...place, position: places[place.position] ?? -1 }));
+  if (from.position < 0 || to.position < 0) return undefined;
+  const [source, target] = [from, to].map(({ kind, layer, position }) => nodeName(kind, layer, position));
+  return { ...edge, key: edgeKey(source, target, edge.kind), source, target, from, to };
+}
+
+/** What carries an edge's number: what a block reads goes with what it writes. */
+const written = ({ source, target, kind, to }: Pick<DrawnEdge, "source" | "target" | "kind" | "to">): EdgeName =>
+  kind === "ffn-in"
+    ? { source: target, target: nodeName("I", to.layer, to.position), kind: "ffn-out" }
+    : { source, target, kind };
+
+const keyOf = ({ source, target, kind }: EdgeName): string => edgeKey(source, target, kind);
+
+/** The edge's part of everything, or in a contrast its logits. */
+export const measure = ({ logit, contribution, weight }: DrawnEdge): number => logit ?? contribution ?? weight;
+
+/**
+ * Two routes as one: every edge of either, with the difference of what it contributes, whatever the threshold is: an
+ * edge just below it is no edge of 0. A part of a contrast that only one side draws has logits on the other that nobody
+ * knows: it is drawn by its own size, and `both` says so.
+ *
+ * @param back for each token of the second prompt its place in the first, −1 where it has none
+ * @param forth the same the other way round
+ * @param unseen what edges contribute that are not on the first, and not on the second routes
  */
 export function comparedRoutes(
   first: DrawnRoutes,
   second: DrawnRoutes,
-  back?: Int32Array,
-  unseen: readonly [Unseen, Unseen] = [() => 0, () => 0],
+  { forth, back }: Alignment,
+  unseen: readonly [Unseen, Unseen],
 ): ComparedRoutes {
-  const placed = new Map<string, DrawnEdge>();
-  let unplaced = 0;
-  const moved = (place: NodePlace): NodePlace | undefined => {
-    const position = back ? (back[place.position] ?? -1) : place.position;
-    return position < 0 ? undefined : { ...place, position };
-  };
-  for (const edge of second.edges) {
-    const [from, to] = [moved(edge.from), moved(edge.to)];
-    if (!from || !to) {
-      unplaced++;
-      continue;
-    }
-    const [source, target] = [from, to].map(({ kind, layer, position }) => nodeName(kind, layer, position));
-    const key = edgeKey(source, target, edge.kind);
-    placed.set(key, { ...edge, key, source, target, from, to });
-  }
-  const places = back && inverted(back);
-  const there = ({
-    source,
-    target,
-    kind,
-    from,
-    to,
-  }: DrawnEdge): Pick<DrawnEdge, "source" | "target" | "kind"> | undefined => {
-    if (!places) return { source, target, kind };
-    const [a, b] = [places.get(from.position), places.get(to.position)];
-    return a === undefined || b === undefined
-      ? undefined
-      : { source: nodeName(from.kind, from.layer, a), target: nodeName(to.kind, to.layer, b), kind };
-  };
-  // What a block reads goes with what it writes: the number is of that edge.
-  const written = (edge: DrawnEdge, of: ReadonlyMap<string, DrawnEdge>): DrawnEdge | undefined =>
-    edge.kind !== "ffn-in"
-      ? of.get(edge.key)
-      : of.get(edgeKey(edge.target, nodeName("I", edge.to.layer, edge.to.position), "ffn-out"));
-  const outOf = (edge: DrawnEdge): DrawnEdge =>
-    edge.kind === "ffn-in"
-      ? {
-          ...edge,
-          source: edge.target,
-          from: edge.to,
-          kind: "ffn-out",
-          target: nodeName("I", edge.to.layer, edge.to.position),
-          to: { kind: "I", layer: edge.to.layer, position: edge.to.position },
-        }
-      : edge;
-  const signed = [...first.edges, ...second.edges].some(({ logit }) => logit !== undefined);
+  const placed = placedEdges(second, back);
   let unknown = 0;
   const edges = [...new Set([...first.byKey.keys(), ...placed.keys()])].flatMap((key): DrawnEdge[] => {
     const [a, b] = [first.byKey.get(key), placed.get(key)];
-    const edge = (a ?? b)!;
-    const own = (side: DrawnEdge | undefined, routes: ReadonlyMap<string, DrawnEdge>): number | undefined => {
-      const found = side && (written(side, routes) ?? side);
-      return found && (found.logit ?? found.contribution ?? found.weight);
-    };
-    const elsewhere = there(outOf(edge));
-    // A part of a contrast that is not drawn has logits of its own, which nobody was asked for.
+    const edge = (a ?? b?.edge)!;
+    const name = written(edge);
+    const [mine, theirs] = [first.byKey.get(keyOf(name)), placed.get(keyOf(name))?.edge];
+    const inLogits = (mine ?? theirs ?? edge).logit !== undefined;
+    const there = b?.there ?? movedEdge(edge, forth);
     const both = [
-      own(a, first.byKey) ?? (signed ? 0 : unseen[0](outOf(edge))),
-      own(b, placed) ?? (signed ? 0 : elsewhere && unseen[1](elsewhere)),
+      mine ? measure(mine) : inLogits ? undefined : unseen[0](name),
+      theirs ? measure(theirs) : inLogits ? undefined : there && unseen[1](written(there)),
     ] as const;
-    if (both[0] === undefined || both[1] === undefined) {
+    if (both.includes(undefined) && !inLogits) {
       unknown++;
       return [];
     }
-    const delta = both[0] - both[1];
+    const delta = (both[0] ?? 0) - (both[1] ?? 0);
     return [
       {
         ...edge,
         delta,
         both,
         side: delta >= 0 ? "more" : "less",
-        weight: Math.min(1, Math.abs(delta) / (signed ? FULL_LOGITS : FULL_DIFFERENCE)),
+        weight: Math.min(1, Math.abs(delta) / (inLogits ? FULL_LOGITS : FULL_DIFFERENCE)),
         ...(a && b ? {} : { below: a ? ("B" as const) : ("A" as const) }),
       },
     ];
   });
   const names = new Set<string>(first.nodes);
-  for (const { source, target } of placed.values()) names.add(source).add(target);
-  return { nodes: names, edges, byKey: new Map(edges.map((edge) => [edge.key, edge])), unplaced, unknown };
+  for (const { edge } of placed.values()) names.add(edge.source).add(edge.target);
+  const byKey = new Map(edges.map((edge) => [edge.key, edge]));
+  return { nodes: names, edges, byKey, unplaced: second.edges.length - placed.size, unknown };
 }
 
-const inverted = (back: Int32Array): ReadonlyMap<number, number> =>
-  new Map([...back].flatMap((first, second) => (first < 0 ? [] : [[first, second] as const])));
+/** Edges by the node they lead to, and by the node they come from; found once for the same routes. */
+export interface Streams {
+  readonly into: ReadonlyMap<string, readonly DrawnEdge[]>;
+  readonly outOf: ReadonlyMap<string, readonly DrawnEdge[]>;
+}
+
+const streams = new WeakMap<DrawnRoutes, Streams>();
+
+export function streamsOf(routes: DrawnRoutes): Streams {
+  let known = streams.get(routes);
+  if (!known) {
+    const by = (end: (edge: DrawnEdge) => string): Map<string, DrawnEdge[]> => {
+      const edges = new Map<string, DrawnEdge[]>();
+      for (const edge of routes.edges) {
+        const list = edges.get(end(edge));
+        if (list) list.push(edge);
+        else edges.set(end(edge), [edge]);
+      }
+      return edges;
+    };
+    streams.set(routes, (known = { into: by(({ target }) => target), outOf: by(({ source }) => source) }));
+  }
+  return known;
+}
+
+/** Edges that are reached from a node, over those that `passes` lets through. */
+export function reached(
+  from: string,
+  edges: ReadonlyMap<string, readonly DrawnEdge[]>,
+  next: (edge: DrawnEdge) => string,
+  passes: (edge: DrawnEdge) => boolean = () => true,
+): DrawnEdge[] {
+  const found: DrawnEdge[] = [];
+  const seen = new Set([from]);
+  const waiting = [from];
+  for (let name = waiting.pop(); name !== undefined; name = waiting.pop())
+    for (const edge of edges.get(name) ?? []) {
+      if (!passes(edge)) continue;
+      found.push(edge);
+      if (seen.has(next(edge))) continue;
+      seen.add(next(edge));
+      waiting.push(next(edge));
+    }
+  return found;
+}
 
 /** What is hidden where attention to the first token is. */
 export interface HiddenSinks {
@@ -267,31 +308,22 @@ export function withoutSinks(
 ): { readonly routes: DrawnRoutes; readonly hidden: HiddenSinks } {
   const isSink = ({ kind, from, to }: DrawnEdge): boolean =>
     kind === "attention" && from.position === 0 && to.position !== 0;
-  const into = new Map<string, DrawnEdge[]>();
-  let [all, hidden, count] = [0, 0, 0];
-  for (const edge of routes.edges) {
-    if (edge.kind === "attention") all += edge.weight;
-    if (isSink(edge)) {
-      hidden += edge.weight;
-      count++;
-      continue;
-    }
-    const list = into.get(edge.target);
-    if (list) list.push(edge);
-    else into.set(edge.target, [edge]);
-  }
-  const nodes = new Set<string>([begin]);
-  const waiting: string[] = [begin];
-  const edges: DrawnEdge[] = [];
-  for (let name = waiting.pop(); name !== undefined; name = waiting.pop())
-    for (const edge of into.get(name) ?? []) {
-      edges.push(edge);
-      if (nodes.has(edge.source)) continue;
-      nodes.add(edge.source);
-      waiting.push(edge.source);
-    }
+  const weightOf = (edges: readonly DrawnEdge[]): number => edges.reduce((sum, { weight }) => sum + weight, 0);
+  const attention = routes.edges.filter(({ kind }) => kind === "attention");
+  const sinks = attention.filter(isSink);
+  const { into } = streamsOf(routes);
+  const edges = reached(
+    begin,
+    into,
+    ({ source }) => source,
+    (edge) => !isSink(edge),
+  );
   return {
-    routes: { nodes, edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) },
-    hidden: { edges: count, share: all > 0 ? hidden / all : 0 },
+    routes: {
+      nodes: new Set([begin, ...edges.map(({ source }) => source)]),
+      edges,
+      byKey: new Map(edges.map((edge) => [edge.key, edge])),
+    },
+    hidden: { edges: sinks.length, share: sinks.length ? weightOf(sinks) / weightOf(attention) : 0 },
   };
 }

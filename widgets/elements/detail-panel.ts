@@ -138,6 +138,7 @@ export class DetailPanelElement extends LmtElement {
     wide: { type: Boolean },
     drawer: { type: Boolean },
     room: { type: Number },
+    noPins: { type: Boolean, attribute: "no-pins" },
     tab: { state: true },
   };
 
@@ -149,6 +150,8 @@ export class DetailPanelElement extends LmtElement {
   declare drawer: boolean;
   /** Height in CSS pixels that should not be passed: tables show as many rows as fit. */
   declare room: number;
+  /** Nothing can be pinned here: pins are another run's. */
+  declare noPins: boolean;
   declare protected tab: Tab;
 
   #seen: Pick<Selection, "focus" | "head" | "neuron" | "token"> | undefined;
@@ -159,6 +162,7 @@ export class DetailPanelElement extends LmtElement {
     this.wide = false;
     this.drawer = false;
     this.room = 500;
+    this.noPins = false;
     this.tab = "tokens";
   }
 
@@ -179,7 +183,7 @@ export class DetailPanelElement extends LmtElement {
     else if (neuron && differs(neuron, before?.neuron)) this.tab = "effect";
     else if (head && differs(head, before?.head)) this.tab = tabs.includes("maps") ? "maps" : "effect";
     else if (focus && differs(focus, before?.focus)) this.tab = defaultTab(focus);
-    if (!tabs.includes(this.tab)) this.tab = tabs[0];
+    if (!tabs.includes(this.tab)) this.tab = tabs[0] ?? "tokens";
   }
 
   get #tabs(): readonly Tab[] {
@@ -195,7 +199,7 @@ export class DetailPanelElement extends LmtElement {
       ...(this.full && attention ? (["maps"] as const) : []),
       ...(this.full ? (["lens"] as const) : []),
       ...(this.full || token !== null ? (["follow"] as const) : []),
-      "pins",
+      ...(this.noPins ? [] : (["pins"] as const)),
     ];
   }
 
@@ -231,7 +235,7 @@ export class DetailPanelElement extends LmtElement {
     return html`<div class="head">
       <lmt-story .source=${this.source} .selection=${this.store}></lmt-story>
       ${here ? html`<button data-act="here" title="Routes of ${placeWords(here, tokens)} (key T in the graph)" @click=${() => this.select({ origin: here })}>Trace from here</button>` : nothing}
-      <button data-act="pin" title="Pin ${focusWords(focus, tokens)}: give it a name and a note" @click=${this.#pin}>Pin</button>
+      ${this.noPins ? nothing : html`<button data-act="pin" title="Pin ${focusWords(focus, tokens)}: give it a name and a note" @click=${this.#pin}>Pin</button>`}
       <button data-act="close" aria-label="Close" title="Nothing selected (Escape in the graph)" @click=${() => this.select({ focus: null, head: null, neuron: null, token: null })}>✕</button>
     </div>`;
   }

@@ -4,8 +4,11 @@ import type { Alignment, Focus, Question, WireToken } from "../../src/protocol";
 import {
   alignmentOf,
   EDGE_KINDS,
+  focusEdgeKind,
+  LEAST_INFLOW,
   MAX_INFLOW,
   mirroredSelection,
+  nodeName,
   routesQuestion,
   unseenTargets,
   visibleText,
@@ -15,8 +18,8 @@ import { define } from "../core/element";
 import { saveCsv, savePictures } from "../core/export";
 import { percent, signed, weight } from "../core/format";
 import { focusWords } from "../core/places";
-import type { ComparedRoutes, DrawnEdge, DrawnRoutes, Unseen } from "../core/routes";
-import { comparedRoutes, drawnRoutes, edgeKey, focusedEdge } from "../core/routes";
+import type { ComparedRoutes, DrawnEdge, DrawnRoutes, PlacedEdge, Unseen } from "../core/routes";
+import { comparedRoutes, drawnRoutes, edgeKey, focusedEdge, measure, placedEdges } from "../core/routes";
 import { SelectionStore } from "../core/selection-store";
 import type { FlowSource } from "../core/source";
 import { sentenceOf } from "../core/source";
@@ -219,9 +222,18 @@ export class FlowCompareElement extends PanelElement {
     other: DrawnRoutes | undefined,
     forth: Int32Array | undefined,
   ): Question<"inflow"> | undefined {
-    if (this.mode !== "difference" || this.#hurdle || !own || !other || !forth) return undefined;
-    const nodes = unseenTargets(own.edges, other.edges, forth).slice(0, MAX_INFLOW);
+    if (!own || !other || !forth || this.#hurdle) return undefined;
+    // Side by side, only of what is selected.
+    const wanted =
+      this.mode === "difference" ? other.edges : other.edges.filter((edge) => edge.key === this.#selectedKey(other));
+    const nodes = unseenTargets(own.edges, wanted, forth).slice(0, MAX_INFLOW);
     return nodes.length ? { kind: "inflow", nodes } : undefined;
+  }
+
+  /** Key of the edge that is selected on a side, where its routes have it. */
+  #selectedKey(routes: DrawnRoutes): string | undefined {
+    const selection = routes === this.#first.routes ? this.store : this.#mirror;
+    return focusedEdge(routes, selection?.value.focus ?? null)?.key;
   }
 
   /** The difference; undefined before both sides are known. */
@@ -234,7 +246,7 @@ export class FlowCompareElement extends PanelElement {
     if (!this.#compared || of.some((value, i) => value !== this.#compared?.of[i]))
       this.#compared = {
         of,
-        routes: comparedRoutes(a, b, alignment.back, [unseenIn(this.#inflows[0]), unseenIn(this.#inflows[1])]),
+        routes: comparedRoutes(a, b, alignment, [unseenIn(this.#inflows[0]), unseenIn(this.#inflows[1])]),
       };
     return this.#compared.routes;
   }
@@ -265,7 +277,9 @@ export class FlowCompareElement extends PanelElement {
     mirror.subscribe((value) => {
       if (value.writer !== FROM_FIRST) {
         this.looked = "B";
-        this.store.set(mirroredSelection(value, b, a), FROM_SECOND);
+        // Pins are the first run's: one at a token that the second prompt lacks is not lost for it.
+        const { pins: _pins, ...rest } = mirroredSelection(value, b, a);
+        this.store.set(rest, FROM_SECOND);
       }
       this.requestUpdate();
     }, linked.signal);
@@ -285,13 +299,35 @@ export class FlowCompareElement extends PanelElement {
         "information-flow-compared",
         format,
       );
-    const keys = new Set([this.#first, this.#other].flatMap(({ routes }) => [...(routes?.byKey.keys() ?? [])]));
-    const rows = [...keys].map((key) => {
-      const [a, b] = [this.#first.routes?.byKey.get(key), this.#other.routes?.byKey.get(key)];
+    return this.#saveEdges();
+  }
+
+  /** A line an edge, in the places of the first run; what only the second has at tokens of its own, in its places. */
+  #saveEdges(): void {
+    const [first, second, alignment] = [this.#first.routes, this.#other.routes, this.#alignment];
+    const placed = second && alignment ? placedEdges(second, alignment.back) : new Map<string, PlacedEdge>();
+    const there = new Set([...placed.values()].map((one) => one.there));
+    const line = (a: DrawnEdge | undefined, b: DrawnEdge | undefined): (string | number)[] => {
       const { source, target, kind } = (a ?? b)!;
-      return [source, target, kind, a?.weight ?? "", b?.weight ?? ""];
-    });
-    return saveCsv([["source", "target", "kind", "weight A", "weight B"], ...rows], "information-flow-compared.csv");
+      const number = (edge: DrawnEdge | undefined): string | number => (edge ? measure(edge) : "");
+      return [source, target, kind, a?.weight ?? "", b?.weight ?? "", number(a), number(b)];
+    };
+    const keys = [...new Set([...(first?.byKey.keys() ?? []), ...placed.keys()])];
+    const rows = [
+      ...keys.map((key) => [...line(first?.byKey.get(key), placed.get(key)?.edge), "A"]),
+      ...(second?.edges ?? []).filter((edge) => !there.has(edge)).map((edge) => [...line(undefined, edge), "B"]),
+    ];
+    const columns = [
+      "source",
+      "target",
+      "kind",
+      "weight A",
+      "weight B",
+      "contribution A",
+      "contribution B",
+      "tokens of",
+    ];
+    saveCsv([columns, ...rows], "information-flow-compared.csv");
   }
 
   protected override render(): TemplateResult {
@@ -406,7 +442,7 @@ export class FlowCompareElement extends PanelElement {
             ${wide ? html`<div><span class="tag">${tag}</span></div>` : nothing}
             ${
               selection.value.focus
-                ? html`<lmt-detail-panel .room=${Math.max(300, this.room - 110)} .source=${source} .selection=${selection}></lmt-detail-panel>`
+                ? html`<lmt-detail-panel .noPins=${tag === "B"} .room=${Math.max(300, this.room - 110)} .source=${source} .selection=${selection}></lmt-detail-panel>`
                 : html`<div class="note">This side has no such place: its prompt has no token that corresponds.</div>`
             }
           </section>`,
@@ -418,24 +454,34 @@ export class FlowCompareElement extends PanelElement {
     const focus = a ?? b;
     if (!focus || focus.kind === "node") return nothing;
     const [first, second] = [focusedEdge(this.#first.routes, a), focusedEdge(this.#other.routes, b)];
-    const number = (edge: DrawnEdge | undefined): TemplateResult => {
-      if (!edge) return html`<span class="soft">not on the routes</span>`;
+    const unseen = (side: number, at: Focus | null): number | undefined => {
+      const name = at && focusEdgeName(at);
+      return name ? unseenIn(this.#inflows[side])(name) : undefined;
+    };
+    // Logits of a part that a contrast does not draw are known to nobody.
+    const inLogits = (first ?? second)?.logit !== undefined;
+    const values = [
+      first ? measure(first) : inLogits ? undefined : unseen(0, a),
+      second ? measure(second) : inLogits ? undefined : unseen(1, b),
+    ] as const;
+    const number = (edge: DrawnEdge | undefined, value: number | undefined): TemplateResult => {
+      if (!edge)
+        return value === undefined
+          ? html`<span class="soft">not on the routes</span>`
+          : html`<span class="soft">not on the routes,</span> ${weight(value)} <span class="soft">of everything</span>`;
       if (edge.logit !== undefined) return html`<b>${signed(edge.logit)}</b> <span class="soft">logits</span>`;
       const { contribution } = edge;
       return contribution === undefined || weight(contribution) === weight(edge.weight)
         ? html`<b>${weight(edge.weight)}</b>`
         : html`<b>${weight(edge.weight)}</b> <span class="soft">of what passed,</span> ${weight(contribution)} <span class="soft">of everything</span>`;
     };
-    // What one side leaves out is not nothing: its difference is in the graph of differences, which knows it.
-    const known = first && second;
-    const value = (edge: DrawnEdge): number => edge.logit ?? edge.contribution ?? edge.weight;
-    const difference = known ? value(first) - value(second) : 0;
+    const difference = values[0] === undefined || values[1] === undefined ? undefined : values[0] - values[1];
     const tokens = (a ? this.source : this.second)?.facts.tokens ?? [];
     return html`<div class="numbers" part="numbers" role="status">
       <span>${focusWords(focus, tokens)}</span>
-      <span data-side="A"><span class="tag">A</span>${number(first)}</span>
-      <span data-side="B"><span class="tag">B</span>${number(second)}</span>
-      ${known ? html`<span data-side="difference">A − B <b>${difference < 0 ? "−" : "+"}${weight(Math.abs(difference))}</b>${first.logit === undefined ? html` <span class="soft">of everything</span>` : nothing}</span>` : nothing}
+      <span data-side="A"><span class="tag">A</span>${number(first, values[0])}</span>
+      <span data-side="B"><span class="tag">B</span>${number(second, values[1])}</span>
+      ${difference !== undefined ? html`<span data-side="difference">A − B <b>${difference < 0 ? "−" : "+"}${weight(Math.abs(difference))}</b><span class="soft">${inLogits ? " logits" : " of everything"}</span></span>` : nothing}
     </div>`;
   }
 
@@ -446,6 +492,14 @@ export class FlowCompareElement extends PanelElement {
       { label: "Save edges as CSV", run: () => void this.save("csv") },
     ];
   }
+}
+
+/** The edge that a focus is about, by name: of a block, the one by which it writes. */
+function focusEdgeName(focus: Focus): Parameters<Unseen>[0] | undefined {
+  if (focus.kind === "node") return undefined;
+  if (focus.kind === "edge") return { source: focus.source, target: focus.target, kind: focusEdgeKind(focus) };
+  const { layer, position } = focus;
+  return { source: nodeName("M", layer, position), target: nodeName("I", layer, position), kind: "ffn-out" };
 }
 
 /** What an answer says of edges that are not on the routes. */
@@ -459,8 +513,10 @@ function unseenIn(ask: Ask<"inflow">): Unseen {
     for (let i = value.starts.data[n]; i < value.starts.data[n + 1]; i++)
       known.set(edgeKey(value.sources[i], node, EDGE_KINDS[value.kinds.data[i]]), value.contributions.data[i]);
   });
-  // A source that is not listed is below 1e-4.
-  return ({ source, target, kind }) => known.get(edgeKey(source, target, kind)) ?? (nodes.has(target) ? 0 : undefined);
+  // A source that is not listed is next to nothing, unless the answer is a stored one that left more out than that.
+  const rest = value && value.least <= LEAST_INFLOW ? 0 : undefined;
+  return ({ source, target, kind }) =>
+    known.get(edgeKey(source, target, kind)) ?? (nodes.has(target) ? rest : undefined);
 }
 
 /** One side's routes, asked for as its graph asks for them, which is answered once. */

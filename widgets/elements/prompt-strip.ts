@@ -82,16 +82,18 @@ export class PromptStripElement extends LmtElement {
     return { kind: "lens" as const, node: nodeName("I", facts.model.nLayers - 1, start), normalize, topK: 30 };
   });
 
-  #shownStart = -1;
+  #shownLines = "";
 
   /** The start token is in view, however long the prompt is; the page does not move for it. */
   protected override updated(): void {
     const { start } = this.selected;
-    if (start === this.#shownStart || this.width === 0) return;
     const row = this.renderRoot.querySelector<HTMLElement>(".row");
     const chip = row?.querySelector<HTMLElement>(`[data-start="${start}"]`);
-    if (!row || !chip) return;
-    this.#shownStart = start;
+    if (!row || !chip || this.width === 0) return;
+    // Another width, or a font that came late, makes other lines of it.
+    const lines = `${start} ${this.width} ${row.scrollHeight}`;
+    if (lines === this.#shownLines) return;
+    this.#shownLines = lines;
     row.scrollTop = chip.offsetTop - row.offsetTop - (row.clientHeight - chip.offsetHeight) / 2;
   }
 

@@ -3,6 +3,7 @@ import type { NodeName } from "../../src/protocol";
 import {
   EDGE_KINDS,
   inflowAnswer,
+  LEAST_INFLOW,
   nodeName,
   parseNode,
   partOfGrid,
@@ -194,6 +195,7 @@ export class SyntheticSource implements FlowSource {
               }));
             return { sources, rest: Math.max(0, 1 - sources.reduce((sum, one) => sum + one.contribution, 0)) };
           }),
+          LEAST_INFLOW,
         );
       case "neurons":
         return {

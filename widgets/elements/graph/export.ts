@@ -6,21 +6,21 @@ const NAME = "information-flow";
 
 /** Downloads the edges as a table. */
 export function saveEdges(routes: DrawnRoutes | undefined, compared: boolean): void {
-  const rows = (routes?.edges ?? []).map((edge) => [
-    edge.source,
-    edge.target,
-    edge.kind,
-    ...(edge.both
-      ? [edge.both[0] ?? "", edge.both[1] ?? "", edge.delta ?? 0]
-      : [edge.weight, edge.heads.map((h) => `${h.head}:${h.weight}`).join(" ")]),
+  const columns = compared ? ["A", "B", "difference", "unit"] : ["weight", "heads"];
+  const rows = (routes?.edges ?? []).map(({ source, target, kind, both, delta, logit, weight, heads }) => [
+    source,
+    target,
+    kind,
+    ...(both
+      ? [
+          both[0] ?? "",
+          both[1] ?? "",
+          both.includes(undefined) ? "" : (delta ?? 0),
+          logit === undefined ? "contribution" : "logits",
+        ]
+      : [weight, heads.map((h) => `${h.head}:${h.weight}`).join(" ")]),
   ]);
-  saveCsv(
-    [
-      ["source", "target", "kind", ...(compared ? ["weight A", "weight B", "difference"] : ["weight", "heads"])],
-      ...rows,
-    ],
-    `${NAME}.csv`,
-  );
+  saveCsv([["source", "target", "kind", ...columns], ...rows], `${NAME}.csv`);
 }
 
 /** Downloads the picture as it is shown. In an SVG, what is on canvas is an image beneath the labels. */

@@ -56,8 +56,9 @@ export function drawContent(node: SVGSVGElement, plot: Plot, scene: Scene): void
   drawStates(content, plot, scene);
   drawPins(content, plot, scene);
   const edges = scene.onCanvas ? [] : [...(scene.routes?.edges ?? [])].sort((a, b) => a.weight - b.weight);
-  drawEdges(content, plot, scene, edges);
-  drawBlocks(content, plot, edges);
+  drawLines(content.select("g.edges"), plot, scene, edges);
+  drawHits(content, plot, edges);
+  drawSquares(content.select("g.ffns"), plot, edges).attr("data-ffn", (d) => `${d.from.layer}_${d.from.position}`);
 }
 
 /** Columns that stand for several tokens. */
@@ -140,9 +141,12 @@ function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, 
 
 const side = (edge: DrawnEdge): string => `${edge.side ? ` ${edge.side}` : ""}${edge.below ? " below" : ""}`;
 
-function drawEdges(content: Content, { layout }: Plot, { color }: Scene, edges: readonly DrawnEdge[]): void {
-  content
-    .select("g.edges")
+type Group = Selection<SVGGElement, unknown, null, undefined>;
+type Squares = Selection<SVGRectElement, DrawnEdge, SVGGElement, unknown>;
+
+/** Lines of edges, weakest first. */
+function drawLines(group: Group, { layout }: Plot, { color }: Scene, edges: readonly DrawnEdge[]): void {
+  group
     .selectAll<SVGPathElement, DrawnEdge>("path")
     .data(edges, (d) => d.key)
     .join("path")
@@ -152,6 +156,27 @@ function drawEdges(content: Content, { layout }: Plot, { color }: Scene, edges: 
     .style("stroke", color)
     .style("--w", (d) => strength(d.weight).toFixed(3))
     .style("stroke-width", (d) => edgeWidth(d.kind, d.weight));
+}
+
+/** Squares of the feed-forward blocks that write, for those of the edges that are what they write. */
+function drawSquares(group: Group, { layout }: Plot, edges: readonly DrawnEdge[]): Squares {
+  return group
+    .selectAll<SVGRectElement, DrawnEdge>("rect")
+    .data(
+      edges.filter((edge) => edge.kind === "ffn-out"),
+      (d) => d.source,
+    )
+    .join("rect")
+    .attr("class", (d) => `ffn${side(d)}`)
+    .attr("rx", 1.5)
+    .attr("width", layout.ffnSize)
+    .attr("height", layout.ffnSize)
+    .attr("x", (d) => layout.point(d.from).x - layout.ffnSize / 2)
+    .attr("y", (d) => layout.point(d.from).y - layout.ffnSize / 2)
+    .style("--w", (d) => strength(d.weight).toFixed(3));
+}
+
+function drawHits(content: Content, { layout }: Plot, edges: readonly DrawnEdge[]): void {
   content
     .select("g.hits")
     .selectAll<SVGPathElement, DrawnEdge>("path")
@@ -162,25 +187,6 @@ function drawEdges(content: Content, { layout }: Plot, { color }: Scene, edges: 
     .attr("data-edge", (d) => d.key)
     .attr("data-kind", (d) => d.kind)
     .attr("d", (d) => layout.path(d.from, d.to, d.kind));
-}
-
-function drawBlocks(content: Content, { layout }: Plot, edges: readonly DrawnEdge[]): void {
-  content
-    .select("g.ffns")
-    .selectAll<SVGRectElement, DrawnEdge>("rect")
-    .data(
-      edges.filter((edge) => edge.kind === "ffn-out"),
-      (d) => d.source,
-    )
-    .join("rect")
-    .attr("class", (d) => `ffn${side(d)}`)
-    .attr("data-ffn", (d) => `${d.from.layer}_${d.from.position}`)
-    .attr("rx", 1.5)
-    .attr("width", layout.ffnSize)
-    .attr("height", layout.ffnSize)
-    .attr("x", (d) => layout.point(d.from).x - layout.ffnSize / 2)
-    .attr("y", (d) => layout.point(d.from).y - layout.ffnSize / 2)
-    .style("--w", (d) => strength(d.weight).toFixed(3));
 }
 
 /** Draws what stands out on top of everything else, in SVG also above a canvas. */
@@ -211,23 +217,13 @@ export function drawHighlights(node: SVGSVGElement, { layout }: Plot, highlights
 }
 
 /** What is up or down the stream of what is pointed at stands out: the rest is dimmed and this is drawn once more. */
-export function drawLit(
-  node: SVGSVGElement,
-  { layout }: Plot,
-  { color, begin }: Scene,
-  lit: readonly DrawnEdge[] | undefined,
-): void {
-  const svg = select(node).classed("dimmed", lit !== undefined);
+export function drawLit(node: SVGSVGElement, plot: Plot, scene: Scene, lit: readonly DrawnEdge[] | undefined): void {
+  const { layout } = plot;
+  const { begin } = scene;
+  const svg = select<SVGSVGElement, unknown>(node).classed("dimmed", lit !== undefined);
   const content = svg.select<SVGGElement>("g.lit");
-  content
-    .selectAll<SVGPathElement, DrawnEdge>("path")
-    .data(lit ?? [], (d) => d.key)
-    .join("path")
-    .attr("class", (d) => `edge ${d.kind}${side(d)}`)
-    .attr("d", (d) => layout.path(d.from, d.to, d.kind))
-    .style("stroke", color)
-    .style("--w", (d) => strength(d.weight).toFixed(3))
-    .style("stroke-width", (d) => edgeWidth(d.kind, d.weight));
+  drawLines(content, plot, scene, lit ?? []);
+  drawSquares(content, plot, lit ?? []);
   const states = new Map(
     (lit ?? []).flatMap(({ source, target, from, to }) => [[source, from] as const, [target, to] as const]),
   );
@@ -240,17 +236,6 @@ export function drawLit(
     .attr("cx", ([, place]) => layout.point(place).x)
     .attr("cy", ([, place]) => layout.point(place).y)
     .attr("r", layout.nodeRadius);
-  const blocks = (lit ?? []).filter(({ kind }) => kind === "ffn-out");
-  content
-    .selectAll<SVGRectElement, DrawnEdge>("rect")
-    .data(blocks, (d) => d.key)
-    .join("rect")
-    .attr("class", (d) => `ffn${side(d)}`)
-    .attr("width", layout.ffnSize)
-    .attr("height", layout.ffnSize)
-    .attr("x", (d) => layout.point(d.from).x - layout.ffnSize / 2)
-    .attr("y", (d) => layout.point(d.from).y - layout.ffnSize / 2)
-    .style("--w", (d) => strength(d.weight).toFixed(3));
 }
 
 const box = (left: number, top: number, right: number, bottom: number): string =>

@@ -14,16 +14,18 @@ export function comparisonLegend(routes: DrawnRoutes | undefined): TemplateResul
   const largest = edges.reduce((most, edge) => Math.max(most, Math.abs(edge.delta ?? 0)), 0);
   const signed = edges.some(({ logit }) => logit !== undefined);
   const { unplaced = 0, unknown = 0 } = (routes ?? {}) as Partial<ComparedRoutes>;
+  // What a contrast does not draw on one side has logits that nobody knows: the line is as wide as on the other.
+  const under = signed ? "not drawn" : "below the threshold";
   const line = (look: string): TemplateResult =>
     html`<svg width="36" height="10" aria-hidden="true"><path class="edge ${look}" style="--w:1;stroke-width:3" d="M2,5h32"></path></svg>`;
   return html`<div class="legend" part="legend">
     <span>${line("more")} more in A</span>
     <span>${line("less")} more in B</span>
-    <span>${line("more below")} below the threshold in B</span>
-    <span>${line("less below")} below the threshold in A</span>
+    <span>${line("more below")} ${under} in B</span>
+    <span>${line("less below")} ${under} in A</span>
     <span>full width: ${signed ? `${FULL_LOGITS} logits` : weight(FULL_DIFFERENCE)} or more; largest here ${signed ? largest.toFixed(2) : weight(largest)}</span>
     ${unplaced ? html`<span>${unplaced} edges of B lie at tokens that A does not have, and are not drawn</span>` : nothing}
-    ${unknown ? html`<span>${unknown} edges are not drawn: what they contribute on the other side is not kept here</span>` : nothing}
+    ${unknown ? html`<span>${unknown} edges are not drawn: what they contribute on the other side is not kept in this notebook; run the cell again to see them</span>` : nothing}
   </div>`;
 }
 

@@ -1,7 +1,7 @@
 import type { Focus, NodeName, NodePlace } from "../../../src/protocol";
 import { focusEdgeKind, nodeName, parseNode } from "../../../src/protocol";
 import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
-import { edgeKey } from "../../core/routes";
+import { edgeKey, reached, streamsOf } from "../../core/routes";
 
 /** Something in the graph that can be pointed at. */
 export type Mark =
@@ -27,57 +27,21 @@ export function focusNodes(focus: Focus | null): readonly NodeName[] {
   return focus.kind === "edge" ? [focus.source, focus.target] : [nodeName("M", focus.layer, focus.position)];
 }
 
-const streams = new WeakMap<
-  DrawnRoutes,
-  {
-    readonly into: ReadonlyMap<string, readonly DrawnEdge[]>;
-    readonly outOf: ReadonlyMap<string, readonly DrawnEdge[]>;
-  }
->();
-
 /** Edges up and down the stream of a mark, those of the mark itself among them; empty where it is not on the routes. */
 export function streamOf(mark: Mark, routes: DrawnRoutes | undefined): readonly DrawnEdge[] | undefined {
   if (!routes) return undefined;
-  let stream = streams.get(routes);
-  if (!stream) {
-    const [into, outOf] = [new Map<string, DrawnEdge[]>(), new Map<string, DrawnEdge[]>()];
-    const put = (map: Map<string, DrawnEdge[]>, key: string, edge: DrawnEdge): void => {
-      const list = map.get(key);
-      if (list) list.push(edge);
-      else map.set(key, [edge]);
-    };
-    for (const edge of routes.edges) {
-      put(into, edge.target, edge);
-      put(outOf, edge.source, edge);
-    }
-    stream = { into, outOf };
-    streams.set(routes, stream);
-  }
   const own = mark.kind === "edge" ? [mark.edge] : [];
   const [first, last] =
     mark.kind === "edge"
       ? [mark.edge.source, mark.edge.target]
       : ((node) => [node, node])(mark.kind === "node" ? mark.node : nodeName("M", mark.layer, mark.position));
   if (mark.kind !== "edge" && !routes.nodes.has(first)) return undefined;
-  const found = new Set<DrawnEdge>(own);
-  const walk = (
-    from: string,
-    map: ReadonlyMap<string, readonly DrawnEdge[]>,
-    next: (edge: DrawnEdge) => string,
-  ): void => {
-    const seen = new Set([from]);
-    const waiting = [from];
-    for (let name = waiting.pop(); name !== undefined; name = waiting.pop())
-      for (const edge of map.get(name) ?? []) {
-        found.add(edge);
-        if (!seen.has(next(edge))) {
-          seen.add(next(edge));
-          waiting.push(next(edge));
-        }
-      }
-  };
-  walk(first, stream.into, (edge) => edge.source);
-  walk(last, stream.outOf, (edge) => edge.target);
+  const { into, outOf } = streamsOf(routes);
+  const found = new Set([
+    ...own,
+    ...reached(first, into, (edge) => edge.source),
+    ...reached(last, outOf, (edge) => edge.target),
+  ]);
   return [...found].sort((a, b) => a.weight - b.weight);
 }
 

@@ -165,16 +165,18 @@ export class PreparedFlow {
       if (!place) continue;
       const { x, y } = layout.point(place);
       if (place.kind === "M") {
-        const { side, weight = 0 } = blocks.get(name) ?? {};
+        const { side, weight = 0, below } = blocks.get(name) ?? {};
+        // Hollow as in the style sheet: what speaks against a token, and what only one side of a comparison has.
+        const hollow = side === "opposes" || below !== undefined;
         const level = Math.min(CLASSES - 1, Math.floor(weight * CLASSES));
         const w = Math.sqrt((level + 0.5) / CLASSES);
-        const key = `${side ?? ""}${level}`;
+        const key = `${side ?? ""}${level}${hollow}`;
         let squared = squares.get(key);
         if (!squared) {
           // As the style sheet mixes them for SVG.
-          const share = side === undefined ? 0.3 + 0.7 * w : side === "opposes" ? 0.4 + 0.6 * w : w;
+          const share = side === undefined ? 0.3 + 0.7 * w : hollow ? 0.4 + 0.6 * w : w;
           const color = ramps[side ?? "ffn"](share);
-          squares.set(key, (squared = { path: new Path2D(), color, hollow: side === "opposes" }));
+          squares.set(key, (squared = { path: new Path2D(), color, hollow }));
         }
         squared.path.rect(x - half, y - half, 2 * half, 2 * half);
       } else {

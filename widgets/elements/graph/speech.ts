@@ -32,7 +32,9 @@ function contributionText({ kind, weight, contribution, delta, both, logit, belo
     return `${signed(logit)} logits, ${logit < 0 ? "against" : "for"} the token`;
   }
   const text = (value: number): string => (logit === undefined ? weightText(value) : signed(value));
-  const [a, b] = (both ?? []).map((value) => (value === undefined ? "not known" : text(value)));
+  const [a, b] = (both ?? []).map((value) => (value === undefined ? "not drawn, its logits not known" : text(value)));
+  // Of a part that only one side draws, that it is there is all that is known of the difference.
+  if (both?.includes(undefined)) return `logits in A ${a}, in B ${b}`;
   const size = logit === undefined ? weightText(Math.abs(delta)) : `${Math.abs(delta).toFixed(2)} logits`;
   const under = below === undefined ? "" : `, below the threshold in ${below}`;
   return `${logit === undefined ? "contribution" : "logits"} in A ${a}, in B ${b}${under}: ${size} more in ${delta >= 0 ? "A" : "B"}`;

@@ -127,6 +127,16 @@ export const graphStyles = css`
   .ffn.less {
     fill: color-mix(in oklab, var(--_less) calc(100% * var(--w)), var(--_residual-faint));
   }
+  .ffn.below {
+    fill: var(--_raised);
+    stroke-width: 2px;
+  }
+  .ffn.below.more {
+    stroke: color-mix(in oklab, var(--_more) calc(40% + 60% * var(--w)), var(--_residual-faint));
+  }
+  .ffn.below.less {
+    stroke: color-mix(in oklab, var(--_less) calc(40% + 60% * var(--w)), var(--_residual-faint));
+  }
   .ffn.opposes {
     fill: var(--_raised);
     stroke: color-mix(in oklab, var(--_down) calc(40% + 60% * var(--w)), var(--_residual-faint));
