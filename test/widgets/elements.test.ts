@@ -558,6 +558,28 @@ describe("the other parts", () => {
     );
   });
 
+  test("a click in the second graph loses no pin at a token that only the first prompt has", async () => {
+    const compare = await open("compare-400");
+    // The longer prompt first.
+    await compare.evaluate((element) => {
+      const pair = element as unknown as {
+        source: unknown;
+        second: unknown;
+        store: { set(change: object, by: string): void };
+      };
+      [pair.source, pair.second] = [pair.second, pair.source];
+      pair.store.set({ pins: [{ name: "x", note: "y", nodes: ["I2_1", "I3_8"] }] }, "test");
+    });
+    const second = compare.locator("lmt-flow-graph").nth(1);
+    await second.locator("[data-node=I4_2]").dispatchEvent("click");
+    const selected = await compare.evaluate(
+      (element) => (element as unknown as { store: { value: Record<string, unknown> } }).store.value,
+    );
+    expect(selected.focus).toMatchObject({ kind: "node", node: "I4_5" });
+    expect(selected.pins).toEqual([{ name: "x", note: "y", nodes: ["I2_1", "I3_8"] }]);
+    expect(await compare.locator("section[aria-label='Detail of B'] [data-act=pin]").count()).toBe(0);
+  });
+
   test("a comparison: the second graph starts at the same token from the end; the difference has both", async () => {
     const compare = await open("compare");
     const graphs = compare.locator("lmt-flow-graph");
