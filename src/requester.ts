@@ -1,5 +1,7 @@
 /** What was here before any cell ran: cells may replace it. */
-const { Map: OwnMap, Promise: OwnPromise, setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
+const { Map: OwnMap, Set: OwnSet, Promise: OwnPromise, setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
+
+type GiveUp = (reason: unknown) => void;
 
 interface Pending<Answer, Context> {
   readonly resolve: (answer: Answer) => void;
@@ -26,6 +28,8 @@ export interface RequestTerms<Context> {
  */
 export class Requester<Id, Answer, Context = never> {
   readonly #pending = new OwnMap<Id, Pending<Answer, Context>>();
+  /** What each signal gives up: one listener for all, because Node takes more than ten on one signal for a leak. */
+  readonly #signals = new OwnMap<AbortSignal, { readonly given: Set<GiveUp>; readonly listener: () => void }>();
 
   /** @param idle called when the last request has ended. */
   constructor(private readonly idle: () => void = () => undefined) {}
@@ -54,23 +58,19 @@ export class Requester<Id, Answer, Context = never> {
     if (aborted) return OwnPromise.reject(aborted.reason as Error);
     return new OwnPromise<Answer>((resolve, reject) => {
       let timer: ReturnType<typeof startTimer> | undefined;
-      const listeners = signals.map((signal) => {
-        const listener = (): void => giveUp(signal.reason);
-        signal.addEventListener("abort", listener);
-        return (): void => signal.removeEventListener("abort", listener);
-      });
-      const end = (how: () => void): void => {
-        if (!this.#pending.delete(id)) return;
-        stopTimer(timer);
-        for (const remove of listeners) remove();
-        how();
-        if (this.#pending.size === 0) this.idle();
-      };
-      const giveUp = (reason: unknown): void =>
+      const giveUp: GiveUp = (reason) =>
         end(() => {
           reject(reason);
           terms.givenUp?.();
         });
+      const end = (how: () => void): void => {
+        if (!this.#pending.delete(id)) return;
+        stopTimer(timer);
+        for (const signal of signals) this.#leave(signal, giveUp);
+        how();
+        if (this.#pending.size === 0) this.idle();
+      };
+      for (const signal of signals) this.#listen(signal, giveUp);
       this.#pending.set(id, {
         resolve: (answer) => end(() => resolve(answer)),
         reject: (error) => end(() => reject(error)),
@@ -87,6 +87,33 @@ export class Requester<Id, Answer, Context = never> {
         end(() => reject(error));
       }
     });
+  }
+
+  #listen(signal: AbortSignal, giveUp: GiveUp): void {
+    const known = this.#signals.get(signal);
+    if (known) return void known.given.add(giveUp);
+    const given = new OwnSet([giveUp]);
+    const listener = (): void => {
+      const failures: unknown[] = [];
+      // Each one leaves the set as it ends.
+      for (const end of [...given]) {
+        try {
+          end(signal.reason);
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw failures[0];
+    };
+    this.#signals.set(signal, { given, listener });
+    signal.addEventListener("abort", listener);
+  }
+
+  #leave(signal: AbortSignal, giveUp: GiveUp): void {
+    const known = this.#signals.get(signal);
+    if (!known?.given.delete(giveUp) || known.given.size > 0) return;
+    this.#signals.delete(signal);
+    signal.removeEventListener("abort", known.listener);
   }
 
   resolve(id: Id, answer: Answer): void {

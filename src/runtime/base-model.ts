@@ -1,5 +1,5 @@
-import { readBytes } from "../model/tokenizer";
 import { inspect } from "node:util";
+import { readBytes } from "../model/tokenizer";
 import type { ModelInfo, RunOptions, Tensor, Token, TransparentModel } from "../model/types";
 import type { BaseRun } from "./base-run";
 import { checkTokenIds } from "../model/check";
@@ -9,10 +9,6 @@ const COUNT = new Intl.NumberFormat("en", { notation: "compact", maximumSignific
 /** A prompt as it was given: a text, or token ids that are used exactly as they are. */
 export type Prompt = string | readonly number[];
 
-/**
- * The part of `TransparentModel` that is the same for every model: prompts, batches, checks. A model adds its
- * vocabulary, its forward pass and its weights.
- */
 const ENCODER = new TextEncoder();
 
 /** A token's text as bytes: what shows as `<0xE2>` is that byte. */
@@ -23,6 +19,10 @@ function* spelledBytes(text: string): Iterable<number> {
   }
 }
 
+/**
+ * The part of `TransparentModel` that is the same for every model: prompts, batches, checks. A model adds its
+ * vocabulary, its forward pass and its weights.
+ */
 export abstract class BaseModel implements TransparentModel {
   abstract readonly info: ModelInfo;
   abstract tokenize(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly Token[];

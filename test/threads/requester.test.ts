@@ -51,6 +51,31 @@ test("a signal gives up with its reason, tells the other side once, and leaves n
   expect([await answered, told]).toEqual(["x", 1]);
 });
 
+test("a signal gives up all that it was given with, by one listener", async () => {
+  const requests = new Requester<number, string>();
+  const { signal, abort } = (() => {
+    const controller = new AbortController();
+    return { signal: controller.signal, abort: () => controller.abort(new Error("enough")) };
+  })();
+  let held = 0;
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+  signal.addEventListener = (...given: Parameters<typeof add>) => (held++, add(...given));
+  signal.removeEventListener = (...given: Parameters<typeof remove>) => (held--, remove(...given));
+  const told: number[] = [];
+  const asked = (id: number): Promise<string> =>
+    requests.ask(id, nothing, { signals: [signal, signal], givenUp: () => told.push(id) });
+  const all = Array.from({ length: 20 }, (_, id) => asked(id));
+  expect(held).toBe(1);
+  for (let id = 0; id < 20; id++) requests.resolve(id, "x");
+  await Promise.all(all);
+  expect(held).toBe(0);
+  const given = [asked(1), asked(2), asked(3)];
+  requests.resolve(2, "x");
+  abort();
+  expect((await Promise.allSettled(given)).map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected"]);
+  expect([told, held, requests.size]).toEqual([[1, 3], 0, 0]);
+});
+
 test("a request that takes too long is given up", async () => {
   const requests = new Requester<string, string>();
   let told = 0;
