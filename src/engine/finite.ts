@@ -10,7 +10,11 @@ export function firstNotFinite(values: Float32Array): number {
 export function notFinite(
   states: Float32Array,
   index: number,
-  { dModel, tokenIds, from = 0 }: { readonly dModel: number; readonly tokenIds: readonly number[]; readonly from?: number },
+  {
+    dModel,
+    tokenIds,
+    from = 0,
+  }: { readonly dModel: number; readonly tokenIds: readonly number[]; readonly from?: number },
 ): void {
   const bad = firstNotFinite(states);
   if (bad < 0) return;
