@@ -1,9 +1,9 @@
 """Greedy continuations and rendered conversations, made by transformers: reference for test/runtime/generation.test.ts,
 test/model/chat.test.ts and test/model-real/chat.test.ts.
 
-    python test/reference/make_generation.py path/to/SmolLM2-135M-Instruct.Q4_1.gguf
+    python test/reference/make_generation.py [path/to/SmolLM2-135M-Instruct.Q4_1.gguf]
 
-writes test/reference/generation.json: for every model of test/reference/families twenty greedy tokens and the logits that the
+writes, the first of them only with the model test/reference/generation.json: for every model of test/reference/families twenty greedy tokens and the logits that the
 last of them was chosen by (each step a pass over all tokens so far: no cache); of SmolLM2 the rendered conversations, their
 ids, and twenty to forty greedy tokens with the best logit at each step. And test/reference/chat-templates.json: templates in
 the formats of well-known models (test/reference/chat_templates/*.jinja, written for this test from their documentation),
@@ -134,4 +134,5 @@ def dump(name, value):
 
 
 chats()
-dump("generation.json", {"made_by": MADE_BY, "families": families(), "smollm2": smollm2(pathlib.Path(sys.argv[1]).resolve())})
+if len(sys.argv) > 1:
+    dump("generation.json", {"made_by": MADE_BY, "families": families(), "smollm2": smollm2(pathlib.Path(sys.argv[1]).resolve())})
