@@ -14,7 +14,9 @@ import type { ParameterSource } from "./graph-builder";
 import type { EngineAnswer, LayerTensors, PlainArchitecture, Positions, EngineQuestion } from "./messages";
 import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "../threads/reclaim";
-import { roundToHalf } from "./precision";
+import { notFinite } from "./finite";
+import { Growths } from "./grow";
+import { mask, rotaryTable } from "./position-inputs";
 import { LARGE, Scratch } from "./scratch";
 import type { LayerConstants, LayerTensorName, MemoryPlan } from "./types";
 
@@ -34,6 +36,10 @@ export class Computer {
   /** Layers from this one on are loaded for each run. */
   readonly #nHeld: number;
   readonly plan: MemoryPlan;
+  /** Token sequences that grow. */
+  readonly growths: Growths;
+  /** Keys and values of a pass that begins with the first token. */
+  readonly #nothingBefore: Record<"past_key" | "past_value", Array32>;
   readonly #scratch = new Scratch();
   #turn: Promise<unknown> = Promise.resolve();
   #lastMatrix?: { readonly key: string; readonly data: Float32Array };
@@ -76,6 +82,21 @@ export class Computer {
       const largest = Math.max(...each.slice(1).map(({ memory, file }) => 2 * memory + file));
       while (this.#nHeld > 0 && whole(each.slice(0, 1 + this.#nHeld)) > memoryBytes - largest) this.#nHeld--;
     }
+    const { nKeyValueHeads, dHead } = architecture;
+    this.#nothingBefore = {
+      past_key: { data: new Float32Array(0), dims: [nKeyValueHeads, 0, dHead] },
+      past_value: { data: new Float32Array(0), dims: [0, nKeyValueHeads * dHead] },
+    };
+    this.growths = new Growths(architecture, {
+      scratch: this.#scratch,
+      session: (layer) => this.#layerSession(layer),
+      isHeld: (layer) => layer < this.#nHeld,
+      embed: (ids, from) => this.#embed(ids, from),
+      unembed: (vector) => this.#unembedRows(vector, true),
+      inTurn: (work) => this.#inTurn(work),
+      shared: (length) => this.#shared(length),
+      trim: () => this.#trim(),
+    });
     this.plan = {
       heldBytes: add(each.slice(0, 1 + this.#nHeld)).memory,
       residence: weights.residence.layer,
@@ -104,22 +125,14 @@ export class Computer {
       data: states.subarray(index * size, (index + 1) * size),
       dims: [nTokens, dModel],
     });
-    const check = (index: number, where: string) => {
-      const bad = firstNotFinite(state(index).data);
-      if (bad < 0) return;
-      const position = Math.floor(bad / dModel);
-      throw new Error(
-        `The state ${where} is not finite at position ${position} (token id ${tokenIds[position]}): ${index === 0 ? "the embedding holds" : "the layer's weights hold"} NaN or infinity, or values too large for float32. Check the model's files.`,
-      );
-    };
-    check(0, "before the first layer");
+    notFinite(state(0).data, 0, { dModel, tokenIds });
     const kept: LayerTensors[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       step.check();
       await this.#inTurn(async () => {
         const tensors = await this.#runLayer(layer, question, state(layer).data, [...keep, "resid_post"]);
         state(layer + 1).data.set(tensors.resid_post!.data);
-        check(layer + 1, `after layer ${layer}`);
+        notFinite(state(layer + 1).data, layer + 1, { dModel, tokenIds });
         kept.push(this.#shareTensors(tensors, keep, { resid_pre: state(layer), resid_post: state(layer + 1) }));
       });
       step.progress(layer + 1, nLayers);
@@ -289,7 +302,7 @@ export class Computer {
   }
 
   /** `[T, d]`: the embedded tokens, positions and their norm included. */
-  #embed(tokenIds: readonly number[]): Float32Array {
+  #embed(tokenIds: readonly number[], from = 0): Float32Array {
     const { embedding, dModel } = this.architecture;
     const states = this.weights.rows(embedding.token, tokenIds);
     if (embedding.scale !== undefined) {
@@ -300,7 +313,7 @@ export class Computer {
       const { weight, offset } = embedding.position;
       const positions = this.weights.rows(
         weight,
-        tokenIds.map((_, position) => position + offset),
+        tokenIds.map((_, i) => from + i + offset),
       );
       for (let i = 0; i < states.length; i++) states[i] += positions[i];
     }
@@ -391,7 +404,7 @@ export class Computer {
       const x = this.#scratch.copy("x", state, [nTokens, dModel]);
       const session = await this.#layerSession(index);
       try {
-        await session.run({ x, ...this.#inputs(layer, positions) }, outputs);
+        await session.run({ x, ...this.#nothingBefore, ...this.#inputs(layer, positions) }, outputs);
       } finally {
         if (index >= this.#nHeld) await session.release();
       }
@@ -527,13 +540,13 @@ export class Computer {
     const roundedScale = alibiRounded ? scale : undefined;
     const maskKey = `mask ${window} ${alibiSlopes?.join()} ${roundedScale}`;
     const result: Record<string, Array32> = {
-      mask: remember(maskKey, () => mask(nTokens, window, alibiSlopes, roundedScale)),
+      mask: remember(maskKey, () => mask({ from: 0, nTokens }, window, alibiSlopes, roundedScale)),
     };
     if (rotary && layer.rotaryIndex !== undefined) {
       const index = layer.rotaryIndex;
       const table = (of: "cos" | "sin") =>
         remember(`${of} ${index} ${rotary.scale}`, () =>
-          rotaryTable(of, frequencies[index], rotary.scale ?? 1, nTokens),
+          rotaryTable(of, frequencies[index], rotary.scale ?? 1, { from: 0, nTokens }),
         );
       result.cos = table("cos");
       result.sin = table("sin");
@@ -558,51 +571,3 @@ function add(sizes: readonly Size[]): Size {
 const ROWS_BYTES = 64 << 20;
 
 type Tensors = Partial<Record<LayerTensorName, Array32>>;
-
-/** Index of the first value that is NaN or infinite; -1 where there is none. */
-function firstNotFinite(values: Float32Array): number {
-  let sum = 0;
-  // A product with 0 is 0 for every finite number, NaN for all others.
-  for (let i = 0; i < values.length; i++) sum += values[i] * 0;
-  return sum === 0 ? -1 : values.findIndex((value) => !Number.isFinite(value));
-}
-
-/** Added to the scores: −∞ where a query may not look, else ALiBi's slope times the distance, or 0. */
-function mask(nTokens: number, window = Infinity, slopes?: Float64Array, roundedScale?: number): Array32 {
-  const heads = slopes ?? Float64Array.of(0);
-  // [head, position]: what is added to the scores of a key there, up to a constant that softmax does not see.
-  let bias = Float64Array.from(
-    { length: heads.length * nTokens },
-    (_, i) => heads[Math.floor(i / nTokens)] * (i % nTokens),
-  );
-  if (roundedScale !== undefined) {
-    const positions = roundToHalf(
-      Float32Array.from({ length: nTokens }, (_, position) => position),
-      "bfloat16",
-    );
-    const rounded = roundToHalf(Float32Array.from(heads), "bfloat16");
-    const products = roundToHalf(
-      Float32Array.from(bias, (_, i) => rounded[Math.floor(i / nTokens)] * positions[i % nTokens]),
-      "bfloat16",
-    );
-    bias = Float64Array.from(products, (product) => product * roundedScale);
-  }
-  const data = new Float32Array(heads.length * nTokens * nTokens).fill(-Infinity);
-  for (let head = 0; head < heads.length; head++) {
-    for (let query = 0; query < nTokens; query++) {
-      const row = (head * nTokens + query) * nTokens;
-      for (let key = Math.max(0, query - window + 1); key <= query; key++)
-        data[row + key] = bias[head * nTokens + key] - bias[head * nTokens + query];
-    }
-  }
-  return { data, dims: slopes ? [heads.length, nTokens, nTokens] : [nTokens, nTokens] };
-}
-
-function rotaryTable(of: "cos" | "sin", frequencies: Float64Array, scale: number, nTokens: number): Array32 {
-  const half = frequencies.length;
-  const data = new Float32Array(nTokens * half);
-  for (let position = 0; position < nTokens; position++) {
-    for (let i = 0; i < half; i++) data[position * half + i] = Math[of](position * frequencies[i]) * scale;
-  }
-  return { data, dims: [nTokens, half] };
-}

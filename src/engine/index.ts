@@ -26,9 +26,10 @@ import {
 import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./memory";
 import { MemoryBudget, type Holding } from "../threads/budget";
 import { collectGarbage, Reclaimer } from "../threads/reclaim";
-import type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
+import { joinRows } from "./grow";
+import type { Engine, ForwardOptions, Growth, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
 
-export type { Engine, ForwardOptions, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
+export type { Engine, ForwardOptions, Growth, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
 
 export interface EngineOptions {
   /** Name of an execution provider, or "auto" / "cpu" / "gpu". Default "auto". */
@@ -277,25 +278,9 @@ class WorkerEngine implements Engine {
   }
 
   async forward(tokenIds: readonly number[], options: ForwardOptions = {}): Promise<Pass> {
-    const { dVocab, maxPositions, nLayers } = this.architecture;
+    const { nLayers } = this.architecture;
     const nTokens = tokenIds.length;
-    if (nTokens === 0) throw new RangeError("The prompt is empty: a run needs at least one token.");
-    if (nTokens > maxPositions)
-      throw new RangeError(`The prompt has ${nTokens} tokens; this model takes at most ${maxPositions}.`);
-    tokenIds.forEach((id, position) => {
-      if (!Number.isInteger(id) || id < 0 || id >= dVocab)
-        throw new RangeError(`Token id ${id} at position ${position} does not exist: ids are 0 to ${dVocab - 1}.`);
-    });
-    let free = this.freeBytes();
-    if (forwardBytes(this.architecture, nTokens) > free) {
-      await collectGarbage();
-      free = this.freeBytes();
-    }
-    if (forwardBytes(this.architecture, nTokens) > free) {
-      throw new RangeError(
-        `The prompt has ${nTokens} tokens; the free memory (${formatBytes(free)}) is enough for ${longestPrompt(this.architecture, free)}.`,
-      );
-    }
+    await this.#check(tokenIds, 0);
     const positions = this.#positions(nTokens);
     const keep: LayerTensorName[] = [];
     let bytes = 0;
@@ -312,6 +297,12 @@ class WorkerEngine implements Engine {
       { signal: options.signal, onProgress },
     );
     return new LocalPass(this, this.architecture, this.thread, positions, [...tokenIds], states, kept);
+  }
+
+  grow(): Growth {
+    return new WorkerGrowth(this, this.architecture, this.thread, this.rotaries, (tokenIds, from) =>
+      this.#check(tokenIds, from),
+    );
   }
 
   constants(layer: number): Promise<LayerConstants> {
@@ -341,6 +332,31 @@ class WorkerEngine implements Engine {
     return this.thread.leave();
   }
 
+  /** Refuses tokens, at positions from `from` on, that the model or the memory has no place for. */
+  async #check(tokenIds: readonly number[], from: number): Promise<void> {
+    const { dVocab, maxPositions } = this.architecture;
+    const nTokens = from + tokenIds.length;
+    if (tokenIds.length === 0) throw new RangeError("The prompt is empty: a run needs at least one token.");
+    if (nTokens > maxPositions)
+      throw new RangeError(`The prompt has ${nTokens} tokens; this model takes at most ${maxPositions}.`);
+    tokenIds.forEach((id, i) => {
+      if (!Number.isInteger(id) || id < 0 || id >= dVocab)
+        throw new RangeError(`Token id ${id} at position ${from + i} does not exist: ids are 0 to ${dVocab - 1}.`);
+    });
+    // Questions about one token's row need little; that memory is there was seen when the sequence began.
+    if (from > 0 && nTokens % 64 !== 0) return;
+    let free = this.freeBytes();
+    if (forwardBytes(this.architecture, nTokens) > free) {
+      await collectGarbage();
+      free = this.freeBytes();
+    }
+    if (forwardBytes(this.architecture, nTokens) > free) {
+      throw new RangeError(
+        `The prompt has ${nTokens} tokens; the free memory (${formatBytes(free)}) is enough for ${longestPrompt(this.architecture, free)}.`,
+      );
+    }
+  }
+
   #positions(nTokens: number): Positions {
     return { nTokens, frequencies: this.rotaries.map((rotary) => rotary.frequencies(nTokens)) };
   }
@@ -362,6 +378,89 @@ class WorkerEngine implements Engine {
         return 4 * nTokens * dModel;
     }
   }
+}
+
+/** Sequences that nobody holds any more: their keys and values go. */
+const forgotten = new FinalizationRegistry<() => void>((letGo) => letGo());
+
+let nextGrowth = 0;
+
+class WorkerGrowth implements Growth {
+  readonly #id = nextGrowth++;
+  readonly #tokenIds: number[] = [];
+  #pieces: Float32Array[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  constructor(
+    /** Held: an engine ends when nobody holds it. */
+    private readonly engine: Engine,
+    private readonly architecture: Architecture,
+    private readonly thread: Thread,
+    private readonly rotaries: readonly Rotary[],
+    private readonly check: (tokenIds: readonly number[], from: number) => Promise<void>,
+  ) {
+    const id = this.#id;
+    forgotten.register(this, () => void thread.ask("letGo", { growth: id }).catch(() => undefined), this);
+  }
+
+  get nTokens(): number {
+    return this.#tokenIds.length;
+  }
+
+  append(
+    tokenIds: readonly number[],
+    options: { readonly signal?: AbortSignal; readonly logits?: boolean } = {},
+  ): Promise<Float32Array | undefined> {
+    const work = this.#turn.then(() => this.#append([...tokenIds], options));
+    this.#turn = work.catch(() => undefined);
+    return work;
+  }
+
+  pass(): Pass {
+    if (this.#tokenIds.length === 0) throw new RangeError("The sequence is empty: append a token first.");
+    const { nLayers, dModel } = this.architecture;
+    const { data } = joinRows(this.#pieces, nLayers + 1, dModel);
+    this.#pieces = [data];
+    const nTokens = this.#tokenIds.length;
+    const positions = { nTokens, frequencies: this.#frequencies(nTokens) };
+    return new LocalPass(this.engine, this.architecture, this.thread, positions, [...this.#tokenIds], data, []);
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    forgotten.unregister(this);
+    this.#pieces = [];
+    void this.thread.ask("letGo", { growth: this.#id }).catch(() => undefined);
+  }
+
+  async #append(
+    added: readonly number[],
+    { signal, logits = true }: { readonly signal?: AbortSignal; readonly logits?: boolean },
+  ): Promise<Float32Array | undefined> {
+    if (this.#disposed) throw new Error("This sequence was disposed of.");
+    const before = this.#tokenIds.length;
+    await this.check(added, before);
+    const frequencies = this.#frequencies(before + added.length);
+    // Scalings that depend on the length (dynamic NTK, longrope) turn all earlier keys too: everything again.
+    const anew = before > 0 && !sameNumbers(frequencies, this.#frequencies(before));
+    const from = anew ? 0 : before;
+    const tokenIds = anew ? [...this.#tokenIds, ...added] : [...added];
+    const answer = await this.thread.ask("grow", { growth: this.#id, from, frequencies, tokenIds, logits }, { signal });
+    if (anew) this.#pieces = [];
+    this.#pieces.push(answer.rows);
+    this.#tokenIds.push(...added);
+    return answer.logits;
+  }
+
+  #frequencies(nTokens: number): Float64Array[] {
+    return this.rotaries.map((rotary) => rotary.frequencies(nTokens));
+  }
+}
+
+function sameNumbers(a: readonly Float64Array[], b: readonly Float64Array[]): boolean {
+  return a.every((values, i) => values === b[i] || values.every((value, j) => value === b[i][j]));
 }
 
 /**

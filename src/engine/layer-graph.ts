@@ -24,10 +24,10 @@ export interface GraphLayer extends Omit<Layer, "attention"> {
 }
 
 /**
- * Outputs of a layer's graph: the tensors of the engine's interface that are computed here, and `value`, [T, K *
- * dHead].
+ * Outputs of a layer's graph: the tensors of the engine's interface that are computed here, `key` [K, T, dHead] with
+ * its positions, and `value` [T, K * dHead] without its bias.
  */
-export type LayerOutput = Exclude<LayerTensorName, "resid_pre" | "value_out"> | "value";
+export type LayerOutput = Exclude<LayerTensorName, "resid_pre" | "value_out"> | "key" | "value";
 
 export interface BuiltGraph {
   readonly graph: Graph;
@@ -35,8 +35,10 @@ export interface BuiltGraph {
 }
 
 /**
- * The graph of one layer. Inputs: `x` [T, d]; `mask` [T, T] or, with ALiBi, [H, T, T], added to the scores (−∞ where a
- * query may not look); with rotary embedding `cos` and `sin` [T, dims / 2]. Outputs: the names of `LayerOutput` that
+ * The graph of one layer. Inputs: `x` [T, d]; `past_key` [K, P, dHead] and `past_value` [P, K * dHead], the outputs
+ * `key` and `value` of tokens before these (P is 0 in a pass over a whole prompt); `mask` [T, S] or, with ALiBi, [H, T,
+ * S], S = P + T, added to the scores (−∞ where a query may not look); with rotary embedding `cos` and `sin` [T, dims /
+ * 2]. In these shapes `pattern` is [H, T, S]. Outputs: the names of `LayerOutput` that
  * the layer has (`resid_mid` only in sequential blocks, the scales only where a norm follows a block).
  */
 export function buildLayerGraph(
@@ -89,8 +91,10 @@ function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAtt
   const group = nHeads / nKeyValueHeads;
   const projected = project(b, x, sizes, attention);
   b.output("value", projected.value, ["T", nKeyValueHeads * dHead]);
+  const pastValue = b.input("past_value", ["P", nKeyValueHeads * dHead]);
+  const seen = b.node("Concat", [pastValue, projected.value], { axis: 0 });
   // The value's bias is added here and not in the projection, so that `value` is free of it.
-  const value = projected.valueBias ? b.node("Add", [projected.value, b.floats(projected.valueBias)]) : projected.value;
+  const value = projected.valueBias ? b.node("Add", [seen, b.floats(projected.valueBias)]) : seen;
 
   const { queryKeyNorm, rotary } = attention;
   const heads = (tensor: string, n: number, norm?: Norm) => {
@@ -107,21 +111,23 @@ function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAtt
     query = rotate(b, query, nHeads, dHead, rotary, cos, sin);
     key = rotate(b, key, nKeyValueHeads, dHead, rotary, cos, sin);
   }
+  b.output("key", key, [nKeyValueHeads, "T", dHead]);
+  key = b.node("Concat", [b.input("past_key", [nKeyValueHeads, "P", dHead]), key], { axis: 1 });
 
   // Query heads of one key/value head are stacked, so that no key or value is repeated: [K, G * T, dHead].
   const stacked = group === 1 ? query : b.reshape(query, [nKeyValueHeads, -1, dHead]);
   const scaled = attention.scale === 1 ? stacked : b.node("Mul", [stacked, b.scalar(attention.scale)]);
   const products = b.node("MatMul", [scaled, b.transpose(key, [0, 2, 1])]);
-  const mask = b.input("mask", attention.alibiSlopes ? [nHeads, "T", "T"] : ["T", "T"]);
-  // [K, G * T, T] → [H, T, T]: the last axis is kept by its input.
-  const perHead = group === 1 ? products : b.node("Reshape", [products, shapeOfHeads(b, x, nHeads)]);
+  const mask = b.input("mask", attention.alibiSlopes ? [nHeads, "T", "S"] : ["T", "S"]);
+  // [K, G * T, S] → [H, T, S]
+  const perHead = group === 1 ? products : b.node("Reshape", [products, shapeOfHeads(b, x, value, nHeads)]);
   const capped = attention.softcap === undefined ? perHead : b.softcap(perHead, attention.softcap);
   const pattern = b.node("Softmax", [b.node("Add", [capped, mask])], { axis: -1 }, "pattern");
-  b.declare(pattern, [nHeads, "T", "T"]);
+  b.declare(pattern, [nHeads, "T", "S"]);
 
   const values = b.transpose(b.reshape(value, [0, nKeyValueHeads, dHead]), [1, 0, 2]);
   const stackedPattern =
-    group === 1 ? pattern : b.node("Reshape", [pattern, shapeOfGroups(b, x, nKeyValueHeads, group)]);
+    group === 1 ? pattern : b.node("Reshape", [pattern, shapeOfGroups(b, x, value, nKeyValueHeads, group)]);
   const mixed = b.reshape(b.node("MatMul", [stackedPattern, values]), [nHeads, -1, dHead]);
   const joined = b.reshape(b.transpose(mixed, [1, 0, 2]), [0, nHeads * dHead]);
   return b.linear(joined, attention.output, nHeads * dHead, dModel);
@@ -129,17 +135,17 @@ function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAtt
 
 type GraphAttention = GraphLayer["attention"];
 
-/** `[H, T, T]` as a shape, T taken from x. */
-function shapeOfHeads(b: GraphBuilder, x: string, nHeads: number): string {
-  const length = b.node("Shape", [x], { start: 0, end: 1 });
-  return b.node("Concat", [b.integers([nHeads]), length, length], { axis: 0 });
+const length = (b: GraphBuilder, rows: string): string => b.node("Shape", [rows], { start: 0, end: 1 });
+
+/** `[H, T, S]` as a shape: T rows of x, S of all. */
+function shapeOfHeads(b: GraphBuilder, x: string, all: string, nHeads: number): string {
+  return b.node("Concat", [b.integers([nHeads]), length(b, x), length(b, all)], { axis: 0 });
 }
 
-/** `[K, G * T, T]` as a shape, T taken from x. */
-function shapeOfGroups(b: GraphBuilder, x: string, nKeyValueHeads: number, group: number): string {
-  const length = b.node("Shape", [x], { start: 0, end: 1 });
-  const rows = b.node("Mul", [length, b.integers([group])]);
-  return b.node("Concat", [b.integers([nKeyValueHeads]), rows, length], { axis: 0 });
+/** `[K, G * T, S]` as a shape. */
+function shapeOfGroups(b: GraphBuilder, x: string, all: string, nKeyValueHeads: number, group: number): string {
+  const rows = b.node("Mul", [length(b, x), b.integers([group])]);
+  return b.node("Concat", [b.integers([nKeyValueHeads]), rows, length(b, all)], { axis: 0 });
 }
 
 interface Projected {

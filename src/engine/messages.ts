@@ -89,6 +89,21 @@ export interface Requests {
     readonly question: { readonly vectors: Float32Array; readonly normalize: boolean };
     readonly answer: { readonly logits: Float32Array };
   };
+  /**
+   * Appends tokens at positions from `from` on to a sequence that grows; from 0 it begins. `rows` [L + 1, n, d] are the
+   * states of the new tokens, `logits` [V] those of the last one, where asked for.
+   */
+  readonly grow: {
+    readonly question: {
+      readonly growth: number;
+      readonly from: number;
+      readonly frequencies: readonly Float64Array[];
+      readonly tokenIds: readonly number[];
+      readonly logits: boolean;
+    };
+    readonly answer: { readonly rows: Float32Array; readonly logits?: Float32Array };
+  };
+  readonly letGo: { readonly question: { readonly growth: number }; readonly answer: Record<never, never> };
 }
 
 export type RequestKind = keyof Requests;

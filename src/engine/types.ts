@@ -79,6 +79,23 @@ export interface MemoryPlan {
   readonly nStreamed: number;
 }
 
+/** A token sequence that grows: earlier tokens are not computed again. */
+export interface Growth {
+  readonly nTokens: number;
+  /**
+   * Appends tokens. Gives the logits [V] after the last of them, unless `logits` is false. Cancelled or failed, the
+   * sequence stays what it was.
+   */
+  append(
+    tokenIds: readonly number[],
+    options?: { readonly signal?: AbortSignal; readonly logits?: boolean },
+  ): Promise<Float32Array | undefined>;
+  /** The pass over all its tokens, as `Engine.forward` would give it. It can grow on afterwards. */
+  pass(): Pass;
+  /** Frees keys and values. */
+  dispose(): void;
+}
+
 /** Computes in worker threads; the calling thread's event loop is never blocked. */
 export interface Engine {
   /** Execution provider in use, by onnxruntime's name. */
@@ -88,6 +105,8 @@ export interface Engine {
   readonly plan: MemoryPlan;
   /** `tokenIds` are used exactly as given. */
   forward(tokenIds: readonly number[], options?: ForwardOptions): Promise<Pass>;
+  /** An empty sequence to append tokens to. */
+  grow(): Growth;
   constants(layer: number): Promise<LayerConstants>;
   /**
    * `[n, V]` from [n, d]; the final norm goes first unless `normalize` is false. No soft-cap where `normalize` is

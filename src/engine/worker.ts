@@ -61,6 +61,8 @@ const handlers: Handlers = {
   constants: (question) => computer().constants(question),
   neuronOutput: (question) => computer().neuronOutput(question),
   unembed: (question, step) => computer().unembed(question, step),
+  grow: (question, step) => computer().growths.grow(question, step),
+  letGo: (question) => computer().growths.letGo(question),
 };
 
 class CancelledError extends Error {}

@@ -1,4 +1,5 @@
 import type { Architecture } from "./architecture";
+import type { ChatFormat } from "./chat";
 import type { Token } from "./types";
 import type { WeightSource } from "./weights";
 
@@ -21,4 +22,6 @@ export interface ModelFiles {
   readonly nParams: number;
   /** What most weights are stored in: "float32", "float16", "bfloat16", "q4_1", … */
   readonly storedType: string;
+  /** Chat templates, and what ends an answer. */
+  readonly chat?: ChatFormat;
 }

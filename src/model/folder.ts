@@ -91,6 +91,9 @@ export const SMALL_FILES = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
+  "generation_config.json",
+  "chat_template.jinja",
+  "chat_template.json",
   "added_tokens.json",
   "vocab.json",
   "merges.txt",
@@ -216,12 +219,12 @@ export async function readTokenizer(folder: string, modelType: string): Promise<
 /** Model types whose vocab.json and merges.txt are GPT-2's byte-level BPE. */
 const BYTE_LEVEL: ReadonlySet<string> = new Set(["gpt2", "opt", "gpt_neo", "gptj"]);
 
-async function readJson(path: string): Promise<unknown> {
+export async function readJson(path: string): Promise<unknown> {
   return parseJson(path, await readText(path));
 }
 
 /** The text of a model's small file. Throws `ModelFileError`. */
-async function readText(path: string): Promise<string> {
+export async function readText(path: string): Promise<string> {
   const bytes = await readFileBytes(path, MAX_TEXT).catch((error: unknown) => {
     const { cause, message } = error as Error;
     throw new ModelFileError(systemCode(cause) === "ENOENT" ? `${path} is missing.` : message);

@@ -2,6 +2,8 @@ import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import { because, systemCode } from "../system/errors";
+import type { ChatFormat } from "./chat";
+import { folderChat, ggufChat } from "./chat-files";
 import { Config } from "./config";
 import { DEFAULT_MODEL, defaultModel } from "./default-model";
 import { ModelFileError } from "./errors";
@@ -91,7 +93,9 @@ export async function openGguf(path: string, name?: string): Promise<ModelFiles>
     origin: path,
     gguf: { names: mapping.names, permuted: mapping.permuted ?? false },
   });
-  return assemble(name ?? ggufName(path, metadata), family.describe(config, weights), weights, ggufTokenizer(metadata));
+  const architecture = family.describe(config, weights);
+  const tokenizer = ggufTokenizer(metadata);
+  return assemble(name ?? ggufName(path, metadata), architecture, weights, tokenizer, ggufChat(metadata));
 }
 
 /** Opens a folder in the hub's layout: config.json, safetensors, tokenizer.json; or one with a single GGUF file. */
@@ -111,7 +115,8 @@ export async function openFolder(folder: string, name = basename(folder)): Promi
   }
   const weights = new WeightMap(listing, { origin: folder, prefixes: family.prefixes });
   const architecture = family.describe(config, weights);
-  return assemble(name, architecture, weights, await readTokenizer(folder, config.string("model_type")));
+  const tokenizer = await readTokenizer(folder, config.string("model_type"));
+  return assemble(name, architecture, weights, tokenizer, await folderChat(folder));
 }
 
 /**
@@ -143,7 +148,13 @@ function withoutOthers(folder: string, names: readonly string[]): readonly strin
   return names.filter((name) => !name.endsWith(".gguf") || kept.has(name));
 }
 
-function assemble(name: string, architecture: Architecture, weights: WeightMap, tokenizer: Tokenizer): ModelFiles {
+function assemble(
+  name: string,
+  architecture: Architecture,
+  weights: WeightMap,
+  tokenizer: Tokenizer,
+  chat: ChatFormat,
+): ModelFiles {
   const { entries, scalars } = weights.summary();
   return {
     name,
@@ -152,6 +163,7 @@ function assemble(name: string, architecture: Architecture, weights: WeightMap, 
     tokenizer,
     nParams: scalars,
     storedType: storedTypeOf(entries),
+    chat,
   };
 }
 

@@ -110,6 +110,110 @@ export interface RunOptions {
    * token ids.
    */
   readonly addSpecialTokens?: boolean;
+  /** How a conversation is rendered. No effect on texts and token ids. */
+  readonly chat?: ChatOptions;
+}
+
+/** One message of a conversation. Templates may look at more fields than these: all are given to them. */
+export interface ChatMessage {
+  /** Who speaks: "system", "user", "assistant", "tool", or what else the template knows. */
+  readonly role: string;
+  /** What is said; a template of tools takes null, one of pictures a list of parts. */
+  readonly content?: string | null | readonly unknown[];
+  /** Calls of an assistant's message, as the template wants them. */
+  readonly tool_calls?: readonly unknown[];
+  /** The thoughts before an assistant's answer. */
+  readonly reasoning_content?: string;
+  /** The name of the speaker, or of the tool. */
+  readonly name?: string;
+  /** Which call a tool's message answers. */
+  readonly tool_call_id?: string;
+}
+
+/** How a conversation becomes a prompt. */
+export interface ChatOptions {
+  /** Put the beginning of the assistant's answer behind the messages. Default true. */
+  readonly addGenerationPrompt?: boolean;
+  /** The name of one of the model's templates, or the text of a Jinja template. Default: the model's own. */
+  readonly template?: string;
+  /** JSON schemas of functions that the model may call, for templates that know tools. */
+  readonly tools?: readonly object[];
+}
+
+/** The tokens of one message: `from` to `to`, the end exclusive, with what the template adds to it. */
+export interface Turn {
+  /** Who speaks. */
+  readonly role: string;
+  /** Its first token, with those that the template puts before the content. */
+  readonly from: number;
+  /** Behind its last token, with those that the template puts behind the content. */
+  readonly to: number;
+  /** The first token of the content itself; all others of the turn are the template's. Missing where it is not found. */
+  readonly contentFrom?: number;
+  /** Behind the last token of the content. */
+  readonly contentTo?: number;
+}
+
+/** A conversation as a prompt. */
+export interface RenderedChat {
+  /** What the template made of it, special tokens included. */
+  readonly text: string;
+  /** Its tokens; nothing is added to the text, so there is no second BOS. */
+  readonly tokens: readonly Token[];
+  /**
+   * One a message, in their order, then the beginning of the answer where one was added. They cover all tokens; a
+   * message that a template merges into the next one can be empty.
+   */
+  readonly turns: readonly Turn[];
+}
+
+/** A token that was generated. */
+export interface GeneratedToken extends Token {
+  /** Its index in the answer's tokens. */
+  readonly position: number;
+  /** What the model gave it at temperature 1, 0 to 1. */
+  readonly probability: number;
+}
+
+/** How a run is continued. */
+export interface GenerateOptions {
+  /** Most tokens that are added, at least 1. Default 40. */
+  readonly maxTokens?: number;
+  /** 0 takes the best token each time (greedy); 1 draws by the model's own probabilities. Default 0. */
+  readonly temperature?: number;
+  /** Draw from this many best tokens only. Default: all. */
+  readonly topK?: number;
+  /** Draw from the smallest set of best tokens whose probabilities sum to this, over 0 to 1. Default 1. */
+  readonly topP?: number;
+  /** Equal seeds draw equal tokens. A whole number. Default: by chance. */
+  readonly seed?: number;
+  /** Texts that end the answer where it comes to them; they are part of it. */
+  readonly stop?: string | readonly string[];
+  /**
+   * Chooses each next token itself: gets the logits [V] and the tokens so far, gives an id. `temperature`, `topK`,
+   * `topP` and `seed` have then no effect.
+   */
+  readonly sampler?: (logits: Float32Array, tokens: readonly Token[]) => number | Promise<number>;
+  /** Called with each token as it comes. */
+  readonly onToken?: (token: GeneratedToken) => void;
+  /** Ends the answer within one token: what is there is kept, and `stopReason` is "aborted". */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Why an answer is over: "stop" an end-of-sequence token, the template's end of turn or one of `stop`; "length"
+ * `maxTokens` or the model's longest prompt; "aborted" its signal.
+ */
+export type StopReason = "stop" | "length" | "aborted";
+
+/** A run that was generated: all tokens, the new ones at the end. It answers every question of a run. */
+export interface Answer extends Run {
+  /** Number of tokens that were there before: the first new one has this index. */
+  readonly promptLength: number;
+  /** Of a conversation; the last one is the answer's. Empty where the prompt was a text. */
+  readonly turns: readonly Turn[];
+  /** Why it is over. */
+  readonly stopReason: StopReason;
 }
 
 /**
@@ -540,6 +644,23 @@ export interface Run {
    * difference of two.
    */
   logitAttribution(options?: LogitAttributionOptions): Promise<LogitAttribution>;
+  /** Where the prompt was a conversation: its messages. */
+  readonly turns?: readonly Turn[];
+  /** Where the run was generated: number of tokens that were there before. */
+  readonly promptLength?: number;
+  /** Where the run was generated: why it is over. */
+  readonly stopReason?: StopReason;
+  /**
+   * Continues the run, token by token, and gives a run of all tokens. Earlier tokens are not computed again. A model of
+   * your own has this from `BaseRun`.
+   * @example const answer = await run.generate({ maxTokens: 40 });
+   */
+  generate?(options?: GenerateOptions): Promise<Answer>;
+  /**
+   * The same, token by token as they come; the generator's return value is the answer.
+   * @example for await (const token of run.stream({ maxTokens: 40 })) console.log(token.text);
+   */
+  stream?(options?: GenerateOptions): AsyncGenerator<GeneratedToken, Answer, undefined>;
   /** Frees what the run holds. The run refuses questions afterwards. */
   dispose(): Promise<void>;
 }
@@ -557,6 +678,14 @@ export interface TransparentModel {
    * several tokens that are one character are that character; others show as `<0xE2>`.
    */
   decode?(ids: readonly number[]): string;
+  /**
+   * A conversation as the prompt that the model was trained on, by its own template, as transformers'
+   * `apply_chat_template` renders it. Models of `loadModel` run it as `model.run(messages)` too, where the run has
+   * `turns`. A model of your own has both from `BaseModel`. Throws a `ModelFileError` where the
+   * model comes without a template and none is given, or the template refuses the conversation.
+   * @example model.renderChat([{ role: "user", content: "What is the capital of France?" }]).text;
+   */
+  renderChat?(messages: readonly ChatMessage[], options?: ChatOptions): RenderedChat;
   /**
    * Runs a prompt: a text, or token ids, which are used exactly as given. Several prompts give several runs, each as if
    * it had been alone. Rejects with a `RangeError` where the prompt is empty or longer than `info.maxPositions`, or an

@@ -24,6 +24,8 @@ import type {
   Contrast,
   Effect,
   FfnContributions,
+  GeneratedToken,
+  GenerateOptions,
   LensToken,
   LogitAttribution,
   LogitAttributionOptions,
@@ -38,12 +40,15 @@ import type {
   RouteNode,
   RouteOptions,
   Run,
+  StopReason,
   Tensor,
   Token,
   TransparentModel,
+  Turn,
   ValueBias,
   VocabularyOptions,
 } from "../model/types";
+import { generate, type Generated, type Grower } from "./generate";
 import { answerBudget, ByteCache, digestBudget } from "./byte-cache";
 import {
   checkIndex,
@@ -62,6 +67,9 @@ export interface AttentionConstants {
   /** `[d]`: b_O. */
   readonly outputBias?: Float32Array;
 }
+
+/** A `BaseRun` that was generated. */
+export type GeneratedRun = BaseRun & Generated;
 
 /** What the attention contributions of a layer are made from; shapes as in `AttentionBlock`. */
 export type AttentionInputs = Pick<AttentionBlock, "pattern" | "valueOut" | "termScale" | "whole" | "residual" | "ffn">;
@@ -88,8 +96,30 @@ export abstract class BaseRun implements Run {
   private readonly cache = new ByteCache(answerBudget);
   /** Small answers that would cost much to compute again; large ones must not push them out. */
   private readonly digests = new ByteCache(digestBudget);
-  private readonly turns = new Map<string, Promise<unknown>>();
+  private readonly queues = new Map<string, Promise<unknown>>();
   private disposed = false;
+  private facts: Partial<Generated> = {};
+
+  /** Where the prompt was a conversation: its messages. */
+  get turns(): readonly Turn[] | undefined {
+    return this.facts.turns;
+  }
+
+  /** Where the run was generated: number of tokens that were there before. */
+  get promptLength(): number | undefined {
+    return this.facts.promptLength;
+  }
+
+  /** Where the run was generated: why it is over. */
+  get stopReason(): StopReason | undefined {
+    return this.facts.stopReason;
+  }
+
+  /** For who made the run: what it knows of its conversation. */
+  remember(facts: Partial<Generated>): this {
+    this.facts = facts;
+    return this;
+  }
 
   /** One line in a console and under a cell, instead of everything that a run keeps. */
   [inspect.custom](): string {
@@ -219,7 +249,73 @@ export abstract class BaseRun implements Run {
     return directions.map((direction, n) => ({ direction: direction.map((x) => x * factor), constant: zero[n] }));
   }
 
+  /**
+   * The run's tokens as a sequence that grows, and the logits [V] after the last of them. Default: a model of your own
+   * is run again with each token.
+   */
+  protected async grow(
+    _signal: AbortSignal | undefined,
+  ): Promise<{ readonly logits: Float32Array; readonly grower: Grower<Run> }> {
+    const ids = this.tokens.map(({ id }) => id);
+    let run: Run | undefined;
+    const last = async (of: Run): Promise<Float32Array> => (await of.logits({ position: ids.length - 1 })).data;
+    return {
+      logits: await last(this),
+      grower: {
+        append: async ({ id }, logits) => {
+          ids.push(id);
+          const next = await this.model.run(ids, { signal: undefined });
+          await run?.dispose();
+          run = next;
+          return logits ? last(next) : undefined;
+        },
+        finish: async () => {
+          const finished = run as Run;
+          run = undefined;
+          return finished;
+        },
+        dispose: async () => run?.dispose(),
+      },
+    };
+  }
+
+  /** Ids after which an answer is over. Default: none. */
+  protected endIds(): ReadonlySet<number> {
+    return new Set();
+  }
+
   // Answers.
+
+  /** Continues the run; see `Run.generate`. */
+  async generate(options: GenerateOptions = {}): Promise<GeneratedRun> {
+    const tokens = this.stream(options);
+    for (;;) {
+      const step = await tokens.next();
+      if (step.done) return step.value;
+    }
+  }
+
+  /** Continues the run, token by token; see `Run.stream`. */
+  async *stream(options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, GeneratedRun, undefined> {
+    this.check();
+    const { model, tokens } = this;
+    const { run, facts } = yield* generate<Run>(
+      {
+        tokens,
+        turns: this.turns,
+        maxPositions: this.info.maxPositions,
+        dVocab: this.info.dVocab,
+        endIds: this.endIds(),
+        token: (id) => model.token(id),
+        decode: (ids) => model.decode?.(ids) ?? ids.map((id) => model.token(id).text).join(""),
+        begin: (signal) => this.grow(signal),
+        unchanged: () => model.run(tokens.map(({ id }) => id)),
+      },
+      options,
+    );
+    if (run instanceof BaseRun) return run.remember(facts) as GeneratedRun;
+    throw new TypeError("The model's runs are no BaseRun: extend it, or write generate yourself.");
+  }
 
   async logits(options: { readonly position?: number } = {}): Promise<Tensor> {
     this.check();
@@ -807,11 +903,11 @@ export abstract class BaseRun implements Run {
   }
 
   private inTurn<T>(key: string, task: () => Promise<T>): Promise<T> {
-    const turn = (this.turns.get(key) ?? Promise.resolve()).then(task, task);
+    const turn = (this.queues.get(key) ?? Promise.resolve()).then(task, task);
     const settled = turn.catch(() => undefined);
-    this.turns.set(key, settled);
+    this.queues.set(key, settled);
     void settled.then(() => {
-      if (this.turns.get(key) === settled) this.turns.delete(key);
+      if (this.queues.get(key) === settled) this.queues.delete(key);
     });
     return turn;
   }

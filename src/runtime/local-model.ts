@@ -1,12 +1,17 @@
 import { sharedPool } from "../attribution/pool";
 import { readoutOf, type Readout } from "../attribution/readout";
-import type { Engine, LayerConstants } from "../engine/types";
+import type { Engine, LayerConstants, Pass } from "../engine/types";
+import { endOfTurn, type ChatFormat } from "../model/chat";
 import type { ModelFiles } from "../model/files";
 import type { ModelInfo, RunOptions, Tensor, Token } from "../model/types";
 import { BaseModel } from "./base-model";
 import { Batch } from "./batch";
+import type { Grower } from "./generate";
 import { checkIndex } from "../model/check";
 import { keptTensors, LocalRun } from "./local-run";
+
+/** A control token, as `<|im_end|>`, `</s>`, `<end_of_turn>`; not a byte. */
+const MARKUP = /^<(?!0x[0-9A-F]{2}>)[^<>\s]+>$/;
 
 /** Most vectors of one pass over the unembedding: their logits are held at once. */
 const UNEMBED_ROWS = 64;
@@ -18,6 +23,8 @@ const unreachable = new FinalizationRegistry<ModelFiles["weights"]>((weights) =>
 export class LocalModel extends BaseModel {
   readonly info: ModelInfo;
   private disposed = false;
+  /** What the template puts behind an answer. */
+  private endOfTurn?: string;
   /** Weakly: a run that nobody holds is collected, with all it remembers. */
   private readonly runs = new Set<WeakRef<LocalRun>>();
   private readonly normalized: Batch;
@@ -73,10 +80,18 @@ export class LocalModel extends BaseModel {
       tokens.map(({ id }) => id),
       { signal: options.signal, onProgress: options.onProgress, keep: keptTensors(this.info.parallelBlocks) },
     );
+    return this.runOf(tokens, pass);
+  }
+
+  private runOf(tokens: readonly Token[], pass: Pass): LocalRun {
     const run = new LocalRun(this, tokens, pass);
     this.runs.add(new WeakRef(run));
     for (const reference of this.runs) if (reference.deref() === undefined) this.runs.delete(reference);
     return run;
+  }
+
+  protected override get chat(): ChatFormat | undefined {
+    return this.files.chat;
   }
 
   async unembed(vector: Float32Array, options: { readonly normalize?: boolean } = {}): Promise<Tensor> {
@@ -110,6 +125,52 @@ export class LocalModel extends BaseModel {
   }
 
   // For the runs.
+
+  /** Tokens as a sequence that grows, and the logits [V] after the last of them. */
+  async grow(
+    tokens: readonly Token[],
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly logits: Float32Array; readonly grower: Grower<LocalRun> }> {
+    this.check();
+    const growth = this.engine.grow();
+    const all = [...tokens];
+    try {
+      const logits = (await growth.append(
+        tokens.map(({ id }) => id),
+        { signal },
+      )) as Float32Array;
+      const grower: Grower<LocalRun> = {
+        append: (token, wanted) => {
+          all.push(token);
+          return growth.append([token.id], { logits: wanted });
+        },
+        finish: async () => this.runOf(all, growth.pass()),
+        dispose: async () => growth.dispose(),
+      };
+      return { logits, grower };
+    } catch (error) {
+      growth.dispose();
+      throw error;
+    }
+  }
+
+  /** Ids after which an answer is over; in a conversation the template's end of turn too. */
+  endIds(inChat: boolean): ReadonlySet<number> {
+    const { chat, tokenizer, name } = this.files;
+    if (chat === undefined) return new Set();
+    const one = (text: string | undefined): number[] => {
+      if (text === undefined || tokenizer.size === 0) return [];
+      const ids = tokenizer.encode(text, { addSpecialTokens: false });
+      return ids.length === 1 ? ids : [];
+    };
+    const ids = new Set(chat.endIds.length > 0 ? chat.endIds : one(chat.specialTokens.eos_token));
+    if (!inChat || tokenizer.size === 0) return ids;
+    this.endOfTurn ??= endOfTurn(chat, name) ?? "";
+    const [first] = this.endOfTurn === "" ? [] : tokenizer.encode(this.endOfTurn, { addSpecialTokens: false });
+    // A blank line between messages is no end: only a token of the template's own is.
+    if (first !== undefined && MARKUP.test(tokenizer.token(first).text)) ids.add(first);
+    return ids;
+  }
 
   /**
    * `[V]` for each vector [d]. What is asked at once, or while the engine is busy with the last, is one pass over the

@@ -1,6 +1,7 @@
 import type { Readout } from "../attribution/readout";
 import type { LayerConstants, LayerTensorName, Pass } from "../engine/types";
 import type { ResidualPoint, Tensor, Token } from "../model/types";
+import type { Grower } from "./generate";
 import { BaseRun, type AttentionInputs } from "./base-run";
 import type { LocalModel } from "./local-model";
 
@@ -117,6 +118,16 @@ export class LocalRun extends BaseRun {
       termScale: tensors.term_scale?.data,
       ffn: tensors.ffn_out?.data,
     };
+  }
+
+  protected override grow(
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly logits: Float32Array; readonly grower: Grower<LocalRun> }> {
+    return this.model.grow(this.tokens, signal);
+  }
+
+  protected override endIds(): ReadonlySet<number> {
+    return this.model.endIds(this.turns !== undefined);
   }
 
   override async dispose(): Promise<void> {

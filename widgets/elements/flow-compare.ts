@@ -278,8 +278,8 @@ export class FlowCompareElement extends PanelElement {
       if (value.writer !== FROM_FIRST) {
         this.looked = "B";
         // Pins are the first run's: one at a token that the second prompt lacks is not lost for it.
-        const { pins: _pins, ...rest } = mirroredSelection(value, b, a);
-        this.store.set(rest, FROM_SECOND);
+        const seen = mirroredSelection(value, b, a);
+        this.store.set({ ...seen, pins: this.selected.pins }, FROM_SECOND);
       }
       this.requestUpdate();
     }, linked.signal);
