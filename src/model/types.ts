@@ -502,6 +502,19 @@ export interface RouteContrast {
   readonly rest?: ContrastRest;
 }
 
+/**
+ * What of a state's parts is no edge: heads that spread over many keys, none of which passed, though together they carry
+ * more than an edge has to. The shares of the parts that passed, of `heads` and `hidden` sum to 1.
+ */
+export interface OtherKeys {
+  /** The state, reached by the routes. */
+  readonly target: NodeName;
+  /** Head → its share of everything that makes up the state, from all keys without an edge of it. */
+  readonly heads: Readonly<Record<number, number>>;
+  /** Share of everything else that is not drawn. */
+  readonly hidden: number;
+}
+
 /** The part of the graph that is reached from the start nodes over edges that passed the threshold. */
 export interface RouteGraph {
   /** The model that was traced. */
@@ -524,6 +537,11 @@ export interface RouteGraph {
   readonly nodes: readonly RouteNode[];
   /** What was passed, by target, then by source. */
   readonly edges: readonly RouteEdge[];
+  /**
+   * What was not, of each state that attention writes to and that was reached; see `OtherKeys`. Missing in graphs of
+   * earlier versions; of a contrast's own token `contrast.rest` has the sums instead.
+   */
+  readonly others?: readonly OtherKeys[];
   /** The graph as plain data, which `importRoutes` reads. */
   toJSON(): unknown;
 }

@@ -37,6 +37,7 @@ import type {
   NeuronContribution,
   NeuronOptions,
   NodeName,
+  OtherKeys,
   ResidualPoint,
   RouteContrast,
   RouteEdge,
@@ -580,7 +581,7 @@ export abstract class BaseRun implements Run {
     };
     const about = options.contrast && (await this.startContrast(from, options.contrast, options));
     const column = about && keptColumn(about.column, "threshold" in selection ? selection.threshold : 0);
-    const { nodes, edges } =
+    const { nodes, edges, others } =
       "threshold" in selection
         ? await trace(source, { from, ...selection, renormalize, joinSelf, column, signal, onProgress })
         : await this.relevantRoutes(source, selection, {
@@ -601,6 +602,7 @@ export abstract class BaseRun implements Run {
       contrast,
       nodes,
       edges,
+      others,
     });
   }
 
@@ -633,7 +635,7 @@ export abstract class BaseRun implements Run {
       readonly column: KeptColumn | undefined;
       readonly contrast: RouteGraph["contrast"];
     },
-  ): Promise<{ nodes: RouteNode[]; edges: RouteEdge[] }> {
+  ): Promise<{ nodes: RouteNode[]; edges: RouteEdge[]; others: OtherKeys[] }> {
     const { from, valueBias, includeBias = false, contrast } = options;
     const about = contrast ? `${contrast.token.id} ${contrast.versus?.id}` : "";
     const key = `relevances ${from.map(({ name }) => name).join(",")} ${valueBias === "term"} ${includeBias} ${about}`;

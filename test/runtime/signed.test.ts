@@ -152,3 +152,58 @@ test("a model that gives only its unembedding has the same scores", async () => 
   await expect(run.neuronContributions(0, 0, { by: "size" as never })).rejects.toThrow('by "size" is unknown');
   await model.dispose();
 });
+
+const selections = fc.oneof(
+  fc.record({ threshold: fc.double({ min: 0.001, max: 0.3, noNaN: true }) }),
+  fc.record({ relevance: fc.double({ min: 0.1, max: 1, noNaN: true }) }),
+  fc.record({ edges: fc.integer({ min: 1, max: 60 }) }),
+);
+
+test("of every state: what is drawn, heads over other keys, and what is hidden sum to everything", () =>
+  fc.assert(
+    fc.asyncProperty(toy, selections, fc.boolean(), fc.boolean(), async (options, select, renormalize, includeBias) => {
+      const run = await runOf({ ...options, nHeads: 3 });
+      const { nodes, edges, others } = await run.routes({ select, renormalize, includeBias });
+      const kind = options.parallelBlocks ? "I" : "A";
+      const reached = nodes.filter((node) => node.kind === kind && node.layer >= 0).map(({ name }) => name);
+      expect(others!.map(({ target }) => target)).toEqual(reached);
+      for (const { target, heads, hidden } of others!) {
+        const { layer, position } = nodes.find(({ name }) => name === target)!;
+        const { terms } = await run.attentionContributions(layer, { positions: [position], includeBias });
+        let drawn = 0;
+        const unused = terms.data.slice();
+        for (const edge of edges.filter((one) => one.target === target)) {
+          if (edge.kind !== "attention") drawn += edge.contribution!;
+          for (const head of Object.keys(edge.heads ?? {})) {
+            const at = edge.from!.position * 3 + Number(head);
+            drawn += unused[at];
+            unused[at] = 0;
+          }
+        }
+        const bundled = Object.values(heads).reduce((a, b) => a + b, 0);
+        expect(Math.abs(drawn + bundled + hidden - 1)).toBeLessThan(1e-6);
+        for (const [head, share] of Object.entries(heads))
+          expect(share).toBeCloseTo(
+            all(4).reduce((sum, key) => sum + unused[key * 3 + Number(head)], 0),
+            6,
+          );
+        if ("threshold" in select)
+          for (const head of all(3)) {
+            const rest = all(4).reduce((sum, key) => sum + unused[key * 3 + head], 0);
+            if (Math.abs(rest - select.threshold) > 1e-6) expect(head in heads).toBe(rest > select.threshold);
+          }
+      }
+    }),
+    { numRuns: 60 },
+  ));
+
+test("heads that spread over many keys are bundled where no edge of theirs passes", async () => {
+  const run = (await new ToyModel({ ...shape, seed: 4 }).run(all(10))) as BaseRun;
+  const threshold = 0.06;
+  const { edges, others } = await run.routes({ threshold, from: "all" });
+  const drawn = new Set(
+    edges.flatMap(({ target, heads }) => Object.keys(heads ?? {}).map((head) => `${target} ${head}`)),
+  );
+  const bundled = others!.flatMap(({ target, heads }) => Object.keys(heads).map((head) => `${target} ${head}`));
+  expect(bundled.filter((name) => !drawn.has(name)).length).toBeGreaterThan(0);
+});
