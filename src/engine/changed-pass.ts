@@ -3,7 +3,7 @@ import { checkIndex } from "../model/check";
 import type { Tensor } from "../model/types";
 import type { Holding, MemoryBudget } from "../threads/budget";
 import type { EngineAnswer, EngineQuestion, LayerTensors, Positions, RequestKind } from "./messages";
-import type { ChangedPass, ChangeOptions, LayerChanges, LayerTensorName, Pass, PassChanges } from "./types";
+import type { Affine, ChangedPass, ChangeOptions, LayerChanges, LayerTensorName, Pass, PassChanges } from "./types";
 
 /** What a changed pass needs of the pass that it changes. */
 export interface Changeable {
@@ -66,6 +66,10 @@ class LocalChangedPass implements ChangedPass {
 
   changesOf(layer: number): LayerChanges | undefined {
     return this.#changes.layers.get(layer);
+  }
+
+  stateChange(index: number): Affine | undefined {
+    return this.#changes.states.get(index);
   }
 
   /** For the budget, which has let go of it already. */

@@ -34,6 +34,7 @@ import type {
   Engine,
   ForwardOptions,
   Growth,
+  LayerChanges,
   LayerConstants,
   LayerTensorName,
   MemoryPlan,
@@ -580,6 +581,17 @@ class LocalPass implements WholePass {
     const { architecture, positions, tokenIds } = this;
     const ask: Thread["ask"] = (kind, question, asked) => this.thread.ask(kind, question, asked);
     return changePass({ pass: this, architecture, positions, tokenIds, budget: passBudget, ask }, changes, options);
+  }
+
+  async probe<N extends LayerTensorName>(
+    layer: number,
+    state: Float32Array,
+    changes: LayerChanges | undefined,
+    names: readonly N[],
+  ): Promise<Record<N, Tensor>> {
+    this.#check(layer);
+    const { tensors } = await this.thread.ask("layer", { ...this.positions, layer, state, names, changes });
+    return tensors as Record<N, Tensor>;
   }
 
   async headOutputs(layer: number, rows: Float32Array): Promise<Float32Array> {

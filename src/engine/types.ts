@@ -113,6 +113,13 @@ export interface WholePass extends Pass {
    * must not be disposed of before.
    */
   change(changes: PassChanges, options?: ChangeOptions): Promise<ChangedPass>;
+  /** Tensors of one layer, of any state [T, d] before it and with any changes inside. */
+  probe<N extends LayerTensorName>(
+    layer: number,
+    state: Float32Array,
+    changes: LayerChanges | undefined,
+    names: readonly N[],
+  ): Promise<Record<N, Tensor>>;
   /** What each head writes [n, H, d], after the weight of a norm behind the block, of rows [n, H * dHead] of `head_mix`. */
   headOutputs(layer: number, rows: Float32Array): Promise<Float32Array>;
 }
@@ -123,6 +130,8 @@ export interface ChangedPass extends Pass {
   readonly firstState: number;
   /** What happens inside a layer; undefined where nothing does. */
   changesOf(layer: number): LayerChanges | undefined;
+  /** What happens to the state before layer `index`, or after the last. */
+  stateChange(index: number): Affine | undefined;
 }
 
 export interface ForwardOptions {

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
+import { attentionRows, restOfBlock, type AttentionBlock, type AttentionRow } from "../attribution/attention";
 import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
 import type { KeptColumn } from "../attribution/kept-column";
 import {
@@ -279,6 +279,33 @@ export abstract class BaseRun implements Run {
     };
   }
 
+  // What interventions change. Defaults: nothing.
+
+  /** The run whose layers below `nLayers` are this one's too: what is known of them is asked there. */
+  protected get lower(): { readonly run: BaseRun; readonly nLayers: number } | undefined {
+    return undefined;
+  }
+
+  /** `[H, d]`: what each head writes at a position beside its terms, before `readTermScale`. */
+  protected async readHeadsAdded(_layer: number, _position: number): Promise<Float32Array | undefined> {
+    return undefined;
+  }
+
+  /** Whether terms, residual and the constants of `readConstants` do not make up the state after attention. */
+  protected hasRest(_layer: number): boolean {
+    return false;
+  }
+
+  /** Whether nothing below is a part of a state, because something was put in its place. */
+  protected isReplaced(_layer: number, _point: "mid" | "post", _position: number): boolean {
+    return false;
+  }
+
+  /** `[T, d]`: what was done to the states of a layer, beside what its blocks wrote. */
+  protected async readPut(_layer: number): Promise<Float32Array | undefined> {
+    return undefined;
+  }
+
   /** Ids after which an answer is over. Default: none. */
   protected endIds(): ReadonlySet<number> {
     return new Set();
@@ -349,6 +376,8 @@ export abstract class BaseRun implements Run {
 
   async attentionPattern(layer: number): Promise<Tensor> {
     this.check(layer);
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.attentionPattern(layer);
     return this.tensor(`pattern ${layer}`, [this.info.nHeads, this.nTokens, this.nTokens], () =>
       this.readPattern(layer),
     );
@@ -356,11 +385,15 @@ export abstract class BaseRun implements Run {
 
   async attentionOut(layer: number): Promise<Tensor> {
     this.check(layer);
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.attentionOut(layer);
     return this.tensor(`attention out ${layer}`, [this.nTokens, this.info.dModel], () => this.readAttentionOut(layer));
   }
 
   async ffnOut(layer: number): Promise<Tensor> {
     this.check(layer);
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.ffnOut(layer);
     return this.tensor(`ffn out ${layer}`, [this.nTokens, this.info.dModel], () => this.readFfnOut(layer));
   }
 
@@ -373,6 +406,7 @@ export abstract class BaseRun implements Run {
       const { pattern, valueOut, termScale } = await this.readAttentionInputs(layer);
       const bias = withBias ? (await this.constants(layer)).valueBiasOut : undefined;
       const scale = termScale ? termScale[position] : 1;
+      const added = await this.readHeadsAdded(layer, position);
       const data = new Float32Array(nHeads * dModel);
       let steps = 0;
       for (let head = 0; head < nHeads; head++) {
@@ -383,6 +417,7 @@ export abstract class BaseRun implements Run {
           for (let i = 0; i < dModel; i++) sum[i] += a * valueOut[at + i];
           if (bias) for (let i = 0; i < dModel; i++) sum[i] += a * bias[head * dModel + i];
         }
+        if (added) for (let i = 0; i < dModel; i++) sum[i] += added[head * dModel + i];
         for (let i = 0; i < dModel; i++) data[head * dModel + i] = sum[i] * scale;
         steps += (position + 1) * dModel;
         if (steps > SLICE_STEPS) {
@@ -424,7 +459,9 @@ export abstract class BaseRun implements Run {
       positions: [...positions],
       terms: { data: terms, dims: [n, this.nTokens, nHeads] },
       residual: column((row) => row.residual),
-      ...(options.includeBias ? { bias: column((row) => row.bias) } : {}),
+      ...(options.includeBias || positions.some((position) => this.isReplaced(layer, this.afterAttention, position))
+        ? { bias: column((row) => row.bias) }
+        : {}),
       ...(parallelBlocks ? { ffn: column((row) => row.ffn) } : {}),
     };
   }
@@ -435,8 +472,13 @@ export abstract class BaseRun implements Run {
       layer,
       Array.from(this.tokens, (_, t) => t),
     );
-    const column = (i: 0 | 1): Tensor => ({ data: Float32Array.from(pairs, (pair) => pair[i]), dims: [this.nTokens] });
-    return { ffn: column(0), residual: column(1) };
+    const column = (values: Iterable<number>): Tensor => ({ data: Float32Array.from(values), dims: [this.nTokens] });
+    const replaced = pairs.map((_, position) => Number(this.isReplaced(layer, "post", position)));
+    return {
+      ffn: column(pairs.map(([ffn]) => ffn)),
+      residual: column(pairs.map(([, residual]) => residual)),
+      ...(replaced.some((one) => one === 1) ? { replaced: column(replaced) } : {}),
+    };
   }
 
   async neuronContributions(
@@ -568,6 +610,8 @@ export abstract class BaseRun implements Run {
       }
       parts.push({ kind: "attention-bias", layer, logit: rest });
       parts.push({ kind: "ffn", layer, logit: read((await this.ffnOut(layer)).data, at) });
+      const put = await this.readPut(layer);
+      if (put) parts.push({ kind: "intervention", layer, logit: read(put, at) });
     }
     parts.push({ kind: "constant", logit: readout.constant });
     const logits = (await this.logits({ position })).data;
@@ -710,16 +754,37 @@ export abstract class BaseRun implements Run {
     const layers: LogitLayer[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       options.signal?.throwIfAborted();
-      const block = await this.attentionBlock(layer, { ...options, includeBias: true });
+      const block = await this.attentionBlock(layer, { ...options, includeBias: true }, [position]);
       const pre = dot(direction, block.residual, at);
+      const attention = await attentionLogits(direction, block, position);
       layers.push({
-        ...(await attentionLogits(direction, block, position)),
+        ...attention,
+        bias: attention.bias + (await this.putAfter(layer, direction, position)),
         ffn: dot(direction, (await this.ffnOut(layer)).data, at),
         pre,
         mid: parallelBlocks ? pre : dot(direction, block.whole, at),
       });
     }
     return { position, nHeads, parallelBlocks, layers };
+  }
+
+  /** What was done to the state after a layer, along a direction; where blocks are parallel it is part of attention's rest. */
+  private async putAfter(layer: number, direction: Float64Array, position: number): Promise<number> {
+    const put = this.info.parallelBlocks ? undefined : await this.readPut(layer);
+    if (!put) return 0;
+    const at = position * this.info.dModel;
+    const parts = [await this.state(layer, "mid"), (await this.ffnOut(layer)).data];
+    return parts.reduce((rest, part) => rest - dot(direction, part, at), dot(direction, await this.state(layer, "post"), at));
+  }
+
+  /** The state that attention is added to a part of. */
+  private get afterAttention(): "mid" | "post" {
+    return this.info.parallelBlocks ? "post" : "mid";
+  }
+
+  /** Who knows a layer: this run, or one whose layer it is too. */
+  private owner(layer: number): BaseRun {
+    return this.lower && layer < this.lower.nLayers ? this.lower.run : this;
   }
 
   private topNode(position: number): RouteNode {
@@ -776,6 +841,8 @@ export abstract class BaseRun implements Run {
 
   /** `[ffn, other]` at each of `positions`, computed where they are not known yet. */
   private async ffnPairs(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.ffnPairs(layer, positions);
     const { dModel } = this.info;
     const pairs = await this.digests.get(
       `ffn pairs ${layer}`,
@@ -789,6 +856,10 @@ export abstract class BaseRun implements Run {
       let steps = 0;
       for (const position of positions) {
         if (pairs.has(position)) continue;
+        if (this.isReplaced(layer, "post", position)) {
+          pairs.set(position, [0, 0]);
+          continue;
+        }
         pairs.set(position, pairContributions(ffn, other, whole, position, dModel));
         if ((steps += 2 * dModel) > SLICE_STEPS) {
           steps = 0;
@@ -805,6 +876,8 @@ export abstract class BaseRun implements Run {
     positions: readonly number[],
     options: ContributionOptions,
   ): Promise<AttentionRow[]> {
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.attentionRows(layer, positions, options);
     const inTerms = options.valueBias === "term";
     const includeBias = options.includeBias ?? false;
     const key = `rows ${layer} ${inTerms} ${includeBias}`;
@@ -818,8 +891,9 @@ export abstract class BaseRun implements Run {
       );
       const missing = positions.filter((position) => !rows.has(position));
       if (missing.length > 0) {
-        const block = await this.attentionBlock(layer, options);
-        for (const row of await attentionRows(block, missing, options.signal)) rows.set(row.position, row);
+        const block = await this.attentionBlock(layer, options, missing);
+        for (const row of await attentionRows(block, missing, options.signal))
+          rows.set(row.position, this.isReplaced(layer, this.afterAttention, row.position) ? replacedRow(row) : row);
         let bytes = 0;
         for (const row of rows.values()) bytes += row.terms.byteLength;
         this.cache.grown(key, bytes);
@@ -831,19 +905,21 @@ export abstract class BaseRun implements Run {
   /** A layer's attention block as a sum of the parts that the options ask for. */
   private async attentionBlock(
     layer: number,
-    { valueBias, includeBias = false }: ContributionOptions,
+    { valueBias, includeBias = false, signal }: ContributionOptions,
+    positions: readonly number[],
   ): Promise<AttentionBlock> {
     const { nHeads, dModel } = this.info;
     const inTerms = valueBias === "term";
     const constants = inTerms || includeBias ? await this.constants(layer) : {};
-    return {
+    const block = {
       nTokens: this.nTokens,
       nHeads,
       dModel,
       ...(await this.readAttentionInputs(layer)),
       valueBiasOut: inTerms ? constants.valueBiasOut : undefined,
-      bias: includeBias ? outputBias(constants, inTerms, nHeads, dModel) : undefined,
     };
+    if (includeBias && this.hasRest(layer)) return { ...block, rest: await restOfBlock(block, positions, signal) };
+    return { ...block, bias: includeBias ? outputBias(constants, inTerms, nHeads, dModel) : undefined };
   }
 
   /**
@@ -855,6 +931,8 @@ export abstract class BaseRun implements Run {
     positions: readonly number[],
     options: ContributionOptions,
   ): Promise<NotableRow[]> {
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.notableRows(layer, positions, options);
     const key = `notable ${layer} ${options.valueBias === "term"} ${options.includeBias ?? false}`;
     const known = await this.digests.get(
       key,
@@ -888,6 +966,9 @@ export abstract class BaseRun implements Run {
   }
 
   private async state(layer: number, point: ResidualPoint): Promise<Float32Array> {
+    // What a layer begins with is what the one below ends with.
+    const owner = this.owner(point === "pre" && layer > 0 ? layer - 1 : layer);
+    if (owner !== this) return owner.state(layer, point);
     const { data } = await this.tensor(`residual ${layer} ${point}`, [this.nTokens, this.info.dModel], () =>
       this.readResidual(layer, point),
     );
@@ -911,6 +992,11 @@ export abstract class BaseRun implements Run {
     });
     return turn;
   }
+}
+
+/** A row whose whole is nothing that the layer wrote. */
+function replacedRow({ position, terms }: AttentionRow): AttentionRow {
+  return { position, terms: new Float32Array(terms.length), residual: 0, bias: 1, ffn: 0 };
 }
 
 function difference(a: Float32Array, b: Float32Array): Float32Array {
