@@ -777,7 +777,7 @@ export interface FaithfulnessRow extends FaithfulnessPair {
   readonly share: number;
   /** As many terms and as many FFN blocks, by chance. */
   readonly random?: FaithfulnessSpread;
-  /** As many terms, those of the largest attention weights, and the routes' own FFN blocks. */
+  /** Into each state as many terms as on the routes, those of the largest attention weights; the same FFN blocks. */
   readonly attention?: FaithfulnessPair;
 }
 

@@ -89,24 +89,30 @@ class Reach {
     return kept;
   }
 
-  /** So many terms with the largest of these weights [H, T, T] by layer, the first of equal ones; and these blocks. */
-  largest(weights: readonly Float32Array[], nTerms: number, blocks: readonly Uint8Array[]): KeptParts {
-    const kept = { ...this.empty(), blocks };
-    if (nTerms === 0) return kept;
-    const all = new Float32Array(this.nTerms);
-    let i = 0;
-    this.eachTerm((layer, at) => (all[i++] = weights[layer][at]));
-    const smallest = all.sort()[this.nTerms - nTerms];
-    let above = 0;
-    this.eachTerm((layer, at) => {
-      if (weights[layer][at] > smallest) above++;
+  /**
+   * Into each state as many terms as `kept` has there, those of the largest weights [H, T, T] by layer, the first of
+   * equal ones; and the same blocks. Of all terms at once the largest weights are those of the first token to itself,
+   * which are 1 always.
+   */
+  byWeight(weights: readonly Float32Array[], { terms, blocks }: KeptParts): KeptParts {
+    const { nHeads, nTokens, position } = this.sizes;
+    const chosen = { ...this.empty(), blocks };
+    terms.forEach((own, layer) => {
+      for (let query = 0; query <= position; query++) {
+        const places: number[] = [];
+        let count = 0;
+        for (let head = 0; head < nHeads; head++)
+          for (let key = 0; key <= query; key++) {
+            const at = (head * nTokens + query) * nTokens + key;
+            places.push(at);
+            count += own[at];
+          }
+        if (count === 0) continue;
+        places.sort((a, b) => weights[layer][b] - weights[layer][a] || a - b);
+        for (const at of places.slice(0, count)) chosen.terms[layer][at] = 1;
+      }
     });
-    let equal = nTerms - above;
-    this.eachTerm((layer, at) => {
-      const weight = weights[layer][at];
-      if (weight > smallest || (weight === smallest && equal-- > 0)) kept.terms[layer][at] = 1;
-    });
-    return kept;
+    return chosen;
   }
 }
 
@@ -178,7 +184,7 @@ export async function faithfulness(run: LocalRun, options: FaithfulnessOptions):
       const sets: FaithfulnessPair[] = [];
       const next = uniform(seed + number);
       for (let set = 0; set < controls; set++) sets.push(await pairOf(reach.draw(nTerms, nBlocks, next)));
-      const attention = await pairOf(reach.largest(patterns, nTerms, kept.blocks));
+      const attention = await pairOf(reach.byWeight(patterns, kept));
       rows.push({ ...row, random: spreadOf(sets), attention });
     } else rows.push(row);
     onRow?.(rows[rows.length - 1]);
