@@ -23,7 +23,7 @@ export { patchGrid, type PatchGridOptions, type PatchGridOver, type PatchGridVal
 export { readPrompts } from "./runtime/prompt-file";
 // For models of your own: everything of the interface from a few primitives.
 export { BaseModel } from "./runtime/base-model";
-export { BaseRun, type AttentionConstants } from "./runtime/base-run";
+export { BaseRun, type AttentionConstants, type ChangeableRun } from "./runtime/base-run";
 export * from "./notebook";
 export {
   Explore,

@@ -110,8 +110,8 @@ function finish(job: AttentionJob): void {
     const bias = job.rest
       ? Math.max(proximity(job.rest, at, job.whole, at, dModel), EPSILON)
       : job.bias
-      ? Math.max(proximity(job.bias, 0, job.whole, at, dModel, termScale ? termScale[position] : 1), EPSILON)
-      : 0;
+        ? Math.max(proximity(job.bias, 0, job.whole, at, dModel, termScale ? termScale[position] : 1), EPSILON)
+        : 0;
     const ffn = job.ffn ? Math.max(proximity(job.ffn, at, job.whole, at, dModel), EPSILON) : 0;
     const begin = offsets[row];
     const end = begin + (position + 1) * nHeads;

@@ -193,8 +193,7 @@ export class Computer {
         for (let input = head * dHead; input < (head + 1) * dHead; input++) {
           const value = rows[row * nInputs + input];
           if (value === 0) continue;
-          for (let i = 0; i < dModel; i++)
-            sum[i] += value * matrix[outIn ? i * nInputs + input : input * dModel + i];
+          for (let i = 0; i < dModel; i++) sum[i] += value * matrix[outIn ? i * nInputs + input : input * dModel + i];
         }
         written.set(sum, (row * nHeads + head) * dModel);
       }

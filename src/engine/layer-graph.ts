@@ -53,16 +53,37 @@ export function buildLayerGraph(
   const x = b.input("x", ["T", dModel]);
   const normed = layer.attentionNorm ? b.norm(x, layer.attentionNorm, dModel) : x;
   const attended = attention(b, normed, sizes, layer.attention, place);
-  const attentionOut = blockOutput(b, place.row(b, "attention", attended, dModel, "attn_raw"), "attn_out", "term_scale", dModel, layer.postAttentionNorm);
+  const attentionOut = blockOutput(
+    b,
+    place.row(b, "attention", attended, dModel, "attn_raw"),
+    "attn_out",
+    "term_scale",
+    dModel,
+    layer.postAttentionNorm,
+  );
   if (layer.block === "sequential") {
     const mid = place.mid(b, x, attentionOut, dModel);
     const written = feedForward(b, layer.ffnNorm ? b.norm(mid, layer.ffnNorm, dModel) : mid, sizes, layer.ffn, place);
-    const ffnOut = blockOutput(b, place.row(b, "ffn", written, dModel, "ffn_raw"), "ffn_out", "ffn_scale", dModel, layer.postFfnNorm);
+    const ffnOut = blockOutput(
+      b,
+      place.row(b, "ffn", written, dModel, "ffn_raw"),
+      "ffn_out",
+      "ffn_scale",
+      dModel,
+      layer.postFfnNorm,
+    );
     b.node("Add", [mid, ffnOut], {}, "resid_post");
   } else {
     const read = layer.ffnNorm ? b.norm(x, layer.ffnNorm, dModel) : normed;
     const written = feedForward(b, read, sizes, layer.ffn, place);
-    const ffnOut = blockOutput(b, place.row(b, "ffn", written, dModel, "ffn_raw"), "ffn_out", "ffn_scale", dModel, layer.postFfnNorm);
+    const ffnOut = blockOutput(
+      b,
+      place.row(b, "ffn", written, dModel, "ffn_raw"),
+      "ffn_out",
+      "ffn_scale",
+      dModel,
+      layer.postFfnNorm,
+    );
     b.node("Add", [b.node("Add", [x, attentionOut]), ffnOut], {}, "resid_post");
   }
   b.declare("resid_post", ["T", dModel]);
@@ -83,18 +104,15 @@ export interface Place {
   mid(b: GraphBuilder, x: string, attentionOut: string, dModel: number): string;
 }
 
-const patternOf = (b: GraphBuilder, pattern: string, nHeads: number): string =>
-  b.declare(pattern, [nHeads, "T", "S"]);
+const patternOf = (b: GraphBuilder, pattern: string, nHeads: number): string => b.declare(pattern, [nHeads, "T", "S"]);
 
 /** A plain layer. */
 const UNCHANGED: Place = {
   mask: (b, perHead, nHeads) => b.input("mask", perHead ? [nHeads, "T", "S"] : ["T", "S"]),
   pattern: (b, scores, nHeads) => patternOf(b, b.node("Softmax", [scores], { axis: -1 }, "pattern"), nHeads),
   value: (_, value) => value,
-  row: (b, place, tensor, width, output) =>
-    place === "neurons" ? b.output(output, tensor, ["T", width]) : tensor,
-  mid: (b, x, attentionOut, dModel) =>
-    b.declare(b.node("Add", [x, attentionOut], {}, "resid_mid"), ["T", dModel]),
+  row: (b, place, tensor, width, output) => (place === "neurons" ? b.output(output, tensor, ["T", width]) : tensor),
+  mid: (b, x, attentionOut, dModel) => b.declare(b.node("Add", [x, attentionOut], {}, "resid_mid"), ["T", dModel]),
 };
 
 const affine = (b: GraphBuilder, place: RowPlace, tensor: string, name?: string): string => {
@@ -183,12 +201,7 @@ function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAtt
     group === 1 ? pattern : b.node("Reshape", [pattern, shapeOfGroups(b, x, value, nKeyValueHeads, group)]);
   const mixed = b.reshape(b.node("MatMul", [stackedPattern, values]), [nHeads, -1, dHead]);
   const joined = b.reshape(b.transpose(mixed, [1, 0, 2]), [0, nHeads * dHead]);
-  return b.linear(
-    place.row(b, "heads", joined, nHeads * dHead, "head_mix"),
-    attention.output,
-    nHeads * dHead,
-    dModel,
-  );
+  return b.linear(place.row(b, "heads", joined, nHeads * dHead, "head_mix"), attention.output, nHeads * dHead, dModel);
 }
 
 type GraphAttention = GraphLayer["attention"];

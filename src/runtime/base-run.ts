@@ -23,9 +23,13 @@ import type {
   ContributionOptions,
   Contrast,
   Effect,
+  Faithfulness,
+  FaithfulnessOptions,
   FfnContributions,
   GeneratedToken,
   GenerateOptions,
+  Intervention,
+  InterventionOptions,
   LensToken,
   LogitAttribution,
   LogitAttributionOptions,
@@ -71,6 +75,14 @@ export interface AttentionConstants {
 /** A `BaseRun` that was generated. */
 export type GeneratedRun = BaseRun & Generated;
 
+/** A run whose model can be changed in between: every run of `loadModel`. */
+export interface ChangeableRun extends BaseRun {
+  /** The same prompt with something changed in between; see `Run.intervene`. */
+  intervene(interventions: readonly Intervention[], options?: InterventionOptions): Promise<ChangeableRun>;
+  /** Whether the routes say what the prediction depends on; see `Run.faithfulness`. */
+  faithfulness(options?: FaithfulnessOptions): Promise<Faithfulness>;
+}
+
 /** What the attention contributions of a layer are made from; shapes as in `AttentionBlock`. */
 export type AttentionInputs = Pick<AttentionBlock, "pattern" | "valueOut" | "termScale" | "whole" | "residual" | "ffn">;
 
@@ -114,6 +126,18 @@ export abstract class BaseRun implements Run {
   get stopReason(): StopReason | undefined {
     return this.facts.stopReason;
   }
+
+  /** Of a run under interventions: the run that they were made on. */
+  declare readonly base?: BaseRun;
+
+  /** Of a run under interventions: what was changed. */
+  declare readonly interventions?: readonly Intervention[];
+
+  /** The same prompt with something changed in between; see `Run.intervene`. A model of your own has none of itself. */
+  intervene?(interventions: readonly Intervention[], options?: InterventionOptions): Promise<BaseRun>;
+
+  /** Whether the routes say what the prediction depends on; see `Run.faithfulness`. */
+  faithfulness?(options?: FaithfulnessOptions): Promise<Faithfulness>;
 
   /** For who made the run: what it knows of its conversation. */
   remember(facts: Partial<Generated>): this {
@@ -774,7 +798,10 @@ export abstract class BaseRun implements Run {
     if (!put) return 0;
     const at = position * this.info.dModel;
     const parts = [await this.state(layer, "mid"), (await this.ffnOut(layer)).data];
-    return parts.reduce((rest, part) => rest - dot(direction, part, at), dot(direction, await this.state(layer, "post"), at));
+    return parts.reduce(
+      (rest, part) => rest - dot(direction, part, at),
+      dot(direction, await this.state(layer, "post"), at),
+    );
   }
 
   /** The state that attention is added to a part of. */

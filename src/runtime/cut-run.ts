@@ -82,11 +82,7 @@ export class CutRun extends LocalRun {
 
   protected override async readPut(layer: number): Promise<Float32Array | undefined> {
     if (!this.pass.changesOf(layer)?.mid && !this.pass.stateChange(layer + 1)) return undefined;
-    const parts = [
-      await this.residual(layer, "pre"),
-      await this.attentionOut(layer),
-      await this.ffnOut(layer),
-    ];
+    const parts = [await this.residual(layer, "pre"), await this.attentionOut(layer), await this.ffnOut(layer)];
     const { data } = await this.residual(layer, "post");
     return data.map((x, i) => x - parts.reduce((sum, part) => sum + part.data[i], 0));
   }

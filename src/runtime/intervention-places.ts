@@ -40,7 +40,9 @@ export function placeOf(
     );
   checkOneOf("The target's kind", target.kind, ["attention", "ffn", "edge"]);
   checkIndex("layer", target.layer, info.nLayers);
-  return target.kind === "edge" ? edgePlace(target, info, nTokens, window(target.layer)) : blockPlace(target, info, nTokens);
+  return target.kind === "edge"
+    ? edgePlace(target, info, nTokens, window(target.layer))
+    : blockPlace(target, info, nTokens);
 }
 
 function statePlace(name: NodeName, info: ModelInfo, nTokens: number): Place {
@@ -62,7 +64,8 @@ function blockPlace({ kind, layer, position, head, neuron }: BlockTarget, info: 
     checkIndex("head", head, info.nHeads);
     return { kind: "head", layer, head, positions };
   }
-  if (head !== undefined) throw new RangeError('A feed-forward block has no heads: heads are of { kind: "attention" }.');
+  if (head !== undefined)
+    throw new RangeError('A feed-forward block has no heads: heads are of { kind: "attention" }.');
   if (neuron === undefined) return { kind, layer, positions };
   checkIndex("neuron", neuron, info.dFfn);
   return { kind: "neuron", layer, neuron, positions };

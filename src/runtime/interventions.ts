@@ -53,9 +53,11 @@ export async function intervene(
   // All is checked before anything is computed.
   const works = interventions.map((intervention, number) => {
     if (typeof intervention !== "object" || intervention === null)
-      throw new TypeError(`Intervention ${number} is ${String(intervention)}: give { target, do, … } or { keep, others }.`);
+      throw new TypeError(
+        `Intervention ${number} is ${String(intervention)}: give { target, do, … } or { keep, others }.`,
+      );
     if ("keep" in intervention) return { work: readKeep(ground, intervention, claims, number) };
-    return readChange(ground, intervention as Exclude<Intervention, KeepIntervention>, claims, number);
+    return readChange(ground, intervention, claims, number);
   });
   blockedRows(ground, interventions);
   for (const { work, into, sender } of works as readonly Work[]) {
@@ -172,7 +174,9 @@ function readInto(
   const { into } = intervention as { readonly into?: InterventionTarget | readonly InterventionTarget[] };
   if (into === undefined) return undefined;
   if (!["zero", "mean", "patch"].includes(intervention.do))
-    throw new RangeError(`A path is for zero, mean and patch: ${intervention.do} reaches everybody above, without into.`);
+    throw new RangeError(
+      `A path is for zero, mean and patch: ${intervention.do} reaches everybody above, without into.`,
+    );
   const targets: readonly InterventionTarget[] = Array.isArray(into)
     ? (into as readonly InterventionTarget[])
     : [into as InterventionTarget];
@@ -221,13 +225,16 @@ function changeOf(
         throw new RangeError(
           `A vector to add is a Float32Array of ${dModel} finite numbers${isVector ? `, this one has ${vector.length}` : ""}.`,
         );
-      if (!Number.isFinite(by)) throw new RangeError(`A vector is multiplied with a finite number in "by", not ${String(by)}.`);
+      if (!Number.isFinite(by))
+        throw new RangeError(`A vector is multiplied with a finite number in "by", not ${String(by)}.`);
       const added = Float32Array.from(vector, (x) => x * by);
       return async () => (plan) => place.positions.forEach((position) => writeVector(plan, place, position, 1, added));
     }
     case "block": {
       if (place.kind !== "edge")
-        throw new RangeError(`Only an edge can be blocked, such as { kind: "edge", layer: 0, query: 1, key: 0 }, not ${describePlace(place)}.`);
+        throw new RangeError(
+          `Only an edge can be blocked, such as { kind: "edge", layer: 0, query: 1, key: 0 }, not ${describePlace(place)}.`,
+        );
       const { layer, heads, query, key } = place;
       return async () => (plan) => heads.forEach((head) => plan.block(layer, head, query, key));
     }
@@ -261,7 +268,9 @@ function patchOf(ground: Ground, place: Place, from: Readable, position: number 
   if (position === undefined) {
     if (here !== there) refuseLengths(here, there);
   } else if (!Number.isInteger(position) || position < 0 || position >= there)
-    throw new RangeError(`There is no position ${String(position)} in the run to patch from: they go from 0 to ${there - 1}.`);
+    throw new RangeError(
+      `There is no position ${String(position)} in the run to patch from: they go from 0 to ${there - 1}.`,
+    );
   return async () => {
     const row = await vectorReader(from, place, ground);
     return (plan) => {
@@ -314,7 +323,10 @@ function writeGain(plan: ChangePlan, place: Place, gain: number): void {
 
 /** Refuses a query of which nothing that it sees is left. */
 function blockedRows(ground: Ground, interventions: readonly Intervention[]): void {
-  const rows = new Map<string, { readonly place: Extract<Place, { readonly kind: "edge" }>; count: number; head: number }>();
+  const rows = new Map<
+    string,
+    { readonly place: Extract<Place, { readonly kind: "edge" }>; count: number; head: number }
+  >();
   for (const intervention of interventions) {
     if (!("do" in intervention) || intervention.do !== "block") continue;
     const place = target(ground, intervention.target);
@@ -334,7 +346,12 @@ function blockedRows(ground: Ground, interventions: readonly Intervention[]): vo
 
 // Routes alone.
 
-function readKeep(ground: Ground, intervention: KeepIntervention, claims: Claims, number: number): () => Promise<Write> {
+function readKeep(
+  ground: Ground,
+  intervention: KeepIntervention,
+  claims: Claims,
+  number: number,
+): () => Promise<Write> {
   const { keep, others, of } = intervention;
   checkOneOf("What stands in place of others,", others, ["zero", "mean", "patch"]);
   const kept = keptParts(ground, keep);
@@ -376,8 +393,8 @@ export function readReplacement(
 export function keptParts({ info, tokens }: Pick<Ground, "info" | "tokens">, routes: RouteGraph): KeptParts {
   const { nLayers, nHeads } = info;
   const nTokens = tokens.length;
-  if (typeof routes !== "object" || routes === null || !Array.isArray(routes.edges))
-    throw new TypeError("The routes to keep are a RouteGraph, such as await run.routes().");
+  const edges: unknown = typeof routes === "object" && routes !== null ? routes.edges : undefined;
+  if (!Array.isArray(edges)) throw new TypeError("The routes to keep are a RouteGraph, such as await run.routes().");
   const same = routes.tokens.length === nTokens && routes.tokens.every(({ id }, t) => id === tokens[t].id);
   if (!same) throw new RangeError("The routes to keep are of another prompt: trace them on this run.");
   const { model } = routes;
@@ -392,10 +409,10 @@ export function keptParts({ info, tokens }: Pick<Ground, "info" | "tokens">, rou
   for (const { kind, source, target, heads } of routes.edges) {
     if (kind !== "attention") continue;
     const [from, to] = [parseNode(source), parseNode(target)];
-    if (!from || !to) continue;
     const carriers = heads ? Object.keys(heads).map(Number) : Array.from({ length: nHeads }, (_, head) => head);
-    for (const head of carriers)
-      terms[to.layer][(head * nTokens + to.position) * nTokens + from.position] = 1;
+    if (!from || !to || to.layer >= nLayers || carriers.some((head) => !(head < nHeads)))
+      throw new RangeError(`The routes to keep have an edge from ${source} to ${target} that this model has not.`);
+    for (const head of carriers) terms[to.layer][(head * nTokens + to.position) * nTokens + from.position] = 1;
   }
   return { terms, blocks };
 }
@@ -429,7 +446,8 @@ async function writeKept(ground: Ground, kept: KeptParts, { others, of }: Replac
         for (let row = 0; row < gone.length; row++) {
           if (gone[row] === 0) continue;
           const [head, query] = [Math.floor(row / nTokens), row % nTokens];
-          for (let key = first(query); key <= query; key++) if (!terms[row * nTokens + key]) weights[row * nTokens + key] = 0;
+          for (let key = first(query); key <= query; key++)
+            if (!terms[row * nTokens + key]) weights[row * nTokens + key] = 0;
           if (means) plan.addTerm(layer, head, query, means.subarray(head * dHead, (head + 1) * dHead), gone[row]);
           if (!values) continue;
           // The sum of those that go, or the whole less those that stay: whichever has fewer.

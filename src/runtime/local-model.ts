@@ -32,7 +32,7 @@ function checkList(interventions: readonly Intervention[]): readonly Interventio
 }
 
 /** A model computed on this machine, from its files. */
-export class LocalModel extends BaseModel {
+export class LocalModel extends BaseModel<LocalRun> {
   readonly info: ModelInfo;
   private disposed = false;
   /** What the template puts behind an answer. */

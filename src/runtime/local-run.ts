@@ -42,9 +42,7 @@ export class LocalRun extends BaseRun {
   private blocks?: { readonly layer: number; readonly tensors: Promise<BlockTensors> };
 
   /** Of a run under interventions: the run that they were made on. */
-  readonly base?: LocalRun;
-  /** Of a run under interventions: what was changed. */
-  readonly interventions?: readonly Intervention[];
+  declare readonly base?: LocalRun;
 
   constructor(
     readonly model: LocalModel,
@@ -148,13 +146,16 @@ export class LocalRun extends BaseRun {
   }
 
   /** The same prompt with something changed in between; see `Run.intervene`. */
-  async intervene(interventions: readonly Intervention[], options: InterventionOptions = {}): Promise<LocalRun> {
+  override async intervene(
+    interventions: readonly Intervention[],
+    options: InterventionOptions = {},
+  ): Promise<LocalRun> {
     this.check();
     return this.model.intervene(this, interventions, options);
   }
 
   /** Whether the routes say what the prediction depends on; see `Run.faithfulness`. */
-  async faithfulness(options: FaithfulnessOptions = {}): Promise<Faithfulness> {
+  override async faithfulness(options: FaithfulnessOptions = {}): Promise<Faithfulness> {
     this.check();
     return faithfulness(this, options);
   }

@@ -22,7 +22,9 @@ export async function measureOf(run: Run, metric: Metric = {}): Promise<Measure>
       },
     };
   if (typeof metric !== "object" || metric === null)
-    throw new TypeError(`The metric is ${String(metric)}: give { token?, versus?, of?, position? } or a function of a run.`);
+    throw new TypeError(
+      `The metric is ${String(metric)}: give { token?, versus?, of?, position? } or a function of a run.`,
+    );
   const { position = last, of = "logit" } = metric;
   checkIndex("position", position, run.tokens.length);
   checkOneOf("The metric's of", of, ["logit", "probability"]);

@@ -38,11 +38,14 @@ export async function applyPaths(
   for (let moment = 0; moment <= 4 * nLayers; moment++) {
     signal?.throwIfAborted();
     for (const [number, path] of paths.entries())
-      if (writtenAt(path.sender, parallelBlocks) === moment) deltas[number] = await senderDelta(ground, plan, current, path);
+      if (writtenAt(path.sender, parallelBlocks) === moment)
+        deltas[number] = await senderDelta(ground, plan, current, path);
     const writes: Write[] = [];
     for (const reader of readers)
       if (readAt(reader.place, parallelBlocks) === moment)
-        writes.push(await readerWrite(ground, plan, current, reader, sumOf(reader.paths.map((number) => deltas[number]))));
+        writes.push(
+          await readerWrite(ground, plan, current, reader, sumOf(reader.paths.map((number) => deltas[number]))),
+        );
     if (writes.length === 0) continue;
     for (const write of writes) write(plan);
     await current.dispose();

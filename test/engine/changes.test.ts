@@ -54,7 +54,10 @@ describe.each(names)("%s", (name) => {
 
   test("layers below the first change are the base's own memory", async () => {
     const last = files.architecture.nLayers - 1;
-    const cut = await pass.change({ layers: new Map([[last, { ffn: { gain: new Float32Array(T) } }]]), states: new Map() });
+    const cut = await pass.change({
+      layers: new Map([[last, { ffn: { gain: new Float32Array(T) } }]]),
+      states: new Map(),
+    });
     expect(cut.firstState).toBe(last + 1);
     const [a, b] = [await cut.fetch(last, ["resid_pre"]), await pass.fetch(last, ["resid_pre"])];
     expect(a.resid_pre.data.buffer).toBe(b.resid_pre.data.buffer);

@@ -32,7 +32,13 @@ function ruled(run: Run, routes: RouteGraph): RouteGraph {
         const heads: Record<number, number> = {};
         for (let h = 0; h < nHeads; h++) if ((h + 2 * q + k + layer) % 3 !== 0) heads[h] = 0.1;
         const source = layer === 0 ? nodeName("X", -1, k) : nodeName("I", layer - 1, k);
-        edges.push({ source, target: nodeName(parallelBlocks ? "I" : "A", layer, q), kind: "attention", weight: 0.1, heads });
+        edges.push({
+          source,
+          target: nodeName(parallelBlocks ? "I" : "A", layer, q),
+          kind: "attention",
+          weight: 0.1,
+          heads,
+        });
       }
       if ((layer + q) % 2 === 0) nodes.push({ name: nodeName("M", layer, q), kind: "M", layer, position: q });
     }
@@ -61,7 +67,10 @@ test.each(Object.keys(reference.families))("%s", async (name) => {
     let changed = 0;
     for (const { changes, logits } of reference.families[name].cases) {
       const interventions = changes.map(
-        (change) => Object.fromEntries(Object.entries(change).map(([key, value]) => [key, read(key, value)])) as unknown as Intervention,
+        (change) =>
+          Object.fromEntries(
+            Object.entries(change).map(([key, value]) => [key, read(key, value)]),
+          ) as unknown as Intervention,
       );
       const cut = await run.intervene!(interventions);
       const own = (await cut.logits({ position: T - 1 })).data.subarray(0, logits.length);

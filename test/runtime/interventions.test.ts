@@ -51,12 +51,18 @@ describe.each(folders)("%s", (_, folder) => {
       how({ kind: "ffn", layer: 0, position: 4 }),
       how("I0_3"),
     ];
-    expect(await distance(await change(run, ...everywhere((target) => ({ target, do: "scale", by: 1 }))), run)).toBeLessThan(1e-6);
-    expect(await distance(await change(run, ...everywhere((target) => ({ target, do: "patch", from: run }))), run)).toBeLessThan(1e-6);
+    expect(
+      await distance(await change(run, ...everywhere((target) => ({ target, do: "scale", by: 1 }))), run),
+    ).toBeLessThan(1e-6);
+    expect(
+      await distance(await change(run, ...everywhere((target) => ({ target, do: "patch", from: run }))), run),
+    ).toBeLessThan(1e-6);
     for (const one of everywhere((target) => ({ target, do: "patch", from: run })))
       expect(await distance(await change(run, one), run)).toBeLessThan(1e-6);
     // The test can fail: the same patches from another run do change something.
-    expect(await distance(await change(run, ...everywhere((target) => ({ target, do: "patch", from: other }))), run)).toBeGreaterThan(1e-3);
+    expect(
+      await distance(await change(run, ...everywhere((target) => ({ target, do: "patch", from: other }))), run),
+    ).toBeGreaterThan(1e-3);
   });
 
   test("all states after the last layer patched give the other run's logits", async () => {
@@ -96,11 +102,20 @@ describe.each(folders)("%s", (_, folder) => {
 
   test("one key at a time, an edge of all heads is the same as each head's", async () => {
     const edge = { kind: "edge", layer: last, query: 4, key: 1 } as const;
-    for (const change1 of [{ do: "zero" }, { do: "scale", by: -2 }, { do: "patch", from: other }, { do: "mean", of: other }, { do: "block" }] as const) {
+    for (const change1 of [
+      { do: "zero" },
+      { do: "scale", by: -2 },
+      { do: "patch", from: other },
+      { do: "mean", of: other },
+      { do: "block" },
+    ] as const) {
       const whole = await change(run, { target: edge, ...change1 } as Intervention);
       const each = await change(
         run,
-        ...Array.from({ length: model.info.nHeads }, (_unused, head) => ({ target: { ...edge, head }, ...change1 }) as Intervention),
+        ...Array.from(
+          { length: model.info.nHeads },
+          (_unused, head) => ({ target: { ...edge, head }, ...change1 }) as Intervention,
+        ),
       );
       expect(await distance(whole, each)).toBeLessThan(1e-6);
     }
@@ -134,7 +149,9 @@ describe.each(folders)("%s", (_, folder) => {
         const without = await cut.attentionContributions(layer, { valueBias });
         for (let q = 0; q < T; q++) {
           const sum = ({ terms, residual, ffn }: typeof whole, bias = 0): number =>
-            terms.data.subarray(q * T * nHeads, (q + 1) * T * nHeads).reduce((a, b) => a + b, residual.data[q] + bias + (ffn?.data[q] ?? 0));
+            terms.data
+              .subarray(q * T * nHeads, (q + 1) * T * nHeads)
+              .reduce((a, b) => a + b, residual.data[q] + bias + (ffn?.data[q] ?? 0));
           expect(Math.abs(sum(whole, whole.bias!.data[q]) - 1)).toBeLessThan(1e-5);
           expect(Math.abs(sum(without) - 1)).toBeLessThan(1e-5);
         }
@@ -149,37 +166,51 @@ describe.each(folders)("%s", (_, folder) => {
     expect(parts.some(({ kind }) => kind === "intervention")).toBe(true);
     const { contrast, edges } = await cut.routes({ contrast: { token: 5, versus: 9 } });
     const drawn = edges
-      .filter(({ kind, target, logit: own, source }) => own !== undefined && (kind !== "residual" || source.startsWith("X0")) && target.endsWith(`_${T - 1}`))
+      .filter(
+        ({ kind, target, logit: own, source }) =>
+          own !== undefined && (kind !== "residual" || source.startsWith("X0")) && target.endsWith(`_${T - 1}`),
+      )
       .reduce((total, edge) => total + edge.logit!, 0);
-    expect(Math.abs(contrast!.constant! + contrast!.rest!.supports + contrast!.rest!.opposes + drawn - contrast!.logit!)).toBeLessThan(
-      1e-4 * Math.max(1, ...parts.map((part) => Math.abs(part.logit))),
-    );
+    expect(
+      Math.abs(contrast!.constant! + contrast!.rest!.supports + contrast!.rest!.opposes + drawn - contrast!.logit!),
+    ).toBeLessThan(1e-4 * Math.max(1, ...parts.map((part) => Math.abs(part.logit))));
     // What heads write sums to the block, as in the base, wherever the block itself was not replaced.
     const scale = Math.max(1, ...(await cut.attentionOut(0)).data.map(Math.abs));
     const rest: number[][] = [];
     const [base, changed] = [(await run.attentionOut(0)).data, (await cut.attentionOut(0)).data];
     for (const t of [3, 4]) {
-      for (const [one, out] of [[run, base], [cut, changed]] as const) {
+      for (const [one, out] of [
+        [run, base],
+        [cut, changed],
+      ] as const) {
         const heads = (await one.headOut(0, t, { valueBias: "term" })).data;
-        rest.push(Array.from({ length: dModel }, (_unused, i) => {
-          let left = out[t * dModel + i];
-          for (let head = 0; head < nHeads; head++) left -= heads[head * dModel + i];
-          return left;
-        }));
+        rest.push(
+          Array.from({ length: dModel }, (_unused, i) => {
+            let left = out[t * dModel + i];
+            for (let head = 0; head < nHeads; head++) left -= heads[head * dModel + i];
+            return left;
+          }),
+        );
       }
     }
     // The output bias is what is left; behind a norm it is scaled with the row.
     const size = (row: number[]): number => Math.sqrt(row.reduce((total, x) => total + x * x, 0));
     for (let i = 0; i < rest.length; i += 2) {
       const factor = size(rest[i]) < 1e-4 * scale ? 0 : size(rest[i + 1]) / size(rest[i]);
-      rest[i].forEach((x, j) => expect(Math.abs(x * factor - (factor === 0 ? 0 : rest[i + 1][j]))).toBeLessThan(3e-5 * scale));
+      rest[i].forEach((x, j) =>
+        expect(Math.abs(x * factor - (factor === 0 ? 0 : rest[i + 1][j]))).toBeLessThan(3e-5 * scale),
+      );
     }
   });
 
   test("a head patched from another run writes what it writes there", async () => {
     const { dModel, nHeads } = model.info;
     const head = nHeads - 1;
-    const cut = await change(run, { target: { kind: "attention", layer: 0, head, position: 4 }, do: "patch", from: other });
+    const cut = await change(run, {
+      target: { kind: "attention", layer: 0, head, position: 4 },
+      do: "patch",
+      from: other,
+    });
     const [here, there] = [
       (await cut.headOut(0, 4, { valueBias: "term" })).data.subarray(head * dModel),
       (await other.headOut(0, 4, { valueBias: "term" })).data.subarray(head * dModel),
@@ -187,7 +218,12 @@ describe.each(folders)("%s", (_, folder) => {
     // A norm behind the block scales it by its own statistic.
     const scales = [0, 1].map((i) => Math.sqrt([here, there][i].reduce((sum, x) => sum + x * x, 0)));
     const size = Math.max(1, ...there.map(Math.abs));
-    expect(maxDifference(here.map((x) => x / scales[0]), there.map((x) => x / scales[1]))).toBeLessThan(1e-5 * size);
+    expect(
+      maxDifference(
+        here.map((x) => x / scales[0]),
+        there.map((x) => x / scales[1]),
+      ),
+    ).toBeLessThan(1e-5 * size);
   });
 
   test("a state that was replaced has no parts: routes end there", async () => {
