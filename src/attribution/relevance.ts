@@ -1,9 +1,9 @@
 import { nodeName, parseNode, type NodePlace } from "../model/names";
-import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
+import type { NodeName, OtherKeys, ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { KeptColumn } from "./kept-column";
 import { sumOverHeads } from "./notable";
 import { routeEdge } from "./route-edge";
-import type { ContributionSource } from "./routes";
+import { restOf, type ContributionSource } from "./routes";
 
 /*
  * Routes by what reaches the start: R(start) = 1, every part of a state carries R(state) · c, and states add up what
@@ -285,7 +285,7 @@ export function relevantRoutes(
   parts: RelevantParts,
   cut: number,
   { renormalize, column }: { readonly renormalize: boolean; readonly column?: KeptColumn },
-): { nodes: RouteNode[]; edges: RouteEdge[] } {
+): { nodes: RouteNode[]; edges: RouteEdge[]; others: OtherKeys[] } {
   const { parallelBlocks } = shape;
   const kept: number[] = [];
   walk(shape, parts, cut, (i) => kept.push(i));
@@ -371,7 +371,56 @@ export function relevantRoutes(
     const source = parallelBlocks ? reachBelow(layer, position) : reach("A", layer, position);
     edges.push({ source, target: name, kind: "ffn-in", weight: written.get(name) ?? 1, contribution, relevance });
   }
-  return { nodes: inOrder([...nodes.values()]), edges: edgesInOrder(edges, nodes) };
+  const listed = inOrder([...nodes.values()]);
+  return {
+    nodes: listed,
+    edges: edgesInOrder(edges, nodes),
+    others: othersOf(shape, parts, kept, listed, cut, column),
+  };
+}
+
+/** What of the reached states is no edge: heads whose keys together are as relevant as an edge has to be, and the rest. */
+function othersOf(
+  { nHeads, parallelBlocks }: Shape,
+  parts: RelevantParts,
+  kept: readonly number[],
+  nodes: readonly RouteNode[],
+  cut: number,
+  column: KeptColumn | undefined,
+): OtherKeys[] {
+  const states = new Map(
+    nodes
+      .filter(
+        ({ kind, layer, position }) =>
+          kind === (parallelBlocks ? "I" : "A") && layer >= 0 && position !== column?.position,
+      )
+      .map((node) => [
+        node.name,
+        // The state's own relevance: that of any of its parts, over the part's share.
+        { sums: new Float64Array(nHeads), drawn: new Float64Array(nHeads), beside: 0, shown: 0, relevance: 0 },
+      ]),
+  );
+  const drawn = new Set(kept);
+  for (let i = 0; i < parts.length; i++) {
+    const kind = parts.kinds.data[i];
+    if (kind === BESIDE || (kind === FFN && !parallelBlocks)) continue;
+    const state = states.get(nodeName(parallelBlocks ? "I" : "A", parts.layers.data[i], parts.queries.data[i]));
+    if (!state) continue;
+    const c = parts.contributions.data[i];
+    state.relevance = Math.max(state.relevance, parts.relevances.data[i] / c);
+    if (kind === TERM) {
+      state.sums[parts.heads.data[i]] += c;
+      if (drawn.has(i)) state.drawn[parts.heads.data[i]] += c;
+    } else {
+      state.beside += c;
+      if (drawn.has(i)) state.shown += c;
+    }
+  }
+  return [...states].map(([target, { sums, drawn: shown, beside, shown: own, relevance }]) => {
+    // Parts below the floor, and a bias that is a part, are in none of the sums.
+    const unseen = Math.max(0, 1 - beside - sums.reduce((sum, c) => sum + c, 0));
+    return { target, ...restOf(sums, shown, beside - own + unseen, cut / relevance) };
+  });
 }
 
 /** What an edge into the column of a contrast's token adds to the logit; undefined for other edges. */

@@ -158,6 +158,16 @@ class LocalChangedPass implements ChangedPass {
     return (await this.#base.ask("neuronProximities", question)).proximities;
   }
 
+  async neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array> {
+    this.#check(layer);
+    checkIndex("position", position, this.nTokens);
+    const { dFfn } = this.#base.architecture;
+    const { ffn_post, ffn_scale } = await this.fetch(layer, ["ffn_post", "ffn_scale"]);
+    const activations = ffn_post.data.subarray(position * dFfn, (position + 1) * dFfn);
+    const scale = ffn_scale.data[position];
+    return (await this.#base.ask("neuronLogits", { layer, direction, activations, scale })).logits;
+  }
+
   async dispose(): Promise<void> {
     this.#disposed = true;
     if (this.#holding) this.#base.budget.release(this, this.#holding);

@@ -60,6 +60,7 @@ const handlers: Handlers = {
   change: (question, step) => computer().change(question, step),
   headOutputs: (question) => computer().headOutputs(question),
   neuronProximities: (question) => computer().neuronProximities(question),
+  neuronLogits: (question) => computer().neuronLogits(question),
   constants: (question) => computer().constants(question),
   neuronOutput: (question) => computer().neuronOutput(question),
   unembed: (question, step) => computer().unembed(question, step),

@@ -15,6 +15,7 @@ import type {
 import {
   describePicture,
   EDGE_KINDS,
+  effectNormalize,
   alignmentOf,
   MAX_INFLOW,
   mirroredSelection,
@@ -520,7 +521,7 @@ export class PictureShare {
       const effect = (component: WireComponent): Question => ({
         kind: "effect",
         component,
-        normalize: normalized,
+        normalize: effectNormalize(normalized),
         topK: EFFECT_TOP,
       });
       yield [{ kind: "grid", normalize: normalized }];
@@ -583,7 +584,7 @@ const plain: Wrap = (question) => question;
 const effectOf = (component: WireComponent, normalize: boolean): SingleQuestion => ({
   kind: "effect",
   component,
-  normalize,
+  normalize: effectNormalize(normalize),
   topK: EFFECT_TOP,
 });
 

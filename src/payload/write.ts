@@ -203,7 +203,7 @@ function partOf(component: WireComponent): number {
 
 function effectSection(
   given: readonly Answered<"effect">[],
-  normalize: boolean,
+  normalize: boolean | "position",
   topK: number,
   vocabulary: Vocabulary,
   columns: ColumnWriter,

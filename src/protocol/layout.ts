@@ -25,6 +25,9 @@ export interface Fold {
   readonly to: number;
 }
 
+/** Prompts of more tokens are drawn with folds. */
+export const FOLD_ABOVE = 30;
+
 /** Fewer tokens than this in a row are not folded: the column of the fold would take as much room. */
 const SHORTEST_FOLD = 3;
 

@@ -140,10 +140,15 @@ export interface Questions {
   targets: { ask: { position: number; text: string; topK: number }; answer: { tokens: readonly WireTarget[] } };
   /** The most likely tokens of a state. */
   lens: { ask: { node: NodeName; normalize: boolean; topK: number }; answer: { tokens: readonly WireLensToken[] } };
-  /** What a block, head or neuron promotes and suppresses. */
+  /** What a block, head or neuron promotes and suppresses; `normalize` as that of `EffectOptions`. */
   effect: {
-    ask: { component: WireComponent; normalize: boolean; topK: number };
-    answer: { promoted: readonly WireEffectToken[]; suppressed: readonly WireEffectToken[] };
+    ask: { component: WireComponent; normalize: boolean | "position"; topK: number };
+    answer: {
+      readonly promoted: readonly WireEffectToken[];
+      readonly suppressed: readonly WireEffectToken[];
+      /** Asked for logits, but stored by an earlier version, whose scores take each update at a size of its own. */
+      readonly ownSize?: boolean;
+    };
   };
   /** Every head of the attention of `query` to `key`: contribution [H] and attention weight [H]. */
   heads: {
@@ -271,7 +276,11 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
     topK,
   },
   lens: { node, normalize: flag, topK },
-  effect: { component, normalize: flag, topK },
+  effect: {
+    component,
+    normalize: (value) => (value === "position" ? undefined : flag(value) && 'true, false or "position"'),
+    topK,
+  },
   heads: { layer: count, query: count, key: count },
   inflow: {
     nodes: (value) =>
@@ -429,6 +438,9 @@ export function isAnswer(question: Question, answer: unknown): boolean {
   if (question.kind === "second") return isAnswer(question.question, answer.answer);
   return ANSWERS[question.kind](answer);
 }
+
+/** How effects are read where states are normalised before the unembedding, or not. */
+export const effectNormalize = (normalize: boolean): "position" | false => (normalize ? "position" : false);
 
 /** The same text for the same question, whatever the order of its keys: the key of caches and payloads. */
 export function questionKey(question: { readonly kind: QuestionKind }): string {

@@ -157,7 +157,7 @@ describe.each(["llama-tiny", "gpt-neox-tiny"])("%s", (name) => {
               : over === "edges-into"
                 ? ({ kind: "edge", layer, query: last, key: column } as const)
                 : ({ kind: over, layer, position: column } as const);
-        const cut = await counterfactual.intervene!([{ target, do: "patch", from: run } as Intervention]);
+        const cut = await counterfactual.intervene!([{ target, do: "patch", from: run }]);
         expect(grid.recovered.data[layer * columns + column]).toBeCloseTo(
           ((await measure(cut)) - corrupted) / (clean - corrupted),
           4,

@@ -72,7 +72,7 @@ test.each(Object.keys(reference.families))("%s", async (name) => {
             Object.entries(change).map(([key, value]) => [key, read(key, value)]),
           ) as unknown as Intervention,
       );
-      const cut = await run.intervene!(interventions);
+      const cut = await run.intervene(interventions);
       const own = (await cut.logits({ position: T - 1 })).data.subarray(0, logits.length);
       const difference = maxDifference(own, logits);
       if (!(difference < 1e-4)) wrong.push([JSON.stringify(changes), difference]);

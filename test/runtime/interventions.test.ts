@@ -109,13 +109,10 @@ describe.each(folders)("%s", (_, folder) => {
       { do: "mean", of: other },
       { do: "block" },
     ] as const) {
-      const whole = await change(run, { target: edge, ...change1 } as Intervention);
+      const whole = await change(run, { target: edge, ...change1 });
       const each = await change(
         run,
-        ...Array.from(
-          { length: model.info.nHeads },
-          (_unused, head) => ({ target: { ...edge, head }, ...change1 }) as Intervention,
-        ),
+        ...Array.from({ length: model.info.nHeads }, (_unused, head) => ({ target: { ...edge, head }, ...change1 })),
       );
       expect(await distance(whole, each)).toBeLessThan(1e-6);
     }

@@ -75,7 +75,8 @@ export class StoredSource implements FlowSource {
 
   ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>>;
   async ask(question: Question, signal?: AbortSignal): Promise<unknown> {
-    const answer = (await this.stored.answer(question, signal)) ?? (await this.#cut(question));
+    const answer =
+      (await this.stored.answer(question, signal)) ?? (await this.#cut(question)) ?? (await this.#ownSize(question));
     if (answer === undefined) throw new ProtocolError("unavailable", this.#why(question));
     return answer;
   }
@@ -85,6 +86,17 @@ export class StoredSource implements FlowSource {
     if (question.kind !== "gridPart") return undefined;
     const whole = await this.stored.answer<"grid">({ kind: "grid", normalize: question.normalize });
     return whole && partOfGrid(whole, question);
+  }
+
+  /** Effects as versions before 0.3 stored them. */
+  async #ownSize(question: Question): Promise<unknown> {
+    if (question.kind === "second") {
+      const answer = await this.#ownSize(question.question);
+      return answer && { answer };
+    }
+    if (question.kind !== "effect" || question.normalize !== "position") return undefined;
+    const answer = await this.stored.answer<"effect">({ ...question, normalize: true });
+    return answer && { ...answer, ownSize: true };
   }
 
   #why(asked: Question): string {
