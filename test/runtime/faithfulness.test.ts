@@ -3,7 +3,6 @@ import {
   loadModel,
   patchGrid,
   type FaithfulnessRow,
-  type Intervention,
   type RouteGraph,
   type Run,
   type TransparentModel,
