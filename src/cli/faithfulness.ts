@@ -1,4 +1,4 @@
-import type { Faithfulness, FaithfulnessRow, ModelInfo, Run, Token } from "../model/types";
+import type { Faithfulness, FaithfulnessRow, ModelInfo, Token } from "../model/types";
 import { loadModel } from "../runtime/load";
 import { pairLines, type FilePair } from "../runtime/prompt-file";
 import { writeFileAtomically } from "../system/write";
