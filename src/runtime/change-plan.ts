@@ -46,9 +46,9 @@ class LayerPlan {
 
   finish({ nTokens, nHeads, dHead }: PlanSizes): LayerChanges {
     let heads: Affine | undefined = this.heads;
-    if (this.edges) {
-      const gain = this.heads?.gain ?? ones(nTokens * nHeads);
-      const own = this.heads?.add;
+    if (this.edges && !this.heads) heads = { gain: ones(nTokens * nHeads), add: this.edges };
+    else if (this.edges && this.heads) {
+      const { gain, add: own } = this.heads;
       const add = this.edges.map((term, i) => term * gain[Math.floor(i / dHead)] + (own ? own[i] : 0));
       heads = { gain, add };
     }

@@ -56,7 +56,9 @@ export async function intervene(
       throw new TypeError(
         `Intervention ${number} is ${String(intervention)}: give { target, do, … } or { keep, others }.`,
       );
-    if ("keep" in intervention) return { work: readKeep(ground, intervention, claims, number) };
+    if ("keep" in intervention)
+      // Alone it meets nobody.
+      return { work: readKeep(ground, intervention, interventions.length > 1 ? claims : undefined, number) };
     return readChange(ground, intervention, claims, number);
   });
   blockedRows(ground, interventions);
@@ -349,13 +351,19 @@ function blockedRows(ground: Ground, interventions: readonly Intervention[]): vo
 function readKeep(
   ground: Ground,
   intervention: KeepIntervention,
-  claims: Claims,
+  claims: Claims | undefined,
   number: number,
 ): () => Promise<Write> {
   const { keep, others, of } = intervention;
   checkOneOf("What stands in place of others,", others, ["zero", "mean", "patch"]);
   const kept = keptParts(ground, keep);
   const replacement = readReplacement(ground, others, of);
+  if (claims) claimRest(ground, kept, claims, number);
+  return () => writeKept(ground, kept, replacement);
+}
+
+/** Everything that does not stay is taken. */
+function claimRest(ground: Ground, kept: KeptParts, claims: Claims, number: number): void {
   const nTokens = ground.tokens.length;
   const { nLayers, nHeads } = ground.info;
   for (let layer = 0; layer < nLayers; layer++) {
@@ -368,7 +376,6 @@ function readKeep(
           if (!kept.terms[layer][(head * nTokens + query) * nTokens + key])
             claims.takeEdge(layer, head, query, key, number);
   }
-  return () => writeKept(ground, kept, replacement);
 }
 
 /** What stands in place of others, checked. */
