@@ -125,7 +125,7 @@ export const faithfulness: Command = {
             ...options,
             metric: { token, versus, of },
             others,
-            of: others === "patch" ? (other) : [run, ...(other ? [other] : [])],
+            of: others === "patch" ? other : [run, ...(other ? [other] : [])],
             signal,
           });
           prompts.push({ line, tokens: run.tokens, others, ...result });
