@@ -781,10 +781,10 @@ export interface InterventionOptions {
 }
 
 /**
- * What is measured of a run: a logit or a probability of one token, the difference of two logits, or a function of your
- * own.
+ * What is measured of a run: a logit or a probability of one token (by name alone: of the best prediction), the
+ * difference of two logits, or a function of your own.
  */
-export type Metric = TokenMetric | ((run: Run) => number | Promise<number>);
+export type Metric = "logit" | "probability" | TokenMetric | ((run: Run) => number | Promise<number>);
 
 /** A number that is read off the logits at one position. */
 export interface TokenMetric extends Contrast {

@@ -23,7 +23,7 @@ const unreachable = new FinalizationRegistry<ModelFiles["weights"]>((weights) =>
 
 /** The run that nothing was done to. */
 function rootOf(run: LocalRun): LocalRun {
-  return run.base === undefined ? run : rootOf(run.base);
+  return run.base === undefined ? run.origin : rootOf(run.base);
 }
 
 function checkList(interventions: readonly Intervention[]): readonly Intervention[] {
@@ -154,7 +154,9 @@ export class LocalModel extends BaseModel<LocalRun> {
     this.check();
     const all = [...(run.interventions ?? []), ...checkList(interventions)];
     const pass = await intervene(this.ground(run), all, options);
-    return this.registered(new CutRun(this, run, rootOf(run), all, pass));
+    const { turns, promptLength, stopReason } = run;
+    const cut = new CutRun(this, run, rootOf(run), all, pass);
+    return this.registered(cut.remember({ turns, promptLength, stopReason }));
   }
 
   /** A run in which only these parts stay. */

@@ -36,6 +36,8 @@ type BlockTensors = Partial<Record<"resid_mid" | "attn_out" | "ffn_out", Tensor>
 
 /** A run whose states come from a pass of the engine. */
 export class LocalRun extends BaseRun {
+  /** This run, where somebody has wrapped it. */
+  readonly origin: LocalRun = this;
   /** What interventions on other runs took from this one. */
   private readonly references = new ByteCache(answerBudget);
   /** The layer that was asked about last. */

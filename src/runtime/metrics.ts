@@ -10,7 +10,8 @@ export interface Measure {
 }
 
 /** A metric with its tokens fixed: what `run` predicts best, where none are named. */
-export async function measureOf(run: Run, metric: Metric = {}): Promise<Measure> {
+export async function measureOf(run: Run, asked: Metric = {}): Promise<Measure> {
+  const metric = typeof asked === "string" ? { of: asked } : asked;
   const last = run.tokens.length - 1;
   if (typeof metric === "function")
     return {

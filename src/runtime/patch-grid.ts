@@ -23,15 +23,14 @@ export interface PatchGridOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Recovered shares of a metric, by layer and token or head. */
-export interface PatchGridValues {
+/**
+ * Recovered shares of a metric, `[L, T]`, over heads `[L, H]`: `(patched − corrupted) / (clean − corrupted)`: 0 the
+ * corrupted run, 1 the clean one. NaN where both have the same metric, and where there is nothing to patch (tokens after
+ * the metric's).
+ */
+export interface PatchGridValues extends Tensor {
   /** What was patched. */
   readonly over: PatchGridOver;
-  /**
-   * `[L, T]`, over heads `[L, H]`: `(patched − corrupted) / (clean − corrupted)`: 0 the corrupted run, 1 the clean one.
-   * NaN where both have the same metric, and where there is nothing to patch (tokens after the metric's).
-   */
-  readonly recovered: Tensor;
   /** The metric of the clean run. */
   readonly clean: number;
   /** The metric of the corrupted run. */
@@ -46,7 +45,7 @@ export interface PatchGridValues {
  * Activation patching (Meng et al. 2022; Wang et al. 2022): into the run of a corrupted prompt, one place of the clean
  * run is put after the other; how much of the metric comes back says what that place carries. Only the layers above each
  * patch are computed again. Rejects with a `RangeError` where the prompts have different numbers of tokens.
- * @example const { recovered } = await patchGrid(await model.run(clean), await model.run(corrupted), { over: "residual" });
+ * @example const { data, dims } = await patchGrid(await model.run(clean), await model.run(corrupted), { over: "residual" });
  */
 export async function patchGrid(clean: Run, corrupted: Run, options: PatchGridOptions): Promise<PatchGridValues> {
   const { over, signal, onProgress, onValue } = options;
@@ -87,7 +86,8 @@ export async function patchGrid(clean: Run, corrupted: Run, options: PatchGridOp
   }
   return {
     over,
-    recovered: { data, dims: [nLayers, columns] },
+    data,
+    dims: [nLayers, columns],
     clean: best,
     corrupted: worst,
     tokens: clean.tokens,

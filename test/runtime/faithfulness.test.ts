@@ -125,6 +125,9 @@ describe.each(["llama-tiny", "gpt-neox-tiny"])("%s", (name) => {
     expect(await of({})).toBeCloseTo(best.logit, 4);
     expect(await of({ metric: { of: "probability" } })).toBeCloseTo(best.probability, 5);
     expect(await of({ metric: async (own) => 2 * (await measure(own)) })).toBeCloseTo(2 * (await measure(run)), 4);
+    expect(await of({ metric: "logit" })).toBe(await of({}));
+    expect(await of({ metric: "probability" })).toBe(await of({ metric: { of: "probability" } }));
+    await expect(of({ metric: "entropy" as "logit" })).rejects.toThrow(/"entropy" is unknown/);
     await expect(of({ metric: { of: "entropy" as "logit" } })).rejects.toThrow(/"entropy" is unknown/);
     await expect(of({ metric: { ...metric, of: "probability" } })).rejects.toThrow(/leave out versus/);
     await expect(of({ metric: { token: 3, versus: 3 } })).rejects.toThrow(/do not differ/);
@@ -142,8 +145,8 @@ describe.each(["llama-tiny", "gpt-neox-tiny"])("%s", (name) => {
     const grid = await patchGrid(run, counterfactual, { over, metric, onValue: (_, __, value) => values.push(value) });
     const { nLayers, nHeads } = model.info;
     const columns = over === "heads" ? nHeads : 6;
-    expect(grid.recovered.dims).toEqual([nLayers, columns]);
-    expect(values).toEqual([...grid.recovered.data].map((x) => expect.closeTo(x, 5) as number));
+    expect(grid.dims).toEqual([nLayers, columns]);
+    expect(values).toEqual([...grid.data].map((x) => expect.closeTo(x, 5) as number));
     const [clean, corrupted] = [await measure(run), await measure(counterfactual)];
     expect(grid.clean).toBeCloseTo(clean, 5);
     for (let layer = 0; layer < nLayers; layer++) {
@@ -157,7 +160,7 @@ describe.each(["llama-tiny", "gpt-neox-tiny"])("%s", (name) => {
                 ? ({ kind: "edge", layer, query: last, key: column } as const)
                 : ({ kind: over, layer, position: column } as const);
         const cut = await counterfactual.intervene!([{ target, do: "patch", from: run }]);
-        expect(grid.recovered.data[layer * columns + column]).toBeCloseTo(
+        expect(grid.data[layer * columns + column]).toBeCloseTo(
           ((await measure(cut)) - corrupted) / (clean - corrupted),
           4,
         );
@@ -165,8 +168,8 @@ describe.each(["llama-tiny", "gpt-neox-tiny"])("%s", (name) => {
     }
     // The last state at the last token is the prediction.
     if (over === "residual") {
-      expect(grid.recovered.data[nLayers * 6 - 1]).toBeCloseTo(1, 4);
-      expect(grid.recovered.data[nLayers * 6 - 2]).toBeCloseTo(0, 5);
+      expect(grid.data[nLayers * 6 - 1]).toBeCloseTo(1, 4);
+      expect(grid.data[nLayers * 6 - 2]).toBeCloseTo(0, 5);
     }
   });
 });

@@ -1,6 +1,6 @@
 /** What interventions refuse: one sentence that says what was wrong and what there is. */
 import { loadModel, patchGrid, type Intervention, type Run, type TransparentModel } from "../../src/index";
-import { modelFolder } from "../support/fixtures";
+import { maxDifference, modelFolder } from "../support/fixtures";
 import { ToyModel } from "../support/toy-model";
 import { familyFolders } from "../support/families";
 
@@ -184,6 +184,19 @@ test("a changed run is not continued, nor are its routes put to the test; its ch
   ]);
   expect((await more.logits()).data).toEqual((await both.logits()).data);
   await expect(cut.intervene!([{ target: "I0_1", do: "zero" }])).rejects.toThrow(/both for the state after layer 0/);
+});
+
+test("runs that were generated, and runs that somebody wrapped, are changed like others", async () => {
+  const answer = await run.generate!({ maxTokens: 3 });
+  const own = await answer.intervene!([{ target: { kind: "attention", layer: 0 }, do: "zero" }]);
+  const whole = await run.model.run(answer.tokens.map(({ id }) => id));
+  const same = await whole.intervene!([{ target: { kind: "attention", layer: 0 }, do: "zero" }]);
+  expect(maxDifference((await own.logits()).data, (await same.logits()).data)).toBeLessThan(1e-4);
+  expect(own.promptLength).toBe(4);
+  const wrapped = Object.create(run) as Run;
+  const cut = await wrapped.intervene!([{ target: "I0_1", do: "patch", from: wrapped }]);
+  expect(cut.base).toBe(wrapped);
+  expect(maxDifference((await cut.logits()).data, (await run.logits()).data)).toBeLessThan(1e-5);
 });
 
 test("a signal ends it", async () => {
