@@ -27,9 +27,27 @@ import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./mem
 import { MemoryBudget, type Holding } from "../threads/budget";
 import { collectGarbage, Reclaimer } from "../threads/reclaim";
 import { joinRows } from "./grow";
-import type { Engine, ForwardOptions, Growth, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
+import type {
+  BackwardTensorName,
+  Engine,
+  ForwardOptions,
+  Growth,
+  LayerConstants,
+  LayerTensorName,
+  MemoryPlan,
+  Pass,
+} from "./types";
 
-export type { Engine, ForwardOptions, Growth, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
+export type {
+  BackwardTensorName,
+  Engine,
+  ForwardOptions,
+  Growth,
+  LayerConstants,
+  LayerTensorName,
+  MemoryPlan,
+  Pass,
+} from "./types";
 
 export interface EngineOptions {
   /** Name of an execution provider, or "auto" / "cpu" / "gpu". Default "auto". */
@@ -548,6 +566,24 @@ class LocalPass implements Pass {
     const activations = ffn_post.data.subarray(position * dFfn, (position + 1) * dFfn);
     return (await this.thread.ask("neuronProximities", { layer, whole, activations, scale: ffn_scale.data[position] }))
       .proximities;
+  }
+
+  async backward<N extends BackwardTensorName>(
+    layer: number,
+    gradient: Float32Array,
+    names: readonly N[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Record<N, Tensor>> {
+    this.#check(layer);
+    const nTokens = gradient.length / this.architecture.dModel;
+    const { block, postAttentionNorm, postFfnNorm } = this.architecture.layers[layer];
+    const needed: LayerTensorName[] = ["resid_pre", "pattern"];
+    if (block === "sequential") needed.push("resid_mid");
+    if (postAttentionNorm) needed.push("term_scale");
+    if (postFfnNorm) needed.push("ffn_scale");
+    const tensors: LayerTensors = await this.fetch(layer, needed, options);
+    const question = { layer, nTokens, names, gradient, tensors };
+    return (await this.thread.ask("backward", question, options)).tensors as Record<N, Tensor>;
   }
 
   async dispose(): Promise<void> {

@@ -57,6 +57,7 @@ const handlers: Handlers = {
   open: (_, step) => open(step),
   forward: (question, step) => computer().forward(question, step),
   layer: (question) => computer().layer(question),
+  backward: (question) => computer().backwards.backward(question),
   neuronProximities: (question) => computer().neuronProximities(question),
   constants: (question) => computer().constants(question),
   neuronOutput: (question) => computer().neuronOutput(question),
