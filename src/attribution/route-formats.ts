@@ -14,7 +14,7 @@ export type RouteFormat = (typeof ROUTE_FORMATS)[number];
 export type Rest = Omit<RouteGraphJson, "nodes" | "edges">;
 
 function restOf(graph: RouteGraph): Rest {
-  const { model, tokens, from, threshold, renormalize, joinSelf, select, contrast } = graph;
+  const { model, tokens, from, threshold, renormalize, joinSelf, select, method, contrast } = graph;
   return {
     schema: ROUTE_GRAPH_SCHEMA,
     model,
@@ -24,6 +24,7 @@ function restOf(graph: RouteGraph): Rest {
     renormalize,
     ...(joinSelf ? { joinSelf } : {}),
     ...(select ? { select } : {}),
+    ...(method ? { method } : {}),
     ...(contrast ? { contrast } : {}),
   };
 }

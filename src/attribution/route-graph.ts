@@ -18,6 +18,7 @@ export class LocalRouteGraph implements RouteGraph {
   readonly renormalize: boolean;
   readonly joinSelf?: boolean;
   readonly select?: RouteGraph["select"];
+  readonly method?: RouteGraph["method"];
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
@@ -30,6 +31,7 @@ export class LocalRouteGraph implements RouteGraph {
     renormalize,
     joinSelf,
     select,
+    method,
     contrast,
     nodes,
     edges,
@@ -41,6 +43,7 @@ export class LocalRouteGraph implements RouteGraph {
     this.renormalize = renormalize;
     if (joinSelf) this.joinSelf = joinSelf;
     if (select) this.select = select;
+    if (method) this.method = method;
     if (contrast) this.contrast = contrast;
     this.nodes = nodes;
     this.edges = edges.map(withPlaces);

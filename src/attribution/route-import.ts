@@ -166,6 +166,7 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
     renormalize,
     joinSelf,
     select,
+    method,
     contrast,
   } = fields as Readonly<Record<string, unknown>>;
   const model = readModel(given);
@@ -182,9 +183,11 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
               ? "joinSelf"
               : select !== undefined && !isSelection(select)
                 ? "select"
-                : contrast !== undefined && !isContrast(contrast)
-                  ? "contrast"
-                  : undefined;
+                : method !== undefined && method !== "relp"
+                  ? "method"
+                  : contrast !== undefined && !isContrast(contrast)
+                    ? "contrast"
+                    : undefined;
   if (damaged) throw unreadable(`${show(damaged)} is missing or damaged`);
   const byName = new Map<string, RouteNode>();
   for (const node of nodes) {
