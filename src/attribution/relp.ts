@@ -102,16 +102,34 @@ export class Strongest {
   supports = 0;
   opposes = 0;
   /** Whether some had to go. */
-  full = false;
+  #full = false;
   #length = 0;
+  /** What is no larger has no place. */
   #cut = 0;
   #relevances: Float64Array;
+  /** Layer, position, index and key of each. */
   #places: Int32Array;
+  #sizes?: Float64Array;
 
+  /** `most`: how many are kept at least, where there are as many. */
   constructor(private readonly most: number) {
     const room = Math.min(2 * most, 4096);
     this.#relevances = new Float64Array(room);
     this.#places = new Int32Array(4 * room);
+  }
+
+  get byteLength(): number {
+    return this.#relevances.byteLength + this.#places.byteLength + (this.#sizes?.byteLength ?? 0);
+  }
+
+  /** Whether `top` chooses from all parts there were. */
+  get complete(): boolean {
+    return !this.#full && this.#length <= this.most;
+  }
+
+  /** Number of parts from which `top` chooses. */
+  get length(): number {
+    return Math.min(this.#length, this.most);
   }
 
   add(layer: number, position: number, index: number, key: number, relevance: number): void {
@@ -120,18 +138,31 @@ export class Strongest {
     const size = Math.abs(relevance);
     this.size += size;
     if (!(size > this.#cut)) return;
-    if (this.#length === this.#relevances.length) this.#makeRoom();
-    if (!(size > this.#cut)) return;
+    if (this.#length === this.#relevances.length) {
+      this.#makeRoom();
+      if (!(size > this.#cut)) return;
+    }
     const at = this.#length++;
+    const places = this.#places;
     this.#relevances[at] = relevance;
-    this.#places.set([layer, position, index, key], 4 * at);
+    places[4 * at] = layer;
+    places[4 * at + 1] = position;
+    places[4 * at + 2] = index;
+    places[4 * at + 3] = key;
+    this.#sizes = undefined;
   }
 
-  /** Strongest first; of equal ones those that were added first. */
-  ranked(): RankedPart[] {
+  /** Sizes of the parts, largest first. */
+  get sizes(): Float64Array {
+    this.#sizes ??= this.#relevances.subarray(0, this.#length).map(Math.abs).sort().reverse();
+    return this.#sizes;
+  }
+
+  /** The `count` strongest, the strongest first; of equal ones those that were added first. */
+  top(count: number): RankedPart[] {
     const [relevances, places] = [this.#relevances, this.#places];
-    return this.#order()
-      .slice(0, this.most)
+    return this.#best(count)
+      .sort((a, b) => Math.abs(relevances[b]) - Math.abs(relevances[a]) || a - b)
       .map((at) => ({
         layer: places[4 * at],
         position: places[4 * at + 1],
@@ -141,11 +172,20 @@ export class Strongest {
       }));
   }
 
-  #order(): number[] {
-    const relevances = this.#relevances;
-    return Array.from({ length: this.#length }, (_, i) => i).sort(
-      (a, b) => Math.abs(relevances[b]) - Math.abs(relevances[a]) || a - b,
-    );
+  /** Where the `count` strongest are, as they were added. */
+  #best(count: number): number[] {
+    const { sizes } = this;
+    const n = Math.min(count, sizes.length);
+    if (n === 0) return [];
+    const least = sizes[n - 1];
+    // Of those as small as the last one as many as are left for them.
+    let equal = n - firstWhere(sizes.length, (i) => sizes[i] <= least);
+    const best: number[] = [];
+    for (let i = 0; i < this.#length; i++) {
+      const size = Math.abs(this.#relevances[i]);
+      if (size > least || (size === least && equal-- > 0)) best.push(i);
+    }
+    return best;
   }
 
   #makeRoom(): void {
@@ -157,15 +197,15 @@ export class Strongest {
       (this.#places = new Int32Array(4 * more)).set(places);
       return;
     }
-    this.full = true;
-    const kept = this.#order().slice(0, this.most);
-    this.#cut = Math.abs(this.#relevances[kept[this.most - 1]]);
-    kept.sort((a, b) => a - b);
-    kept.forEach((from, to) => {
+    this.#full = true;
+    this.#sizes = undefined;
+    this.#cut = this.sizes[this.most - 1];
+    this.#best(this.most).forEach((from, to) => {
       this.#relevances[to] = this.#relevances[from];
       this.#places.copyWithin(4 * to, 4 * from, 4 * from + 4);
     });
     this.#length = this.most;
+    this.#sizes = undefined;
   }
 }
 
@@ -193,12 +233,8 @@ const MOST_PARTS = 1_000_000;
 
 /** What routes are chosen from: all parts that count, and how much the states between them carry. */
 export interface BackwardParts {
-  /** Attention terms, and FFNs with index -1, strongest first. */
-  readonly parts: readonly RankedPart[];
-  /** Whether weaker ones were let go. */
-  readonly full: boolean;
-  /** Σ |relevance| of all parts. */
-  readonly size: number;
+  /** Attention terms, and FFNs with index -1. */
+  readonly strongest: Strongest;
   /** The largest |relevance| that an edge carries: of all heads from a key together, or of an FFN. */
   readonly most: number;
   /** `[L][n]`: of the state below a layer where it stays beside attention, and of the one beside the FFN. */
@@ -253,9 +289,8 @@ export async function backwardParts(
     },
     options,
   );
-  const parts = strongest.ranked();
-  const byteLength = parts.length * 64 + 24 * nLayers * nTokens;
-  return { parts, full: strongest.full, size: strongest.size, most, residuals, mids, reads, constant, byteLength };
+  const byteLength = strongest.byteLength + 24 * nLayers * nTokens;
+  return { strongest, most, residuals, mids, reads, constant, byteLength };
 }
 
 /** Parts that hang together with the start, and the piece of each token's stream that they are on. */
@@ -274,10 +309,10 @@ interface Stream {
   ffnOnly: boolean;
 }
 
-/** Of the first `count` parts those that something above them reads, down from the last token. */
-function connected({ nTokens, nLayers, parallelBlocks }: Shape, ranked: readonly RankedPart[], count: number): Connected {
+/** Of the `count` strongest parts those that something above them reads, down from the last token. */
+function connected({ nTokens, nLayers, parallelBlocks }: Shape, strongest: Strongest, count: number): Connected {
   const byLayer = Array.from({ length: nLayers }, (): RankedPart[] => []);
-  for (let i = 0; i < count; i++) byLayer[ranked[i].layer].push(ranked[i]);
+  for (const part of strongest.top(count)) byLayer[part.layer].push(part);
   const streams = new Map<number, Stream>([[nTokens - 1, { top: nLayers, bottom: nLayers, ffnOnly: false }]]);
   const parts: RankedPart[] = [];
   const attention = new Set<string>();
@@ -332,8 +367,9 @@ export function backwardRoutes(
   selection: RouteSelection,
 ): { readonly nodes: RouteNode[]; readonly edges: RouteEdge[] } {
   const { nTokens, nLayers, parallelBlocks } = shape;
-  const { parts: ranked, most, size } = all;
-  const { parts, streams } = connected(shape, ranked, countOf(shape, all, selection));
+  const { strongest, most } = all;
+  const { size } = strongest;
+  const { parts, streams } = connected(shape, strongest, countOf(shape, all, selection));
   const nodes = new Map<string, RouteNode>();
   const reach = (kind: RouteNode["kind"], layer: number, position: number) => {
     const name = nodeName(kind, layer, position);
@@ -390,26 +426,24 @@ export function backwardRoutes(
 }
 
 /** How many of the strongest parts a selection keeps. */
-function countOf(shape: Shape, { parts, most, size, full }: BackwardParts, selection: RouteSelection): number {
-  const tooMany = (): RangeError =>
-    new RangeError(`These routes have more than ${parts.length} parts: choose fewer with select.`);
+function countOf(shape: Shape, { strongest, most }: BackwardParts, selection: RouteSelection): number {
+  const { sizes, length } = strongest;
+  let count: number;
   if ("edges" in selection) {
-    const first = firstWhere(parts.length, (i) => connected(shape, parts, i + 1).edges > selection.edges);
-    if (first === parts.length && full) throw tooMany();
-    return first;
+    const tooMany = (n: number) => connected(shape, strongest, n).edges > selection.edges;
+    // Few of many: from the number of edges on upward.
+    let high = Math.min(length, selection.edges);
+    while (high < length && !tooMany(high)) high = Math.min(length, 2 * high);
+    count = firstWhere(high, (i) => tooMany(i + 1));
+  } else if ("threshold" in selection) {
+    count = firstWhere(length, (i) => sizes[i] <= selection.threshold * most);
+  } else {
+    // Summed in another order, everything may miss itself by a rounding.
+    const wanted = selection.relevance * strongest.size * (1 - 1e-12);
+    let sum = 0;
+    for (count = 0; count < length && sum < wanted; count++) sum += sizes[count];
   }
-  if ("threshold" in selection) {
-    const first = firstWhere(parts.length, (i) => Math.abs(parts[i].relevance) <= selection.threshold * most);
-    if (first === parts.length && full) throw tooMany();
-    return first;
-  }
-  let sum = 0;
-  // Summed in another order, everything may miss itself by a rounding.
-  const wanted = selection.relevance * size * (1 - 1e-12);
-  for (let count = 0; count < parts.length; count++) {
-    if (sum >= wanted) return count;
-    sum += Math.abs(parts[count].relevance);
-  }
-  if (full && sum < wanted) throw tooMany();
-  return parts.length;
+  if (count === length && !strongest.complete)
+    throw new RangeError(`These routes have more than ${length} parts: choose fewer of them with select.`);
+  return count;
 }

@@ -142,7 +142,7 @@ export async function attribute(
     options,
   );
   if (over === "tokens") tokens.forEach((relevance, t) => strongest.add(-1, t, 0, 0, relevance));
-  const ranked = strongest.ranked();
+  const ranked = strongest.top(topK);
   if (over === "tokens") ranked.sort((a, b) => a.position - b.position);
   const parts = ranked.map((part) => attributed(over, part));
   let { supports, opposes } = strongest;
@@ -151,7 +151,7 @@ export async function attribute(
     else opposes -= relevance;
   }
   // What is left of sums of which everything was taken away is rounding.
-  const all = parts.length < topK;
+  const all = strongest.complete;
   return {
     method: "relp",
     ...about,
