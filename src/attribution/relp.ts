@@ -105,7 +105,7 @@ export class Strongest {
   #full = false;
   #length = 0;
   /** What is no larger has no place. */
-  #cut = 0;
+  #cut = -1;
   #relevances: Float64Array;
   /** Layer, position, index and key of each. */
   #places: Int32Array;
@@ -334,8 +334,7 @@ function connected({ nTokens, nLayers, parallelBlocks }: Shape, strongest: Stron
         attention.add(edge);
       }
     }
-    for (const key of read)
-      if (!streams.has(key)) streams.set(key, { top: layer, bottom: layer, ffnOnly: false });
+    for (const key of read) if (!streams.has(key)) streams.set(key, { top: layer, bottom: layer, ffnOnly: false });
   }
   for (const stream of streams.values()) edges += residualEdges(stream, parallelBlocks).length;
   return { parts, streams, edges };

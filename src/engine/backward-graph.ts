@@ -39,9 +39,7 @@ export function buildBackwardGraph(
   b.output("ffn", ffn.whole, ["T"]);
   b.output("ffn_constant", sum(b, [...ffn.constants, ...ffnRead.constants(ffn.coefficients)], ffn.whole), ["T"]);
   const throughFfn = ffnRead.back(ffn.coefficients);
-  const atMid = sequential
-    ? b.output("to_mid", b.node("Add", [gradient, throughFfn]), ["T", dModel])
-    : gradient;
+  const atMid = sequential ? b.output("to_mid", b.node("Add", [gradient, throughFfn]), ["T", dModel]) : gradient;
 
   const read = new Reading(b, x, dModel, layer.attentionNorm);
   const attention = attend(b, read, throughNorm(b, atMid, "term_scale", dModel, layer.postAttentionNorm), sizes, layer);
@@ -190,8 +188,7 @@ function valueMatrix(
 ): { readonly weight: Matrix; readonly bias?: Float32Array } {
   const { nHeads, nKeyValueHeads, dHead, dModel } = sizes;
   const [nQuery, nKey] = [nHeads * dHead, nKeyValueHeads * dHead];
-  if (qkv.kind === "separate")
-    return { weight: matrix(b, qkv.value, dModel, nKey), bias: b.bias(qkv.value, nKey) };
+  if (qkv.kind === "separate") return { weight: matrix(b, qkv.value, dModel, nKey), bias: b.bias(qkv.value, nKey) };
   const total = nQuery + 2 * nKey;
   const fused = matrix(b, qkv.linear, dModel, total);
   const bias = b.bias(qkv.linear, total);

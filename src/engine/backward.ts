@@ -51,7 +51,13 @@ export class Backwards {
     for (const session of this.#sessions) await (await session)?.release();
   }
 
-  async #run({ layer, nTokens, names, gradient, tensors }: EngineQuestion<"backward">): Promise<EngineAnswer<"backward">> {
+  async #run({
+    layer,
+    nTokens,
+    names,
+    gradient,
+    tensors,
+  }: EngineQuestion<"backward">): Promise<EngineAnswer<"backward">> {
     const { dModel, nHeads, layers } = this.architecture;
     const { scratch } = this.parts;
     const rows = (name: string, values: Float32Array, width: number) =>

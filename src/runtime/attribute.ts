@@ -44,11 +44,7 @@ export interface BackwardOptions {
 export interface AttributedRun {
   readonly info: ModelInfo;
   /** `coefficients` [n, d]: of the state behind the layer, of the first n tokens. */
-  backward(
-    layer: number,
-    coefficients: Float32Array,
-    options: BackwardOptions,
-  ): Promise<LayerBackward>;
+  backward(layer: number, coefficients: Float32Array, options: BackwardOptions): Promise<LayerBackward>;
   /** `[T, d]` */
   state(layer: number, point: ResidualPoint): Promise<Float32Array>;
   /** `[H, T, T]` */
@@ -64,7 +60,10 @@ const TARGETS: readonly AttributionTarget[] = ["tokens", "heads", "neurons", "ff
 const LISTED = 100;
 
 /** Throws a `RangeError` where the options are none. */
-export function checkAttribution({ method = "relp", from, over = "tokens", topK, valueBias }: AttributionOptions, nTokens: number): void {
+export function checkAttribution(
+  { method = "relp", from, over = "tokens", topK, valueBias }: AttributionOptions,
+  nTokens: number,
+): void {
   checkOneOf("The method", method, ["relp"]);
   checkOneOf("What is attributed to", over, TARGETS);
   checkValueBias(valueBias);
@@ -76,7 +75,11 @@ export function checkAttribution({ method = "relp", from, over = "tokens", topK,
 function sourceOf(
   run: AttributedRun,
   nTokens: number,
-  { valueBias, signal, neurons = false }: Pick<ContributionOptions, "valueBias" | "signal"> & { readonly neurons?: boolean },
+  {
+    valueBias,
+    signal,
+    neurons = false,
+  }: Pick<ContributionOptions, "valueBias" | "signal"> & { readonly neurons?: boolean },
 ): RelevanceSource {
   const { nLayers, nHeads, dModel, dFfn, parallelBlocks } = run.info;
   return {
@@ -109,6 +112,7 @@ export async function attribute(
   { readout, ...about }: AttributedLogit,
   options: AttributionOptions,
 ): Promise<Attribution> {
+  options.signal?.throwIfAborted();
   const { over = "tokens" } = options;
   const { nHeads, dFfn } = run.info;
   const nTokens = about.from + 1;
@@ -185,6 +189,7 @@ export async function relevanceRoutes(
   digests: ByteCache,
   options: Pick<AttributionOptions, "valueBias" | "signal" | "onProgress">,
 ): Promise<{ readonly nodes: RouteNode[]; readonly edges: RouteEdge[]; readonly constant: number }> {
+  options.signal?.throwIfAborted();
   const source = sourceOf(run, from + 1, options);
   const parts = await digests.get(
     `relp ${from} ${token.id} ${versus?.id} ${options.valueBias === "term"}`,
