@@ -1,7 +1,7 @@
 /** RelP against autograd (test/reference/make_relp.py), and what has to add up. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { importRoutes, loadModel, parseNode } from "../../src/index";
+import { exportRoutes, importRoutes, loadModel, parseNode, ROUTE_FORMATS } from "../../src/index";
 import type { AttributedPart, AttributionTarget, RouteGraph, Run, TransparentModel } from "../../src/index";
 import { familyFolders } from "../support/families";
 import { maxDifference, modelFolder, root } from "../support/fixtures";
@@ -205,7 +205,7 @@ describe.each(["llama-tiny", "gpt2-tiny", "gpt-neox-tiny"])("routes of %s", (nam
       for (const edge of before) expect(own.has(edge)).toBe(true);
       before = own;
       expect(graph).toMatchObject({ method: "relp", renormalize: false, threshold: 0, select: { edges: budget } });
-      for (const text of [JSON.stringify(graph), graph.toGraphML(), graph.toDOT(), graph.toCSV()])
+      for (const text of ROUTE_FORMATS.map((format) => exportRoutes(graph, format)))
         expect(JSON.stringify(importRoutes(text))).toBe(JSON.stringify(graph));
     }
   });
@@ -248,7 +248,7 @@ describe.each(["llama-tiny", "gpt2-tiny", "gpt-neox-tiny"])("routes of %s", (nam
 test("a model of one's own without a way backwards says so", async () => {
   const shape = { nLayers: 2, nHeads: 2, dHead: 2, dModel: 6, dFfn: 5, dVocab: 11 };
   const run = await new ToyModel(shape).run([1, 2, 3]);
-  await expect(run.attribute!()).rejects.toThrow(
+  await expect(run.attribute()).rejects.toThrow(
     "toy cannot go backwards: for RelP its run has to implement readBackward.",
   );
 });
