@@ -3,6 +3,7 @@ import { createEngine, type Engine, type Pass } from "../../src/engine";
 import type { ModelFiles } from "../../src/model/files";
 import { openModel } from "../../src/model/open";
 import { familyFolders } from "../support/families";
+import { maxDifference, modelFolder } from "../support/fixtures";
 import { random } from "../support/toy-model";
 
 const { folders, remove } = familyFolders();
@@ -78,6 +79,33 @@ describe.each(folders)("%s", (_, folder) => {
       expect(below).toBeCloseTo(above, 3);
     }
   });
+});
+
+describe.each(["llama-tiny", "gpt2-tiny"])("%s", (name) => {
+  test.each(["float16", "bfloat16", "q8", "q4"])(
+    "%s: the same whatever memory there is, and it adds up",
+    async (dtype) => {
+      const files = await openModel(modelFolder(name));
+      const { dModel } = files.architecture;
+      const gradient = Float32Array.from({ length: IDS.length * dModel }, random(3));
+      const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + x * b[i], 0);
+      const found: Float32Array[] = [];
+      for (const memoryBytes of [undefined, 80_000]) {
+        const engine = await createEngine(files, { dtype, memoryBytes });
+        const pass = await engine.forward(IDS);
+        const { resid_pre, resid_post } = await pass.fetch(1, ["resid_pre", "resid_post"]);
+        // Twice: what is loaded for each walk is loaded again.
+        for (let i = 0; i < 2; i++) {
+          const { to_pre, attention_constant, ffn_constant } = await pass.backward(1, gradient, ["to_pre", "attention_constant", "ffn_constant"]); // prettier-ignore
+          found.push(to_pre.data);
+          const constant = [...attention_constant.data, ...ffn_constant.data].reduce((a, b) => a + b, 0);
+          expect(dot(to_pre.data, resid_pre.data) + constant).toBeCloseTo(dot(gradient, resid_post.data), 3);
+        }
+        await engine.dispose();
+      }
+      for (const other of found.slice(1)) expect(maxDifference(other, found[0])).toBeLessThan(1e-5);
+    },
+  );
 });
 
 test("a pass that was disposed of goes nowhere", async () => {
