@@ -19,6 +19,7 @@ export class LocalRouteGraph implements RouteGraph {
   readonly joinSelf?: boolean;
   readonly select?: RouteGraph["select"];
   readonly method?: RouteGraph["method"];
+  readonly counterfactual?: RouteGraph["counterfactual"];
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
@@ -32,6 +33,7 @@ export class LocalRouteGraph implements RouteGraph {
     joinSelf,
     select,
     method,
+    counterfactual,
     contrast,
     nodes,
     edges,
@@ -44,6 +46,7 @@ export class LocalRouteGraph implements RouteGraph {
     if (joinSelf) this.joinSelf = joinSelf;
     if (select) this.select = select;
     if (method) this.method = method;
+    if (counterfactual) this.counterfactual = counterfactual;
     if (contrast) this.contrast = contrast;
     this.nodes = nodes;
     this.edges = edges.map(withPlaces);

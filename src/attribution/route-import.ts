@@ -167,6 +167,7 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
     joinSelf,
     select,
     method,
+    counterfactual,
     contrast,
   } = fields as Readonly<Record<string, unknown>>;
   const model = readModel(given);
@@ -185,9 +186,11 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
                 ? "select"
                 : method !== undefined && method !== "relp"
                   ? "method"
-                  : contrast !== undefined && !isContrast(contrast)
-                    ? "contrast"
-                    : undefined;
+                  : counterfactual !== undefined && !(Array.isArray(counterfactual) && counterfactual.every(isToken))
+                    ? "counterfactual"
+                    : contrast !== undefined && !isContrast(contrast)
+                      ? "contrast"
+                      : undefined;
   if (damaged) throw unreadable(`${show(damaged)} is missing or damaged`);
   const byName = new Map<string, RouteNode>();
   for (const node of nodes) {

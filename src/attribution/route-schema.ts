@@ -13,6 +13,7 @@ export interface RouteGraphJson {
   readonly joinSelf?: boolean;
   readonly select?: RouteGraph["select"];
   readonly method?: RouteGraph["method"];
+  readonly counterfactual?: RouteGraph["counterfactual"];
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];

@@ -16,8 +16,9 @@ interface Matrix {
 
 /**
  * The graph of one layer backwards, for a prompt of T tokens. Inputs: `gradient` [T, d], the coefficients of
- * `resid_post`; `x` [T, d] is `resid_pre`, `mid` [T, d] `resid_mid` (not where blocks are parallel), `pattern` [H, T, T],
- * and `term_scale` and `ffn_scale` [T, 1] where a norm follows the block. Outputs: see `BackwardTensorName`.
+ * `resid_post`; `x` [T, d] is `resid_pre`, `pattern` [H, T, T], and `term_scale` and `ffn_scale` [T, 1] where a norm
+ * follows the block; where blocks are sequential `mid` [T, d] is `resid_mid`, and the coefficients of that are what comes
+ * through the layer times `own` [1], and `mid_gradient` [T, d]. Outputs: see `BackwardTensorName`.
  */
 export function buildBackwardGraph(
   name: string,
@@ -39,7 +40,11 @@ export function buildBackwardGraph(
   b.output("ffn", ffn.whole, ["T"]);
   b.output("ffn_constant", sum(b, [...ffn.constants, ...ffnRead.constants(ffn.coefficients)], ffn.whole), ["T"]);
   const throughFfn = ffnRead.back(ffn.coefficients);
-  const atMid = sequential ? b.output("to_mid", b.node("Add", [gradient, throughFfn]), ["T", dModel]) : gradient;
+  let atMid = gradient;
+  if (sequential) {
+    const own = b.node("Mul", [b.node("Add", [gradient, throughFfn]), b.input("own", [1])]);
+    atMid = b.output("to_mid", b.node("Add", [own, b.input("mid_gradient", ["T", dModel])]), ["T", dModel]);
+  }
 
   const read = new Reading(b, x, dModel, layer.attentionNorm);
   const attention = attend(b, read, throughNorm(b, atMid, "term_scale", dModel, layer.postAttentionNorm), sizes, layer);

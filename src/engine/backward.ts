@@ -56,6 +56,7 @@ export class Backwards {
     nTokens,
     names,
     gradient,
+    midGradient,
     tensors,
   }: EngineQuestion<"backward">): Promise<EngineAnswer<"backward">> {
     const { dModel, nHeads, layers } = this.architecture;
@@ -67,7 +68,11 @@ export class Backwards {
       x: rows("x", tensors.resid_pre!.data, dModel),
       pattern: this.#pattern(tensors.pattern!.data, nTokens),
     };
-    if (layers[layer].block === "sequential") inputs.mid = rows("mid", tensors.resid_mid!.data, dModel);
+    if (layers[layer].block === "sequential") {
+      inputs.mid = rows("mid", tensors.resid_mid!.data, dModel);
+      inputs.own = { data: Float32Array.of(midGradient ? 0 : 1), dims: [1] };
+      inputs.mid_gradient = rows("mid_gradient", midGradient ?? new Float32Array(nTokens * dModel), dModel);
+    }
     if (layers[layer].postAttentionNorm) inputs.term_scale = rows("term_scale", tensors.term_scale!.data, 1);
     if (layers[layer].postFfnNorm) inputs.ffn_scale = rows("ffn_scale", tensors.ffn_scale!.data, 1);
     const outputs: Record<string, Array32> = {};

@@ -572,7 +572,7 @@ class LocalPass implements Pass {
     layer: number,
     gradient: Float32Array,
     names: readonly N[],
-    options: { readonly signal?: AbortSignal } = {},
+    options: { readonly signal?: AbortSignal; readonly midGradient?: Float32Array } = {},
   ): Promise<Record<N, Tensor>> {
     this.#check(layer);
     const nTokens = gradient.length / this.architecture.dModel;
@@ -582,8 +582,8 @@ class LocalPass implements Pass {
     if (postAttentionNorm) needed.push("term_scale");
     if (postFfnNorm) needed.push("ffn_scale");
     const tensors: LayerTensors = await this.fetch(layer, needed, options);
-    const question = { layer, nTokens, names, gradient, tensors };
-    return (await this.thread.ask("backward", question, options)).tensors as Record<N, Tensor>;
+    const question = { layer, nTokens, names, gradient, midGradient: options.midGradient, tensors };
+    return (await this.thread.ask("backward", question, { signal: options.signal })).tensors as Record<N, Tensor>;
   }
 
   async dispose(): Promise<void> {

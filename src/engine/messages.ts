@@ -73,6 +73,7 @@ export interface Requests {
       readonly nTokens: number;
       readonly names: readonly BackwardTensorName[];
       readonly gradient: Float32Array;
+      readonly midGradient?: Float32Array;
       readonly tensors: LayerTensors;
     };
     readonly answer: { readonly tensors: Partial<Record<BackwardTensorName, Tensor>> };

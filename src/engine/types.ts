@@ -74,12 +74,14 @@ export interface Pass {
    * One layer backwards, over the first n tokens.
    *
    * @param gradient [n, d]: coefficients of `resid_post`
+   * @param options.midGradient [n, d]: coefficients of `resid_mid` that stand for those that come through the layer (for
+   *   the parts of another prompt than that of the coefficients); no effect where blocks are parallel
    */
   backward<N extends BackwardTensorName>(
     layer: number,
     gradient: Float32Array,
     names: readonly N[],
-    options?: { readonly signal?: AbortSignal },
+    options?: { readonly signal?: AbortSignal; readonly midGradient?: Float32Array },
   ): Promise<Record<N, Tensor>>;
   dispose(): Promise<void>;
 }

@@ -331,6 +331,8 @@ export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
    * all. `renormalize`, `joinSelf` and `includeBias` have no meaning there and are refused.
    */
   readonly method?: RouteMethod;
+  /** Only with the method "relp": see `AttributionOptions`. */
+  readonly counterfactual?: Run;
   /** Start token(s), or nodes to start the trace at. Default: the last token. */
   readonly from?: number | readonly number[] | "all" | NodeName | readonly NodeName[];
   /** Default 0.04. */
@@ -499,6 +501,8 @@ export interface RouteGraph {
   readonly joinSelf?: boolean;
   /** Only "relp"; other routes were found by contributions. */
   readonly method?: "relp";
+  /** The prompt of the counterfactual, where there was one. */
+  readonly counterfactual?: readonly Token[];
   /**
    * Where the trace was one of a contrast. With `method: "relp"` its `constant` is what all biases of the model add, and
    * it has no `rest`.
@@ -567,6 +571,13 @@ export interface AttributionOptions {
   /** What it is attributed to. Default "tokens". */
   readonly over?: AttributionTarget;
   /**
+   * A run of the same model over a prompt of as many tokens, aligned with this one ("John gave" against "Mary gave"). A
+   * part then counts by what it is beyond what it is there, `g · (z − z′)` along the coefficients g of this run: an
+   * estimate of what putting z′ in its place would take from the logit (relevance patching). Default: none; a part
+   * counts by all that it is.
+   */
+  readonly counterfactual?: Run;
+  /**
    * How many parts are listed, at least 1. Default: the 100 strongest neurons or attention terms, and all of the other
    * targets.
    */
@@ -613,7 +624,12 @@ export interface Attribution {
   readonly versus?: Token;
   /** The logit of `token`, less that of `versus`. */
   readonly logit: number;
-  /** What all biases of the model add: with the relevances of all input tokens it sums to `logit`. */
+  /** The other prompt, and the same logit, or difference, there. */
+  readonly counterfactual?: { readonly tokens: readonly Token[]; readonly logit: number };
+  /**
+   * What all biases of the model add: with the relevances of all input tokens it sums to `logit`. 0 with a
+   * counterfactual, where biases are the same; there relevances sum to no difference of logits exactly.
+   */
   readonly constant: number;
   /** What the parts are. */
   readonly over: AttributionTarget;

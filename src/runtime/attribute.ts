@@ -37,6 +37,11 @@ export interface BackwardOptions {
   readonly neurons: boolean;
   /** `biasTerms` too. */
   readonly biasTerms: boolean;
+  /**
+   * `[n, d]`: coefficients of the state after attention that stand for those that come through the layer. Given where
+   * the parts of this run are read along another one's coefficients.
+   */
+  readonly midCoefficients?: Float32Array;
   readonly signal?: AbortSignal;
 }
 
@@ -52,7 +57,11 @@ export interface AttributedRun {
 }
 
 /** A logit, or the difference of two, at a position. */
-export type AttributedLogit = Pick<Attribution, "from" | "token" | "versus" | "logit"> & { readonly readout: Readout };
+export type AttributedLogit = Pick<Attribution, "from" | "token" | "versus" | "logit" | "counterfactual"> & {
+  readonly readout: Readout;
+  /** The run of `counterfactual`. */
+  readonly other?: AttributedRun;
+};
 
 const TARGETS: readonly AttributionTarget[] = ["tokens", "heads", "neurons", "ffn", "attention-terms"];
 
@@ -71,15 +80,43 @@ export function checkAttribution(
   if (topK !== undefined) checkTopK(topK);
 }
 
-/** Where a walk backwards from a position gets its layers from. Later tokens have no part in it. */
+type SourceOptions = Pick<ContributionOptions, "valueBias" | "signal"> & { readonly neurons?: boolean };
+
+/** A run's layer backwards, value biases in its terms where they are asked for. */
+async function layerBackward(
+  run: AttributedRun,
+  layer: number,
+  coefficients: Float32Array,
+  { valueBias, signal, neurons = false }: SourceOptions,
+  midCoefficients?: Float32Array,
+): Promise<LayerRelevance> {
+  const { nHeads, dModel } = run.info;
+  const nTokens = coefficients.length / dModel;
+  const biased = valueBias === "term";
+  const relevance = await run.backward(layer, coefficients, { neurons, biasTerms: biased, midCoefficients, signal });
+  const { terms, biasTerms } = relevance;
+  if (!biased || !biasTerms) return relevance;
+  const pattern = await run.pattern(layer);
+  const all = Math.round(Math.sqrt(pattern.length / nHeads));
+  const whole = Float32Array.from(terms);
+  for (let row = 0; row < nHeads * nTokens; row++) {
+    const at = (Math.floor(row / nTokens) * all + (row % nTokens)) * all;
+    for (let key = 0; key < nTokens; key++) whole[row * nTokens + key] += pattern[at + key] * biasTerms[row];
+  }
+  return { ...relevance, terms: whole };
+}
+
+const less = (a: Float32Array, b: Float32Array): Float32Array => a.map((x, i) => x - b[i]);
+
+/**
+ * Where a walk backwards from a position gets its layers from. Later tokens have no part in it. With another run, what
+ * each part is less what it is there, along the coefficients of the first.
+ */
 function sourceOf(
   run: AttributedRun,
+  other: AttributedRun | undefined,
   nTokens: number,
-  {
-    valueBias,
-    signal,
-    neurons = false,
-  }: Pick<ContributionOptions, "valueBias" | "signal"> & { readonly neurons?: boolean },
+  options: SourceOptions,
 ): RelevanceSource {
   const { nLayers, nHeads, dModel, dFfn, parallelBlocks } = run.info;
   return {
@@ -89,19 +126,24 @@ function sourceOf(
     dModel,
     dFfn,
     parallelBlocks,
-    state: (layer, point) => run.state(layer, point),
+    state: async (layer, point) => {
+      const state = await run.state(layer, point);
+      return other ? less(state, await other.state(layer, point)) : state;
+    },
     backward: async (layer, coefficients) => {
-      const relevance = await run.backward(layer, coefficients, { neurons, biasTerms: valueBias === "term", signal });
-      const { terms, biasTerms } = relevance;
-      if (valueBias !== "term" || !biasTerms) return relevance;
-      const pattern = await run.pattern(layer);
-      const all = Math.round(Math.sqrt(pattern.length / nHeads));
-      const biased = Float32Array.from(terms);
-      for (let row = 0; row < nHeads * nTokens; row++) {
-        const at = (Math.floor(row / nTokens) * all + (row % nTokens)) * all;
-        for (let key = 0; key < nTokens; key++) biased[row * nTokens + key] += pattern[at + key] * biasTerms[row];
-      }
-      return { ...relevance, terms: biased };
+      const own = await layerBackward(run, layer, coefficients, options);
+      if (!other) return own;
+      const there = await layerBackward(other, layer, coefficients, options, own.toMid);
+      const none = new Float32Array(nTokens);
+      return {
+        ...own,
+        terms: less(own.terms, there.terms),
+        ffn: less(own.ffn, there.ffn),
+        neurons: own.neurons && there.neurons && less(own.neurons, there.neurons),
+        // Biases are the same in both.
+        attentionConstant: none,
+        ffnConstant: none,
+      };
     },
   };
 }
@@ -109,14 +151,14 @@ function sourceOf(
 /** The relevance of parts to a logit. Options are checked already. */
 export async function attribute(
   run: AttributedRun,
-  { readout, ...about }: AttributedLogit,
+  { readout, other, ...about }: AttributedLogit,
   options: AttributionOptions,
 ): Promise<Attribution> {
   options.signal?.throwIfAborted();
   const { over = "tokens" } = options;
   const { nHeads, dFfn } = run.info;
   const nTokens = about.from + 1;
-  const source = sourceOf(run, nTokens, { ...options, neurons: over === "neurons" });
+  const source = sourceOf(run, other, nTokens, { ...options, neurons: over === "neurons" });
   const { topK = over === "neurons" || over === "attention-terms" ? LISTED : Infinity } = options;
   // Of what is listed whole, memory grows with what there is.
   const strongest = new Strongest(Math.min(topK, 2 ** 24));
@@ -159,7 +201,7 @@ export async function attribute(
   return {
     method: "relp",
     ...about,
-    constant,
+    constant: other ? 0 : constant,
     over,
     parts,
     rest: all ? { supports: 0, opposes: 0 } : { supports: Math.max(0, supports), opposes: Math.min(0, opposes) },
@@ -184,17 +226,18 @@ function attributed(over: AttributionTarget, { layer, position, index, key, rele
 /** Routes of the parts whose relevance to the logit is largest. Another selection computes nothing again. */
 export async function relevanceRoutes(
   run: AttributedRun,
-  { readout, from, token, versus }: AttributedLogit,
+  { readout, from, token, versus, counterfactual, other }: AttributedLogit,
   selection: RouteSelection,
   digests: ByteCache,
   options: Pick<AttributionOptions, "valueBias" | "signal" | "onProgress">,
 ): Promise<{ readonly nodes: RouteNode[]; readonly edges: RouteEdge[]; readonly constant: number }> {
   options.signal?.throwIfAborted();
-  const source = sourceOf(run, from + 1, options);
+  const source = sourceOf(run, other, from + 1, options);
+  const ids = counterfactual?.tokens.map(({ id }) => id).join() ?? "";
   const parts = await digests.get(
-    `relp ${from} ${token.id} ${versus?.id} ${options.valueBias === "term"}`,
+    `relp ${from} ${token.id} ${versus?.id} ${options.valueBias === "term"} ${ids}`,
     (): Promise<BackwardParts> => backwardParts(source, readout, options),
     ({ byteLength }) => byteLength,
   );
-  return { ...backwardRoutes(source, parts, selection), constant: parts.constant };
+  return { ...backwardRoutes(source, parts, selection), constant: other ? 0 : parts.constant };
 }

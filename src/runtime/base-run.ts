@@ -493,6 +493,7 @@ export abstract class BaseRun implements Run {
     checkValueBias(options.valueBias);
     const from = startNodes(options.from, this.info, this.nTokens);
     if (method === "relp") return this.backwardRoutes(from, selection, options);
+    if (options.counterfactual) throw new RangeError('A counterfactual has a meaning only with the method "relp".');
     const { nLayers, nHeads, parallelBlocks } = this.info;
     const source: ContributionSource = {
       nTokens: this.nTokens,
@@ -546,8 +547,8 @@ export abstract class BaseRun implements Run {
         `Routes of the method "relp" start at one token: give from as a number from 0 to ${this.nTokens - 1}.`,
       );
     }
-    const about = await this.attributedLogit(start.position, options.contrast ?? {});
-    const { token, versus, logit } = about;
+    const about = await this.attributedLogit(start.position, options);
+    const { token, versus, logit, counterfactual } = about;
     const { nodes, edges, constant } = await relevanceRoutes(
       this.attributedRun(),
       about,
@@ -562,6 +563,7 @@ export abstract class BaseRun implements Run {
       ...("threshold" in selection ? selection : { threshold: 0, select: selection }),
       renormalize: false,
       method: "relp",
+      counterfactual: counterfactual?.tokens,
       contrast: { token, ...(versus ? { versus } : {}), logit, constant },
       nodes,
       edges,
@@ -572,8 +574,8 @@ export abstract class BaseRun implements Run {
   async attribute(options: AttributionOptions = {}): Promise<Attribution> {
     this.check();
     checkAttribution(options, this.nTokens);
-    const { from = this.nTokens - 1, contrast = {} } = options;
-    return attribute(this.attributedRun(), await this.attributedLogit(from, contrast), options);
+    const { from = this.nTokens - 1 } = options;
+    return attribute(this.attributedRun(), await this.attributedLogit(from, options), options);
   }
 
   private attributedRun(): AttributedRun {
@@ -585,11 +587,29 @@ export abstract class BaseRun implements Run {
     };
   }
 
-  private async attributedLogit(from: number, asked: Contrast): Promise<AttributedLogit> {
-    const { token, versus, readout } = await this.readContrast(from, asked);
-    const { data } = await this.logits({ position: from });
-    const logit = data[token.id] - (versus ? data[versus.id] : 0);
-    return { from, token, ...(versus ? { versus } : {}), logit, readout };
+  private async attributedLogit(
+    from: number,
+    { contrast = {}, counterfactual }: Pick<AttributionOptions, "contrast" | "counterfactual">,
+  ): Promise<AttributedLogit> {
+    const { token, versus, readout } = await this.readContrast(from, contrast);
+    const logitOf = async (run: Run): Promise<number> => {
+      const { data } = await run.logits({ position: from });
+      return data[token.id] - (versus ? data[versus.id] : 0);
+    };
+    const about = { from, token, ...(versus ? { versus } : {}), logit: await logitOf(this), readout };
+    if (counterfactual === undefined) return about;
+    if (!(counterfactual instanceof BaseRun) || counterfactual.model.info.name !== this.info.name)
+      throw new RangeError(`The counterfactual has to be a run of the same model, ${this.info.name}.`);
+    const { tokens } = counterfactual;
+    if (tokens.length !== this.nTokens)
+      throw new RangeError(
+        `The counterfactual has ${tokens.length} tokens and this prompt ${this.nTokens}: tokens are compared one by one, so both need as many.`,
+      );
+    return {
+      ...about,
+      counterfactual: { tokens, logit: await logitOf(counterfactual) },
+      other: counterfactual.attributedRun(),
+    };
   }
 
   /** What a contrast is about, and everything that was written to its token by what it adds to it. */

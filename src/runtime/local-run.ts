@@ -124,7 +124,7 @@ export class LocalRun extends BaseRun {
   protected override async readBackward(
     layer: number,
     coefficients: Float32Array,
-    { neurons, biasTerms, signal }: BackwardOptions,
+    { neurons, biasTerms, midCoefficients, signal }: BackwardOptions,
   ): Promise<LayerBackward> {
     const names: BackwardTensorName[] = ["to_pre", "terms", "ffn", "attention_constant", "ffn_constant"];
     if (!this.info.parallelBlocks) names.push("to_mid");
@@ -132,6 +132,7 @@ export class LocalRun extends BaseRun {
     if (biasTerms && (await this.readConstants(layer)).valueBiasOut) names.push("bias_terms");
     const tensors: Partial<Record<BackwardTensorName, Tensor>> = await this.pass.backward(layer, coefficients, names, {
       signal,
+      midGradient: midCoefficients,
     });
     const data = (name: BackwardTensorName): Float32Array => (tensors[name] as Tensor).data;
     return {

@@ -72,7 +72,7 @@ def freeze_activation(module):
     module.forward = forward
 
 
-def relevances(model, ids, token, versus, last_only=False):
+def relevances(model, ids, token, versus, last_only=False, other=None):
     base = first(model, "transformer", "gpt_neox", "model.decoder", "model")
     blocks = first(base, "h", "layers")
     activations = [module for module in model.modules() if "activations" in type(module).__module__ or type(module).__name__ in ("GELU", "SiLU", "ReLU", "BloomGelu", "GELUActivation")]
@@ -130,10 +130,15 @@ def relevances(model, ids, token, versus, last_only=False):
         hooks.append((post or down).register_forward_hook(out(written)))
     hooks.append(model.get_output_embeddings().register_forward_hook(lambda _, args, result: raw.append(result)))
     logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+    if other:
+        model(torch.tensor([other]), use_cache=False)
     torch.nn.functional.softmax, torch.softmax = original_softmax, original_torch
     for hook in hooks:
         hook.remove()
-    assert len(patterns) == len(blocks) == len(written), (len(patterns), len(blocks), len(written))
+    L = len(blocks)
+    assert len(patterns) == len(written) == (2 * L if other else L), (len(patterns), L, len(written))
+    there = {"embedded": embedded[1:], "written": written[L:], "mixed": mixed[L:]}
+    del patterns[L:], embedded[1:], written[L:], mixed[L:], neurons[L:]
     before = raw[0].reshape(-1, logits.shape[0])[-1]
     at = lambda i: before[i] * (logits[i] / before[i]).detach()
     metric = at(token) - at(versus)
@@ -152,6 +157,16 @@ def relevances(model, ids, token, versus, last_only=False):
         # [f] of the last position
         "neurons": [rounded((x * x.grad).reshape(T, -1)[-1]) for x in neurons],
     }
+    if other:
+        # Each part less what it is in the other prompt, along the same coefficients.
+        beyond = lambda x, y: ((x - y) * x.grad).reshape(T, -1)
+        values["beyond"] = {
+            "tokens": rounded(beyond(embedded[0], there["embedded"][0]).sum(-1)),
+            "ffn": [rounded(beyond(*pair).sum(-1)) for pair in zip(written, there["written"])],
+        }
+        # Behind a norm of its own, what a head wrote there depends on that norm there.
+        if not any(hasattr(block, "post_feedforward_layernorm") for block in blocks):
+            values["beyond"]["heads"] = [rounded(beyond(*pair).reshape(T, heads, -1).sum(-1)) for pair in zip(mixed, there["mixed"])]
     if not last_only:
         # [H, pairs of query and key up to the query]
         values["terms"] = [rounded((x * x.grad).reshape(heads, T, T)[:, lower[0], lower[1]]) for x in patterns]
@@ -171,7 +186,8 @@ def tiny(name):
         return None
     order = plain[-1].argsort(descending=True)
     token, versus = int(order[0]), int(order[7])
-    return dict(ids=ids, token=token, versus=versus, **relevances(model, ids, token, versus))
+    other = reference["token_ids"][N_TOKENS : 2 * N_TOKENS]
+    return dict(ids=ids, other=other, token=token, versus=versus, **relevances(model, ids, token, versus, other=other))
 
 
 def main(file=None):

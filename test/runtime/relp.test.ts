@@ -17,6 +17,13 @@ interface Reference {
   readonly heads: readonly (readonly number[])[];
   readonly neurons: readonly (readonly number[])[];
   readonly terms: readonly (readonly number[])[];
+  /** Another prompt, and what parts are beyond what they are there. */
+  readonly other: readonly number[];
+  readonly beyond: {
+    readonly tokens: readonly number[];
+    readonly ffn: readonly (readonly number[])[];
+    readonly heads?: readonly (readonly number[])[];
+  };
 }
 
 const references = JSON.parse(fs.readFileSync(path.join(root, "test/reference/relp.json"), "utf8")) as Record<
@@ -35,9 +42,11 @@ async function all(
   over: AttributionTarget,
   reference: Reference,
   sizes: { readonly layers: number; readonly each: number; readonly at: Place },
+  counterfactual?: Run,
 ): Promise<Float64Array> {
   const { token, versus } = reference;
-  const { parts } = await run.attribute!({ over, contrast: { token, versus }, valueBias: "term", topK: 1_000_000 });
+  const contrast = { token, versus };
+  const { parts } = await run.attribute!({ over, contrast, valueBias: "term", topK: 1_000_000, counterfactual });
   const values = new Float64Array(sizes.layers * sizes.each);
   for (const part of parts) {
     const at = sizes.at(part);
@@ -104,6 +113,25 @@ describe.each(Object.entries(references))("%s", (name, reference) => {
     };
     for (const [over, difference] of Object.entries(differences))
       expect([over, difference < 1e-4]).toEqual([over, true]);
+  });
+
+  test("so are those of what is beyond another prompt", async () => {
+    const { nLayers: layers, nHeads } = model.info;
+    const n = reference.ids.length;
+    const other = await model.run(reference.other);
+    const at: Place = ({ position }) => position;
+    const { tokens, ffn, heads } = reference.beyond;
+    expect(apart(await all(run, "tokens", reference, { layers: 1, each: n, at }, other), tokens)).toBeLessThan(1e-4);
+    expect(apart(await all(run, "ffn", reference, { layers, each: n, at }, other), ffn.flat())).toBeLessThan(1e-4);
+    if (!heads) return;
+    const ours = await all(
+      run,
+      "heads",
+      reference,
+      { layers, each: n * nHeads, at: ({ position, head }) => position * nHeads + head! },
+      other,
+    );
+    expect(apart(ours, heads.flat())).toBeLessThan(1e-4);
   });
 });
 
@@ -230,6 +258,35 @@ describe.each(["llama-tiny", "gpt2-tiny", "gpt-neox-tiny"])("routes of %s", (nam
     expect(kept.length).toBeGreaterThan(0);
     expect(kept.length).toBeLessThanOrEqual(strong.length);
     for (const part of kept) expect(strong).toContain(part);
+  });
+
+  test("beyond another prompt: nothing where it is the same one, routes by the difference", async () => {
+    const same = await run.attribute!({ over: "heads", counterfactual: await model.run(ids) });
+    expect(Math.max(...same.parts.map(({ relevance }) => Math.abs(relevance)))).toBe(0);
+    expect(same.counterfactual).toEqual({ tokens: run.tokens, logit: same.logit });
+    // Later tokens alone differ: earlier ones have nothing beyond them, and what is written later has.
+    const other = await model.run([...ids.slice(0, 6), 77, 31]);
+    const { parts, constant } = await run.attribute!({ over: "ffn", counterfactual: other });
+    expect(constant).toBe(0);
+    for (const { position, relevance } of parts) if (position < 6) expect(relevance).toBe(0);
+    expect(Math.abs(parts[0].relevance)).toBeGreaterThan(0.01);
+    const graph = await run.routes({ method: "relp", counterfactual: other, threshold: 0 });
+    expect(graph.counterfactual).toEqual(other.tokens);
+    for (const { kind, target, logit } of graph.edges) {
+      if (kind !== "ffn-out") continue;
+      const place = parseNode(target)!;
+      const part = parts.find(({ layer, position }) => layer === place.layer && position === place.position);
+      expect(logit).toBe(part?.relevance);
+    }
+    for (const format of ROUTE_FORMATS)
+      expect(JSON.stringify(importRoutes(exportRoutes(graph, format)))).toBe(JSON.stringify(graph));
+    const plain = await run.routes({ method: "relp", threshold: 0 });
+    expect(plain.counterfactual).toBeUndefined();
+    expect(plain.edges.length).toBeGreaterThan(graph.edges.length);
+    const short = await model.run(ids.slice(1));
+    await expect(run.attribute!({ counterfactual: short })).rejects.toThrow("has 7 tokens and this prompt 8");
+    await expect(run.attribute!({ counterfactual: {} as Run })).rejects.toThrow("a run of the same model");
+    await expect(run.routes({ counterfactual: other })).rejects.toThrow('only with the method "relp"');
   });
 
   test("what has no meaning is refused", async () => {
