@@ -94,6 +94,27 @@ export interface RankedPart {
 /** The event loop gets its turn after this many parts. */
 const SLICE_PARTS = 1 << 20;
 
+/** The `n`-th largest value, n from 1 on (Hoare's selection). The values change their order. */
+function largest(values: Float64Array, n: number): number {
+  let [low, high] = [0, values.length - 1];
+  while (low < high) {
+    const pivot = values[(low + high) >> 1];
+    let [left, right] = [low, high];
+    while (left <= right) {
+      while (values[left] > pivot) left++;
+      while (values[right] < pivot) right--;
+      if (left > right) break;
+      [values[left], values[right]] = [values[right], values[left]];
+      left++;
+      right--;
+    }
+    if (n - 1 <= right) high = right;
+    else if (n - 1 >= left) low = left;
+    else break;
+  }
+  return values[n - 1];
+}
+
 /** The strongest of many parts, whichever way they point. */
 export class Strongest {
   /** Σ |relevance| of all parts. */
@@ -161,7 +182,9 @@ export class Strongest {
   /** The `count` strongest, the strongest first; of equal ones those that were added first. */
   top(count: number): RankedPart[] {
     const [relevances, places] = [this.#relevances, this.#places];
-    return this.#best(count)
+    const n = Math.min(count, this.length);
+    if (n === 0) return [];
+    return this.#best(n, this.sizes[n - 1])
       .sort((a, b) => Math.abs(relevances[b]) - Math.abs(relevances[a]) || a - b)
       .map((at) => ({
         layer: places[4 * at],
@@ -172,17 +195,15 @@ export class Strongest {
       }));
   }
 
-  /** Where the `count` strongest are, as they were added. */
-  #best(count: number): number[] {
-    const { sizes } = this;
-    const n = Math.min(count, sizes.length);
-    if (n === 0) return [];
-    const least = sizes[n - 1];
+  /** Where the `count` strongest are, as they were added. `least`: the size of the weakest of them. */
+  #best(count: number, least: number): number[] {
+    const relevances = this.#relevances;
     // Of those as small as the last one as many as are left for them.
-    let equal = n - firstWhere(sizes.length, (i) => sizes[i] <= least);
+    let equal = count;
+    for (let i = 0; i < this.#length; i++) if (Math.abs(relevances[i]) > least) equal--;
     const best: number[] = [];
     for (let i = 0; i < this.#length; i++) {
-      const size = Math.abs(this.#relevances[i]);
+      const size = Math.abs(relevances[i]);
       if (size > least || (size === least && equal-- > 0)) best.push(i);
     }
     return best;
@@ -198,9 +219,8 @@ export class Strongest {
       return;
     }
     this.#full = true;
-    this.#sizes = undefined;
-    this.#cut = this.sizes[this.most - 1];
-    this.#best(this.most).forEach((from, to) => {
+    this.#cut = largest(this.#relevances.map(Math.abs), this.most);
+    this.#best(this.most, this.#cut).forEach((from, to) => {
       this.#relevances[to] = this.#relevances[from];
       this.#places.copyWithin(4 * to, 4 * from, 4 * from + 4);
     });
@@ -229,7 +249,7 @@ export async function eachTerm(
 }
 
 /** Most parts that are kept to choose routes from. */
-const MOST_PARTS = 1_000_000;
+const MOST_PARTS = 200_000;
 
 /** What routes are chosen from: all parts that count, and how much the states between them carry. */
 export interface BackwardParts {
