@@ -42,6 +42,7 @@ export interface BackwardOptions {
    * the parts of this run are read along another one's coefficients.
    */
   readonly midCoefficients?: Float32Array;
+  /** Ends the computation: the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 

@@ -1,10 +1,12 @@
 /** RelP against autograd (test/reference/make_relp.py), and what has to add up. */
 import * as fs from "node:fs";
 import * as path from "node:path";
+import fc from "fast-check";
 import { exportRoutes, importRoutes, loadModel, parseNode, ROUTE_FORMATS } from "../../src/index";
 import type { AttributedPart, AttributionTarget, RouteGraph, Run, TransparentModel } from "../../src/index";
 import { familyFolders } from "../support/families";
 import { maxDifference, modelFolder, root } from "../support/fixtures";
+import { LetterModel } from "../support/letter-model";
 import { ToyModel } from "../support/toy-model";
 
 interface Reference {
@@ -302,10 +304,38 @@ describe.each(["llama-tiny", "gpt2-tiny", "gpt-neox-tiny"])("routes of %s", (nam
   });
 });
 
+const shape = { nLayers: 3, nHeads: 3, dHead: 2, dModel: 7, dFfn: 5, dVocab: 11 };
+const kinds = fc.record({ seed: fc.nat(), biases: fc.boolean(), parallelBlocks: fc.boolean(), postNorm: fc.boolean() });
+
+test("a model of one's own that goes backwards has all of it, and it adds up", () =>
+  fc.assert(
+    fc.asyncProperty(kinds, fc.integer({ min: 0, max: 3 }), async (kind, from) => {
+      const model = new ToyModel({ ...shape, ...kind });
+      const run = await model.run([1, 5, 2, 9]);
+      const { parts, constant, logit } = await run.attribute({ from });
+      expect(parts.reduce((sum, { relevance }) => sum + relevance, constant)).toBeCloseTo(logit, 4);
+      // What was written at the last layer of the start is read by nothing but the unembedding.
+      const { token } = await run.logitAttribution({ position: from });
+      const direct = await run.logitAttribution({ position: from, token: token.id, valueBias: "term" });
+      const last = model.info.nLayers - 1;
+      const ffn = (await run.attribute({ from, over: "ffn" })).parts;
+      const mine = ffn.find(({ layer, position }) => layer === last && position === from)!;
+      const theirs = direct.parts.find(({ kind: of, layer }) => of === "ffn" && layer === last)!;
+      expect(mine.relevance).toBeCloseTo(theirs.logit, 4);
+      if (!kind.parallelBlocks) return;
+      const heads = (await run.attribute({ from, over: "heads", valueBias: "term" })).parts;
+      for (const part of direct.parts) {
+        if (part.kind !== "head" || part.layer !== last) continue;
+        const head = heads.find((h) => h.layer === last && h.position === from && h.head === part.head)!;
+        expect(head.relevance).toBeCloseTo(part.logit, 4);
+      }
+    }),
+    { numRuns: 40 },
+  ));
+
 test("a model of one's own without a way backwards says so", async () => {
-  const shape = { nLayers: 2, nHeads: 2, dHead: 2, dModel: 6, dFfn: 5, dVocab: 11 };
-  const run = await new ToyModel(shape).run([1, 2, 3]);
+  const run = await new LetterModel().run("abc");
   await expect(run.attribute()).rejects.toThrow(
-    "toy cannot go backwards: for RelP its run has to implement readBackward.",
+    "letters cannot go backwards: for RelP its run has to implement readBackward.",
   );
 });
