@@ -83,6 +83,8 @@ export interface Pass {
     names: readonly N[],
     options?: { readonly signal?: AbortSignal; readonly midGradient?: Float32Array },
   ): Promise<Record<N, Tensor>>;
+  /** `[f]`: what each neuron's update at `position` adds along `direction` [d]. */
+  neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array>;
   dispose(): Promise<void>;
 }
 

@@ -59,6 +59,7 @@ const handlers: Handlers = {
   layer: (question) => computer().layer(question),
   backward: (question) => computer().backwards.backward(question),
   neuronProximities: (question) => computer().neuronProximities(question),
+  neuronLogits: (question) => computer().neuronLogits(question),
   constants: (question) => computer().constants(question),
   neuronOutput: (question) => computer().neuronOutput(question),
   unembed: (question, step) => computer().unembed(question, step),
