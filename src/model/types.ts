@@ -673,6 +673,14 @@ export interface AttributedPart {
   readonly relevance: number;
 }
 
+/** A logit, or difference of two, in another prompt. */
+export interface CounterfactualLogit {
+  /** The prompt. */
+  readonly tokens: readonly Token[];
+  /** The logit of the same token there, less that of the other one. */
+  readonly logit: number;
+}
+
 /** Relevances of parts to a logit. Those of one kind in one layer are parts of one whole; those of different layers overlap. */
 export interface Attribution {
   /** How they were found. */
@@ -686,7 +694,7 @@ export interface Attribution {
   /** The logit of `token`, less that of `versus`. */
   readonly logit: number;
   /** The other prompt, and the same logit, or difference, there. */
-  readonly counterfactual?: { readonly tokens: readonly Token[]; readonly logit: number };
+  readonly counterfactual?: CounterfactualLogit;
   /**
    * What all biases of the model add: with the relevances of all input tokens it sums to `logit`. 0 with a
    * counterfactual, where biases are the same; there relevances sum to no difference of logits exactly.
