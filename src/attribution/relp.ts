@@ -92,7 +92,7 @@ export interface RankedPart {
 }
 
 /** The event loop gets its turn after this many parts. */
-const SLICE_PARTS = 1 << 20;
+const SLICE_PARTS = 1 << 17;
 
 /** The `n`-th largest value, n from 1 on (Hoare's selection). The values change their order. */
 function largest(values: Float64Array, n: number): number {
@@ -130,7 +130,6 @@ export class Strongest {
   #relevances: Float64Array;
   /** Layer, position, index and key of each. */
   #places: Int32Array;
-  #sizes?: Float64Array;
 
   /** `most`: how many are kept at least, where there are as many. */
   constructor(private readonly most: number) {
@@ -140,7 +139,7 @@ export class Strongest {
   }
 
   get byteLength(): number {
-    return this.#relevances.byteLength + this.#places.byteLength + (this.#sizes?.byteLength ?? 0);
+    return this.#relevances.byteLength + this.#places.byteLength;
   }
 
   /** Whether `top` chooses from all parts there were. */
@@ -170,13 +169,18 @@ export class Strongest {
     places[4 * at + 1] = position;
     places[4 * at + 2] = index;
     places[4 * at + 3] = key;
-    this.#sizes = undefined;
   }
 
   /** Sizes of the parts, largest first. */
-  get sizes(): Float64Array {
-    this.#sizes ??= this.#relevances.subarray(0, this.#length).map(Math.abs).sort().reverse();
-    return this.#sizes;
+  sizes(): Float64Array {
+    return this.#relevances.subarray(0, this.#length).map(Math.abs).sort().reverse();
+  }
+
+  /** Number of parts that are larger than this. */
+  above(size: number): number {
+    let count = 0;
+    for (let i = 0; i < this.#length; i++) if (Math.abs(this.#relevances[i]) > size) count++;
+    return Math.min(count, this.most);
   }
 
   /** The `count` strongest, the strongest first; of equal ones those that were added first. */
@@ -184,7 +188,7 @@ export class Strongest {
     const [relevances, places] = [this.#relevances, this.#places];
     const n = Math.min(count, this.length);
     if (n === 0) return [];
-    return this.#best(n, this.sizes[n - 1])
+    return this.#best(n, largest(this.#relevances.subarray(0, this.#length).map(Math.abs), n))
       .sort((a, b) => Math.abs(relevances[b]) - Math.abs(relevances[a]) || a - b)
       .map((at) => ({
         layer: places[4 * at],
@@ -225,7 +229,6 @@ export class Strongest {
       this.#places.copyWithin(4 * to, 4 * from, 4 * from + 4);
     });
     this.#length = this.most;
-    this.#sizes = undefined;
   }
 }
 
@@ -329,10 +332,14 @@ interface Stream {
   ffnOnly: boolean;
 }
 
-/** Of the `count` strongest parts those that something above them reads, down from the last token. */
-function connected({ nTokens, nLayers, parallelBlocks }: Shape, strongest: Strongest, count: number): Connected {
+/** Of the first `count` parts those that something above them reads, down from the last token. */
+function connected(
+  { nTokens, nLayers, parallelBlocks }: Shape,
+  ranked: readonly RankedPart[],
+  count: number,
+): Connected {
   const byLayer = Array.from({ length: nLayers }, (): RankedPart[] => []);
-  for (const part of strongest.top(count)) byLayer[part.layer].push(part);
+  for (let i = 0; i < count; i++) byLayer[ranked[i].layer].push(ranked[i]);
   const streams = new Map<number, Stream>([[nTokens - 1, { top: nLayers, bottom: nLayers, ffnOnly: false }]]);
   const parts: RankedPart[] = [];
   const attention = new Set<string>();
@@ -388,7 +395,8 @@ export function backwardRoutes(
   const { nTokens, nLayers, parallelBlocks } = shape;
   const { strongest, most } = all;
   const { size } = strongest;
-  const { parts, streams } = connected(shape, strongest, countOf(shape, all, selection));
+  const chosen = partsOf(shape, all, selection);
+  const { parts, streams } = connected(shape, chosen, chosen.length);
   const nodes = new Map<string, RouteNode>();
   const reach = (kind: RouteNode["kind"], layer: number, position: number) => {
     const name = nodeName(kind, layer, position);
@@ -444,25 +452,30 @@ export function backwardRoutes(
   return { nodes: nodesInOrder([...nodes.values()]), edges: edgesInOrder(edges, nodes) };
 }
 
-/** How many of the strongest parts a selection keeps. */
-function countOf(shape: Shape, { strongest, most }: BackwardParts, selection: RouteSelection): number {
-  const { sizes, length } = strongest;
-  let count: number;
+/** The strongest parts, as many as a selection keeps. */
+function partsOf(shape: Shape, { strongest, most }: BackwardParts, selection: RouteSelection): readonly RankedPart[] {
+  const { length } = strongest;
+  let chosen: readonly RankedPart[];
   if ("edges" in selection) {
-    const tooMany = (n: number) => connected(shape, strongest, n).edges > selection.edges;
     // Few of many: from the number of edges on upward.
-    let high = Math.min(length, selection.edges);
-    while (high < length && !tooMany(high)) high = Math.min(length, 2 * high);
-    count = firstWhere(high, (i) => tooMany(i + 1));
+    let ranked = strongest.top(selection.edges);
+    const tooMany = (count: number) => connected(shape, ranked, count).edges > selection.edges;
+    while (ranked.length < length && !tooMany(ranked.length)) ranked = strongest.top(2 * ranked.length);
+    chosen = ranked.slice(
+      0,
+      firstWhere(ranked.length, (i) => tooMany(i + 1)),
+    );
   } else if ("threshold" in selection) {
-    count = firstWhere(length, (i) => sizes[i] <= selection.threshold * most);
+    chosen = strongest.top(strongest.above(selection.threshold * most));
   } else {
     // Summed in another order, everything may miss itself by a rounding.
     const wanted = selection.relevance * strongest.size * (1 - 1e-12);
-    let sum = 0;
-    for (count = 0; count < length && sum < wanted; count++) sum += sizes[count];
+    const sizes = strongest.sizes();
+    let [sum, count] = [0, 0];
+    for (; count < length && sum < wanted; count++) sum += sizes[count];
+    chosen = strongest.top(count);
   }
-  if (count === length && !strongest.complete)
+  if (chosen.length === length && !strongest.complete)
     throw new RangeError(`These routes have more than ${length} parts: choose fewer of them with select.`);
-  return count;
+  return chosen;
 }
