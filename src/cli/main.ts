@@ -9,9 +9,10 @@ import type { Progress } from "../model/types";
 import { UsageError, type Command, type Context } from "./command";
 import { aggregate } from "./aggregate";
 import { exportCommand } from "./export";
+import { generate } from "./generate";
 import { trace } from "./trace";
 
-const COMMANDS: readonly Command[] = [trace, aggregate, exportCommand];
+const COMMANDS: readonly Command[] = [trace, generate, aggregate, exportCommand];
 
 const overview = (): string => `lm-transparency <command> [options]
 

@@ -67,6 +67,5 @@ test("a grown answer answers every question as one pass over all its tokens does
   const grown = await (await model.run(messages)).generate({ maxTokens: 20 });
   expect(grown.tokens.map(({ id }) => id)).toEqual(ids);
   const found = await differences(grown, await model.run(ids), [0, 15, 29], [ids.length - 11, ids.length - 1]);
-  for (const [question, difference] of found) expect([question, difference < 1e-4]).toEqual([question, true]);
-  console.log([...found]);
+  for (const [question, difference] of found) expect([question, difference < 1e-5]).toEqual([question, true]);
 }, 240_000);
