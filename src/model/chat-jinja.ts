@@ -72,7 +72,8 @@ const { Environment, Interpreter, parse, tokenize } = jinja as unknown as Packag
 
 /** A template that was read. Throws where it is none. */
 export function parseTemplate(source: string): object {
-  return parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
+  // As jinja2 reads it: lines end in one way.
+  return parse(tokenize(source.replace(/\r\n?/g, "\n"), { lstrip_blocks: true, trim_blocks: true }));
 }
 
 /** Renders a template with these variables. Throws what the template throws. */
@@ -84,6 +85,7 @@ export function renderTemplate(program: object, variables: Readonly<Record<strin
 
 /** A text, number, truth value or null as a template's value. */
 const valueOf = (plain: string | number | boolean | null): Value => new Environment().set("value", plain);
+const nothing = (): Value => new Environment().set("value", undefined);
 const ListValue = new Environment().set("value", []).constructor as new (items: readonly Value[]) => Value;
 const FunctionValue = new Environment().set("value", () => null).constructor as new (
   call: (args: readonly Value[]) => Value,
@@ -163,6 +165,20 @@ const capitalized = (text: string): string => {
   return first.toUpperCase() + rest.join("").toLowerCase();
 };
 
+/** The filter `title`; the method of texts capitalises behind everything that is no letter. */
+const titled = (text: string): string =>
+  text
+    .split(/([-\s({[<]+)/)
+    .map(capitalized)
+    .join("");
+
+/** The filter `int`. */
+function whole(value: Value): number | undefined {
+  if (isNumber(value)) return Math.trunc(Number(value.value));
+  if (!isText(value) || !/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value.value)) return undefined;
+  return Math.trunc(Number(value.value));
+}
+
 /** What a method needs and did not get is an error. */
 function textOf(args: readonly Value[], i: number): string {
   const value = args[i] as Value | undefined;
@@ -186,6 +202,7 @@ const TEXT_METHODS: Readonly<
   lstrip: (text, [set]) => stripped(text, "left", set),
   rstrip: (text, [set]) => stripped(text, "right", set),
   capitalize: capitalized,
+  title: (text) => text.replace(/\p{L}+/gu, capitalized),
   removeprefix: (text, args) => {
     const prefix = textOf(args, 0);
     return text.startsWith(prefix) ? text.slice(prefix.length) : text;
@@ -224,6 +241,13 @@ interface Leaving {
   readonly kind: string;
   readonly error: unknown;
   text: string;
+}
+
+/** How a part of a template is called in errors. */
+function said(node: Node): string {
+  const { value, property } = node as Partial<Member & { readonly value: unknown }>;
+  const name = property === undefined ? value : property.value;
+  return typeof name === "string" || typeof name === "number" ? `"${name}"` : "a value";
 }
 
 /** A value as a part of a template that gives it. */
@@ -288,12 +312,21 @@ class PythonInterpreter extends Interpreter {
   }
 
   override evaluateMemberExpression(node: Member, scope: Scope): Value {
-    const name = node.property.value;
-    if (node.computed || typeof name !== "string" || !Object.hasOwn(TEXT_METHODS, name))
-      return super.evaluateMemberExpression(node, scope);
     const object = this.evaluate(node.object, scope);
+    if (object.type === "UndefinedValue") throw new Error(`${said(node.object)} is undefined`);
     // Evaluated once: what it is stands in for how it was said.
-    if (!isText(object)) return super.evaluateMemberExpression({ ...node, object: new Known(object) }, scope);
+    const known = { ...node, object: new Known(object) };
+    if (!isText(object)) return super.evaluateMemberExpression(known, scope);
+    if (node.computed) {
+      // A character, not half of one.
+      const value = node.property.type === "SliceExpression" ? undefined : this.evaluate(node.property, scope);
+      if (value?.type !== "IntegerValue") return super.evaluateMemberExpression(known, scope);
+      const char = Array.from(object.value).at(value.value as number);
+      return char === undefined ? nothing() : valueOf(char);
+    }
+    const name = node.property.value;
+    if (typeof name !== "string" || !Object.hasOwn(TEXT_METHODS, name))
+      return super.evaluateMemberExpression(known, scope);
     return new FunctionValue((args) => {
       const result = TEXT_METHODS[name](object.value, args);
       return Array.isArray(result) ? new ListValue(result.map(valueOf)) : valueOf(result);
@@ -308,6 +341,10 @@ class PythonInterpreter extends Interpreter {
     if (operator === "==" || operator === "!=") return valueOf(equal(left, right) === (operator === "=="));
     if ((operator === "in" || operator === "not in") && isList(right))
       return valueOf(right.value.some((item) => equal(item, left)) === (operator === "in"));
+    if (operator === "%" && left.type === "IntegerValue" && right.type === "IntegerValue" && right.value !== 0) {
+      const [a, b] = [left.value as number, right.value as number];
+      return valueOf(((a % b) + b) % b);
+    }
     if (operator === "+" && isText(left) !== isText(right))
       throw new Error(`${repr(left)} and ${repr(right)} cannot be added`);
     return super.evaluateBinaryExpression({ ...node, left: new Known(left), right: new Known(right) }, scope);
@@ -333,7 +370,29 @@ class PythonInterpreter extends Interpreter {
       case "string":
         return valueOf(str(operand));
       case "count":
+      case "length":
+        if (isText(operand)) return valueOf(Array.from(operand.value).length);
+        if (operand.type === "UndefinedValue") return valueOf(0);
         return super.applyFilter(operand, { type: "Identifier", value: "length" }, scope);
+      case "tojson":
+        if (operand.type === "UndefinedValue") throw new Error("What is undefined is no JSON");
+        break;
+      case "first":
+      case "last": {
+        const items = isText(operand)
+          ? Array.from(operand.value, valueOf)
+          : isList(operand)
+            ? operand.value
+            : undefined;
+        if (items === undefined) break;
+        return items.at(name === "first" ? 0 : -1) ?? nothing();
+      }
+      case "int": {
+        const number = whole(operand);
+        return number === undefined ? (first ?? keywords.get("default") ?? valueOf(0)) : valueOf(number);
+      }
+      case "title":
+        return valueOf(titled(str(operand)));
       case "trim":
         return valueOf(stripped(str(operand), "both", first ?? keywords.get("chars")));
       case "capitalize":
@@ -355,9 +414,15 @@ class PythonInterpreter extends Interpreter {
         break;
       case "join": {
         const attribute = keywords.get("attribute");
-        if (!isList(operand) || attribute !== undefined) break;
+        if (!isList(operand)) break;
         const separator = first ?? keywords.get("d");
-        return valueOf(operand.value.map(str).join(separator === undefined ? "" : str(separator)));
+        const shown = (item: Value): Value =>
+          attribute === undefined
+            ? item
+            : ((isMapping(item) ? item.value.get(str(attribute)) : undefined) ?? nothing());
+        return valueOf(
+          operand.value.map((item) => str(shown(item))).join(separator === undefined ? "" : str(separator)),
+        );
       }
       case "map": {
         if (!isList(operand) || first === undefined || !isText(first) || args.length > 1) break;
@@ -391,4 +456,4 @@ class PythonInterpreter extends Interpreter {
 }
 
 const NONE: Keywords = new Map();
-const OWN_FILTERS: ReadonlySet<string> = new Set(["trim", "join", "map", "select", "reject"]);
+const OWN_FILTERS: ReadonlySet<string> = new Set(["trim", "int", "join", "map", "select", "reject"]);
