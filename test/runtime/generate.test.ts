@@ -1,6 +1,7 @@
 /** Runs continued token by token: what is drawn, when it ends, and that the result is one pass over all its tokens. */
 import * as fc from "fast-check";
 import * as fs from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
 import type { Engine } from "../../src/engine";
 import { loadModel } from "../../src/index";
@@ -9,7 +10,7 @@ import type { Answer, GeneratedToken, GenerateOptions, ModelInfo, Token } from "
 import type { BaseModel } from "../../src/runtime/base-model";
 import type { BaseRun } from "../../src/runtime/base-run";
 import { probabilityOf, sampler, uniform } from "../../src/runtime/sampling";
-import { maxDifference, root } from "../support/fixtures";
+import { maxDifference, modelFolder, root } from "../support/fixtures";
 import { differences } from "../support/same-answers";
 import { ToyModel, type ToyShape } from "../support/toy-model";
 
@@ -421,6 +422,34 @@ describe("conversations", () => {
       "The model toy comes without a chat template: give one as template, such as",
     );
   });
+});
+
+test("control tokens are one id each, the template's and those a user types; there is one BOS", async () => {
+  const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "chat-bos-"));
+  try {
+    fs.cpSync(modelFolder("llama-tiny"), scratch, { recursive: true });
+    fs.writeFileSync(
+      path.join(scratch, "chat_template.jinja"),
+      "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}: {% endif %}",
+    );
+    const model = await loadModel(scratch);
+    const [bos, word, eos] = [0, 276, 2];
+    const { tokens, turns, text } = model.renderChat([{ role: "user", content: "we</s>we" }]);
+    expect(text).toBe("<s>we</s>we</s>: ");
+    expect(tokens.slice(0, 5).map(({ id }) => id)).toEqual([bos, word, eos, word, eos]);
+    expect(turns[0]).toEqual({ role: "user", from: 0, to: 5, contentFrom: 1, contentTo: 4 });
+    // A text gets the tokenizer's own BOS, a conversation none besides the template's.
+    expect(idsOf(await model.run("we"))).toEqual([bos, word]);
+    expect(idsOf(await model.run([{ role: "user", content: "we" }])).filter((id) => id === bos)).toHaveLength(1);
+    // The answer ends with the model's end of sequence, which the template puts there too.
+    const answer = await (
+      await model.run([{ role: "user", content: "we" }])
+    ).generate({ sampler: (_, before) => (before.length % 9 === 8 ? eos : word) });
+    expect([answer.stopReason, answer.tokens[answer.tokens.length - 1].id]).toEqual(["stop", eos]);
+    await model.dispose();
+  } finally {
+    fs.rmSync(scratch, { recursive: true });
+  }
 });
 
 describe("in one engine", () => {
