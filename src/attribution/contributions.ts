@@ -20,6 +20,13 @@ export function proximity(
   return sum;
 }
 
+/** `‖y‖₁` of row `position` of [T, d]. */
+export function sizeOfRow(whole: Float32Array, position: number, d: number): number {
+  let sum = 0;
+  for (let i = position * d; i < (position + 1) * d; i++) sum += Math.abs(whole[i]);
+  return sum;
+}
+
 /**
  * Contributions of a block with two parts to their sum at one position; they sum to 1. Each array is [T, d].
  */
@@ -43,12 +50,14 @@ export function pairContributions(
  * @param proximities [f]: `‖y‖₁ − ‖y − a[n] W_out[n]‖₁`
  * @param other the same of the one other part
  * @param activations [f]: what W_out's rows are multiplied with
+ * @param logits [f]: what each adds to a logit; where given, they are listed by its size
  */
 export function neuronContributions(
   proximities: ArrayLike<number>,
   other: number,
   activations: Float32Array,
   topK = proximities.length,
+  logits?: Float64Array,
 ): NeuronContribution[] {
   const f = proximities.length;
   let sum = Math.max(other, EPSILON);
@@ -56,10 +65,11 @@ export function neuronContributions(
   const order = Uint32Array.from({ length: f }, (_, n) => n);
   // Neurons at the floor tie exactly.
   const value = (n: number): number => Math.max(proximities[n], EPSILON);
-  order.sort((a, b) => value(b) - value(a) || a - b);
+  order.sort((a, b) => (logits ? Math.abs(logits[b]) - Math.abs(logits[a]) || a - b : value(b) - value(a) || a - b));
   return Array.from(order.subarray(0, topK), (neuron) => ({
     neuron,
     activation: activations[neuron],
     contribution: value(neuron) / sum,
+    ...(logits ? { logit: logits[neuron] } : {}),
   }));
 }

@@ -8,6 +8,8 @@ export interface NotableTerms {
   readonly best: number;
   readonly bestValue: number;
   readonly keys: NotableKeys;
+  /** `[H]`: sums over all keys. Missing where not all were stored. */
+  readonly heads?: Float32Array;
 }
 
 /** The keys of a row whose sum over heads is above a floor, and the query itself. */
@@ -25,9 +27,11 @@ export const FLOOR = 1 / 256;
 export function notableTerms(terms: Float32Array, nHeads: number, floor = FLOOR): NotableTerms {
   const indices: number[] = [];
   let best = 0;
+  const sums = new Float64Array(nHeads);
   for (let j = 0; j < terms.length; j++) {
     if (terms[j] > floor) indices.push(j);
     if (terms[j] > terms[best]) best = j;
+    sums[j % nHeads] += terms[j];
   }
   return {
     indices: Uint32Array.from(indices),
@@ -35,6 +39,7 @@ export function notableTerms(terms: Float32Array, nHeads: number, floor = FLOOR)
     best,
     bestValue: terms[best],
     keys: notableKeys(terms, nHeads, floor),
+    heads: Float32Array.from(sums),
   };
 }
 

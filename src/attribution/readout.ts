@@ -36,17 +36,9 @@ export function readoutOf(
   const direction = Float64Array.from(row, (w, i) => w * (norm?.weight?.[i] ?? 1) * scale);
   let constant = bias * scale;
   if (norm) {
-    const centre = (x: Float64Array): void => {
-      const mean = x.reduce((sum, v) => sum + v, 0) / d;
-      for (let i = 0; i < d; i++) x[i] -= mean;
-    };
-    const centred = Float64Array.from(state);
-    if (norm.kind === "layernorm") {
-      centre(centred);
-      // The mean is linear: taking it from the state or from the direction is the same.
-      centre(direction);
-    }
-    const size = Math.sqrt(centred.reduce((sum, v) => sum + v * v, 0) / d + norm.epsilon);
+    // The mean is linear: taking it from the state or from the direction is the same.
+    if (norm.kind === "layernorm") centre(direction);
+    const size = sizeOf(state, norm);
     for (let i = 0; i < d; i++) {
       direction[i] /= size;
       constant += scale * row[i] * (norm.bias?.[i] ?? 0);
@@ -59,6 +51,35 @@ export function readoutOf(
     constant *= factor;
   }
   return { direction, constant };
+}
+
+/** An update [d] as the unembedding sees it, the norm's statistic that of `state` [d]. */
+export function throughNorm(update: Float32Array, state: Float32Array, norm: ReadoutNorm | undefined): Float32Array {
+  if (!norm) return update;
+  const x = Float64Array.from(update);
+  if (norm.kind === "layernorm") centre(x);
+  const size = sizeOf(state, norm);
+  return Float32Array.from(x, (value, i) => (value * (norm.weight?.[i] ?? 1)) / size);
+}
+
+/** What a soft cap `cap · tanh(logit / cap)` multiplies a logit with, where it came out as `capped`. */
+export function capFactor(capped: number, cap: number | undefined): number {
+  if (cap === undefined || capped === 0) return 1;
+  const share = capped / cap;
+  // Rounded, a capped logit can reach the cap itself.
+  return share / Math.atanh(Math.max(-1 + 1e-7, Math.min(1 - 1e-7, share)));
+}
+
+function centre(x: Float64Array): void {
+  const mean = x.reduce((sum, v) => sum + v, 0) / x.length;
+  for (let i = 0; i < x.length; i++) x[i] -= mean;
+}
+
+/** What a norm divides `state` by. */
+function sizeOf(state: Float32Array, { kind, epsilon }: ReadoutNorm): number {
+  const x = Float64Array.from(state);
+  if (kind === "layernorm") centre(x);
+  return Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length + epsilon);
 }
 
 /** What reads out the difference of two logits. */

@@ -1,9 +1,9 @@
 import { nodeName, parseNode, type NodePlace } from "../model/names";
-import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
+import type { NodeName, OtherKeys, ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { KeptColumn } from "./kept-column";
 import { sumOverHeads } from "./notable";
 import { routeEdge } from "./route-edge";
-import type { ContributionSource } from "./routes";
+import { nextTurn, restOf, type ContributionSource } from "./routes";
 
 /*
  * Routes by what reaches the start: R(start) = 1, every part of a state carries R(state) · c, and states add up what
@@ -12,10 +12,10 @@ import type { ContributionSource } from "./routes";
  */
 
 /** Kinds of parts: the FFN and the stream beside it; a (key, head) term of attention and the stream beside attention. */
-const FFN = 0;
-const BESIDE = 1;
-const TERM = 2;
-const RESIDUAL = 3;
+export const FFN = 0;
+export const BESIDE = 1;
+export const TERM = 2;
+export const RESIDUAL = 3;
 
 /** Where there are more terms than this, those of less relevance than the floor are left out. */
 const MANY_TERMS = 2_000_000;
@@ -23,8 +23,6 @@ const FLOOR = 1e-6;
 
 /** The event loop gets its turn after this many terms. */
 const SLICE_TERMS = 1 << 20;
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Columns of numbers that grow. */
 class Column<A extends Uint8Array | Uint16Array | Uint32Array | Float64Array> {
@@ -240,6 +238,9 @@ function walk(
   return { flow: states[0].reduce((sum, relevance) => sum + relevance, 0), edges };
 }
 
+/** How much of the start reaches the embedded tokens through all of the parts. */
+export const flowOf = (shape: Shape, parts: RelevantParts): number => walk(shape, parts, 0).flow;
+
 /** The first index of `[0, length)` at which `holds` does, which stays so from there on; `length` where it never does. */
 function firstWhere(length: number, holds: (index: number) => boolean): number {
   let [low, high] = [0, length];
@@ -284,8 +285,17 @@ export function relevantRoutes(
   shape: Shape,
   parts: RelevantParts,
   cut: number,
-  { renormalize, column }: { readonly renormalize: boolean; readonly column?: KeptColumn },
-): { nodes: RouteNode[]; edges: RouteEdge[] } {
+  {
+    renormalize,
+    column,
+    unseen,
+  }: {
+    readonly renormalize: boolean;
+    readonly column?: KeptColumn;
+    /** Shares of heads by state that the parts do not have, where they are not all. */
+    readonly unseen?: ReadonlyMap<NodeName, Readonly<Record<number, number>>>;
+  },
+): { nodes: RouteNode[]; edges: RouteEdge[]; others: OtherKeys[] } {
   const { parallelBlocks } = shape;
   const kept: number[] = [];
   walk(shape, parts, cut, (i) => kept.push(i));
@@ -371,7 +381,62 @@ export function relevantRoutes(
     const source = parallelBlocks ? reachBelow(layer, position) : reach("A", layer, position);
     edges.push({ source, target: name, kind: "ffn-in", weight: written.get(name) ?? 1, contribution, relevance });
   }
-  return { nodes: inOrder([...nodes.values()]), edges: edgesInOrder(edges, nodes) };
+  const listed = inOrder([...nodes.values()]);
+  return {
+    nodes: listed,
+    edges: edgesInOrder(edges, nodes),
+    others: othersOf(shape, parts, kept, listed, cut, column, unseen),
+  };
+}
+
+/** What of the reached states is no edge: heads whose keys together are as relevant as an edge has to be, and the rest. */
+function othersOf(
+  { nHeads, parallelBlocks }: Shape,
+  parts: RelevantParts,
+  kept: readonly number[],
+  nodes: readonly RouteNode[],
+  cut: number,
+  column: KeptColumn | undefined,
+  unseen: ReadonlyMap<NodeName, Readonly<Record<number, number>>> | undefined,
+): OtherKeys[] {
+  const states = new Map(
+    nodes
+      .filter(
+        ({ kind, layer, position }) =>
+          kind === (parallelBlocks ? "I" : "A") && layer >= 0 && position !== column?.position,
+      )
+      .map((node) => [
+        node.name,
+        // The state's own relevance: that of any of its parts, over the part's share.
+        { sums: new Float64Array(nHeads), drawn: new Float64Array(nHeads), beside: 0, shown: 0, relevance: 0 },
+      ]),
+  );
+  for (const [name, heads] of unseen ?? [])
+    for (const [head, share] of Object.entries(heads)) {
+      const state = states.get(name);
+      if (state) state.sums[Number(head)] += share;
+    }
+  const drawn = new Set(kept);
+  for (let i = 0; i < parts.length; i++) {
+    const kind = parts.kinds.data[i];
+    if (kind === BESIDE || (kind === FFN && !parallelBlocks)) continue;
+    const state = states.get(nodeName(parallelBlocks ? "I" : "A", parts.layers.data[i], parts.queries.data[i]));
+    if (!state) continue;
+    const c = parts.contributions.data[i];
+    state.relevance = Math.max(state.relevance, parts.relevances.data[i] / c);
+    if (kind === TERM) {
+      state.sums[parts.heads.data[i]] += c;
+      if (drawn.has(i)) state.drawn[parts.heads.data[i]] += c;
+    } else {
+      state.beside += c;
+      if (drawn.has(i)) state.shown += c;
+    }
+  }
+  return [...states].map(([target, { sums, drawn: shown, beside, shown: own, relevance }]) => {
+    // Parts below the floor, and a bias that is a part, are in none of the sums.
+    const uncounted = Math.max(0, 1 - beside - sums.reduce((sum, c) => sum + c, 0));
+    return { target, ...restOf(sums, shown, beside - own + uncounted, cut / relevance) };
+  });
 }
 
 /** What an edge into the column of a contrast's token adds to the logit; undefined for other edges. */

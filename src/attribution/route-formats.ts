@@ -14,7 +14,7 @@ export type RouteFormat = (typeof ROUTE_FORMATS)[number];
 export type Rest = Omit<RouteGraphJson, "nodes" | "edges">;
 
 function restOf(graph: RouteGraph): Rest {
-  const { model, tokens, from, threshold, renormalize, joinSelf, select, contrast } = graph;
+  const { model, tokens, from, threshold, renormalize, joinSelf, select, contrast, others } = graph;
   return {
     schema: ROUTE_GRAPH_SCHEMA,
     model,
@@ -25,6 +25,7 @@ function restOf(graph: RouteGraph): Rest {
     ...(joinSelf ? { joinSelf } : {}),
     ...(select ? { select } : {}),
     ...(contrast ? { contrast } : {}),
+    ...(others ? { others } : {}),
   };
 }
 

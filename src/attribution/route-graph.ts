@@ -21,6 +21,7 @@ export class LocalRouteGraph implements RouteGraph {
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
+  readonly others?: RouteGraph["others"];
 
   constructor({
     model,
@@ -33,6 +34,7 @@ export class LocalRouteGraph implements RouteGraph {
     contrast,
     nodes,
     edges,
+    others,
   }: Omit<RouteGraphJson, "schema">) {
     this.model = model;
     this.tokens = tokens;
@@ -44,6 +46,7 @@ export class LocalRouteGraph implements RouteGraph {
     if (contrast) this.contrast = contrast;
     this.nodes = nodes;
     this.edges = edges.map(withPlaces);
+    if (others) this.others = others;
   }
 
   toJSON(): RouteGraphJson {

@@ -2,6 +2,7 @@ import type {
   EdgeKind,
   ModelInfo,
   NodeName,
+  OtherKeys,
   RouteContrast,
   RouteEdge,
   RouteGraph,
@@ -104,6 +105,15 @@ const isContrast = (value: unknown): value is RouteContrast =>
   [value.logit, value.constant].every((part) => part === undefined || isNumber(part)) &&
   (value.rest === undefined || (isObject(value.rest) && isNumber(value.rest.supports) && isNumber(value.rest.opposes)));
 
+const isShare = (value: unknown): boolean => isNumber(value) && (value as number) >= 0;
+
+const isOtherKeys = (value: unknown): value is OtherKeys =>
+  isObject(value) &&
+  typeof value.target === "string" &&
+  isShare(value.hidden) &&
+  isObject(value.heads) &&
+  Object.entries(value.heads).every(([head, share]) => HEAD.test(head) && isShare(share));
+
 /** Only what a contrast has. */
 const contrastOf = ({ token, versus, logit, constant, rest }: RouteContrast): RouteContrast => ({
   token,
@@ -167,6 +177,7 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
     joinSelf,
     select,
     contrast,
+    others,
   } = fields as Readonly<Record<string, unknown>>;
   const model = readModel(given);
   const damaged =
@@ -184,7 +195,9 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
                 ? "select"
                 : contrast !== undefined && !isContrast(contrast)
                   ? "contrast"
-                  : undefined;
+                  : others !== undefined && !(Array.isArray(others) && others.every(isOtherKeys))
+                    ? "others"
+                    : undefined;
   if (damaged) throw unreadable(`${show(damaged)} is missing or damaged`);
   const byName = new Map<string, RouteNode>();
   for (const node of nodes) {
@@ -232,8 +245,16 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
         throw unreadable(`${edge} has the weight ${share} at head ${head}, which is no share`);
     }
   }
+  for (const { target, heads } of fields.others ?? []) {
+    if (byName.get(target)?.kind !== (model.parallelBlocks ? "I" : "A"))
+      throw unreadable(`other keys are at ${short(target)}, which is none of the nodes that attention writes to`);
+    for (const head of Object.keys(heads))
+      if (Number(head) >= model.nHeads)
+        throw unreadable(`other keys at ${target} name head ${head}, and the model has only ${model.nHeads}`);
+  }
   return routeGraph({
     ...fields,
+    ...(fields.others ? { others: fields.others.map(({ target, heads, hidden }) => ({ target, heads, hidden })) } : {}),
     ...(fields.contrast ? { contrast: contrastOf(fields.contrast) } : {}),
     nodes,
     edges,

@@ -1,4 +1,4 @@
-import type { ModelInfo, NodeName, RouteEdge, RouteGraph, RouteNode, Token } from "../model/types";
+import type { ModelInfo, NodeName, OtherKeys, RouteEdge, RouteGraph, RouteNode, Token } from "../model/types";
 
 export const ROUTE_GRAPH_SCHEMA = "lm-transparency/route-graph@1";
 
@@ -15,4 +15,5 @@ export interface RouteGraphJson {
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
+  readonly others?: readonly OtherKeys[];
 }

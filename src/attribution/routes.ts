@@ -1,9 +1,9 @@
 import { nodeName, stateBelow } from "../model/names";
-import type { NodeName, ProgressListener, RouteEdge, RouteNode } from "../model/types";
+import type { NodeName, OtherKeys, ProgressListener, RouteEdge, RouteNode } from "../model/types";
 import type { AttentionRow } from "./attention-row";
 import type { KeptColumn } from "./kept-column";
 import { routeEdge } from "./route-edge";
-import { FLOOR, notableKeys, notableTerms, sumOverHeads, type NotableKeys, type NotableTerms } from "./notable";
+import { FLOOR, notableTerms, sumOverHeads, type NotableTerms } from "./notable";
 
 /** A row of which only the terms are known that can pass a threshold of at least `FLOOR`. */
 export type NotableRow = Omit<AttentionRow, "terms"> & { readonly notable: NotableTerms };
@@ -42,7 +42,7 @@ export interface TraceOptions {
 const SLICE_MS = 8;
 
 /** Lets other events run. Browsers, where stored contributions are traced, have no `setImmediate`. */
-function nextTurn(): Promise<void> {
+export function nextTurn(): Promise<void> {
   const { setImmediate = setTimeout } = globalThis as { setImmediate?: (callback: () => void) => unknown };
   return new Promise((resolve) => void setImmediate(resolve));
 }
@@ -58,7 +58,7 @@ function nextTurn(): Promise<void> {
 export async function trace(
   source: ContributionSource,
   options: TraceOptions,
-): Promise<{ nodes: RouteNode[]; edges: RouteEdge[] }> {
+): Promise<{ nodes: RouteNode[]; edges: RouteEdge[]; others?: OtherKeys[] }> {
   const { nLayers, parallelBlocks } = source;
   // Reached positions by layer; `inputs[l]` are states after layer l - 1, so `inputs[0]` are the embedded tokens.
   const inputs = positionSets(nLayers + 1);
@@ -102,6 +102,9 @@ export async function trace(
     options.column?.position === position ? options.column.layers[layer] : undefined;
 
   const layers: RouteEdge[][] = [];
+  const others: OtherKeys[][] = [];
+  /** Stored contributions may not say what they leave out. */
+  let known = true;
   let count = 0;
   for (let layer = nLayers - 1; layer >= 0; layer--) {
     options.signal?.throwIfAborted();
@@ -148,14 +151,18 @@ export async function trace(
     const positions = ascending(parallelBlocks ? inputs[layer + 1] : middles[layer]);
     if (positions.length > 0) {
       const rows = await wholes(source, layer, positions, options);
+      const left: OtherKeys[] = [];
+      others.push(left);
       const edges = parallelBlocks ? intoStates : intoMiddles;
       for (let i = 0; i < positions.length; i++) {
         const position = positions[i];
         const target = nodeName(parallelBlocks ? "I" : "A", layer, position);
         const own = ownColumn(position, layer);
-        const { keys, residual, ffn } = own
-          ? { keys: own.keys, residual: own.pre, ffn: parallelBlocks ? own.ffn : undefined }
+        const { keys, residual, ffn, rest } = own
+          ? { keys: own.keys, residual: own.pre, ffn: parallelBlocks ? own.ffn : undefined, rest: undefined }
           : rows[i]();
+        if (rest) left.push({ target, ...rest });
+        else if (!own) known = false;
         const here = (parallelBlocks ? states[layer + 1] : mids[layer]).get(position) ?? 0;
         // The residual comes before the attention of a token to itself, whose key is the last.
         const self = keys.length > 0 && keys[keys.length - 1].key === position ? keys.length - 1 : keys.length;
@@ -214,7 +221,7 @@ export async function trace(
     list("M", layer, blocks[layer].keys());
     list("I", layer, inputs[layer + 1]);
   }
-  return { nodes, edges: layers.reverse().flat() };
+  return { nodes, edges: layers.reverse().flat(), ...(known ? { others: others.reverse().flat() } : {}) };
 }
 
 function positionSets(n: number): Set<number>[] {
@@ -251,6 +258,32 @@ interface WholeEdges {
   readonly keys: readonly KeyEdge[];
   readonly residual: Share | undefined;
   readonly ffn: Share | undefined;
+  /** What is no edge; undefined where it is not known. */
+  readonly rest: Omit<OtherKeys, "target"> | undefined;
+}
+
+/**
+ * What of a whole is no edge.
+ *
+ * @param sums [H]: of all terms
+ * @param drawn [H]: of those that passed
+ * @param dropped what did not pass beside them
+ */
+export function restOf(
+  sums: ArrayLike<number>,
+  drawn: ArrayLike<number>,
+  dropped: number,
+  threshold: number,
+): Omit<OtherKeys, "target"> {
+  const heads: Record<number, number> = {};
+  let hidden = dropped;
+  for (let head = 0; head < sums.length; head++) {
+    // What is left of rounding is nothing.
+    const rest = Math.max(0, sums[head] - drawn[head]);
+    if (rest > threshold && rest > 1e-6) heads[head] = rest;
+    else hidden += rest;
+  }
+  return { heads, hidden };
 }
 
 /** A part that passed with a weight; undefined where it did not. */
@@ -269,31 +302,21 @@ async function wholes(
   if (source.notable && (source.sparse || threshold >= FLOOR)) {
     const rows = await source.notable(layer, positions);
     return rows.map(
-      (row) => () =>
-        renormalize ? renormalizedEdges(row, nHeads, threshold) : summedEdges(row, row.notable.keys, nHeads, options),
+      (row) => () => (renormalize ? renormalizedEdges(row, nHeads, threshold) : summedEdges(row, nHeads, options)),
     );
   }
   const rows = await source.attention(layer, positions);
-  return rows.map(
-    (row) => () =>
-      renormalize
-        ? renormalizedEdges(
-            { ...row, notable: notableTerms(row.terms, nHeads, Math.min(threshold, FLOOR)) },
-            nHeads,
-            threshold,
-          )
-        : summedEdges(row, notableKeys(row.terms, nHeads, threshold), nHeads, options),
-  );
+  return rows.map(({ terms, ...rest }) => () => {
+    const row = { ...rest, notable: notableTerms(terms, nHeads, Math.min(threshold, FLOOR)) };
+    return renormalize ? renormalizedEdges(row, nHeads, threshold) : summedEdges(row, nHeads, options);
+  });
 }
 
 /** Without renormalisation: edges whose sum over heads passes. */
-function summedEdges(
-  row: Omit<AttentionRow, "terms">,
-  { keys: known, terms }: NotableKeys,
-  nHeads: number,
-  { threshold, joinSelf }: TraceOptions,
-): WholeEdges {
+function summedEdges(row: NotableRow, nHeads: number, { threshold, joinSelf }: TraceOptions): WholeEdges {
+  const { keys: known, terms } = row.notable.keys;
   const keys: KeyEdge[] = [];
+  const drawn = new Float64Array(nHeads);
   let residual = row.residual > threshold ? row.residual : 0;
   for (let i = 0; i < known.length; i++) {
     const key = known[i];
@@ -302,13 +325,21 @@ function summedEdges(
     if (joined) residual = weight + row.residual > threshold ? row.residual : 0;
     if (joined ? residual === 0 : weight <= threshold) continue;
     const heads: Record<number, number> = {};
-    for (let head = 0; head < nHeads; head++) if (terms[i * nHeads + head] > 0) heads[head] = terms[i * nHeads + head];
+    for (let head = 0; head < nHeads; head++) {
+      const c = terms[i * nHeads + head];
+      if (c > 0) heads[head] = c;
+      drawn[head] += c;
+    }
     keys.push({ key, weight, contribution: weight, heads });
   }
+  const ffn = row.ffn > threshold ? row.ffn : 0;
   return {
     keys,
     residual: passed(residual, residual),
-    ffn: passed(row.ffn > threshold ? row.ffn : 0, row.ffn),
+    ffn: passed(ffn, row.ffn),
+    rest:
+      row.notable.heads &&
+      restOf(row.notable.heads, drawn, row.residual - residual + row.ffn - ffn + row.bias, threshold),
   };
 }
 
@@ -337,6 +368,8 @@ function renormalizedEdges(row: NotableRow, nHeads: number, threshold: number): 
       sum = largest;
     }
   }
+  const drawn = new Float64Array(nHeads);
+  for (const { j, c } of passing) drawn[j % nHeads] += c;
   for (let i = 0; i < passing.length;) {
     const key = Math.floor(passing[i].j / nHeads);
     const heads: Record<number, number> = {};
@@ -348,7 +381,13 @@ function renormalizedEdges(row: NotableRow, nHeads: number, threshold: number): 
     }
     keys.push({ key, weight, contribution: wholeKey(row.notable, key, nHeads) ?? weight * sum, heads });
   }
-  return { keys, residual: passed(rest[0] / sum, row.residual), ffn: passed(rest[2] / sum, row.ffn) };
+  const dropped = row.residual - rest[0] + row.ffn - rest[2] + row.bias;
+  return {
+    keys,
+    residual: passed(rest[0] / sum, row.residual),
+    ffn: passed(rest[2] / sum, row.ffn),
+    rest: row.notable.heads && restOf(row.notable.heads, drawn, dropped, threshold),
+  };
 }
 
 /** What all heads together carried from a key; undefined where too little did to be kept. */

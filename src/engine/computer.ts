@@ -187,6 +187,26 @@ export class Computer {
     return { proximities };
   }
 
+  async neuronLogits({
+    layer,
+    direction,
+    activations,
+    scale,
+  }: EngineQuestion<"neuronLogits">): Promise<EngineAnswer<"neuronLogits">> {
+    const { dModel, dFfn } = this.architecture;
+    const { ffn, postFfnNorm } = this.architecture.layers[layer];
+    const matrix = this.#writing(ffn.output, dFfn, postFfnNorm);
+    const logits = new Float64Array(dFfn);
+    if (ffn.output.layout === "in-out") {
+      for (let n = 0; n < dFfn; n++)
+        for (let i = 0; i < dModel; i++) logits[n] += direction[i] * matrix[n * dModel + i];
+    } else {
+      for (let i = 0; i < dModel; i++) for (let n = 0; n < dFfn; n++) logits[n] += direction[i] * matrix[i * dFfn + n];
+    }
+    for (let n = 0; n < dFfn; n++) logits[n] *= activations[n] * scale;
+    return { logits };
+  }
+
   constants({ layer }: EngineQuestion<"constants">): EngineAnswer<"constants"> {
     const { architecture, weights } = this;
     const { dModel, dHead, nHeads, nKeyValueHeads } = architecture;

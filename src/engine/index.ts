@@ -550,6 +550,16 @@ class LocalPass implements Pass {
       .proximities;
   }
 
+  async neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array> {
+    this.#check(layer);
+    checkIndex("position", position, this.nTokens);
+    const { dFfn } = this.architecture;
+    const { ffn_post, ffn_scale } = await this.fetch(layer, ["ffn_post", "ffn_scale"]);
+    const activations = ffn_post.data.subarray(position * dFfn, (position + 1) * dFfn);
+    const scale = ffn_scale.data[position];
+    return (await this.thread.ask("neuronLogits", { layer, direction, activations, scale })).logits;
+  }
+
   async dispose(): Promise<void> {
     this.#disposed = true;
     passBudget.release(this, this.#statesHolding);

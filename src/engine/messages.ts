@@ -76,6 +76,16 @@ export interface Requests {
     };
     readonly answer: { readonly proximities: Float32Array };
   };
+  /** Of one position: what each neuron's update adds along `direction` [d]. `activations`, `scale`: as above. */
+  readonly neuronLogits: {
+    readonly question: {
+      readonly layer: number;
+      readonly direction: Float64Array;
+      readonly activations: Float32Array;
+      readonly scale: number;
+    };
+    readonly answer: { readonly logits: Float64Array };
+  };
   readonly constants: {
     readonly question: { readonly layer: number };
     readonly answer: { readonly constants: LayerConstants };

@@ -56,6 +56,8 @@ export interface Pass {
    * would drown. Computed in the engine, where W_out lies.
    */
   neuronProximities(layer: number, position: number): Promise<Float32Array>;
+  /** `[f]`: what each neuron's update at `position` adds along `direction` [d]. */
+  neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array>;
   dispose(): Promise<void>;
 }
 

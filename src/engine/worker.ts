@@ -58,6 +58,7 @@ const handlers: Handlers = {
   forward: (question, step) => computer().forward(question, step),
   layer: (question) => computer().layer(question),
   neuronProximities: (question) => computer().neuronProximities(question),
+  neuronLogits: (question) => computer().neuronLogits(question),
   constants: (question) => computer().constants(question),
   neuronOutput: (question) => computer().neuronOutput(question),
   unembed: (question, step) => computer().unembed(question, step),

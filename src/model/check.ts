@@ -26,7 +26,7 @@ export function checkIndex(what: string, value: number, count: number): void {
   }
 }
 
-export function checkOneOf<T extends string>(what: string, value: T, allowed: readonly T[]): void {
+export function checkOneOf<T extends string | boolean>(what: string, value: T, allowed: readonly T[]): void {
   if (!allowed.includes(value))
     throw new RangeError(`${what} ${show(value)} is unknown: use ${allowed.map(show).join(" or ")}.`);
 }

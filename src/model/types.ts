@@ -277,8 +277,26 @@ export interface ContributionOptions {
    * contribution.
    */
   readonly includeBias?: boolean;
+  /** Give the signed proximities beside the contributions. Default false. */
+  readonly signed?: boolean;
   /** Ends the computation: the call rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * Signed proximities `(‖y‖₁ − ‖y − z‖₁) / ‖y‖₁` of the parts z of the whole y: what a contribution is made of before it
+ * is cut at 0 and scaled. 1: the part is the whole; below 0: an opponent, without which the state would be larger, and
+ * whose contribution is as good as 0. They need not sum to 1. Rows and shapes as those of the contributions.
+ */
+export interface AttentionProximities {
+  /** Shape `[rows, T keys, H]`; exactly 0 for keys after the query. */
+  readonly terms: Tensor;
+  /** Shape `[rows]`. */
+  readonly residual: Tensor;
+  /** Shape `[rows]`: the output bias; only with `includeBias`. */
+  readonly bias?: Tensor;
+  /** Shape `[rows]`: the FFN; only where blocks are parallel. */
+  readonly ffn?: Tensor;
 }
 
 /**
@@ -296,6 +314,8 @@ export interface AttentionContributions {
   readonly bias?: Tensor;
   /** Shape `[rows]`: the FFN's part; only where blocks are parallel, where it belongs to the same whole. */
   readonly ffn?: Tensor;
+  /** Only with `signed`. */
+  readonly proximities?: AttentionProximities;
 }
 
 /** Contributions of the two parts of `resid_post`. Both have shape `[T]`; they sum to 1 at each position. */
@@ -304,6 +324,8 @@ export interface FfnContributions {
   readonly ffn: Tensor;
   /** Shape `[T]`: the part of the state beside it. */
   readonly residual: Tensor;
+  /** Only with `signed`: their signed proximities; see `AttentionProximities`. */
+  readonly proximities?: { readonly ffn: Tensor; readonly residual: Tensor };
 }
 
 /** What one neuron of a feed-forward block gave to the state after the block. */
@@ -314,10 +336,23 @@ export interface NeuronContribution {
   readonly activation: number;
   /** Its part of the state, beside the state before the block and all other neurons. */
   readonly contribution: number;
+  /** With `by: "logit"`: what it adds to the logit, or to the difference of two, in logits. */
+  readonly logit?: number;
+}
+
+/** Which neurons of a block are listed, and by what. */
+export interface NeuronOptions extends Contrast {
+  /** How many, at least 1. Default: all. */
+  readonly topK?: number;
+  /**
+   * "contribution" (default): what gave most to the state first. "logit": by the size of what each adds to the logit of
+   * `token`, or to the difference to `versus`, at this position, with the final norm's statistic fixed.
+   */
+  readonly by?: "contribution" | "logit";
 }
 
 /** How routes are traced, and what of them is kept. */
-export interface RouteOptions extends Omit<ContributionOptions, "positions"> {
+export interface RouteOptions extends Omit<ContributionOptions, "positions" | "signed"> {
   /** Start token(s), or nodes to start the trace at. Default: the last token. */
   readonly from?: number | readonly number[] | "all" | NodeName | readonly NodeName[];
   /** Default 0.04. */
@@ -467,6 +502,19 @@ export interface RouteContrast {
   readonly rest?: ContrastRest;
 }
 
+/**
+ * What of a state's parts is no edge: heads that spread over many keys, none of which passed, though together they carry
+ * more than an edge has to. The shares of the parts that passed, of `heads` and `hidden` sum to 1.
+ */
+export interface OtherKeys {
+  /** The state, reached by the routes. */
+  readonly target: NodeName;
+  /** Head → its share of everything that makes up the state, from all keys without an edge of it. */
+  readonly heads: Readonly<Record<number, number>>;
+  /** Share of everything else that is not drawn. */
+  readonly hidden: number;
+}
+
 /** The part of the graph that is reached from the start nodes over edges that passed the threshold. */
 export interface RouteGraph {
   /** The model that was traced. */
@@ -489,6 +537,11 @@ export interface RouteGraph {
   readonly nodes: readonly RouteNode[];
   /** What was passed, by target, then by source. */
   readonly edges: readonly RouteEdge[];
+  /**
+   * What was not, of each state that attention writes to and that was reached; see `OtherKeys`. Missing in graphs of
+   * earlier versions; of a contrast's own token `contrast.rest` has the sums instead.
+   */
+  readonly others?: readonly OtherKeys[];
   /** The graph as plain data, which `importRoutes` reads. */
   toJSON(): unknown;
 }
@@ -497,6 +550,10 @@ export interface RouteGraph {
 export interface LogitAttributionOptions extends Contrast {
   /** Default: the last token. */
   readonly position?: number;
+  /** Take heads apart into what each wrote from each key. Default false. */
+  readonly byKey?: boolean;
+  /** Take feed-forward blocks apart into their neurons, and what is left of each block. Default false. */
+  readonly byNeuron?: boolean;
   /** Whether value biases belong to the heads. Default "output". */
   readonly valueBias?: ValueBias;
   /** Ends the computation: the call rejects with the signal's reason. */
@@ -508,11 +565,15 @@ export interface LogitPart {
   /**
    * "attention-bias": the output bias of an attention block; "constant": biases of the final norm and the unembedding.
    */
-  readonly kind: "embedding" | "head" | "attention-bias" | "ffn" | "constant";
-  /** Of a head, bias or FFN. */
+  readonly kind: "embedding" | "head" | "attention-bias" | "ffn" | "neuron" | "constant";
+  /** Of a head, bias, FFN or neuron. With `byNeuron`, "ffn" is what no neuron wrote: the block's output bias. */
   readonly layer?: number;
   /** Of a head. */
   readonly head?: number;
+  /** Of a head, with `byKey`: the token that it was written from. */
+  readonly key?: number;
+  /** Of a neuron. */
+  readonly neuron?: number;
   /** What it adds, in logits; negative where it speaks against the token. */
   readonly logit: number;
 }
@@ -555,6 +616,20 @@ export interface LensToken extends Token {
 export interface EffectToken extends Token {
   /** The update times the token's row of the unembedding. */
   readonly score: number;
+}
+
+/** How an update is read in the vocabulary. */
+export interface EffectOptions {
+  /**
+   * "position" (default): with the final norm's statistic of this position, so that scores are logits: what the update
+   * adds to each, comparable between components, and equal to its part in `logitAttribution`. true: the update goes
+   * through the final norm by itself, which makes all updates of one size (as published). false: no norm.
+   */
+  readonly normalize?: boolean | "position";
+  /** How many tokens are listed at either end, at least 1. Default 30. */
+  readonly topK?: number;
+  /** Whether value biases belong to a head's update. Default "output". */
+  readonly valueBias?: ValueBias;
 }
 
 /** Both ends of what an update says in the vocabulary. */
@@ -605,13 +680,12 @@ export interface Run {
    */
   attentionContributions(layer: number, options?: ContributionOptions): Promise<AttentionContributions>;
   /** How much the feed-forward block and the state beside it gave to the state after the layer, at every position. */
-  ffnContributions(layer: number): Promise<FfnContributions>;
-  /** The neurons that gave most to the state after the feed-forward block, best first; all of them without `topK`. */
-  neuronContributions(
-    layer: number,
-    position: number,
-    options?: { readonly topK?: number },
-  ): Promise<readonly NeuronContribution[]>;
+  ffnContributions(layer: number, options?: { readonly signed?: boolean }): Promise<FfnContributions>;
+  /**
+   * The neurons that gave most to the state after the feed-forward block, best first; all of them without `topK`. With
+   * `by: "logit"` those that move a logit most.
+   */
+  neuronContributions(layer: number, position: number, options?: NeuronOptions): Promise<readonly NeuronContribution[]>;
   /**
    * The information flow routes of a prediction (Ferrando and Voita 2024, arXiv 2403.00824): traced back from the start
    * node, each state is taken apart into its parts, and those with a contribution above the threshold are followed. One
@@ -635,10 +709,10 @@ export interface Run {
     options?: VocabularyOptions,
   ): Promise<readonly LensToken[]>;
   /**
-   * What a block, head or neuron says in the vocabulary: the tokens that its update promotes and suppresses most.
+   * What a block, head or neuron says in the vocabulary: the tokens whose logits its update raises and lowers most.
    * @example await run.effect({ kind: "attention", layer: 23, head: 0, position: 14 });
    */
-  effect(component: Component, options?: VocabularyOptions & { readonly valueBias?: ValueBias }): Promise<Effect>;
+  effect(component: Component, options?: EffectOptions): Promise<Effect>;
   /**
    * Direct logit attribution: what the embedding, each head, each FFN and the biases add to a logit, or to the
    * difference of two.

@@ -1,6 +1,17 @@
 import type { NodeName, RouteEdge, RouteGraph } from "../model/types";
-import type { NodeKind, RunFacts, Selection } from "../protocol";
-import { edgeEnds, flowLayout, nodeName, parseNode, shortText, stateKinds, visibleText } from "../protocol";
+import type { Fold, NodeKind, RunFacts, Selection } from "../protocol";
+import {
+  columnCount,
+  edgeEnds,
+  FOLD_ABOVE,
+  flowLayout,
+  foldsOf,
+  nodeName,
+  parseNode,
+  shortText,
+  stateKinds,
+  visibleText,
+} from "../protocol";
 import type { Pen } from "./static-pen";
 import { escapeXml } from "../export/xml";
 import { onWhite, PdfPen, SvgPen } from "./static-pen";
@@ -16,6 +27,7 @@ const COLORS = {
   ffn: "#7b3fb0",
   dull: "#d3d9e0",
   band: "#f4f6f8",
+  fold: "#e4e8ed",
   text: "#1c2430",
   soft: "#5a6675",
   start: "#d95f02",
@@ -23,7 +35,7 @@ const COLORS = {
   opposes: "#b3541e",
 } as const;
 
-/** Prompts longer than this are shown in part, around the start: a still picture cannot be zoomed. */
+/** What takes more columns, folds among them, is shown in part, up to the start: a still picture cannot be zoomed. */
 const COLUMNS = 64;
 /** Edges are drawn in so many strengths. */
 const STRENGTHS = 12;
@@ -56,24 +68,46 @@ function titleOf(graph: RouteGraph): string {
 
 const titlesOf = (graphs: readonly RouteGraph[]): string => graphs.map(titleOf).join(" | ");
 
+/** Tokens `first` to `last` − 1 are drawn; `folds` counts from `first`. */
+function windowOf(graph: RouteGraph, start: number): { first: number; last: number; folds: readonly Fold[] } {
+  const last = graph.tokens.length;
+  const keep = new Set([start, ...graph.nodes.map(({ position }) => position)]);
+  const folds = last > FOLD_ABOVE ? foldsOf(last, keep) : [];
+  const columns: number[] = [];
+  for (let position = 0; position < last;) {
+    columns.push(position);
+    position = folds.find(({ from }) => from === position)?.to ?? position + 1;
+  }
+  const first = columns.at(-COLUMNS) ?? 0;
+  return {
+    first,
+    last,
+    folds: folds.flatMap(({ from, to }) => (from < first ? [] : [{ from: from - first, to: to - first }])),
+  };
+}
+
 /** Draws the routes with `x` pixels to their left, and returns how far the picture reaches. */
 function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: number } {
   const { nLayers, parallelBlocks } = graph.model;
   const start = startOf(graph);
-  const first = Math.max(0, Math.min(graph.tokens.length - COLUMNS, start - COLUMNS + 1));
-  const shown = Math.min(COLUMNS, graph.tokens.length);
+  const { first, last, folds } = windowOf(graph, start);
+  const shown = last - first;
+  const columns = columnCount(shown, folds);
   const layout = flowLayout({
     nTokens: shown,
     nLayers,
     parallelBlocks,
-    columnWidth: Math.max(18, Math.min(76, 760 / shown)),
+    columnWidth: Math.max(18, Math.min(76, 760 / columns)),
     layerHeight: Math.max(13, Math.min(40, 560 / nLayers)),
+    folds,
   });
-  const labels = graph.tokens.slice(first, first + shown).map((token) => shortText(token.text, 14));
+  const labels = graph.tokens.slice(first, last).map((token) => shortText(token.text, 14));
+  for (const { from, to } of folds) labels.fill("", from, to).fill(`… ${to - from} tokens`, from, from + 1);
   const bottom = 22 + 4.6 * Math.max(2, ...labels.map((label) => [...label].length));
   const left = x + Math.max(34, 5.8 * [...labels[0]].length);
   const top = 22;
-  const inside = ({ position }: { position: number }): boolean => position >= first && position < first + shown;
+  const inside = ({ position }: { position: number }): boolean =>
+    position >= first && position < last && !layout.folded(position - first);
   const moved = (place: Place): Place => ({ ...place, position: place.position - first });
   const at = (place: Place): { x: number; y: number } => {
     const { x, y } = layout.point(moved(place));
@@ -88,6 +122,11 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
 
   for (const band of layout.bands)
     if (band.layer % 2 === 0) pen.rect(left - 30, top + band.y, layout.width + 36, band.height, COLORS.band);
+
+  for (const { from } of folds) {
+    const width = layout.columnWidth * 0.46;
+    pen.rect(left + layout.x(from) - width / 2, top + 2, width, layout.height - 4, COLORS.fold);
+  }
 
   // Of a contrast: what a block reads goes with what it writes.
   const written = new Map(
@@ -120,10 +159,15 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
     );
   }
 
+  for (const { target, heads } of graph.others ?? [])
+    if (Object.keys(heads).length > 0 && inside(parseNode(target)!))
+      pen.stroke(shift(layout.fan(moved(parseNode(target)!))), onWhite(COLORS.attention, 0.6), 0.8);
+
   const on = new Set(graph.nodes.map((node) => node.name));
   const from = new Set(graph.from);
   const states: { place: Place; name: NodeName }[] = [];
-  for (let position = first; position < first + shown; position++) {
+  for (let position = first; position < last; position++) {
+    if (!inside({ position })) continue;
     const names = [nodeName("X", -1, position)];
     for (let layer = 0; layer < nLayers; layer++)
       for (const kind of stateKinds(parallelBlocks)) names.push(nodeName(kind, layer, position));
@@ -144,15 +188,17 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
       pen.rect(at(node).x - half, at(node).y - half, 2 * half, 2 * half, color);
     }
 
-  labels.forEach((_, column) =>
-    pen.triangle(left + layout.x(column), 6, 5, first + column === start ? COLORS.start : COLORS.dull),
-  );
+  labels.forEach((_, column) => {
+    if (!layout.folded(column))
+      pen.triangle(left + layout.x(column), 6, 5, first + column === start ? COLORS.start : COLORS.dull);
+  });
   for (const band of layout.bands)
     if (band.height >= 10 || band.layer % 2 === 0)
       pen.text(left - 26, top + band.y + band.height / 2 + 3.5, String(band.layer), { fill: COLORS.soft });
   labels.forEach((label, column) => {
+    if (label === "") return;
     pen.text(left + layout.x(column) + 4, top + layout.height + 12, label, {
-      fill: COLORS.text,
+      fill: layout.folded(column) ? COLORS.soft : COLORS.text,
       mono: true,
       bold: first + column === start,
       rotate: -38,
@@ -217,7 +263,14 @@ export function staticHtml(
         .map(([head]) => head)
         .join(", ")}</td></tr>`;
     });
-  const alt = `${titleOf(graph)}, at threshold ${selection.threshold}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
+  const { budget, threshold } = selection;
+  const cut =
+    budget === null
+      ? `at threshold ${threshold}`
+      : "edges" in budget
+        ? "the edges of which most reaches the start"
+        : `${Math.round(100 * budget.relevance)} % of what makes up the start`;
+  const alt = `${titleOf(graph)}, ${cut}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
   return [
     `<div><p>${facts.tokens
       .slice(0, 400)

@@ -203,7 +203,7 @@ function partOf(component: WireComponent): number {
 
 function effectSection(
   given: readonly Answered<"effect">[],
-  normalize: boolean,
+  normalize: boolean | "position",
   topK: number,
   vocabulary: Vocabulary,
   columns: ColumnWriter,
@@ -350,6 +350,14 @@ function contributionsSection(
         Array.from(whole.weights, (weight) => Math.max(0, Math.min(STEPS, Math.round(weight * STEPS)))),
       ),
     ),
+    ...(wholes.every(({ heads }) => heads !== undefined)
+      ? {
+          headSums: shareColumn(
+            wholes.flatMap((whole) => Array.from(whole.heads!)),
+            columns,
+          ),
+        }
+      : {}),
     pairLayers: columns.addWhole(pairs.map((pair) => pair.layer)),
     pairPositions: columns.addWhole(pairs.map((pair) => pair.position)),
     pairFfns: columns.add(

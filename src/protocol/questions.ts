@@ -1,8 +1,8 @@
 import { isTensor, type WireTensor } from "./codec";
 import { parseNode } from "../model/names";
 import type { NodeName } from "../model/types";
-import type { TokenContrast } from "./selection";
-import { readContrast } from "./selection";
+import type { RouteBudget, TokenContrast } from "./selection";
+import { readBudget, readContrast } from "./selection";
 import { ProtocolError, shown } from "./version";
 
 /**
@@ -86,6 +86,13 @@ export interface RoutesAnswer {
   readonly logits?: WireTensor<Float32Array>;
   /** The same by head, beside `headWeights`. */
   readonly headLogits?: WireTensor<Float32Array>;
+  /**
+   * Heads whose other keys together are more than an edge has to be (`OtherKeys`): entry o is head `otherHeads[o]` at
+   * `nodes[otherTargets[o]]`, with a share of everything there. Missing where it is not known.
+   */
+  readonly otherTargets?: WireTensor<Uint32Array>;
+  readonly otherHeads?: WireTensor<Uint16Array>;
+  readonly otherShares?: WireTensor<Float32Array>;
 }
 
 export interface NeuronAnswer {
@@ -131,19 +138,33 @@ export const MAX_INFLOW = 2000;
 export const LEAST_INFLOW = 1e-4;
 
 export interface Questions {
-  /** Routes of the token at position `from`, or of the node of that name; of a contrast where one is given. */
+  /**
+   * Routes of the token at position `from`, or of the node of that name; of a contrast where one is given; by relevance
+   * instead of the threshold with `select`.
+   */
   routes: {
-    ask: { from: number | NodeName; threshold: number; renormalize: boolean; contrast?: TokenContrast };
+    ask: {
+      from: number | NodeName;
+      threshold: number;
+      renormalize: boolean;
+      select?: RouteBudget;
+      contrast?: TokenContrast;
+    };
     answer: RoutesAnswer;
   };
   /** Tokens that may come after `position`, likeliest first: all, or those that are or begin with `text`. */
   targets: { ask: { position: number; text: string; topK: number }; answer: { tokens: readonly WireTarget[] } };
   /** The most likely tokens of a state. */
   lens: { ask: { node: NodeName; normalize: boolean; topK: number }; answer: { tokens: readonly WireLensToken[] } };
-  /** What a block, head or neuron promotes and suppresses. */
+  /** What a block, head or neuron promotes and suppresses; `normalize` as that of `EffectOptions`. */
   effect: {
-    ask: { component: WireComponent; normalize: boolean; topK: number };
-    answer: { promoted: readonly WireEffectToken[]; suppressed: readonly WireEffectToken[] };
+    ask: { component: WireComponent; normalize: boolean | "position"; topK: number };
+    answer: {
+      readonly promoted: readonly WireEffectToken[];
+      readonly suppressed: readonly WireEffectToken[];
+      /** Asked for logits, but stored by an earlier version, whose scores take each update at a size of its own. */
+      readonly ownSize?: boolean;
+    };
   };
   /** Every head of the attention of `query` to `key`: contribution [H] and attention weight [H]. */
   heads: {
@@ -262,6 +283,9 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
       typeof value === "string" ? node(value) && "a position or a node's name such as I5_7" : count(value),
     threshold: share,
     renormalize: flag,
+    select: optional((value) =>
+      readBudget(value) ? undefined : "a number of edges from 1 ({ edges: 60 }) or a share ({ relevance: 0.8 })",
+    ),
     contrast: optional(contrast),
   },
   targets: {
@@ -271,7 +295,11 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
     topK,
   },
   lens: { node, normalize: flag, topK },
-  effect: { component, normalize: flag, topK },
+  effect: {
+    component,
+    normalize: (value) => (value === "position" ? undefined : flag(value) && 'true, false or "position"'),
+    topK,
+  },
   heads: { layer: count, query: count, key: count },
   inflow: {
     nodes: (value) =>
@@ -378,6 +406,9 @@ const ANSWERS: {
     relevances,
     logits,
     headLogits,
+    otherTargets,
+    otherHeads,
+    otherShares,
   }) =>
     isTexts(from) &&
     isNumber(threshold) &&
@@ -387,6 +418,11 @@ const ANSWERS: {
     isReal(weights, 1) &&
     isReal(headWeights, 1) &&
     [contributions, relevances, logits, headLogits].every((column) => column === undefined || isReal(column, 1)) &&
+    (otherTargets === undefined ||
+      (isWhole(otherTargets, 1) &&
+        isWhole(otherHeads, 1) &&
+        isReal(otherShares, 1) &&
+        sameShape(otherTargets, otherHeads, otherShares))) &&
     (about === undefined || isContrast(about)),
   targets: ({ tokens }) => areTokens(tokens, "logit", "probability"),
   lens: ({ tokens }) => areTokens(tokens, "logit", "probability", "rank"),
@@ -429,6 +465,9 @@ export function isAnswer(question: Question, answer: unknown): boolean {
   if (question.kind === "second") return isAnswer(question.question, answer.answer);
   return ANSWERS[question.kind](answer);
 }
+
+/** How effects are read where states are normalised before the unembedding, or not. */
+export const effectNormalize = (normalize: boolean): "position" | false => (normalize ? "position" : false);
 
 /** The same text for the same question, whatever the order of its keys: the key of caches and payloads. */
 export function questionKey(question: { readonly kind: QuestionKind }): string {

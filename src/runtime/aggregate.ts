@@ -320,7 +320,7 @@ class Sums {
       const counted = addPatterns(pattern, nHeads, keys, views);
       if (layer === 0) Object.assign(own.patternQueries, counted);
     }
-    const { edges } = await run.routes({
+    const { edges, others } = await run.routes({
       threshold: this.options.threshold,
       valueBias: this.options.valueBias,
       signal,
@@ -329,6 +329,11 @@ class Sums {
       const layer = Number(target.slice(1, target.indexOf("_")));
       if (kind === "ffn-out") own.ffnOnRoute[layer] = 1;
       for (const head of Object.keys(heads ?? {})) own.headOnRoute[layer * nHeads + Number(head)] = 1;
+    }
+    // A head that spreads over many keys is used too, though none of its edges passes.
+    for (const { target, heads } of others ?? []) {
+      const layer = Number(target.slice(1, target.indexOf("_")));
+      for (const head of Object.keys(heads)) own.headOnRoute[layer * nHeads + Number(head)] = 1;
     }
     for (const name of SUMS)
       own[name].forEach((x, i) => {

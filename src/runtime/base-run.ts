@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
-import { neuronContributions, pairContributions, proximity } from "../attribution/contributions";
+import { neuronContributions, pairContributions, proximity, sizeOfRow } from "../attribution/contributions";
+import { signedRows } from "../attribution/signed";
 import type { KeptColumn } from "../attribution/kept-column";
 import {
   attentionLogits,
@@ -19,10 +20,12 @@ import { effectTokens, lensTokens } from "../lens/lens";
 import { topIds } from "../lens/vocabulary";
 import type {
   AttentionContributions,
+  AttentionProximities,
   Component,
   ContributionOptions,
   Contrast,
   Effect,
+  EffectOptions,
   FfnContributions,
   GeneratedToken,
   GenerateOptions,
@@ -32,7 +35,9 @@ import type {
   LogitPart,
   ModelInfo,
   NeuronContribution,
+  NeuronOptions,
   NodeName,
+  OtherKeys,
   ResidualPoint,
   RouteContrast,
   RouteEdge,
@@ -250,6 +255,60 @@ export abstract class BaseRun implements Run {
   }
 
   /**
+   * `[f]`: what each neuron's update at a position adds along a direction [d]. Default: from W_out's rows, one by one.
+   */
+  protected async readNeuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array> {
+    const activations = await this.readNeurons(layer, position, "post");
+    const scale = (await this.readFfnScale(layer))?.[position] ?? 1;
+    const result = new Float64Array(this.info.dFfn);
+    for (let n = 0; n < result.length; n++)
+      result[n] = dot(direction, (await this.model.neuronOutput(layer, n)).data, 0) * activations[n] * scale;
+    return result;
+  }
+
+  /**
+   * `[V]`: what an update [d] adds to every logit at a position, with the final norm's statistic of that position.
+   * Default: a norm divides a vector by its size, so that of update and state together says how large each of them is
+   * beside the other. Holds for a LayerNorm, an RMSNorm or none before a linear unembedding; better given.
+   */
+  protected async readUpdateLogits(position: number, update: Float32Array): Promise<Float32Array> {
+    const state = await this.vector(this.topNode(position));
+    const rms = (x: Float32Array): number => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length);
+    const size = rms(update);
+    if (size === 0) return new Float32Array(this.info.dVocab);
+    // As large as the state, and both so large that a norm's epsilon does not count.
+    const large = 1e4 / (rms(state) || 1);
+    const grown = large * ((rms(state) || 1) / size);
+    const x = update.map((v) => v * grown);
+    const y = state.map((v) => v * large);
+    const [zero, ofX, ofY, ofBoth] = await this.unembedAll(
+      [new Float32Array(state.length), x, y, x.map((v, i) => v + y[i])],
+      true,
+    );
+    // both = a · ofX + b · ofY by least squares; without a norm a = b = 1.
+    let [xx, xy, yy, xs, ys] = [0, 0, 0, 0, 0];
+    for (let id = 0; id < zero.length; id++) {
+      const [u, v, s] = [ofX[id] - zero[id], ofY[id] - zero[id], ofBoth[id] - zero[id]];
+      xx += u * u;
+      xy += u * v;
+      yy += v * v;
+      xs += u * s;
+      ys += v * s;
+    }
+    const determinant = xx * yy - xy * xy;
+    const sizes = determinant > 1e-9 * xx * yy ? (xs * yy - ys * xy) / (ys * xx - xs * xy) : 1;
+    // Through the norm, y has the size 1, x a size of `sizes` beside it; the state itself is y / large.
+    const [here] = await this.unembedAll([state], true);
+    let [along, square] = [0, 0];
+    for (let id = 0; id < zero.length; id++) {
+      along += (here[id] - zero[id]) * (ofY[id] - zero[id]);
+      square += (ofY[id] - zero[id]) ** 2;
+    }
+    const factor = ((square > 0 ? along / square : 1) * sizes * large) / grown;
+    return ofX.map((score, id) => (score - zero[id]) * factor);
+  }
+
+  /**
    * The run's tokens as a sequence that grows, and the logits [V] after the last of them. Default: a model of your own
    * is run again with each token.
    */
@@ -426,26 +485,66 @@ export abstract class BaseRun implements Run {
       residual: column((row) => row.residual),
       ...(options.includeBias ? { bias: column((row) => row.bias) } : {}),
       ...(parallelBlocks ? { ffn: column((row) => row.ffn) } : {}),
+      ...(options.signed ? { proximities: await this.attentionProximities(layer, positions, options) } : {}),
     };
   }
 
-  async ffnContributions(layer: number): Promise<FfnContributions> {
+  private async attentionProximities(
+    layer: number,
+    positions: readonly number[],
+    options: ContributionOptions,
+  ): Promise<AttentionProximities> {
+    const { nHeads, parallelBlocks } = this.info;
+    const rows = await signedRows(await this.attentionBlock(layer, options), positions, options.signal);
+    const terms = new Float32Array(rows.length * this.nTokens * nHeads);
+    rows.forEach((row, i) => terms.set(row.terms, i * this.nTokens * nHeads));
+    const column = (name: "residual" | "bias" | "ffn"): Tensor => ({
+      data: Float32Array.from(rows, (row) => row[name]),
+      dims: [rows.length],
+    });
+    return {
+      terms: { data: terms, dims: [rows.length, this.nTokens, nHeads] },
+      residual: column("residual"),
+      ...(options.includeBias ? { bias: column("bias") } : {}),
+      ...(parallelBlocks ? { ffn: column("ffn") } : {}),
+    };
+  }
+
+  async ffnContributions(
+    layer: number,
+    { signed = false }: { readonly signed?: boolean } = {},
+  ): Promise<FfnContributions> {
     this.check(layer);
-    const pairs = await this.ffnPairs(
-      layer,
-      Array.from(this.tokens, (_, t) => t),
-    );
-    const column = (i: 0 | 1): Tensor => ({ data: Float32Array.from(pairs, (pair) => pair[i]), dims: [this.nTokens] });
-    return { ffn: column(0), residual: column(1) };
+    const positions = Array.from(this.tokens, (_, t) => t);
+    const pairs = await this.ffnPairs(layer, positions);
+    const column = (value: (position: number) => number): Tensor => ({
+      data: Float32Array.from(positions, value),
+      dims: [this.nTokens],
+    });
+    const contributions = { ffn: column((t) => pairs[t][0]), residual: column((t) => pairs[t][1]) };
+    if (!signed) return contributions;
+    const { dModel } = this.info;
+    const whole = await this.state(layer, "post");
+    const signedColumn = (part: Float32Array): Tensor =>
+      column((t) => proximity(part, t * dModel, whole, t * dModel, dModel) / (sizeOfRow(whole, t, dModel) || 1));
+    return {
+      ...contributions,
+      proximities: {
+        ffn: signedColumn((await this.ffnOut(layer)).data),
+        residual: signedColumn(await this.besideFfn(layer)),
+      },
+    };
   }
 
   async neuronContributions(
     layer: number,
     position: number,
-    options: { readonly topK?: number } = {},
+    options: NeuronOptions = {},
   ): Promise<readonly NeuronContribution[]> {
     this.check(layer, position);
-    if (options.topK !== undefined) checkTopK(options.topK);
+    const { topK, by = "contribution" } = options;
+    if (topK !== undefined) checkTopK(topK);
+    checkOneOf("by", by, ["contribution", "logit"]);
     const { dModel } = this.info;
     const key = `neuron proximities ${layer} ${position}`;
     const { data } = await this.tensor(key, [this.info.dFfn], () => this.readNeuronProximities(layer, position));
@@ -457,7 +556,11 @@ export abstract class BaseRun implements Run {
       position * dModel,
       dModel,
     );
-    return neuronContributions(data, other, activations.data, options.topK);
+    const logits =
+      by === "logit"
+        ? await this.readNeuronLogits(layer, position, (await this.readContrast(position, options)).readout.direction)
+        : undefined;
+    return neuronContributions(data, other, activations.data, topK, logits);
   }
 
   async routes(options: RouteOptions = {}): Promise<LocalRouteGraph> {
@@ -478,7 +581,7 @@ export abstract class BaseRun implements Run {
     };
     const about = options.contrast && (await this.startContrast(from, options.contrast, options));
     const column = about && keptColumn(about.column, "threshold" in selection ? selection.threshold : 0);
-    const { nodes, edges } =
+    const { nodes, edges, others } =
       "threshold" in selection
         ? await trace(source, { from, ...selection, renormalize, joinSelf, column, signal, onProgress })
         : await this.relevantRoutes(source, selection, {
@@ -499,6 +602,7 @@ export abstract class BaseRun implements Run {
       contrast,
       nodes,
       edges,
+      others,
     });
   }
 
@@ -531,7 +635,7 @@ export abstract class BaseRun implements Run {
       readonly column: KeptColumn | undefined;
       readonly contrast: RouteGraph["contrast"];
     },
-  ): Promise<{ nodes: RouteNode[]; edges: RouteEdge[] }> {
+  ): Promise<{ nodes: RouteNode[]; edges: RouteEdge[]; others: OtherKeys[] }> {
     const { from, valueBias, includeBias = false, contrast } = options;
     const about = contrast ? `${contrast.token.id} ${contrast.versus?.id}` : "";
     const key = `relevances ${from.map(({ name }) => name).join(",")} ${valueBias === "term"} ${includeBias} ${about}`;
@@ -549,7 +653,7 @@ export abstract class BaseRun implements Run {
    * statistic fixed.
    */
   async logitAttribution(options: LogitAttributionOptions = {}): Promise<LogitAttribution> {
-    const { position = this.nTokens - 1, valueBias, signal } = options;
+    const { position = this.nTokens - 1, byKey = false, byNeuron = false, valueBias, signal } = options;
     this.check(undefined, position);
     checkValueBias(valueBias);
     const { nLayers, nHeads, dModel } = this.info;
@@ -561,13 +665,30 @@ export abstract class BaseRun implements Run {
       signal?.throwIfAborted();
       const heads = (await this.headOut(layer, position, { valueBias })).data;
       let rest = read((await this.attentionOut(layer)).data, at);
+      const terms = byKey
+        ? (await attentionLogits(readout.direction, await this.attentionBlock(layer, { valueBias }), position)).terms
+        : undefined;
       for (let head = 0; head < nHeads; head++) {
+        if (terms) {
+          for (let key = 0; key <= position; key++) {
+            const logit = terms[key * nHeads + head];
+            rest -= logit;
+            parts.push({ kind: "head", layer, head, key, logit });
+          }
+          continue;
+        }
         const logit = read(heads, head * dModel);
         rest -= logit;
         parts.push({ kind: "head", layer, head, logit });
       }
       parts.push({ kind: "attention-bias", layer, logit: rest });
-      parts.push({ kind: "ffn", layer, logit: read((await this.ffnOut(layer)).data, at) });
+      let block = read((await this.ffnOut(layer)).data, at);
+      if (byNeuron)
+        (await this.readNeuronLogits(layer, position, readout.direction)).forEach((logit, neuron) => {
+          block -= logit;
+          parts.push({ kind: "neuron", layer, neuron, logit });
+        });
+      parts.push({ kind: "ffn", layer, logit: block });
     }
     parts.push({ kind: "constant", logit: readout.constant });
     const logits = (await this.logits({ position })).data;
@@ -600,15 +721,16 @@ export abstract class BaseRun implements Run {
     return lensTokens(logits, logitsBelow, topK, (id) => this.model.token(id));
   }
 
-  async effect(
-    component: Component,
-    options: VocabularyOptions & { readonly valueBias?: ValueBias } = {},
-  ): Promise<Effect> {
+  async effect(component: Component, options: EffectOptions = {}): Promise<Effect> {
     this.check();
-    const { normalize = true, topK = 30 } = options;
+    const { normalize = "position", topK = 30 } = options;
     checkTopK(topK);
+    checkOneOf("normalize", normalize, ["position", true, false]);
     const vector = await this.update(component, options.valueBias);
-    const [scores] = await this.unembedAll([vector], normalize);
+    const [scores] =
+      normalize === "position"
+        ? [await this.readUpdateLogits(component.position, vector)]
+        : await this.unembedAll([vector], normalize);
     return effectTokens(scores, topK, (id) => this.model.token(id));
   }
 

@@ -1,5 +1,5 @@
 import { sharedPool } from "../attribution/pool";
-import { readoutOf, type Readout } from "../attribution/readout";
+import { capFactor, readoutOf, throughNorm, type ReadoutNorm, type Readout } from "../attribution/readout";
 import type { Engine, LayerConstants, Pass } from "../engine/types";
 import { endOfTurn, type ChatFormat } from "../model/chat";
 import type { ModelFiles } from "../model/files";
@@ -180,16 +180,37 @@ export class LocalModel extends BaseModel {
     return (normalize ? this.normalized : this.raw).add(vectors);
   }
 
+  /** The final norm as readouts need it. */
+  private readoutNorm(): ReadoutNorm | undefined {
+    const { architecture, weights } = this.files;
+    const { finalNorm } = architecture;
+    return (
+      finalNorm && {
+        kind: finalNorm.kind,
+        epsilon: finalNorm.epsilon,
+        weight: finalNorm.weight && weights.read(finalNorm.weight).data.map((w) => (finalNorm.unitOffset ? w + 1 : w)),
+        bias: finalNorm.bias && weights.read(finalNorm.bias).data,
+      }
+    );
+  }
+
+  /**
+   * `[V]`: what an update [d] adds to every logit, the final norm's statistic that of the last state [d], which has
+   * `logits` [V].
+   */
+  async updateLogits(state: Float32Array, update: Float32Array, logits: Float32Array): Promise<Float32Array> {
+    const { architecture, weights } = this.files;
+    const { unembedding, logitScale = 1, logitSoftcap } = architecture;
+    const [scores] = await this.unembedAll([throughNorm(update, state, this.readoutNorm())], false);
+    const bias = unembedding.bias && weights.read(unembedding.bias).data;
+    return scores.map((score, id) => (score - (bias?.[id] ?? 0)) * logitScale * capFactor(logits[id], logitSoftcap));
+  }
+
   /** How the logits of `ids` are read out of the last state [d], the final norm's statistic fixed. */
   readouts(state: Float32Array, ids: readonly number[]): Readout[] {
     const { architecture, weights } = this.files;
-    const { finalNorm, unembedding, logitScale, logitSoftcap } = architecture;
-    const norm = finalNorm && {
-      kind: finalNorm.kind,
-      epsilon: finalNorm.epsilon,
-      weight: finalNorm.weight && weights.read(finalNorm.weight).data.map((w) => (finalNorm.unitOffset ? w + 1 : w)),
-      bias: finalNorm.bias && weights.read(finalNorm.bias).data,
-    };
+    const { unembedding, logitScale, logitSoftcap } = architecture;
+    const norm = this.readoutNorm();
     const bias = unembedding.bias && weights.read(unembedding.bias).data;
     const { dModel, dVocab } = this.info;
     const whole = unembedding.layout === "in-out" ? weights.read(unembedding.weight).data : undefined;

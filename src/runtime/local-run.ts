@@ -97,6 +97,20 @@ export class LocalRun extends BaseRun {
     return this.pass.neuronProximities(layer, position);
   }
 
+  protected override readNeuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array> {
+    return this.pass.neuronLogits(layer, position, direction);
+  }
+
+  protected override async readUpdateLogits(position: number, update: Float32Array): Promise<Float32Array> {
+    const { nLayers, dModel } = this.info;
+    const { data } = await this.residual(nLayers - 1, "post");
+    return this.model.updateLogits(
+      data.slice(position * dModel, (position + 1) * dModel),
+      update,
+      (await this.logits({ position })).data,
+    );
+  }
+
   protected override async readAttentionInputs(layer: number): Promise<AttentionInputs> {
     const scale: LayerTensorName[] = this.model.hasPostAttentionNorm(layer) ? ["term_scale"] : [];
     const whole = this.info.parallelBlocks ? "resid_post" : "resid_mid";

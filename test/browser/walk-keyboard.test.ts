@@ -245,6 +245,16 @@ test("why one token rather than another, and back", async () => {
   expect(contrast?.token).toBeNull();
   expect(typeof contrast?.versus).toBe("number");
   await tool.locator("[data-edge]").first().waitFor({ state: "attached" });
+  // A token is not contrasted with itself.
+  const token = tool.locator("lmt-token-picker#token");
+  await token.locator("input").fill("the");
+  const taken = token.locator(`[role=option][data-token-id="${contrast?.versus}"]`);
+  await taken.waitFor();
+  expect(await taken.getAttribute("aria-disabled")).toBe("true");
+  await taken.click({ force: true });
+  expect((await selection()).contrast).toEqual(contrast);
+  await token.locator("input").press("Escape");
+  await tool.locator("lmt-token-picker#versus input").focus();
   await notebook.screenshot("walk-keyboard-contrast");
   // Escape closes the list, and only it.
   await press("ArrowDown");

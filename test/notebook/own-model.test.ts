@@ -81,7 +81,7 @@ const QUESTIONS: { readonly [K in Exclude<QuestionKind, "second">]: Question<K> 
   effect: {
     kind: "effect",
     component: { kind: "attention", layer: 1, position: 3, head: 2 },
-    normalize: true,
+    normalize: "position",
     topK: 5,
   },
   heads: { kind: "heads", layer: 1, query: 3, key: 1 },

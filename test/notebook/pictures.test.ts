@@ -57,6 +57,21 @@ test("the static picture draws what is in the graph", async () => {
   expect(count(/<path stroke="[^>]*>/g, /h0/g)).toBe(5 * (2 * nLayers + 1));
 });
 
+test("the static picture of a long prompt folds what is off the routes, and draws the rest", async () => {
+  const long = await model.run(Array.from({ length: 60 }, (_, i) => (i * 7) % 50));
+  const graph = await long.routes({ threshold: 0.2 });
+  const svg = staticSvg(graph);
+  const on = new Set(graph.nodes.map(({ position }) => position)).add(59);
+  const drawn = Array.from({ length: 60 }, (_, i) => (on.has(i) ? "x" : ".")).join("");
+  // Three tokens in a row are folded, fewer are drawn.
+  const gaps = (drawn.match(/\.{3,}/g) ?? []).map(({ length }) => length);
+  expect(gaps.length).toBeGreaterThan(0);
+  expect([...svg.matchAll(/>… (\d+) tokens</g)].map(([, count]) => Number(count))).toEqual(gaps);
+  const edges = (svg.match(/<path fill="none"[^>]*>/g) ?? []).join("").match(/M/g) ?? [];
+  expect(edges).toHaveLength(graph.edges.length);
+  await long.dispose();
+});
+
 test("pictures of a run share one selection; a link can be cut and made", () => {
   const a = flowGraph(run);
   const b = flowGraph(run);

@@ -151,11 +151,16 @@ describe.each(shapes)("a run with $name", ({ shape }) => {
       if (kind === "M") {
         questions.push(
           { kind: "neurons", layer, position, topK: 20 },
-          { kind: "effect", component: { kind: "ffn", layer, position }, normalize, topK: 15 },
+          { kind: "effect", component: { kind: "ffn", layer, position }, normalize: "position", topK: 15 },
         );
         const { neurons } = (await asked(run, { kind: "neurons", layer, position, topK: 20 })) as Answer<"neurons">;
         for (const { neuron } of neurons)
-          questions.push({ kind: "effect", component: { kind: "ffn", layer, position, neuron }, normalize, topK: 15 });
+          questions.push({
+            kind: "effect",
+            component: { kind: "ffn", layer, position, neuron },
+            normalize: "position",
+            topK: 15,
+          });
       } else questions.push({ kind: "lens", node: name, normalize, topK: 30 });
     }
     for (const { kind, source, target, heads } of graph.edges) {
@@ -163,13 +168,18 @@ describe.each(shapes)("a run with $name", ({ shape }) => {
       const [layer, query] = target.slice(1).split("_").map(Number);
       questions.push(
         { kind: "heads", layer, query, key: Number(source.split("_")[1]) },
-        { kind: "effect", component: { kind: "attention", layer, position: query }, normalize, topK: 15 },
+        { kind: "effect", component: { kind: "attention", layer, position: query }, normalize: "position", topK: 15 },
         { kind: "maps", layer, head: null },
       );
       for (const head of Object.keys(heads ?? {}).map(Number))
         questions.push(
           { kind: "maps", layer, head },
-          { kind: "effect", component: { kind: "attention", layer, position: query, head }, normalize, topK: 15 },
+          {
+            kind: "effect",
+            component: { kind: "attention", layer, position: query, head },
+            normalize: "position",
+            topK: 15,
+          },
         );
     }
     expect(questions.filter(({ kind }) => kind === "maps").length).toBeGreaterThan(0);
@@ -202,7 +212,7 @@ test("levels: seen keeps what was looked at, all keeps everything, none keeps no
           await stored(all, {
             kind: "effect",
             component: { kind: "attention", layer, position, head },
-            normalize,
+            normalize: normalize && "position",
             topK: 15,
           });
       }

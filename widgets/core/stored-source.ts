@@ -75,7 +75,8 @@ export class StoredSource implements FlowSource {
 
   ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>>;
   async ask(question: Question, signal?: AbortSignal): Promise<unknown> {
-    const answer = (await this.stored.answer(question, signal)) ?? (await this.#cut(question));
+    const answer =
+      (await this.stored.answer(question, signal)) ?? (await this.#cut(question)) ?? (await this.#ownSize(question));
     if (answer === undefined) throw new ProtocolError("unavailable", this.#why(question));
     return answer;
   }
@@ -87,6 +88,17 @@ export class StoredSource implements FlowSource {
     return whole && partOfGrid(whole, question);
   }
 
+  /** Effects as versions before 0.3 stored them. */
+  async #ownSize(question: Question): Promise<unknown> {
+    if (question.kind === "second") {
+      const answer = await this.#ownSize(question.question);
+      return answer && { answer };
+    }
+    if (question.kind !== "effect" || question.normalize !== "position") return undefined;
+    const answer = await this.stored.answer<"effect">({ ...question, normalize: true });
+    return answer && { ...answer, ownSize: true };
+  }
+
   #why(asked: Question): string {
     const question = asked.kind === "second" ? asked.question : asked;
     const { threshold, budget, omitted, unfinished } = this.stored.head;
@@ -94,6 +106,8 @@ export class StoredSource implements FlowSource {
     if (question.kind === "targets") return `Only the kernel can look up other tokens. Run the cell again.`;
     if (question.kind === "routes" && question.contrast)
       return `This notebook keeps the routes of no contrast but the one that it was saved with, at that threshold. ${again}`;
+    if (question.kind === "routes" && question.select)
+      return `This notebook keeps the routes by threshold; those by number of edges only of the token that it was saved with, where it was saved so. ${again}`;
     if (asked.kind === "second" && question.kind === "routes")
       return `Of the second run this notebook keeps the routes that it was saved with. ${again}`;
     if (question.kind === "routes" && question.threshold < threshold)

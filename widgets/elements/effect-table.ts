@@ -1,7 +1,7 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import type { Selection, WireComponent, WireEffectToken } from "../../src/protocol";
-import { focusEdgeKind, parseNode, shortText, visibleText } from "../../src/protocol";
+import { effectNormalize, focusEdgeKind, parseNode, shortText, visibleText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import type { SaveFormat } from "../core/export";
@@ -86,6 +86,7 @@ export class EffectTableElement extends LmtElement {
     topK: { type: Number, attribute: "top-k" },
     fromKey: { type: Boolean, attribute: "from-key" },
     rows: { type: Number },
+    ownSize: { type: Boolean, attribute: "own-size" },
   };
 
   /** What to show; left out, the selection's component. */
@@ -95,11 +96,14 @@ export class EffectTableElement extends LmtElement {
   declare fromKey: boolean;
   /** Tokens of a column there is room for; the others are shown on request. 0: all. */
   declare rows: number;
+  /** Every update goes through the final norm by itself: small ones and large ones say the same. */
+  declare ownSize: boolean;
 
   readonly #limit = new RowLimit(this);
   readonly #effect = new Ask(this, () => {
     const component = this.#component;
-    return component && { kind: "effect" as const, component, normalize: this.selected.normalize, topK: this.topK };
+    const normalize = this.ownSize ? this.selected.normalize : effectNormalize(this.selected.normalize);
+    return component && { kind: "effect" as const, component, normalize, topK: this.topK };
   });
 
   constructor() {
@@ -107,6 +111,7 @@ export class EffectTableElement extends LmtElement {
     this.topK = 15;
     this.fromKey = false;
     this.rows = 0;
+    this.ownSize = false;
   }
 
   get #component(): WireComponent | undefined {
@@ -137,27 +142,38 @@ export class EffectTableElement extends LmtElement {
               from <span class="token">${shortText(this.source.facts.tokens[this.#key]?.text ?? "", 10)}</span>
             </button>`
         }
-        <lmt-menu label="Save this table" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+        <lmt-menu label="More" .items=${[
+          { label: "Logits, as at this position", checked: !this.ownSize, run: () => (this.ownSize = false) },
+          { label: "Each update by its own size", checked: this.ownSize, run: () => (this.ownSize = true) },
+          { label: "Save as CSV", run: () => this.save() },
+        ]}></lmt-menu>
         </span>
       </header>
       ${this.#effect.renderStatus()}
       ${
         effect
-          ? html`<div class="columns">${this.#renderColumn("promoted", effect.promoted, count)}${this.#renderColumn("suppressed", effect.suppressed, count)}</div>
+          ? html`${effect.ownSize ? html`<div class="note">Saved by an earlier version: scores of the update by its own size, not logits. Run the cell again for logits.</div>` : nothing}
+            <div class="columns">${this.#renderColumn("promoted", effect.promoted, count, effect.ownSize)}${this.#renderColumn("suppressed", effect.suppressed, count, effect.ownSize)}</div>
             ${this.#limit.renderMore(longest, count, this.rows)}`
           : nothing
       }
     `;
   }
 
-  #renderColumn(name: "promoted" | "suppressed", tokens: readonly WireEffectToken[], count: number): TemplateResult {
+  #renderColumn(
+    name: "promoted" | "suppressed",
+    tokens: readonly WireEffectToken[],
+    count: number,
+    stored: boolean | undefined,
+  ): TemplateResult {
+    const logits = this.selected.normalize && !this.ownSize && !stored;
     const scores = scoreColumn(tokens.map((token) => token.score));
     const most = Math.max(1e-12, ...tokens.map((token) => Math.abs(token.score)));
     return html`<table class=${name}>
       <thead>
         <tr>
           <th>${name === "promoted" ? "▲ Promoted" : "▼ Suppressed"}</th>
-          <th class="n">Score</th>
+          <th class="n" title=${logits ? "What it adds to the token's logit at this position" : "The update alone, through the unembedding: no logit"}>${logits ? "Logit" : "Score"}</th>
         </tr>
       </thead>
       <tbody>
@@ -181,7 +197,7 @@ export class EffectTableElement extends LmtElement {
       tokens.map((t) => [name, t.id, t.text, t.score]);
     saveCsv(
       [
-        ["effect", "id", "token", "score"],
+        ["effect", "id", "token", this.selected.normalize && !this.ownSize && !effect.ownSize ? "logit" : "score"],
         ...rows("promoted", effect.promoted),
         ...rows("suppressed", effect.suppressed),
       ],

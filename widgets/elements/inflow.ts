@@ -91,7 +91,9 @@ export class InflowElement extends LmtElement {
 
   protected override render(): TemplateResult {
     const node = this.#node;
-    const { focus, threshold } = this.selected;
+    const { focus, budget } = this.selected;
+    // What a budget leaves out is not said by a contribution.
+    const threshold = budget ? -1 : this.selected.threshold;
     if (!this.source || !node)
       return html`<div class="note">${
         focus?.kind === "node"

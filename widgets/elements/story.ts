@@ -1,6 +1,6 @@
 import { css, html, nothing } from "lit";
 import type { TemplateResult } from "lit";
-import { focusEdgeKind, parseNode, shortText } from "../../src/protocol";
+import { effectNormalize, focusEdgeKind, parseNode, shortText } from "../../src/protocol";
 import { Ask } from "../core/ask";
 import { define, LmtElement } from "../core/element";
 import { weight } from "../core/format";
@@ -34,7 +34,7 @@ export class StoryElement extends LmtElement {
     const head = this.#head?.head;
     if (!edge || head === undefined) return undefined;
     const component = { kind: "attention" as const, layer: edge.layer, position: edge.query, head };
-    return { kind: "effect" as const, component, normalize: this.selected.normalize, topK: 15 };
+    return { kind: "effect" as const, component, normalize: effectNormalize(this.selected.normalize), topK: 15 };
   });
 
   get #edge(): { readonly layer: number; readonly query: number; readonly key: number } | undefined {

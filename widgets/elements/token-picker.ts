@@ -70,6 +70,10 @@ export class TokenPickerElement extends LmtElement {
         background: var(--_wash);
         box-shadow: inset 0 0 0 1px var(--_attention);
       }
+      .item[aria-disabled="true"] {
+        cursor: default;
+        color: var(--_text-soft);
+      }
       .list .error,
       .hint {
         padding: 6px 8px;
@@ -81,6 +85,7 @@ export class TokenPickerElement extends LmtElement {
     label: {},
     none: {},
     token: { attribute: false },
+    taken: { attribute: false },
     open: { state: true },
     typed: { state: true },
     looked: { state: true },
@@ -93,6 +98,8 @@ export class TokenPickerElement extends LmtElement {
   declare none: string;
   /** The token that is chosen. */
   declare token: WireToken | undefined;
+  /** Id of a token that cannot be chosen: no token is contrasted with itself. */
+  declare taken: number | undefined;
   declare protected open: boolean;
   /** What is being typed; undefined while nothing is. */
   declare protected typed: string | undefined;
@@ -108,6 +115,7 @@ export class TokenPickerElement extends LmtElement {
     this.label = "Token";
     this.none = "";
     this.token = undefined;
+    this.taken = undefined;
     this.open = false;
     this.typed = undefined;
     this.looked = "";
@@ -176,8 +184,8 @@ export class TokenPickerElement extends LmtElement {
     }
     return html`${options.map(
       (token, i) =>
-        html`<div class="item" role="option" id="option-${i}" data-token-id=${token?.id ?? nothing} aria-selected=${i === this.at} @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => this.#choose(token)}>
-          ${token ? html`<span class="token">${visibleText(token.text)}</span><span class="soft">${percent(token.probability)}</span>` : html`<span class="soft">${this.none}</span>`}
+        html`<div class="item" role="option" id="option-${i}" data-token-id=${token?.id ?? nothing} aria-disabled=${this.#isTaken(token)} aria-selected=${i === this.at} @pointerdown=${(event: Event) => event.preventDefault()} @click=${() => this.#choose(token)}>
+          ${token ? html`<span class="token">${visibleText(token.text)}</span><span class="soft">${this.#isTaken(token) ? "is the other one" : percent(token.probability)}</span>` : html`<span class="soft">${this.none}</span>`}
         </div>`,
     )}`;
   }
@@ -236,7 +244,12 @@ export class TokenPickerElement extends LmtElement {
     event.preventDefault();
   };
 
+  #isTaken(token: WireTarget | null): boolean {
+    return token !== null && token.id === this.taken;
+  }
+
   #choose(token: WireTarget | null): void {
+    if (this.#isTaken(token)) return;
     this.#close();
     this.dispatchEvent(
       new CustomEvent<WireToken | null>("lmt-token", { detail: token && { id: token.id, text: token.text } }),

@@ -92,9 +92,9 @@ export class TraceBarElement extends LmtElement {
     };
     return html`<span class="about">
       <span id="why">Why</span>
-      <lmt-token-picker id="token" label="Why this token" none="the best prediction" .source=${source} .selection=${store} .token=${token} @lmt-token=${write("token")}></lmt-token-picker>
+      <lmt-token-picker id="token" label="Why this token" none="the best prediction" .source=${source} .selection=${store} .token=${token} .taken=${versus?.id} @lmt-token=${write("token")}></lmt-token-picker>
       <span>rather than</span>
-      <lmt-token-picker id="versus" label="Rather than this token" none="any other" .source=${source} .selection=${store} .token=${versus} @lmt-token=${write("versus")}></lmt-token-picker>
+      <lmt-token-picker id="versus" label="Rather than this token" none="any other" .source=${source} .selection=${store} .token=${versus} .taken=${token?.id ?? this.answered?.token.id} @lmt-token=${write("versus")}></lmt-token-picker>
       ${this.answered ? html`<span class="soft" id="sum">${sumText(this.answered)}</span>` : nothing}
       <button data-act="clear" aria-label="Clear: routes of the whole state again" title="Routes of the whole state again" @click=${() => this.#end({ contrast: null })}>Clear</button>
     </span>`;
@@ -108,10 +108,7 @@ export class TraceBarElement extends LmtElement {
 
   #write(part: "token" | "versus", id: number | null): void {
     const now = this.selected.contrast ?? { token: null, versus: null };
-    const other = part === "token" ? now.versus : now.token;
-    // A token is not compared with itself: what was the other one makes room.
-    const rest = id !== null && id === other ? (part === "token" ? now.token : now.versus) : other;
-    this.select({ contrast: part === "token" ? { token: id, versus: rest } : { token: rest, versus: id } });
+    this.select({ contrast: { ...now, [part]: id } });
   }
 
   readonly #begin = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 import { html, nothing } from "lit";
 import type { PropertyValues, TemplateResult } from "lit";
 import type { Fold, NodeName, NodePlace, RunFacts, WireToken } from "../../../src/protocol";
-import { foldsOf, nodeName, parseNode, routesQuestion, visibleText } from "../../../src/protocol";
+import { FOLD_ABOVE, foldsOf, nodeName, parseNode, routesQuestion, visibleText } from "../../../src/protocol";
 import { Ask } from "../../core/ask";
 import { define, LmtElement } from "../../core/element";
 import { cellOf, copied } from "../../core/cell";
@@ -40,8 +40,6 @@ import { firstView, pannable, towards, zoomLimits } from "./views";
  */
 const CANVAS_STATES = 2500;
 const CANVAS_EDGES = 2500;
-/** Prompts longer than this are folded unless someone unfolds them. */
-const FOLD_ABOVE = 30;
 const UNFOLDED: { readonly key: string; readonly folds: readonly Fold[] } = { key: "", folds: [] };
 /** More edges than this are not drawn a second time for being pointed at. */
 const MOST_LIT = 3000;
@@ -346,6 +344,7 @@ export class FlowGraphElement extends LmtElement {
   #renderToolbar(): TemplateResult {
     return graphToolbar({
       selected: this.selected,
+      edges: this.routes?.edges.length,
       menu: this.#menu,
       select: (change) => this.select(change),
       zoom: (factor) => this.#zoom.by(factor),
