@@ -324,8 +324,16 @@ export interface FfnContributions {
   readonly ffn: Tensor;
   /** Shape `[T]`: the part of the state beside it. */
   readonly residual: Tensor;
-  /** Only with `signed`: their signed proximities; see `AttentionProximities`. */
-  readonly proximities?: { readonly ffn: Tensor; readonly residual: Tensor };
+  /** Only with `signed`. */
+  readonly proximities?: FfnProximities;
+}
+
+/** Signed proximities of the two parts of `resid_post`; see `AttentionProximities`. Both have shape `[T]`. */
+export interface FfnProximities {
+  /** Shape `[T]`: the feed-forward block. */
+  readonly ffn: Tensor;
+  /** Shape `[T]`: the state beside it. */
+  readonly residual: Tensor;
 }
 
 /** What one neuron of a feed-forward block gave to the state after the block. */

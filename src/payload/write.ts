@@ -188,7 +188,8 @@ function lensSection(
   };
 }
 
-const storableNeurons = ({ answer }: Answered<"neurons">): boolean =>
+const storableNeurons = ({ question, answer }: Answered<"neurons">): boolean =>
+  question.by === undefined &&
   decimals(answer.neurons.map(({ activation }) => activation)) !== undefined &&
   answer.neurons.every(({ neuron, contribution }) => isCount(neuron) && Number.isFinite(contribution));
 

@@ -99,6 +99,8 @@ export interface NeuronAnswer {
   readonly neuron: number;
   readonly activation: number;
   readonly contribution: number;
+  /** What it adds to the logit that was asked about. */
+  readonly logit?: number;
 }
 
 /** Top tokens of states; three tables of one shape. */
@@ -191,8 +193,36 @@ export interface Questions {
       readonly least: number;
     };
   };
-  /** The neurons that contributed most to the state after the FFN. */
-  neurons: { ask: { layer: number; position: number; topK: number }; answer: { neurons: readonly NeuronAnswer[] } };
+  /**
+   * What works against a state: parts without which it would be larger, which no contribution counts (signed proximity:
+   * `AttentionProximities`), at most `topK`, the most opposed first.
+   */
+  opponents: {
+    ask: { node: NodeName; topK: number };
+    answer: {
+      readonly sources: readonly NodeName[];
+      /** `[S]` index into `EDGE_KINDS`; a feed-forward block's is "ffn-out". */
+      readonly kinds: WireTensor<Uint8Array>;
+      /** `[S]` head of an attention term, -1 of others. */
+      readonly heads: WireTensor<Int32Array>;
+      /** `[S]` below 0: by how much of the state's size it would grow without the part. */
+      readonly proximities: WireTensor<Float32Array>;
+      /** How many parts there are below 0. */
+      readonly count: number;
+    };
+  };
+  /**
+   * The neurons that contributed most to the state after the FFN; with `by` those that move a logit most: that of the
+   * contrast, or of the best prediction at this position.
+   */
+  neurons: {
+    ask: { layer: number; position: number; topK: number; by?: "logit"; contrast?: TokenContrast };
+    answer: {
+      readonly neurons: readonly NeuronAnswer[];
+      /** Whose logit, with `by`. */
+      readonly about?: { readonly token: WireToken; readonly versus?: WireToken };
+    };
+  };
   /** One head's attention map and contribution map, both [query, key]; `head` null: all heads together (their sum). */
   maps: {
     ask: { layer: number; head: number | null };
@@ -310,7 +340,18 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
         ? undefined
         : `a list of 1 to ${MAX_INFLOW} states such as A5_7 or I5_7`,
   },
-  neurons: { layer: count, position: count, topK },
+  opponents: {
+    node: (value) =>
+      ["A", "I"].includes(parseNode(String(value))?.kind ?? "") ? undefined : "a state such as A5_7 or I5_7",
+    topK,
+  },
+  neurons: {
+    layer: count,
+    position: count,
+    topK,
+    by: optional((value) => (value === "logit" ? undefined : '"logit"')),
+    contrast: optional(contrast),
+  },
   maps: { layer: count, head: (value) => (value === null ? undefined : count(value)) },
   layerMaps: { layer: count },
   grid: { normalize: flag },
@@ -438,6 +479,14 @@ const ANSWERS: {
     isReal(rests, 1) &&
     starts.shape[0] === rests.shape[0] + 1 &&
     [kinds, contributions].every(({ shape }) => shape[0] === (sources as readonly unknown[]).length),
+  opponents: ({ sources, kinds, heads, proximities, count: all }) =>
+    isNumber(all) &&
+    isTexts(sources) &&
+    isWhole(kinds, 1) &&
+    isWhole(heads, 1) &&
+    isReal(proximities, 1) &&
+    sameShape(kinds, heads, proximities) &&
+    kinds.shape[0] === (sources as readonly unknown[]).length,
   neurons: ({ neurons }) =>
     Array.isArray(neurons) &&
     neurons.every(

@@ -266,7 +266,7 @@ export function readPins(value: unknown): readonly Pin[] | undefined {
 /** Undefined where it is not one. */
 export function readBudget(value: unknown): RouteBudget | null | undefined {
   if (value === null) return null;
-  const entries = typeof value === "object" ? Object.entries(value as object) : [];
+  const entries = typeof value === "object" ? Object.entries(value) : [];
   if (entries.length !== 1) return undefined;
   const [name, amount] = entries[0] as [string, unknown];
   if (name === "edges" && isCount(amount) && amount >= 1) return { edges: amount };

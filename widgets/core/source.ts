@@ -38,13 +38,13 @@ export class CachedSource implements FlowSource {
     if (asked.kind === "second") {
       const whole = largestRoutes(asked.question);
       if (!whole || questionKey(whole) === questionKey(asked.question)) return undefined;
-      const { answer } = await this.ask({ kind: "second", question: whole as typeof asked.question }, signal);
+      const { answer } = await this.ask({ kind: "second", question: whole }, signal);
       const cut = this.#within(answer as RoutesAnswer, asked.question);
       return cut && ({ answer: cut } as Answer<K>);
     }
     const whole = largestRoutes(asked);
     if (!whole || questionKey(whole) === questionKey(asked)) return undefined;
-    return this.#within(await this.ask(whole, signal), asked) as Answer<K> | undefined;
+    return this.#within(await this.ask(whole, signal), asked);
   }
 
   #within(answer: RoutesAnswer, question: Question): RoutesAnswer | undefined {

@@ -47,6 +47,11 @@ export class PromptBarElement extends ControlElement {
       .settings input[type="range"] {
         width: 130px;
       }
+      .settings .cut {
+        display: inline-flex;
+        gap: 6px;
+        align-items: center;
+      }
       .settings output {
         min-width: 2.8em;
       }
