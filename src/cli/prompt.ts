@@ -60,12 +60,12 @@ export async function readPrompt(values: OptionValues<typeof PROMPT_OPTIONS>): P
 }
 
 /** Runs the prompt. */
-export function runPrompt(
-  model: BaseModel,
+export function runPrompt<R extends BaseRun>(
+  model: BaseModel<R>,
   prompt: PromptInput,
   values: OptionValues<typeof PROMPT_OPTIONS>,
   options: Pick<RunOptions, "signal" | "onProgress">,
-): Promise<BaseRun> {
+): Promise<R> {
   const { template } = values;
   const all = {
     ...options,

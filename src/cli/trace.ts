@@ -2,6 +2,8 @@ import { extname } from "node:path";
 import { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "../attribution/route-formats";
 import { topIds, probabilities } from "../lens/vocabulary";
 import type {
+  Intervention,
+  InterventionTarget,
   ModelInfo,
   NodeName,
   RouteContrast,
@@ -14,6 +16,7 @@ import type {
   TransparentModel,
   Turn,
 } from "../model/types";
+import { parseTarget } from "../runtime/intervention-places";
 import { loadModel } from "../runtime/load";
 import { writeFileAtomically } from "../system/write";
 import {
@@ -41,6 +44,8 @@ export interface TraceOutput {
   readonly promptLength?: number;
   /** With `--generate`: why the answer is over. */
   readonly stopReason?: StopReason;
+  /** What was removed, as it was given; missing where nothing was. */
+  readonly without?: readonly string[];
   /** Best predictions of the last token first. */
   readonly predictions: readonly (Token & { readonly logit: number; readonly probability: number })[];
   readonly routes: readonly {
@@ -67,6 +72,9 @@ ${PROMPT_USAGE}
   --join-self          without renormalising: a token's residual and its attention to itself pass together, as in the published tool
   --value-bias V       output (default) or term: where the biases of the values belong
   --include-bias       the output bias is a part of its own
+  --without TARGET     remove something and trace what is then computed; may be given several times: head:20.3, head:20.3@5
+                       (at token 5), attention:4, ffn:12@4, neuron:12.77@4, edge:9.2:8>3 (what head 2 of layer 9 carries
+                       from key 3 to query 8), edge:9:8>3 (all heads), or a state's name
   --top-k N            number of predictions; default 10
   --json FILE          write to a file instead of standard output ("-")
   --graph FILE         write the routes of all starts as one graph too: .json, .graphml, .dot or .csv`;
@@ -107,6 +115,15 @@ function graphFormat(file: string): RouteFormat {
   return format;
 }
 
+function readTarget(text: string): InterventionTarget {
+  const target = parseTarget(text);
+  if (target === undefined)
+    throw new UsageError(
+      `--without is ${JSON.stringify(text)}: it must be head:LAYER.HEAD, attention:LAYER, ffn:LAYER or neuron:LAYER.NEURON, each with @TOKEN where it is one token's, edge:LAYER.HEAD:QUERY>KEY, edge:LAYER:QUERY>KEY, or a state's name`,
+    );
+  return target;
+}
+
 function readFrom(text: string): TraceArguments["from"] {
   if (text === "last" || text === "all" || text === "answer") return text;
   if (!/^\d+$/.test(text))
@@ -129,23 +146,26 @@ async function predictions(run: Run, model: TransparentModel, topK: number): Pro
 }
 
 /**
- * A `TraceOutput` as JSON, each start's routes traced when those before are written: routes of all tokens of a long
+ * A `TraceOutput` of a run, and of `base`, what it was before something was removed, as JSON, each start's routes traced when those before are written: routes of all tokens of a long
  * prompt are gigabytes.
  */
 async function* json(
   run: Run,
+  base: Run,
   model: TransparentModel,
   starts: readonly number[],
   options: RouteOptions,
   topK: number,
+  without: readonly string[] = [],
 ): AsyncGenerator<string> {
   const head: Omit<TraceOutput, "routes"> = {
     schema: "lm-transparency/trace@1",
     model: model.info,
     tokens: run.tokens,
-    turns: run.turns,
-    promptLength: run.promptLength,
-    stopReason: run.stopReason,
+    turns: base.turns,
+    promptLength: base.promptLength,
+    stopReason: base.stopReason,
+    ...(without.length > 0 ? { without } : {}),
     predictions: await predictions(run, model, topK),
   };
   yield `${JSON.stringify(head).slice(0, -1)},"routes":[`;
@@ -189,6 +209,7 @@ export const trace: Command = {
       "join-self": { type: "boolean" },
       "value-bias": { type: "string", default: "output" },
       "include-bias": { type: "boolean" },
+      without: { type: "string", multiple: true },
       "top-k": { type: "string", default: "10" },
       json: { type: "string", default: "-" },
       graph: { type: "string" },
@@ -216,6 +237,7 @@ export const trace: Command = {
             token: tokenOption(values.contrast),
             ...(values.versus === undefined ? {} : { versus: tokenOption(values.versus) }),
           };
+    const removed = (values.without ?? []).map((text): Intervention => ({ target: readTarget(text), do: "zero" }));
     const format = values.graph === undefined ? undefined : graphFormat(values.graph);
     const routeOptions = {
       select: parsed.select,
@@ -232,18 +254,23 @@ export const trace: Command = {
     const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
     try {
       const prompted = await runPrompt(model, parsed.prompt, values, { signal, onProgress: context.progress });
-      const run = added === undefined ? prompted : await prompted.generate({ maxTokens: added, signal });
+      const base = added === undefined ? prompted : await prompted.generate({ maxTokens: added, signal });
       signal.throwIfAborted();
+      const run = removed.length === 0 ? base : await base.intervene(removed, { signal });
       const last = run.tokens.length - 1;
       if (typeof parsed.from === "number" && parsed.from > last)
         throw new UsageError(`--from is ${parsed.from}: the tokens of this prompt are numbered 0 to ${last}`);
-      const starts = startsOf(parsed.from, run);
+      const starts = startsOf(parsed.from, base);
       if (values.graph !== undefined && format)
         await writeFileAtomically(
           values.graph,
           exportRoutes(await run.routes({ ...routeOptions, from: starts }), format),
         );
-      await writePieces(values.json, json(run, model, starts, routeOptions, parsed.topK), context);
+      await writePieces(
+        values.json,
+        json(run, base, model, starts, routeOptions, parsed.topK, values.without),
+        context,
+      );
     } finally {
       await model.dispose();
     }

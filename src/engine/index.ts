@@ -27,9 +27,35 @@ import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./mem
 import { MemoryBudget, type Holding } from "../threads/budget";
 import { collectGarbage, Reclaimer } from "../threads/reclaim";
 import { joinRows } from "./grow";
-import type { Engine, ForwardOptions, Growth, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
+import { changePass } from "./changed-pass";
+import type {
+  ChangedPass,
+  ChangeOptions,
+  Engine,
+  ForwardOptions,
+  Growth,
+  LayerChanges,
+  LayerConstants,
+  LayerTensorName,
+  MemoryPlan,
+  PassChanges,
+  WholePass,
+} from "./types";
 
-export type { Engine, ForwardOptions, Growth, LayerConstants, LayerTensorName, MemoryPlan, Pass } from "./types";
+export type {
+  Affine,
+  ChangedPass,
+  Engine,
+  ForwardOptions,
+  Growth,
+  LayerChanges,
+  LayerConstants,
+  LayerTensorName,
+  MemoryPlan,
+  Pass,
+  PassChanges,
+  WholePass,
+} from "./types";
 
 export interface EngineOptions {
   /** Name of an execution provider, or "auto" / "cpu" / "gpu". Default "auto". */
@@ -277,7 +303,7 @@ class WorkerEngine implements Engine {
     unreachable.register(this, thread, this);
   }
 
-  async forward(tokenIds: readonly number[], options: ForwardOptions = {}): Promise<Pass> {
+  async forward(tokenIds: readonly number[], options: ForwardOptions = {}): Promise<WholePass> {
     const { nLayers } = this.architecture;
     const nTokens = tokenIds.length;
     await this.#check(tokenIds, 0);
@@ -417,7 +443,7 @@ class WorkerGrowth implements Growth {
     return work;
   }
 
-  pass(): Pass {
+  pass(): WholePass {
     if (this.#tokenIds.length === 0) throw new RangeError("The sequence is empty: append a token first.");
     const { nLayers, dModel } = this.architecture;
     const { data } = joinRows(this.#pieces, nLayers + 1, dModel);
@@ -475,7 +501,7 @@ export const passBudget = new MemoryBudget(PASS_BYTES);
 const dropStates = (pass: LocalPass): void => pass.drop("states");
 const dropKept = (pass: LocalPass): void => pass.drop("kept");
 
-class LocalPass implements Pass {
+class LocalPass implements WholePass {
   #disposed = false;
   #statesHolding: Holding;
   readonly #keptHolding: Holding;
@@ -548,6 +574,29 @@ class LocalPass implements Pass {
     const activations = ffn_post.data.subarray(position * dFfn, (position + 1) * dFfn);
     return (await this.thread.ask("neuronProximities", { layer, whole, activations, scale: ffn_scale.data[position] }))
       .proximities;
+  }
+
+  async change(changes: PassChanges, options?: ChangeOptions): Promise<ChangedPass> {
+    this.#check(0);
+    const { architecture, positions, tokenIds } = this;
+    const ask: Thread["ask"] = (kind, question, asked) => this.thread.ask(kind, question, asked);
+    return changePass({ pass: this, architecture, positions, tokenIds, budget: passBudget, ask }, changes, options);
+  }
+
+  async probe<N extends LayerTensorName>(
+    layer: number,
+    state: Float32Array,
+    changes: LayerChanges | undefined,
+    names: readonly N[],
+  ): Promise<Record<N, Tensor>> {
+    this.#check(layer);
+    const { tensors } = await this.thread.ask("layer", { ...this.positions, layer, state, names, changes });
+    return tensors as Record<N, Tensor>;
+  }
+
+  async headOutputs(layer: number, rows: Float32Array): Promise<Float32Array> {
+    this.#check(layer);
+    return (await this.thread.ask("headOutputs", { layer, rows })).written;
   }
 
   async neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array> {

@@ -4,7 +4,8 @@
  */
 import { commHost, type CommHost } from "../jupyter/comm-host";
 import type { GeneratedToken, GenerateOptions, TransparentModel } from "../model/types";
-import { BaseRun, type GeneratedRun } from "../runtime/base-run";
+import { BaseRun } from "../runtime/base-run";
+import type { Generated } from "../runtime/generate";
 import { follow } from "../signals";
 
 /** Most tokens that one character is made of. */
@@ -12,28 +13,32 @@ const LONGEST_CHARACTER = 4;
 
 const { generate, stream } = BaseRun.prototype;
 
-BaseRun.prototype.generate = async function (this: BaseRun, options: GenerateOptions = {}): Promise<GeneratedRun> {
+BaseRun.prototype.generate = async function <R extends BaseRun>(
+  this: R,
+  options: GenerateOptions = {},
+): Promise<R & Generated> {
   const host = commHost();
   // What comes out of a widget is the widget's to show.
-  if (options.onToken !== undefined || host.cell?.executionCount === undefined) return generate.call(this, options);
+  if (options.onToken !== undefined || host.cell?.executionCount === undefined)
+    return generate.call(this, options) as Promise<R & Generated>;
   const text = new ShownText(this.model, host);
   try {
-    return await generate.call(this, { ...options, onToken: (token) => text.add(token) });
+    return (await generate.call(this, { ...options, onToken: (token) => text.add(token) })) as R & Generated;
   } finally {
     text.end();
   }
 };
 
-BaseRun.prototype.stream = async function* (
-  this: BaseRun,
+BaseRun.prototype.stream = async function* <R extends BaseRun>(
+  this: R,
   options: GenerateOptions = {},
-): AsyncGenerator<GeneratedToken, GeneratedRun, undefined> {
+): AsyncGenerator<GeneratedToken, R & Generated, undefined> {
   const { cell } = commHost();
   const { signal, release } = follow(options.signal, cell?.signal);
   let over = (): void => undefined;
   cell?.finishing?.(new Promise<void>((resolve) => (over = resolve)));
   try {
-    return yield* stream.call(this, { ...options, signal });
+    return (yield* stream.call(this, { ...options, signal })) as R & Generated;
   } finally {
     release();
     over();
