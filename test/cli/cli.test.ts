@@ -247,6 +247,18 @@ test("trace of a generated answer: the routes of what predicted each new token",
   }
 });
 
+test("what is removed is removed from the answer that was given with it", () => {
+  const { model, chat } = chatty();
+  const asked = ["trace", "--model", model, "--chat", chat, "--generate", "4", "--from", "answer"];
+  const [whole, cut] = [[], ["--without", "attention:0"]].map(
+    (more) => JSON.parse(run(...asked, ...more).out) as Trace & Generated & { readonly without?: readonly string[] },
+  );
+  expect(cut.without).toEqual(["attention:0"]);
+  expect([cut.tokens, cut.promptLength, cut.turns]).toEqual([whole.tokens, whole.promptLength, whole.turns]);
+  expect(cut.routes.map(({ from }) => from)).toEqual(whole.routes.map(({ from }) => from));
+  expect(cut.predictions).not.toEqual(whole.predictions);
+});
+
 test("an interrupt of generate keeps what is there", async () => {
   const file = path.join(temporary, "interrupted.json");
   const child = spawn(
