@@ -1083,8 +1083,9 @@ export interface Run {
   /** Where the run was generated: why it is over. */
   readonly stopReason?: StopReason;
   /**
-   * Continues the run, token by token, and gives a run of all tokens. Earlier tokens are not computed again. A model of
-   * your own has this from `BaseRun`.
+   * Continues the run, token by token, and gives a run of all tokens. Earlier tokens are not computed again. In a
+   * notebook, without `onToken`, the text shows below the cell as it comes, and an interrupt of the cell ends it like
+   * `signal`. A model of your own has this from `BaseRun`.
    * @example const answer = await run.generate({ maxTokens: 40 });
    */
   generate?(options?: GenerateOptions): Promise<Answer>;

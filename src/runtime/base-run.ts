@@ -89,9 +89,6 @@ export interface AttentionConstants {
   readonly outputBias?: Float32Array;
 }
 
-/** A `BaseRun` that was generated. */
-export type GeneratedRun = BaseRun & Generated;
-
 /** A run whose model can be changed in between: every run of `loadModel`. */
 export interface ChangeableRun extends BaseRun {
   /** The same prompt with something changed in between; see `Run.intervene`. */
@@ -422,7 +419,7 @@ export abstract class BaseRun implements Run {
   // Answers.
 
   /** Continues the run; see `Run.generate`. */
-  async generate(options: GenerateOptions = {}): Promise<GeneratedRun> {
+  async generate(options: GenerateOptions = {}): Promise<this & Generated> {
     const tokens = this.stream(options);
     for (;;) {
       const step = await tokens.next();
@@ -431,7 +428,7 @@ export abstract class BaseRun implements Run {
   }
 
   /** Continues the run, token by token; see `Run.stream`. */
-  async *stream(options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, GeneratedRun, undefined> {
+  async *stream(options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, this & Generated, undefined> {
     this.check();
     const { model, tokens } = this;
     const { run, facts } = yield* generate<Run>(
@@ -448,7 +445,7 @@ export abstract class BaseRun implements Run {
       },
       options,
     );
-    if (run instanceof BaseRun) return run.remember(facts) as GeneratedRun;
+    if (run instanceof BaseRun) return run.remember(facts) as this & Generated;
     throw new TypeError("The model's runs are no BaseRun: extend it, or write generate yourself.");
   }
 
