@@ -49,8 +49,6 @@ const placeOf = (name) => {
   const [, kind, layer, position] = /^([XAMI])(\d+)_(\d+)$/.exec(name);
   return { kind, layer: Number(layer), position: Number(position) };
 };
-const termKey = ({ layer, query, key, head }) => `${layer} ${query} ${key} ${head}`;
-
 /** The terms and blocks of a route graph, with the relevance of each. */
 function partsOf(graph) {
   const terms = [];
