@@ -71,18 +71,18 @@ export class DetailPanelElement extends LmtElement {
         width: 20px;
         text-align: center;
       }
+      /* The sentence flows around the buttons: what it says is longer than what is left beside them. */
       .head {
-        display: flex;
-        gap: 6px;
-        align-items: start;
+        display: flow-root;
         margin-bottom: 4px;
       }
-      .head lmt-story {
-        flex: 1;
-        min-width: 0;
+      .acts {
+        float: inline-end;
+        display: flex;
+        gap: 6px;
+        margin-inline-start: 8px;
       }
       .head button {
-        flex: none;
         height: 22px;
         padding: 0 7px;
       }
@@ -239,11 +239,12 @@ export class DetailPanelElement extends LmtElement {
     const tokens = this.source?.facts.tokens ?? [];
     const here = traceable(this.selected, this.source?.facts.model.nLayers ?? 0);
     return html`<div class="head">
-      <lmt-story .source=${this.source} .selection=${this.store}></lmt-story>
+      <span class="acts">
       ${here ? html`<button data-act="here" title="Routes of ${placeWords(here, tokens)} (key T in the graph)" @click=${() => this.select({ origin: here })}>Trace from here</button>` : nothing}
       ${this.#renderRemove()}
       ${this.noPins ? nothing : html`<button data-act="pin" title="Pin ${focusWords(focus, tokens)}: give it a name and a note" @click=${this.#pin}>Pin</button>`}
-      <button data-act="close" aria-label="Close" title="Nothing selected (Escape in the graph)" @click=${() => this.select({ focus: null, head: null, neuron: null, token: null })}>✕</button>
+      <button data-act="close" aria-label="Close" title="Nothing selected (Escape in the graph)" @click=${() => this.select({ focus: null, head: null, neuron: null, token: null })}>✕</button></span>
+      <lmt-story .source=${this.source} .selection=${this.store}></lmt-story>
     </div>`;
   }
 

@@ -131,7 +131,7 @@ function drawCuts(content: Content, { layout }: Plot, { cuts }: Scene): void {
     const place = cut.kind === "edge" ? { kind: cut.kind, source: cut.edge.source, target: cut.edge.target } : cut;
     const point = pointOf(layout, place);
     const ends = cut.kind === "edge" ? [cut.edge.from.position, cut.edge.to.position] : [cut.position];
-    return point && !ends.some((position) => layout.folded(position)) ? [{ cut, ...point }] : [];
+    return point && !ends.some((position) => layout.folded(position)) ? [{ cut, x: point.x, y: point.y }] : [];
   });
   type Struck = (typeof shown)[number];
   content
