@@ -123,7 +123,7 @@ function drawPins(content: Content, { layout }: Plot, { pins }: Scene): void {
 }
 
 /** Half of a cross. */
-const CROSS = 4.5;
+const CROSS = 5.5;
 
 /** What was removed is struck through, on top of a canvas as of SVG: a cross, or one stroke where only a part is gone. */
 function drawCuts(content: Content, { layout }: Plot, { cuts }: Scene): void {

@@ -260,7 +260,7 @@ export const graphStyles = css`
   path.cut {
     fill: none;
     stroke: var(--_error);
-    stroke-width: 2;
+    stroke-width: 2.4px;
     stroke-linecap: round;
     pointer-events: none;
   }
