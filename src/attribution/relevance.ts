@@ -3,7 +3,7 @@ import type { NodeName, OtherKeys, ProgressListener, RouteEdge, RouteNode } from
 import type { KeptColumn } from "./kept-column";
 import { sumOverHeads } from "./notable";
 import { routeEdge } from "./route-edge";
-import { restOf, type ContributionSource } from "./routes";
+import { nextTurn, restOf, type ContributionSource } from "./routes";
 
 /*
  * Routes by what reaches the start: R(start) = 1, every part of a state carries R(state) · c, and states add up what
@@ -12,10 +12,10 @@ import { restOf, type ContributionSource } from "./routes";
  */
 
 /** Kinds of parts: the FFN and the stream beside it; a (key, head) term of attention and the stream beside attention. */
-const FFN = 0;
-const BESIDE = 1;
-const TERM = 2;
-const RESIDUAL = 3;
+export const FFN = 0;
+export const BESIDE = 1;
+export const TERM = 2;
+export const RESIDUAL = 3;
 
 /** Where there are more terms than this, those of less relevance than the floor are left out. */
 const MANY_TERMS = 2_000_000;
@@ -23,8 +23,6 @@ const FLOOR = 1e-6;
 
 /** The event loop gets its turn after this many terms. */
 const SLICE_TERMS = 1 << 20;
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Columns of numbers that grow. */
 class Column<A extends Uint8Array | Uint16Array | Uint32Array | Float64Array> {
@@ -240,6 +238,9 @@ function walk(
   return { flow: states[0].reduce((sum, relevance) => sum + relevance, 0), edges };
 }
 
+/** How much of the start reaches the embedded tokens through all of the parts. */
+export const flowOf = (shape: Shape, parts: RelevantParts): number => walk(shape, parts, 0).flow;
+
 /** The first index of `[0, length)` at which `holds` does, which stays so from there on; `length` where it never does. */
 function firstWhere(length: number, holds: (index: number) => boolean): number {
   let [low, high] = [0, length];
@@ -284,7 +285,16 @@ export function relevantRoutes(
   shape: Shape,
   parts: RelevantParts,
   cut: number,
-  { renormalize, column }: { readonly renormalize: boolean; readonly column?: KeptColumn },
+  {
+    renormalize,
+    column,
+    unseen,
+  }: {
+    readonly renormalize: boolean;
+    readonly column?: KeptColumn;
+    /** Shares of heads by state that the parts do not have, where they are not all. */
+    readonly unseen?: ReadonlyMap<NodeName, Readonly<Record<number, number>>>;
+  },
 ): { nodes: RouteNode[]; edges: RouteEdge[]; others: OtherKeys[] } {
   const { parallelBlocks } = shape;
   const kept: number[] = [];
@@ -375,7 +385,7 @@ export function relevantRoutes(
   return {
     nodes: listed,
     edges: edgesInOrder(edges, nodes),
-    others: othersOf(shape, parts, kept, listed, cut, column),
+    others: othersOf(shape, parts, kept, listed, cut, column, unseen),
   };
 }
 
@@ -387,6 +397,7 @@ function othersOf(
   nodes: readonly RouteNode[],
   cut: number,
   column: KeptColumn | undefined,
+  unseen: ReadonlyMap<NodeName, Readonly<Record<number, number>>> | undefined,
 ): OtherKeys[] {
   const states = new Map(
     nodes
@@ -400,6 +411,11 @@ function othersOf(
         { sums: new Float64Array(nHeads), drawn: new Float64Array(nHeads), beside: 0, shown: 0, relevance: 0 },
       ]),
   );
+  for (const [name, heads] of unseen ?? [])
+    for (const [head, share] of Object.entries(heads)) {
+      const state = states.get(name);
+      if (state) state.sums[Number(head)] += share;
+    }
   const drawn = new Set(kept);
   for (let i = 0; i < parts.length; i++) {
     const kind = parts.kinds.data[i];
@@ -418,8 +434,8 @@ function othersOf(
   }
   return [...states].map(([target, { sums, drawn: shown, beside, shown: own, relevance }]) => {
     // Parts below the floor, and a bias that is a part, are in none of the sums.
-    const unseen = Math.max(0, 1 - beside - sums.reduce((sum, c) => sum + c, 0));
-    return { target, ...restOf(sums, shown, beside - own + unseen, cut / relevance) };
+    const uncounted = Math.max(0, 1 - beside - sums.reduce((sum, c) => sum + c, 0));
+    return { target, ...restOf(sums, shown, beside - own + uncounted, cut / relevance) };
   });
 }
 

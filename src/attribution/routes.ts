@@ -42,7 +42,7 @@ export interface TraceOptions {
 const SLICE_MS = 8;
 
 /** Lets other events run. Browsers, where stored contributions are traced, have no `setImmediate`. */
-function nextTurn(): Promise<void> {
+export function nextTurn(): Promise<void> {
   const { setImmediate = setTimeout } = globalThis as { setImmediate?: (callback: () => void) => unknown };
   return new Promise((resolve) => void setImmediate(resolve));
 }

@@ -332,8 +332,16 @@ export interface FfnContributions {
    * that nothing below is a part of it; else 0. The three sum to 1.
    */
   readonly replaced?: Tensor;
-  /** Only with `signed`: their signed proximities; see `AttentionProximities`. */
-  readonly proximities?: { readonly ffn: Tensor; readonly residual: Tensor };
+  /** Only with `signed`. */
+  readonly proximities?: FfnProximities;
+}
+
+/** Signed proximities of the two parts of `resid_post`; see `AttentionProximities`. Both have shape `[T]`. */
+export interface FfnProximities {
+  /** Shape `[T]`: the feed-forward block. */
+  readonly ffn: Tensor;
+  /** Shape `[T]`: the state beside it. */
+  readonly residual: Tensor;
 }
 
 /** What one neuron of a feed-forward block gave to the state after the block. */

@@ -18,6 +18,7 @@ import type {
   WireToken,
 } from "../protocol";
 import {
+  EDGE_KINDS,
   inflowAnswer,
   LEAST_INFLOW,
   nodeName,
@@ -169,6 +170,72 @@ async function inflow(run: Run, { nodes }: Question<"inflow">, signal: AbortSign
   );
 }
 
+/** The parts of a state without which it would be larger. */
+async function opponents(
+  run: Run,
+  { node, topK }: Question<"opponents">,
+  signal: AbortSignal,
+): Promise<Answer<"opponents">> {
+  const { nHeads, nLayers, parallelBlocks } = run.model.info;
+  const T = run.tokens.length;
+  const { kind, layer, position } = parseNode(node)!;
+  within("The layer", layer, nLayers);
+  within("The position", position, T);
+  if (kind === "A" && parallelBlocks)
+    throw new ProtocolError("range", `${node} is no state of this model: its blocks are in parallel.`);
+  const none = (): never => {
+    throw new ProtocolError("range", "This model's runs give no signed proximities.");
+  };
+  const parts: { source: NodeName; kind: "attention" | "residual" | "ffn-out"; head: number; proximity: number }[] = [];
+  const block = nodeName("M", layer, position);
+  if (kind === "I" && !parallelBlocks) {
+    const { proximities = none() } = await run.ffnContributions(layer, { signed: true });
+    const beside = nodeName("A", layer, position);
+    parts.push(
+      { source: beside, kind: "residual", head: -1, proximity: proximities.residual.data[position] },
+      { source: block, kind: "ffn-out", head: -1, proximity: proximities.ffn.data[position] },
+    );
+  } else {
+    const asked = { positions: [position], signed: true, signal };
+    const { proximities = none() } = await run.attentionContributions(layer, asked);
+    const { terms, residual, ffn } = proximities;
+    const below = stateBelow(layer, position);
+    parts.push({ source: below, kind: "residual", head: -1, proximity: residual.data[0] });
+    if (ffn) parts.push({ source: block, kind: "ffn-out", head: -1, proximity: ffn.data[0] });
+    for (let key = 0; key <= position; key++)
+      for (let head = 0; head < nHeads; head++)
+        parts.push({
+          source: stateBelow(layer, key),
+          kind: "attention",
+          head,
+          proximity: terms.data[key * nHeads + head],
+        });
+  }
+  const against = parts.filter(({ proximity }) => proximity < 0).sort((a, b) => a.proximity - b.proximity);
+  const listed = against.slice(0, topK);
+  return {
+    sources: listed.map(({ source }) => source),
+    kinds: tensor(Uint8Array.from(listed, (part) => EDGE_KINDS.indexOf(part.kind))),
+    heads: tensor(Int32Array.from(listed, (part) => part.head)),
+    proximities: tensor(Float32Array.from(listed, (part) => part.proximity)),
+    count: against.length,
+  };
+}
+
+async function neurons(
+  run: Run,
+  { layer, position, topK, by, contrast }: Question<"neurons">,
+): Promise<Answer<"neurons">> {
+  if (by === undefined) return { neurons: await run.neuronContributions(layer, position, { topK }) };
+  within("The position", position, run.tokens.length);
+  const token = contrast?.token ?? (await predictionsOf(run, position, 1))[0].id;
+  const versus = contrast?.versus ?? undefined;
+  return {
+    neurons: await run.neuronContributions(layer, position, { topK, by, token, versus }),
+    about: { token: wireToken(run, token), ...(versus === undefined ? {} : { versus: wireToken(run, versus) }) },
+  };
+}
+
 /** Attention and contributions of all heads, both [H, query, key]. */
 async function layerMaps(
   run: Run,
@@ -299,8 +366,10 @@ export async function answerQuestion(
       return heads(run, question, signal);
     case "inflow":
       return inflow(run, question, signal);
+    case "opponents":
+      return opponents(run, question, signal);
     case "neurons":
-      return { neurons: await run.neuronContributions(question.layer, question.position, { topK: question.topK }) };
+      return neurons(run, question);
     case "maps":
       return maps(run, question, signal);
     case "layerMaps": {

@@ -1,4 +1,4 @@
-import type { Run } from "../model/types";
+import type { EdgeBudget, RelevanceBudget, Run } from "../model/types";
 import { checkHeight, checkOneOf } from "../model/check";
 import { Picture } from "./picture";
 import type { PictureOptions } from "./picture";
@@ -8,6 +8,11 @@ export interface FlowGraphOptions extends PictureOptions {
   readonly from?: number;
   /** Default 0.04. */
   readonly threshold?: number;
+  /**
+   * Draw the parts of which most reaches the start instead of those that pass a local threshold: so many edges, or what
+   * carries this share of the start (`RouteOptions.select`).
+   */
+  readonly budget?: RelevanceBudget | EdgeBudget;
   /** Default true. */
   readonly renormalize?: boolean;
   /**
@@ -44,6 +49,7 @@ export class FlowGraph extends Picture {
     const {
       from,
       threshold,
+      budget,
       renormalize,
       detail = true,
       colorBy = "contribution",
@@ -55,7 +61,7 @@ export class FlowGraph extends Picture {
     checkHeight(height);
     checkOneOf("colorBy", colorBy, ["contribution", "head", "label"]);
     const given = Object.fromEntries(
-      Object.entries({ start: from, threshold, renormalize }).filter(([, value]) => value !== undefined),
+      Object.entries({ start: from, threshold, budget, renormalize }).filter(([, value]) => value !== undefined),
     );
     super(run, "flow-graph", {
       ...rest,

@@ -9,6 +9,7 @@ import {
   nodeName,
   parseNode,
   PIN_LIMITS,
+  readBudget,
   readSelection,
   routesQuestion,
   stateBelow,
@@ -244,6 +245,14 @@ const CHECKS: { readonly [K in keyof Selection]: Check } = {
     checkThreshold(value as number);
     return value;
   },
+  budget: (_, value) => {
+    const budget = readBudget(value);
+    if (budget === undefined)
+      throw new RangeError(
+        `budget is ${shown(value)}, but has to be { edges: 60 }, at least 1, { relevance: 0.8 }, from 0 to 1, or null: the threshold.`,
+      );
+    return budget;
+  },
   renormalize: flag("renormalize"),
   normalize: flag("normalize"),
   pins: checkPins,
@@ -269,14 +278,15 @@ export function selectedRoutes(run: Run, selection: Selection, signal?: AbortSig
 /** The routes that are asked for. */
 export function askedRoutes(
   run: Run,
-  { from, threshold, renormalize, contrast: asked }: ReturnType<typeof routesQuestion>,
+  { from, threshold, renormalize, select, contrast: asked }: ReturnType<typeof routesQuestion>,
   signal?: AbortSignal,
 ): Promise<RouteGraph> {
   const tokens = asked && {
     ...(asked.token === null ? {} : { token: asked.token }),
     ...(asked.versus === null ? {} : { versus: asked.versus }),
   };
-  return run.routes({ from, threshold, renormalize, ...(tokens ? { contrast: tokens } : {}), signal });
+  const cut = select ? { select } : { threshold };
+  return run.routes({ from, ...cut, renormalize, ...(tokens ? { contrast: tokens } : {}), signal });
 }
 
 const selections = new WeakMap<Run, SharedSelection>();

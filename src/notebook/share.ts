@@ -14,6 +14,7 @@ import type {
 } from "../protocol";
 import {
   describePicture,
+  largestRoutes,
   EDGE_KINDS,
   effectNormalize,
   alignmentOf,
@@ -397,6 +398,7 @@ export class PictureShare {
             bias: rest[2],
             keys,
             terms: keys.flatMap((key) => Array.from(own.subarray(key * nHeads, (key + 1) * nHeads))),
+            heads: headSums(own, query + 1, nHeads),
             weights: keys.flatMap((key) =>
               Array.from({ length: nHeads }, (_, head) => pattern.data[(head * T + query) * T + key]),
             ),
@@ -429,7 +431,7 @@ export class PictureShare {
     // Neither have those of a contrast.
     if (!describePicture(picture).routes)
       yield []; // not drawn
-    else if (shown.contrast) yield [shown, ...headsOf(graph)];
+    else if (shown.contrast || shown.select) yield [largestRoutes(shown) ?? shown, ...headsOf(graph)];
     else if (!(await this.#agrees(run, graph, shown.from))) {
       if (typeof shown.from === "string") yield [shown];
       yield Array.from({ length: T }, (_, i) => ({
@@ -473,11 +475,12 @@ export class PictureShare {
     signal: AbortSignal,
   ): AsyncGenerator<Batch> {
     const second = readRunFacts(options.second);
-    const routes = ofSecond(routesQuestion(mirroredSelection(selection, facts, second)));
-    yield [routes];
+    const asked = routesQuestion(mirroredSelection(selection, facts, second));
+    const routes = ofSecond(asked);
+    yield [ofSecond(largestRoutes(asked) ?? asked)];
     yield ANSWERS;
     // Left out: no budget.
-    if (!this.#answers.has(routes)) return;
+    if (!asked.select && !this.#answers.has(routes)) return;
     const { answer } = (await this.#answers.ask(routes, signal)) as Answered<"second">;
     const graph = routesOf(answer.answer as RoutesAnswer);
     // For the difference: what edges of one side contribute where the other leaves them out.
@@ -591,6 +594,13 @@ const effectOf = (component: WireComponent, normalize: boolean): SingleQuestion 
 /** Newest tokens and layers first: that is where routes begin. */
 const newestFirst = ({ nodes }: ClickedRoutes): ClickedRoutes["nodes"][number][] =>
   [...nodes].sort((a, b) => b.position - a.position || b.layer - a.layer);
+
+/** `[H]`: sums of terms [keys, H] over the keys. */
+function headSums(terms: ArrayLike<number>, nKeys: number, nHeads: number): number[] {
+  const sums = new Array<number>(nHeads).fill(0);
+  for (let j = 0; j < nKeys * nHeads; j++) sums[j % nHeads] += terms[j];
+  return sums;
+}
 
 /** What clicks in these routes ask, but for single neurons. */
 function* clicksOn(graph: ClickedRoutes, normalize: boolean, wrap: Wrap = plain): Generator<Batch> {

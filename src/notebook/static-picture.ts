@@ -159,6 +159,10 @@ function draw(pen: Pen, graph: RouteGraph, x: number): { width: number; height: 
     );
   }
 
+  for (const { target, heads } of graph.others ?? [])
+    if (Object.keys(heads).length > 0 && inside(parseNode(target)!))
+      pen.stroke(shift(layout.fan(moved(parseNode(target)!))), onWhite(COLORS.attention, 0.6), 0.8);
+
   const on = new Set(graph.nodes.map((node) => node.name));
   const from = new Set(graph.from);
   const states: { place: Place; name: NodeName }[] = [];
@@ -259,7 +263,14 @@ export function staticHtml(
         .map(([head]) => head)
         .join(", ")}</td></tr>`;
     });
-  const alt = `${titleOf(graph)}, at threshold ${selection.threshold}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
+  const { budget, threshold } = selection;
+  const cut =
+    budget === null
+      ? `at threshold ${threshold}`
+      : "edges" in budget
+        ? "the edges of which most reaches the start"
+        : `${Math.round(100 * budget.relevance)} % of what makes up the start`;
+  const alt = `${titleOf(graph)}, ${cut}: ${graph.nodes.length} states and blocks, ${graph.edges.length} edges`;
   return [
     `<div><p>${facts.tokens
       .slice(0, 400)

@@ -325,9 +325,9 @@ export class WorkbenchSession extends Widget<SessionState, SessionEvents> {
     this.#progress("running", { stage: "forward", done: 0, unit: "" }, true);
     const run = await model.run(prompt, { signal, onProgress: (progress) => this.#progress("running", progress) });
     const selection = this.picture?.selection;
-    const { threshold, renormalize, normalize } = selection ?? this.#graph;
+    const { threshold, budget, renormalize, normalize } = selection ?? this.#graph;
     const picture = new Picture(run, "explorer", {
-      selection: { threshold, renormalize, normalize },
+      selection: { threshold, budget: budget ?? null, renormalize, normalize },
       share: this.#settings.share,
       holder: () => this.#holder,
     });
@@ -361,8 +361,8 @@ export class WorkbenchSession extends Widget<SessionState, SessionEvents> {
     const run = this.#taken ? undefined : this.#run;
     const model = this.#model;
     if (picture) {
-      const { threshold, renormalize, normalize } = picture.selection;
-      this.#graph = { threshold, renormalize, normalize };
+      const { threshold, budget, renormalize, normalize } = picture.selection;
+      this.#graph = { threshold, budget, renormalize, normalize };
     }
     this.#run = this.#model = undefined;
     this.#taken = false;

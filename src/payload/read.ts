@@ -96,8 +96,8 @@ export class StoredAnswers {
     const found = this.#stored(asked);
     if (found !== undefined) return found;
     if (asked.kind === "routes") {
-      // What speaks for a token does not follow from contributions.
-      if (asked.contrast) return undefined;
+      // Neither what speaks for a token follows from the contributions that are stored, nor what reaches the start.
+      if (asked.contrast || asked.select) return undefined;
       try {
         return await this.#contributions().routes(asked.from, asked.threshold, asked.renormalize, signal);
       } catch (error) {
@@ -372,6 +372,7 @@ export class StoredAnswers {
       const keys = read("keys", at[n]);
       const terms = sharesOf(section.terms, read("terms", at[n] * H));
       const weights = Float32Array.from(read("weights", at[n] * H), (weight) => weight / STEPS);
+      const sums = "headSums" in section ? sharesOf(section.headSums, read("headSums", n * H)) : undefined;
       for (let i = 0; i < n; i++) {
         const own = Array.from(keys.subarray(at[i], at[i + 1]));
         if (!within(layers[i], queries[i]) || own.some((key, j) => key > queries[i] || (j > 0 && key <= own[j - 1])))
@@ -386,6 +387,7 @@ export class StoredAnswers {
           keys: own,
           terms: terms.subarray(...range),
           weights: weights.subarray(...range),
+          ...(sums ? { heads: sums.subarray(i * H, (i + 1) * H) } : {}),
         });
       }
       const pairLayers = read("pairLayers");

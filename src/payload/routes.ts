@@ -4,7 +4,7 @@ import type { Answer, RoutesAnswer } from "../protocol/questions";
 import { EDGE_KINDS, LEAST_INFLOW } from "../protocol/questions";
 import { tensor } from "../protocol/codec";
 import { nodeName, parseNode, stateBelow } from "../model/names";
-import type { NodeName } from "../model/types";
+import type { NodeName, OtherKeys } from "../model/types";
 import type { ModelFacts } from "../protocol/state";
 import { ProtocolError } from "../protocol/version";
 import type { Inflow } from "../protocol/inflow";
@@ -24,6 +24,8 @@ export interface StoredWhole {
   readonly terms: ArrayLike<number>;
   /** `[keys, H]`: attention weights. */
   readonly weights: ArrayLike<number>;
+  /** `[H]`: contributions of all keys together. Missing in what earlier versions stored. */
+  readonly heads?: ArrayLike<number>;
 }
 
 /** The two parts of the state after a feed-forward block. */
@@ -51,6 +53,7 @@ interface GraphParts {
     readonly logit?: number;
     readonly headLogits?: Readonly<Record<number, number>>;
   }[];
+  readonly others?: readonly OtherKeys[];
 }
 
 /** A route graph as the answer to a question about it. */
@@ -100,7 +103,34 @@ export function routesAnswer(graph: GraphParts): RoutesAnswer {
     ...(graph.contrast?.logit === undefined
       ? {}
       : { logits: tensor(numbers("logit")), headLogits: tensor(Float32Array.from(headLogits)) }),
+    ...(graph.others ? othersColumns(graph.others, index) : {}),
   };
+}
+
+function othersColumns(
+  others: readonly OtherKeys[],
+  index: ReadonlyMap<NodeName, number>,
+): Pick<RoutesAnswer, "otherTargets" | "otherHeads" | "otherShares"> {
+  const all = others.flatMap(({ target, heads }) =>
+    Object.entries(heads).map(([head, share]) => ({ target: index.get(target)!, head: Number(head), share })),
+  );
+  return {
+    otherTargets: tensor(Uint32Array.from(all, ({ target }) => target)),
+    otherHeads: tensor(Uint16Array.from(all, ({ head }) => head)),
+    otherShares: tensor(Float32Array.from(all, ({ share }) => share)),
+  };
+}
+
+/** Heads by state whose other keys are known together. */
+export function otherKeysOf(answer: RoutesAnswer): Map<NodeName, Record<number, number>> {
+  const found = new Map<NodeName, Record<number, number>>();
+  answer.otherTargets?.data.forEach((target, o) => {
+    const name = answer.nodes[target];
+    const heads = found.get(name) ?? {};
+    heads[answer.otherHeads!.data[o]] = answer.otherShares!.data[o];
+    found.set(name, heads);
+  });
+  return found;
 }
 
 /**
@@ -202,6 +232,7 @@ class StoredContributions implements ContributionSource {
         best,
         bestValue,
         keys: { keys: Uint32Array.from(own), terms },
+        ...(whole.heads ? { heads: Float32Array.from(whole.heads) } : {}),
       };
       return { position, notable, residual: whole.residual, ffn: whole.ffn, bias: whole.bias };
     });
@@ -253,7 +284,7 @@ export class StoredRoutes {
     )
       throw notStored();
     const start = { name, ...place };
-    const { nodes, edges } = await trace(this.#source, {
+    const { nodes, edges, others } = await trace(this.#source, {
       from: [start],
       threshold,
       renormalize,
@@ -262,7 +293,7 @@ export class StoredRoutes {
     }).catch((error: unknown) => {
       throw error instanceof RangeError ? new ProtocolError("range", error.message) : error;
     });
-    return routesAnswer({ from: [start.name], threshold, renormalize, nodes, edges });
+    return routesAnswer({ from: [start.name], threshold, renormalize, nodes, edges, others });
   }
 
   /** What is stored of the parts of states; all else of a state is its rest. */

@@ -188,7 +188,8 @@ function lensSection(
   };
 }
 
-const storableNeurons = ({ answer }: Answered<"neurons">): boolean =>
+const storableNeurons = ({ question, answer }: Answered<"neurons">): boolean =>
+  question.by === undefined &&
   decimals(answer.neurons.map(({ activation }) => activation)) !== undefined &&
   answer.neurons.every(({ neuron, contribution }) => isCount(neuron) && Number.isFinite(contribution));
 
@@ -350,6 +351,14 @@ function contributionsSection(
         Array.from(whole.weights, (weight) => Math.max(0, Math.min(STEPS, Math.round(weight * STEPS)))),
       ),
     ),
+    ...(wholes.every(({ heads }) => heads !== undefined)
+      ? {
+          headSums: shareColumn(
+            wholes.flatMap((whole) => Array.from(whole.heads!)),
+            columns,
+          ),
+        }
+      : {}),
     pairLayers: columns.addWhole(pairs.map((pair) => pair.layer)),
     pairPositions: columns.addWhole(pairs.map((pair) => pair.position)),
     pairFfns: columns.add(

@@ -1,4 +1,5 @@
-import { DEFAULT_THRESHOLD } from "./selection";
+import type { RouteBudget } from "./selection";
+import { DEFAULT_THRESHOLD, readBudget } from "./selection";
 import { checkVersion, PROTOCOL_VERSION, ProtocolError } from "./version";
 
 /**
@@ -10,6 +11,8 @@ import { checkVersion, PROTOCOL_VERSION, ProtocolError } from "./version";
 /** How the graph is cut and read, before there is a run to share a selection. */
 export interface GraphSettings {
   readonly threshold: number;
+  /** Null, or missing in what earlier versions wrote: cut by the threshold. */
+  readonly budget?: RouteBudget | null;
   readonly renormalize: boolean;
   readonly normalize: boolean;
 }
@@ -114,8 +117,9 @@ const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 
 function readSettings(value: unknown): GraphSettings {
-  const { threshold, renormalize, normalize } = object(value);
+  const { threshold, budget, renormalize, normalize } = object(value);
   return {
+    budget: readBudget(budget ?? null) ?? null,
     threshold: typeof threshold === "number" && threshold >= 0 && threshold <= 1 ? threshold : DEFAULT_THRESHOLD,
     renormalize: renormalize !== false,
     normalize: normalize !== false,

@@ -83,6 +83,8 @@ export interface FlowLayout {
   point(place: NodePlace): Point;
   /** Path of an edge (SVG path data). A token's attention to itself bows to the left of its residual edge. */
   path(source: NodePlace, target: NodePlace, kind: string): string;
+  /** Short rays into a state from the left (SVG path data): what came from many keys, none of which is an edge. */
+  fan(place: NodePlace): string;
   /** The state nearest to a point, or the FFN where the point lies in its square. */
   nearest(point: Point): NodePlace | undefined;
 }
@@ -145,6 +147,14 @@ export function flowLayout(options: FlowLayoutOptions): FlowLayout {
     return `M${round(a.x)},${round(a.y)}L${round(b.x)},${round(b.y)}`;
   };
 
+  const fan = (place: NodePlace): string => {
+    const { x, y } = point(place);
+    const [near, far] = [x - nodeRadius - 0.5, x - nodeRadius - Math.min(9, columnWidth * 0.16)];
+    const rise = Math.max(1.5, Math.min(4, layerHeight * 0.1));
+    const round = (n: number): string => String(Math.round(n * 10) / 10);
+    return [-1, 0, 1].map((side) => `M${round(far)},${round(y + rise * side)}L${round(near)},${round(y)}`).join("");
+  };
+
   const nearest = (at: Point): NodePlace | undefined => {
     const position = positions[Math.floor(at.x / columnWidth)];
     if (position === undefined || folded(position) || at.y < 0 || at.y > height) return undefined;
@@ -171,6 +181,7 @@ export function flowLayout(options: FlowLayoutOptions): FlowLayout {
     folded,
     point,
     path,
+    fan,
     nearest,
   };
 }

@@ -1,8 +1,8 @@
 import { isTensor, type WireTensor } from "./codec";
 import { parseNode } from "../model/names";
 import type { NodeName } from "../model/types";
-import type { TokenContrast } from "./selection";
-import { readContrast } from "./selection";
+import type { RouteBudget, TokenContrast } from "./selection";
+import { readBudget, readContrast } from "./selection";
 import { ProtocolError, shown } from "./version";
 
 /**
@@ -86,12 +86,21 @@ export interface RoutesAnswer {
   readonly logits?: WireTensor<Float32Array>;
   /** The same by head, beside `headWeights`. */
   readonly headLogits?: WireTensor<Float32Array>;
+  /**
+   * Heads whose other keys together are more than an edge has to be (`OtherKeys`): entry o is head `otherHeads[o]` at
+   * `nodes[otherTargets[o]]`, with a share of everything there. Missing where it is not known.
+   */
+  readonly otherTargets?: WireTensor<Uint32Array>;
+  readonly otherHeads?: WireTensor<Uint16Array>;
+  readonly otherShares?: WireTensor<Float32Array>;
 }
 
 export interface NeuronAnswer {
   readonly neuron: number;
   readonly activation: number;
   readonly contribution: number;
+  /** What it adds to the logit that was asked about. */
+  readonly logit?: number;
 }
 
 /** Top tokens of states; three tables of one shape. */
@@ -131,9 +140,18 @@ export const MAX_INFLOW = 2000;
 export const LEAST_INFLOW = 1e-4;
 
 export interface Questions {
-  /** Routes of the token at position `from`, or of the node of that name; of a contrast where one is given. */
+  /**
+   * Routes of the token at position `from`, or of the node of that name; of a contrast where one is given; by relevance
+   * instead of the threshold with `select`.
+   */
   routes: {
-    ask: { from: number | NodeName; threshold: number; renormalize: boolean; contrast?: TokenContrast };
+    ask: {
+      from: number | NodeName;
+      threshold: number;
+      renormalize: boolean;
+      select?: RouteBudget;
+      contrast?: TokenContrast;
+    };
     answer: RoutesAnswer;
   };
   /** Tokens that may come after `position`, likeliest first: all, or those that are or begin with `text`. */
@@ -175,8 +193,36 @@ export interface Questions {
       readonly least: number;
     };
   };
-  /** The neurons that contributed most to the state after the FFN. */
-  neurons: { ask: { layer: number; position: number; topK: number }; answer: { neurons: readonly NeuronAnswer[] } };
+  /**
+   * What works against a state: parts without which it would be larger, which no contribution counts (signed proximity:
+   * `AttentionProximities`), at most `topK`, the most opposed first.
+   */
+  opponents: {
+    ask: { node: NodeName; topK: number };
+    answer: {
+      readonly sources: readonly NodeName[];
+      /** `[S]` index into `EDGE_KINDS`; a feed-forward block's is "ffn-out". */
+      readonly kinds: WireTensor<Uint8Array>;
+      /** `[S]` head of an attention term, -1 of others. */
+      readonly heads: WireTensor<Int32Array>;
+      /** `[S]` below 0: by how much of the state's size it would grow without the part. */
+      readonly proximities: WireTensor<Float32Array>;
+      /** How many parts there are below 0. */
+      readonly count: number;
+    };
+  };
+  /**
+   * The neurons that contributed most to the state after the FFN; with `by` those that move a logit most: that of the
+   * contrast, or of the best prediction at this position.
+   */
+  neurons: {
+    ask: { layer: number; position: number; topK: number; by?: "logit"; contrast?: TokenContrast };
+    answer: {
+      readonly neurons: readonly NeuronAnswer[];
+      /** Whose logit, with `by`. */
+      readonly about?: { readonly token: WireToken; readonly versus?: WireToken };
+    };
+  };
   /** One head's attention map and contribution map, both [query, key]; `head` null: all heads together (their sum). */
   maps: {
     ask: { layer: number; head: number | null };
@@ -267,6 +313,9 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
       typeof value === "string" ? node(value) && "a position or a node's name such as I5_7" : count(value),
     threshold: share,
     renormalize: flag,
+    select: optional((value) =>
+      readBudget(value) ? undefined : "a number of edges from 1 ({ edges: 60 }) or a share ({ relevance: 0.8 })",
+    ),
     contrast: optional(contrast),
   },
   targets: {
@@ -291,7 +340,18 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
         ? undefined
         : `a list of 1 to ${MAX_INFLOW} states such as A5_7 or I5_7`,
   },
-  neurons: { layer: count, position: count, topK },
+  opponents: {
+    node: (value) =>
+      ["A", "I"].includes(parseNode(String(value))?.kind ?? "") ? undefined : "a state such as A5_7 or I5_7",
+    topK,
+  },
+  neurons: {
+    layer: count,
+    position: count,
+    topK,
+    by: optional((value) => (value === "logit" ? undefined : '"logit"')),
+    contrast: optional(contrast),
+  },
   maps: { layer: count, head: (value) => (value === null ? undefined : count(value)) },
   layerMaps: { layer: count },
   grid: { normalize: flag },
@@ -387,6 +447,9 @@ const ANSWERS: {
     relevances,
     logits,
     headLogits,
+    otherTargets,
+    otherHeads,
+    otherShares,
   }) =>
     isTexts(from) &&
     isNumber(threshold) &&
@@ -396,6 +459,11 @@ const ANSWERS: {
     isReal(weights, 1) &&
     isReal(headWeights, 1) &&
     [contributions, relevances, logits, headLogits].every((column) => column === undefined || isReal(column, 1)) &&
+    (otherTargets === undefined ||
+      (isWhole(otherTargets, 1) &&
+        isWhole(otherHeads, 1) &&
+        isReal(otherShares, 1) &&
+        sameShape(otherTargets, otherHeads, otherShares))) &&
     (about === undefined || isContrast(about)),
   targets: ({ tokens }) => areTokens(tokens, "logit", "probability"),
   lens: ({ tokens }) => areTokens(tokens, "logit", "probability", "rank"),
@@ -411,6 +479,14 @@ const ANSWERS: {
     isReal(rests, 1) &&
     starts.shape[0] === rests.shape[0] + 1 &&
     [kinds, contributions].every(({ shape }) => shape[0] === (sources as readonly unknown[]).length),
+  opponents: ({ sources, kinds, heads, proximities, count: all }) =>
+    isNumber(all) &&
+    isTexts(sources) &&
+    isWhole(kinds, 1) &&
+    isWhole(heads, 1) &&
+    isReal(proximities, 1) &&
+    sameShape(kinds, heads, proximities) &&
+    kinds.shape[0] === (sources as readonly unknown[]).length,
   neurons: ({ neurons }) =>
     Array.isArray(neurons) &&
     neurons.every(

@@ -67,6 +67,8 @@ export interface Selection {
   readonly token: number | null;
   /** Parts with a contribution up to this are left out. 0 to 1. */
   readonly threshold: number;
+  /** The graph is cut by what reaches the start instead (`RouteOptions.select`); null: by the threshold. */
+  readonly budget: RouteBudget | null;
   /** Scale what passed the threshold to sum 1. */
   readonly renormalize: boolean;
   /** Apply the final norm before the unembedding. */
@@ -81,6 +83,13 @@ export interface WrittenSelection extends Selection {
 }
 
 export const DEFAULT_THRESHOLD = 0.04;
+/** Edges that a graph shows which is cut by their number for the first time. */
+export const DEFAULT_EDGES = 300;
+/** More edges than these are not asked for: a page cuts all smaller graphs out of this one, sets being nested. */
+export const MOST_EDGES = 4000;
+
+/** How many edges a graph has, or what share of the start its parts carry. */
+export type RouteBudget = { readonly edges: number } | { readonly relevance: number };
 
 /** Nothing selected; the routes of the last of `nTokens` tokens. */
 export function initialSelection(nTokens: number): Selection {
@@ -94,6 +103,7 @@ export function initialSelection(nTokens: number): Selection {
     neuron: null,
     token: null,
     threshold: DEFAULT_THRESHOLD,
+    budget: null,
     renormalize: true,
     normalize: true,
     pins: [],
@@ -102,10 +112,13 @@ export function initialSelection(nTokens: number): Selection {
 
 /**
  * `current` with a part of it changed. A new start has its own routes again, an origin its own position; a contrast is
- * traced from a last state, so that of the two the one that is given now stays.
+ * traced from a last state, so that of the two the one that is given now stays. A new threshold ends a budget.
  */
 export function changedSelection<S extends Selection>(current: S, change: Partial<Selection>): S {
   const next = { ...current, ...change };
+  // Who sets a threshold means to see what passes it.
+  if (change.threshold !== undefined && change.threshold !== current.threshold && change.budget === undefined)
+    return changedSelection(current, { ...change, budget: null });
   if (change.start !== undefined && change.origin === undefined) return { ...next, origin: null };
   if (change.contrast && !change.origin) return { ...next, origin: null };
   if (typeof next.origin !== "string") return next;
@@ -113,14 +126,27 @@ export function changedSelection<S extends Selection>(current: S, change: Partia
 }
 
 /** The question that a graph asks for its routes. */
-export function routesQuestion({ start, origin, contrast, threshold, renormalize }: Selection): Question<"routes"> {
+export function routesQuestion(selection: Selection): Question<"routes"> {
+  const { start, origin, contrast, threshold, budget, renormalize } = selection;
   return {
     kind: "routes",
     from: origin ?? start,
-    threshold,
+    // Of a budget the threshold says nothing: the same routes are one question.
+    threshold: budget ? 0 : threshold,
     renormalize,
+    ...(budget ? { select: budget } : {}),
     ...(contrast && origin === null ? { contrast } : {}),
   };
+}
+
+/**
+ * The question whose answer holds those to all budgets: the largest graph, its weights not scaled. Undefined for
+ * questions without a budget, and for shares of a contrast, whose whole no answer has.
+ */
+export function largestRoutes(question: Question): Question<"routes"> | undefined {
+  if (question.kind !== "routes" || !question.select || (question.contrast && "relevance" in question.select))
+    return undefined;
+  return { ...question, renormalize: false, select: { edges: MOST_EDGES } };
 }
 
 /** Of a run, what says which states it has. */
@@ -238,6 +264,17 @@ export function readPins(value: unknown): readonly Pin[] | undefined {
 }
 
 /** Undefined where it is not one. */
+export function readBudget(value: unknown): RouteBudget | null | undefined {
+  if (value === null) return null;
+  const entries = typeof value === "object" ? Object.entries(value) : [];
+  if (entries.length !== 1) return undefined;
+  const [name, amount] = entries[0] as [string, unknown];
+  if (name === "edges" && isCount(amount) && amount >= 1) return { edges: amount };
+  if (name === "relevance" && typeof amount === "number" && amount >= 0 && amount <= 1) return { relevance: amount };
+  return undefined;
+}
+
+/** Undefined where it is not one. */
 export function readContrast(value: unknown): TokenContrast | null | undefined {
   if (value === null) return null;
   const { token, versus } = (typeof value === "object" ? value : {}) as Record<string, unknown>;
@@ -280,6 +317,7 @@ export function readSelection(value: unknown, fallback: Selection): Selection {
       typeof given.threshold === "number" && given.threshold >= 0 && given.threshold <= 1
         ? given.threshold
         : fallback.threshold,
+    budget: given.budget === undefined ? fallback.budget : (readBudget(given.budget) ?? null),
     renormalize: typeof given.renormalize === "boolean" ? given.renormalize : fallback.renormalize,
     normalize: typeof given.normalize === "boolean" ? given.normalize : fallback.normalize,
     pins: readPins(given.pins) ?? fallback.pins,

@@ -1,5 +1,5 @@
 /** What pictures are answered, against the reference values of the published tool and against the run itself. */
-import { loadModel, type Run, type TransparentModel } from "../../src/index";
+import { loadModel, type BaseRun, type Run, type TransparentModel } from "../../src/index";
 import { answerQuestion, Answerer } from "../../src/notebook/answers";
 import { EDGE_KINDS, partOfGrid, type Answer, type Question, type QuestionKind } from "../../src/protocol";
 import { maxDifference, modelFolder, readGolden } from "../support/fixtures";
@@ -47,6 +47,28 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
         Math.abs((known.get(`${edge.source} ${edge.target} ${edge.kind}`) ?? -1) - (edge.contribution ?? NaN)),
       ).toBeLessThan(1e-6);
     await expect(ask<"inflow">({ kind: "inflow", nodes: [`A99_0`] })).rejects.toThrow(/The layer is 99/);
+  });
+
+  test("what works against a state is what has a negative proximity, and the state is larger without it", async () => {
+    const node = `A1_${run.tokens.length - 1}` as const;
+    const answer = await ask<"opponents">({ kind: "opponents", node, topK: 1000 });
+    expect(answer.count).toBe(answer.sources.length);
+    expect(answer.count).toBeGreaterThan(0);
+    const values = Array.from(answer.proximities.data);
+    expect(values).toEqual([...values].sort((a, b) => a - b));
+    const d = run.model.info.dModel;
+    const position = run.tokens.length - 1;
+    const whole = (await run.residual(1, "mid")).data.subarray(position * d, (position + 1) * d);
+    const size = (x: ArrayLike<number>): number => Array.from(x).reduce((sum, v) => sum + Math.abs(v), 0);
+    for (const [i, head] of Array.from(answer.heads.data).slice(0, 5).entries()) {
+      if (head < 0) continue;
+      const key = Number(answer.sources[i].split("_")[1]);
+      const part = await (run as BaseRun).update({ kind: "attention", layer: 1, position, head, key });
+      const grown = size(whole.map((v, j) => v - part[j])) / size(whole) - 1;
+      expect(grown).toBeGreaterThan(0);
+      expect(grown).toBeCloseTo(-values[i], 4);
+    }
+    await expect(ask<"opponents">({ kind: "opponents", node: "A99_1", topK: 3 })).rejects.toThrow(/The layer is 99/);
   });
 
   test("maps of a head, of all heads, and their sum agree with each other and with the reference", async () => {

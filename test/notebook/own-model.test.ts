@@ -85,6 +85,7 @@ const QUESTIONS: { readonly [K in Exclude<QuestionKind, "second">]: Question<K> 
     topK: 5,
   },
   heads: { kind: "heads", layer: 1, query: 3, key: 1 },
+  opponents: { kind: "opponents", node, topK: 5 },
   inflow: { kind: "inflow", nodes: [node, "I0_2"] },
   neurons: { kind: "neurons", layer: 0, position: 2, topK: 5 },
   maps: { kind: "maps", layer: 0, head: 1 },

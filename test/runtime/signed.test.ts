@@ -13,7 +13,7 @@ const toy = fc.record({
   postNorm: fc.boolean(),
 });
 const runOf = async (options: object): Promise<BaseRun> =>
-  (await new ToyModel({ ...shape, ...options }).run([1, 5, 5, 2])) as BaseRun;
+  await new ToyModel({ ...shape, ...options }).run([1, 5, 5, 2]);
 
 const norm1 = (x: ArrayLike<number>): number => Array.from(x).reduce((sum, v) => sum + Math.abs(v), 0);
 
@@ -119,8 +119,8 @@ const families = familyFolders();
 afterAll(() => families.remove());
 
 test.each(families.folders)("%s: effects are logits, neurons by logit are the attribution's", async (_, folder) => {
-  const model = (await loadModel(folder)) as BaseModel;
-  const run = (await model.run([1, 2, 3, 4])) as BaseRun;
+  const model: BaseModel = await loadModel(folder);
+  const run = await model.run([1, 2, 3, 4]);
   await effectsAreParts(run, 2, 5, 3);
   const { parts } = await run.logitAttribution({ position: 2, token: 5, versus: 6, byNeuron: true });
   const wanted = parts.filter(({ kind, layer }) => kind === "neuron" && layer === 1);
@@ -135,8 +135,8 @@ test.each(families.folders)("%s: effects are logits, neurons by logit are the at
 
 test("a model that gives only its unembedding has the same scores", async () => {
   const [, folder] = families.folders[0];
-  const model = (await loadModel(folder)) as BaseModel;
-  const run = (await model.run([1, 2, 3, 4])) as BaseRun;
+  const model: BaseModel = await loadModel(folder);
+  const run = await model.run([1, 2, 3, 4]);
   const component = { kind: "attention", layer: 1, position: 3, head: 1 } as const;
   const given = (await run.effect(component, { topK: 5 })).promoted;
   const own = Object.create(run) as { readUpdateLogits: unknown };
@@ -198,7 +198,7 @@ test("of every state: what is drawn, heads over other keys, and what is hidden s
   ));
 
 test("heads that spread over many keys are bundled where no edge of theirs passes", async () => {
-  const run = (await new ToyModel({ ...shape, seed: 4 }).run(all(10))) as BaseRun;
+  const run = await new ToyModel({ ...shape, seed: 4 }).run(all(10));
   const threshold = 0.06;
   const { edges, others } = await run.routes({ threshold, from: "all" });
   const drawn = new Set(

@@ -1,4 +1,5 @@
 import type { Alignment, Focus, ModelFacts, NodeName, NodePlace, RoutesAnswer } from "../../src/protocol";
+import { otherKeysOf } from "../../src/payload/routes";
 import { EDGE_KINDS, focusEdgeKind, nodeName, parseNode, ProtocolError } from "../../src/protocol";
 
 export type EdgeKind = (typeof EDGE_KINDS)[number];
@@ -43,6 +44,8 @@ export interface DrawnRoutes {
   readonly edges: readonly DrawnEdge[];
   /** Edges by `key`. */
   readonly byKey: ReadonlyMap<string, DrawnEdge>;
+  /** By state: heads whose other keys together are more than an edge has to be, none of them one; largest first. */
+  readonly others?: ReadonlyMap<string, readonly { readonly head: number; readonly share: number }[]>;
 }
 
 export const edgeKey = (source: string, target: string, kind: string): string => `${source}>${target}:${kind}`;
@@ -118,7 +121,15 @@ export function drawnRoutes(answer: RoutesAnswer, model: ModelFacts, nTokens: nu
     const side = edge.kind === "ffn-in" ? sideOf.get(edge.target) : undefined;
     if (side) edges[e] = { ...edge, side };
   });
-  return { nodes: new Set(answer.nodes), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])) };
+  const others = new Map<string, { head: number; share: number }[]>();
+  for (const [name, heads] of otherKeysOf(answer))
+    others.set(
+      name,
+      Object.entries(heads)
+        .map(([head, share]) => ({ head: Number(head), share }))
+        .sort((a, b) => b.share - a.share),
+    );
+  return { nodes: new Set(answer.nodes), edges, byKey: new Map(edges.map((edge) => [edge.key, edge])), others };
 }
 
 /**
@@ -323,6 +334,7 @@ export function withoutSinks(
       nodes: new Set([begin, ...edges.map(({ source }) => source)]),
       edges,
       byKey: new Map(edges.map((edge) => [edge.key, edge])),
+      others: routes.others,
     },
     hidden: { edges: sinks.length, share: sinks.length ? weightOf(sinks) / weightOf(attention) : 0 },
   };

@@ -1,5 +1,6 @@
-import type { Answer, Question, QuestionKind, RunFacts } from "../../src/protocol";
-import { ProtocolError, questionKey } from "../../src/protocol";
+import type { Answer, Question, QuestionKind, RoutesAnswer, RunFacts } from "../../src/protocol";
+import { largestRoutes, ProtocolError, questionKey } from "../../src/protocol";
+import { cutRoutes, cuttableRoutes, type CuttableRoutes } from "../../src/payload/cut";
 
 /** All that an element knows of where its numbers come from: facts of a run, and a way to ask for more. */
 export interface FlowSource {
@@ -8,9 +9,13 @@ export interface FlowSource {
   ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>>;
 }
 
-/** Remembers answers, newest kept, up to about `budget` bytes of tensors. Errors are not remembered. */
+/**
+ * Remembers answers, newest kept, up to about `budget` bytes of tensors. Errors are not remembered. Routes within a
+ * budget are cut out of the largest ones: another budget asks nothing.
+ */
 export class CachedSource implements FlowSource {
   readonly #answers = new Map<string, { readonly answer: unknown; readonly bytes: number }>();
+  readonly #cuttable = new WeakMap<RoutesAnswer, CuttableRoutes>();
   #bytes = 0;
 
   constructor(
@@ -27,6 +32,30 @@ export class CachedSource implements FlowSource {
     return this.#answers.get(questionKey(question))?.answer as Answer<K> | undefined;
   }
 
+  /** Routes out of larger ones; undefined where they have to be asked for as they are. */
+  async #cut<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K> | undefined> {
+    const asked = question as Question;
+    if (asked.kind === "second") {
+      const whole = largestRoutes(asked.question);
+      if (!whole || questionKey(whole) === questionKey(asked.question)) return undefined;
+      const { answer } = await this.ask({ kind: "second", question: whole }, signal);
+      const cut = this.#within(answer as RoutesAnswer, asked.question);
+      return cut && ({ answer: cut } as Answer<K>);
+    }
+    const whole = largestRoutes(asked);
+    if (!whole || questionKey(whole) === questionKey(asked)) return undefined;
+    return this.#within(await this.ask(whole, signal), asked);
+  }
+
+  #within(answer: RoutesAnswer, question: Question): RoutesAnswer | undefined {
+    if (question.kind !== "routes" || !question.select) return undefined;
+    const { model, tokens } = this.facts;
+    const known = this.#cuttable.get(answer) ?? cuttableRoutes(answer, { ...model, nTokens: tokens.length });
+    if (!known) return undefined;
+    this.#cuttable.set(answer, known);
+    return cutRoutes(known, question.select, question.renormalize);
+  }
+
   async ask<K extends QuestionKind>(question: Question<K>, signal?: AbortSignal): Promise<Answer<K>> {
     const key = questionKey(question);
     const known = this.#answers.get(key);
@@ -35,7 +64,7 @@ export class CachedSource implements FlowSource {
       this.#answers.set(key, known);
       return known.answer as Answer<K>;
     }
-    const answer = await this.inner.ask(question, signal);
+    const answer = (await this.#cut(question, signal)) ?? (await this.inner.ask(question, signal));
     const bytes = sizeOf(answer);
     this.#answers.set(key, { answer, bytes });
     this.#bytes += bytes;

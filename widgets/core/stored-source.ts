@@ -106,6 +106,8 @@ export class StoredSource implements FlowSource {
     if (question.kind === "targets") return `Only the kernel can look up other tokens. Run the cell again.`;
     if (question.kind === "routes" && question.contrast)
       return `This notebook keeps the routes of no contrast but the one that it was saved with, at that threshold. ${again}`;
+    if (question.kind === "routes" && question.select)
+      return `This notebook keeps the routes by threshold; those by number of edges only of the token that it was saved with, where it was saved so. ${again}`;
     if (asked.kind === "second" && question.kind === "routes")
       return `Of the second run this notebook keeps the routes that it was saved with. ${again}`;
     if (question.kind === "routes" && question.threshold < threshold)

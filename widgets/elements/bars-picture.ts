@@ -62,11 +62,18 @@ export function saveBars(element: LmtElement, list: BarList, format: BarFormat):
   ];
   bars.forEach((bar, i) => {
     const y = TOP + i * ROW;
-    const width = list.most > 0 ? Math.max(1, (TRACK * bar.contribution) / list.most) : 0;
+    const width = list.most > 0 ? Math.max(1, (TRACK * Math.abs(bar.contribution)) / list.most) : 0;
     marks.push(
       text(12, y + 13, bar.name),
       svgElement("rect", { x: LEFT, y: y + 4, width: TRACK, height: 10, rx: 3, fill, "fill-opacity": 0.08 }),
-      svgElement("rect", { x: LEFT, y: y + 4, width, height: 10, rx: 3, fill }),
+      svgElement("rect", {
+        x: LEFT,
+        y: y + 4,
+        width,
+        height: 10,
+        rx: 3,
+        fill: bar.contribution < 0 ? color("--_down") : fill,
+      }),
       text(VALUE, y + 13, bar.shown, end),
     );
     if (bar.more) marks.push(text(WIDTH - 12, y + 13, bar.more.shown, { ...end, fill: color("--_text-soft") }));

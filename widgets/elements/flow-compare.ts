@@ -354,6 +354,7 @@ export class FlowCompareElement extends PanelElement {
         <lmt-keeping></lmt-keeping>
         ${graphToolbar({
           selected: this.selected,
+          edges: this.#graphs[0]?.routes?.edges.length,
           menu: this.#menu,
           select: (change) => this.select(change),
           zoom: (factor) => this.#graphs.forEach((graph) => graph.zoomBy(factor)),

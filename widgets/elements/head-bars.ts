@@ -97,7 +97,10 @@ export class HeadBarsElement extends LmtElement {
     const listed = order.filter((head, i) => i < count || head === chosen);
     const written = weightColumn([...contributions, sum]);
     const passed = this.#passed;
-    const { threshold } = this.selected;
+    const { threshold, budget } = this.selected;
+    const cut = budget
+      ? "not among the edges that are drawn"
+      : `below ${threshold.toFixed(3).replace(/0$/, "")}, not drawn`;
     return html`
       <header>
         <h3>
@@ -120,7 +123,7 @@ export class HeadBarsElement extends LmtElement {
               passed
                 ? html`<strong>${weight(passed.weight)}</strong> of what passed is drawn; bars: of everything`
                 : "Not on the routes; bars: of everything"
-            }${contributions.some((value) => value <= threshold) ? html`; grey: below ${threshold.toFixed(3).replace(/0$/, "")}, not drawn` : nothing}</div>`
+            }${contributions.some((value, head) => !this.#isDrawn(head, value)) ? html`; grey: ${cut}` : nothing}</div>`
           : nothing
       }
     `;
@@ -135,12 +138,12 @@ export class HeadBarsElement extends LmtElement {
     chosen: boolean,
     written: (value: number) => string,
   ): TemplateResult {
-    const below = head !== null && value <= this.selected.threshold;
+    const below = head !== null && !this.#isDrawn(head, value);
     const name = head === null ? "All heads" : `Head ${head}`;
     return html`<div
       role="option"
       class=${below ? "below" : ""}
-      title=${below ? "Below the threshold: not part of the edge that is drawn" : ""}
+      title=${below ? "Not part of the edge that is drawn" : ""}
       id=${head === null ? "all" : `head-${head}`}
       data-head=${head ?? "all"}
       aria-selected=${chosen}
@@ -149,6 +152,12 @@ export class HeadBarsElement extends LmtElement {
       <span>${name}</span><span class="track"><i style="--b:${sum > 0 ? value / sum : 0}"></i></span><span class="n"><span class="visually-hidden">contribution </span>${written(value)}</span
       ><span class="n soft">${attention === undefined ? nothing : html`<span class="visually-hidden">attention weight </span>${attention.toFixed(3)}`}</span>
     </div>`;
+  }
+
+  /** Whether a head is part of what is drawn. */
+  #isDrawn(head: number, value: number): boolean {
+    const { threshold, budget } = this.selected;
+    return budget ? (this.#passed?.heads.some((one) => one.head === head) ?? false) : value > threshold;
   }
 
   #choose(layer: number, head: number | null): void {

@@ -16,7 +16,12 @@ interface Source {
   readonly source: NodeName;
   readonly kind: (typeof EDGE_KINDS)[number];
   readonly contribution: number;
+  /** Of one head's part. */
+  readonly head?: number;
 }
+
+/** Opponents that are asked for. */
+const OPPONENTS = 30;
 
 /**
  * What flows into a state: the residual stream, the feed-forward block, and the tokens that attention read, by how much
@@ -50,22 +55,36 @@ export class InflowElement extends LmtElement {
       .ffn-out {
         --bar: var(--_ffn);
       }
+      .against {
+        --bar: var(--_down);
+      }
     `,
   ];
-  static override properties = { ...LmtElement.properties, rows: { type: Number } };
+  static override properties = {
+    ...LmtElement.properties,
+    rows: { type: Number },
+    opposed: { type: Boolean },
+  };
 
   /** Sources there is room for; the others are shown on request. 0: all. */
   declare rows: number;
+  /** Show what works against the state instead. */
+  declare opposed: boolean;
 
   readonly #limit = new RowLimit(this);
   readonly #inflow = new Ask(this, () => {
     const node = this.#node;
-    return node === undefined ? undefined : { kind: "inflow" as const, nodes: [node] };
+    return node === undefined || this.opposed ? undefined : { kind: "inflow" as const, nodes: [node] };
+  });
+  readonly #opponents = new Ask(this, () => {
+    const node = this.#node;
+    return node === undefined || !this.opposed ? undefined : { kind: "opponents" as const, node, topK: OPPONENTS };
   });
 
   constructor() {
     super();
     this.rows = 0;
+    this.opposed = false;
   }
 
   /** The state that is looked at; undefined where nothing flows into what is selected. */
@@ -91,7 +110,9 @@ export class InflowElement extends LmtElement {
 
   protected override render(): TemplateResult {
     const node = this.#node;
-    const { focus, threshold } = this.selected;
+    const { focus, budget } = this.selected;
+    // What a budget leaves out is not said by a contribution.
+    const threshold = budget ? -1 : this.selected.threshold;
     if (!this.source || !node)
       return html`<div class="note">${
         focus?.kind === "node"
@@ -108,15 +129,21 @@ export class InflowElement extends LmtElement {
     const rest = this.#inflow.value?.rests.data[0] ?? 0;
     return html`
       <header>
-        <h3 title="${node}, ${placeWords(node, tokens)}">What flows in</h3>
-        <lmt-menu label="Save these sources" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+        <h3 title="${node}, ${placeWords(node, tokens)}">${this.opposed ? "What works against it" : "What flows in"}</h3>
+        <span>
+          <button data-act="opposed" aria-pressed=${this.opposed} title="Parts without which this state would be larger: contributions count them as nothing" @click=${() => (this.opposed = !this.opposed)}>Opponents</button>
+          <lmt-menu label="Save these sources" .items=${[{ label: "Save as CSV", run: () => this.save() }]}></lmt-menu>
+        </span>
       </header>
+      ${this.opposed ? this.#renderOpponents(node) : nothing}
       ${this.#inflow.renderStatus()}
       ${
-        rest < 0
-          ? html`<div class="note">What flows into this state was not kept in this notebook, since no route passes it. Run the cell again to see it.</div>`
-          : sources.length
-            ? html`<div class="heading" aria-hidden="true"><span>From</span><span>Contribution</span></div>
+        this.opposed
+          ? nothing
+          : rest < 0
+            ? html`<div class="note">What flows into this state was not kept in this notebook, since no route passes it. Run the cell again to see it.</div>`
+            : sources.length
+              ? html`<div class="heading" aria-hidden="true"><span>From</span><span>Contribution</span></div>
               <div role="listbox" tabindex="0" aria-label="What flows into ${placeWords(node, tokens)}, largest first" aria-activedescendant=${chosen < 0 ? "" : `source-${chosen}`} @keydown=${(event: KeyboardEvent) => this.#key(event, chosen, sources)}>
                 ${listed.map((one) => {
                   const i = sources.indexOf(one);
@@ -134,12 +161,49 @@ export class InflowElement extends LmtElement {
               </div>
               
               <div class="about">${this.#limit.renderMore(sources.length, listed.length, this.rows)}Shares of everything${rest > 5e-4 ? html`; ${weight(rest)} more from many smaller sources` : nothing}${sources.some((one) => one.contribution <= threshold) ? `; grey: below ${threshold.toFixed(3).replace(/0$/, "")}, not drawn` : ""}</div>`
-            : nothing
+              : nothing
       }
     `;
   }
 
-  #choose({ source, kind }: Source): void {
+  #renderOpponents(node: NodeName): TemplateResult {
+    const answer = this.#opponents.value;
+    const { tokens } = this.source!.facts;
+    if (!answer) return html`${this.#opponents.renderStatus()}`;
+    if (answer.count === 0) return html`<div class="note">Every part of this state is on its side.</div>`;
+    const parts = this.#against;
+    const most = Math.max(1e-12, ...parts.map(({ contribution }) => -contribution));
+    const written = weightColumn(parts.map(({ contribution }) => contribution));
+    const count = this.#limit.shown(parts.length, this.rows, `against ${node}`);
+    return html`<div class="heading" aria-hidden="true"><span>From</span><span>Signed proximity</span></div>
+      <div role="listbox" tabindex="0" aria-label="What works against ${placeWords(node, tokens)}, most opposed first" @keydown=${(event: KeyboardEvent) => this.#key(event, -1, parts)}>
+        ${parts.slice(0, count).map(
+          (one) => html`<div
+            role="option"
+            class="against ${one.kind}"
+            data-source=${one.source}
+            data-head=${one.head ?? nothing}
+            title=${one.source}
+            aria-selected="false"
+            @click=${() => this.#choose(one)}
+          ><span>${sourceWords(one, tokens)}${one.head === undefined ? "" : ` · head ${one.head}`}</span><span class="track"><i style="--b:${-one.contribution / most}"></i></span><span class="n">${written(one.contribution)}</span></div>`,
+        )}
+      </div>
+      <div class="about">${this.#limit.renderMore(parts.length, count, this.rows)}By how much of its size the state would grow without the part${answer.count > parts.length ? `; ${answer.count} parts are below 0` : ""}</div>`;
+  }
+
+  /** What works against the state, most opposed first; `contribution` is the signed proximity. */
+  get #against(): readonly Source[] {
+    const answer = this.#opponents.value;
+    return (answer?.sources ?? []).map((source, i) => ({
+      source,
+      kind: EDGE_KINDS[answer!.kinds.data[i]],
+      contribution: answer!.proximities.data[i],
+      ...(answer!.heads.data[i] < 0 ? {} : { head: answer!.heads.data[i] }),
+    }));
+  }
+
+  #choose({ source, kind, head }: Source): void {
     const node = this.#node;
     const place = parseNode(source);
     if (node === undefined || !place) return;
@@ -147,7 +211,7 @@ export class InflowElement extends LmtElement {
       kind === "ffn-out"
         ? { kind: "ffn", layer: place.layer, position: place.position }
         : { kind: "edge", source, target: node, ...(kind === "residual" ? { edge: "residual" as const } : {}) };
-    this.select({ focus, head: null, neuron: null });
+    this.select({ focus, head: head === undefined ? null : { layer: parseNode(node)!.layer, head }, neuron: null });
   }
 
   #key(event: KeyboardEvent, chosen: number, sources: readonly Source[]): void {
@@ -161,6 +225,14 @@ export class InflowElement extends LmtElement {
   /** Downloads all sources as a table. */
   save(): void {
     const node = this.#node;
+    if (this.opposed)
+      return saveCsv(
+        [
+          ["source", "target", "kind", "head", "proximity"],
+          ...this.#against.map((one) => [one.source, node ?? "", one.kind, one.head ?? "", one.contribution]),
+        ],
+        `works-against-${node}.csv`,
+      );
     saveCsv(
       [
         ["source", "target", "kind", "contribution"],

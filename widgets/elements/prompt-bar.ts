@@ -4,6 +4,7 @@ import { live } from "lit/directives/live.js";
 import { promptLength, shortText } from "../../src/protocol";
 import { ControlElement } from "../core/controls";
 import { define } from "../core/element";
+import { cutControl } from "./cut-control";
 import { whole } from "../core/format";
 import { controlStyles } from "./control-styles";
 import "./control-status";
@@ -45,6 +46,11 @@ export class PromptBarElement extends ControlElement {
       }
       .settings input[type="range"] {
         width: 130px;
+      }
+      .settings .cut {
+        display: inline-flex;
+        gap: 6px;
+        align-items: center;
       }
       .settings output {
         min-width: 2.8em;
@@ -133,23 +139,11 @@ export class PromptBarElement extends ControlElement {
   }
 
   #renderSettings(): TemplateResult {
-    const { threshold, renormalize, normalize } = this.selected;
+    const { renormalize, normalize } = this.selected;
     const flag = (name: "renormalize" | "normalize", label: string, title: string, value: boolean): TemplateResult =>
       html`<label title=${title}><input type="checkbox" name=${name} .checked=${live(value)} @change=${(event: Event) => this.select({ [name]: (event.target as HTMLInputElement).checked })} />${label}</label>`;
     return html`<div class="settings" role="group" aria-label="Graph">
-      <label
-        >Threshold
-        <input
-          type="range"
-          name="threshold"
-          min="0"
-          max="0.2"
-          step="0.005"
-          aria-valuetext=${threshold.toFixed(3)}
-          .value=${live(String(threshold))}
-          @input=${(event: Event) => this.select({ threshold: Number((event.target as HTMLInputElement).value) })}
-        /><output>${threshold.toFixed(3).replace(/0$/, "")}</output></label
-      >
+      ${cutControl({ selected: this.selected, edges: undefined, select: (change) => this.select(change) })}
       ${flag("renormalize", "Renormalise", "Scale the contributions that passed the threshold so that they sum to 1", renormalize)}
       ${flag("normalize", "Normalise before unembedding", "Apply the final norm before the unembedding, for all tokens that are shown", normalize)}
     </div>`;

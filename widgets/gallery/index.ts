@@ -227,6 +227,21 @@ export const CASES: readonly Case[] = [
   { name: "explorer-t500-w2560", width: 2520, options: length(500), show: explorer },
   { name: "graph-unfolded", options: length(60), show: unfolded },
   { name: "graph-fit", options: length(60), show: fitted },
+  {
+    name: "neurons-by-logit",
+    width: 460,
+    options: small,
+    selection: { focus: { kind: "ffn", layer: 11, position: 5 } },
+    show: (source, selection) =>
+      html`<lmt-neuron-bars by-logit top-k="8" .source=${source} .selection=${selection}></lmt-neuron-bars>`,
+  },
+  {
+    name: "opponents",
+    width: 460,
+    options: small,
+    selection: { focus: { kind: "node", node: "A8_4" } },
+    show: (source, selection) => html`<lmt-inflow opposed .source=${source} .selection=${selection}></lmt-inflow>`,
+  },
   { name: "grid", options: small, selection: { focus: { kind: "node", node: "I8_4" } }, show: grid },
   {
     name: "grid-entropy",

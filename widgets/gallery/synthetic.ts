@@ -197,13 +197,28 @@ export class SyntheticSource implements FlowSource {
           }),
           LEAST_INFLOW,
         );
+      case "opponents": {
+        const { layer, position } = parseNode(question.node)!;
+        const sources = Array.from({ length: Math.min(question.topK, position + 1) }, (_, key) =>
+          stateBelow(layer, key),
+        );
+        return {
+          sources,
+          kinds: tensor(Uint8Array.from(sources, () => EDGE_KINDS.indexOf("attention"))),
+          heads: tensor(Int32Array.from(sources, (_, i) => Math.floor(noise(layer, i, 7) * model.nHeads))),
+          proximities: tensor(Float32Array.from(sources, (_, i) => -0.04 / (i + 1))),
+          count: sources.length,
+        };
+      }
       case "neurons":
         return {
           neurons: Array.from({ length: question.topK }, (_, i) => ({
             neuron: Math.floor(noise(question.layer, question.position, i) * model.dFfn),
             activation: (noise(i, question.layer) - 0.3) * 6,
             contribution: 0.06 / (i + 1),
+            ...(question.by ? { logit: (noise(i, 3) < 0.4 ? -1 : 1) * (0.9 / (i + 1)) } : {}),
           })),
+          ...(question.by ? { about: { token: { id: 1, text: WORDS[1] }, versus: { id: 2, text: WORDS[2] } } } : {}),
         };
       case "maps": {
         const heads = question.head === null ? Array.from({ length: model.nHeads }, (_, h) => h) : [question.head];
@@ -286,6 +301,20 @@ export class SyntheticSource implements FlowSource {
         };
       }
     }
+  }
+
+  /** Some states read many tokens at once. */
+  #others(nodes: readonly NodeName[]): Pick<Answer<"routes">, "otherTargets" | "otherHeads" | "otherShares"> {
+    const kind = this.facts.model.parallelBlocks ? "I" : "A";
+    const places = nodes.map((name) => parseNode(name)!);
+    const found = [...places.keys()].filter(
+      (i) => places[i].kind === kind && noise(places[i].layer, places[i].position, 23) < 0.12,
+    );
+    return {
+      otherTargets: tensor(Uint32Array.from(found)),
+      otherHeads: tensor(Uint16Array.from(found, (i) => i % this.facts.model.nHeads)),
+      otherShares: tensor(Float32Array.from(found, (i) => 0.05 + 0.1 * noise(i, 5))),
+    };
   }
 
   /** Routes traced through made-up contributions by the rules of real ones. */
@@ -388,6 +417,7 @@ export class SyntheticSource implements FlowSource {
       targets: tensor(Uint32Array.from(columns.targets)),
       kinds: tensor(Uint8Array.from(columns.kinds)),
       weights: tensor(Float32Array.from(columns.weights)),
+      ...(contrast ? {} : this.#others(nodes)),
       headStarts: tensor(Uint32Array.from(columns.starts)),
       heads: tensor(Uint16Array.from(columns.heads)),
       headWeights: tensor(Float32Array.from(columns.headWeights)),

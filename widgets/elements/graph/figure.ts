@@ -41,7 +41,7 @@ export function prepareFigure(node: SVGSVGElement): void {
   if (!svg.select("g.content").empty()) return;
   svg.append("g").attr("class", "bands");
   const clip = svg.append("g").attr("class", "content");
-  for (const name of ["folds", "edges", "hits", "states", "dots", "ffns", "lit", "pins", "marks"])
+  for (const name of ["folds", "fans", "edges", "hits", "states", "dots", "ffns", "lit", "pins", "marks"])
     clip.append("g").attr("class", name);
   svg.append("g").attr("class", "layers");
   svg.append("g").attr("class", "tokens");
@@ -53,6 +53,7 @@ export function prepareFigure(node: SVGSVGElement): void {
 export function drawContent(node: SVGSVGElement, plot: Plot, scene: Scene): void {
   const content = select(node).select<SVGGElement>("g.content");
   drawFolds(content, plot);
+  drawFans(content, plot, scene);
   drawStates(content, plot, scene);
   drawPins(content, plot, scene);
   const edges = scene.onCanvas ? [] : [...(scene.routes?.edges ?? [])].sort((a, b) => a.weight - b.weight);
@@ -76,6 +77,20 @@ function drawFolds(content: Content, { layout }: Plot): void {
     .attr("y", 2)
     .attr("width", width)
     .attr("height", Math.max(1, layout.height - 4));
+}
+
+/** What came from many keys, none of which is an edge. */
+function drawFans(content: Content, { layout }: Plot, { routes, onCanvas }: Scene): void {
+  const fans = [...((onCanvas ? undefined : routes?.others) ?? [])].filter(([name]) => routes?.nodes.has(name));
+  content
+    .select("g.fans")
+    .selectAll<SVGPathElement, (typeof fans)[number]>("path")
+    .data(fans, ([name]) => name)
+    .join("path")
+    .attr("class", "fan")
+    .attr("data-others", ([name]) => name)
+    .attr("d", ([name]) => layout.fan(parseNode(name)!))
+    .style("--w", ([, heads]) => strength(heads.reduce((sum, { share }) => sum + share, 0)).toFixed(3));
 }
 
 /** Rings and names of what was pinned: part of the picture, so that they are saved with it. */

@@ -344,6 +344,7 @@ export class FlowGraphElement extends LmtElement {
   #renderToolbar(): TemplateResult {
     return graphToolbar({
       selected: this.selected,
+      edges: this.routes?.edges.length,
       menu: this.#menu,
       select: (change) => this.select(change),
       zoom: (factor) => this.#zoom.by(factor),

@@ -73,7 +73,8 @@ export function routesLegend(routes: DrawnRoutes | undefined, { by, dark, labels
     }
     <span>${ramp("ffn-in")} feed-forward ■</span>
     <span>${ramp("residual")} residual</span>
-    <span>thicker and stronger: larger contribution</span>
+    ${routes?.others?.size ? html`<span title="Heads that read many tokens a little: none is an edge, together they are more than one has to be"><svg width="14" height="10" aria-hidden="true"><path class="fan" style="--w:1" d="M2,1L12,5M2,5L12,5M2,9L12,5"></path></svg> many tokens</span>` : nothing}
+    <span>thicker: larger contribution</span>
     <span>▼ start token</span>
   </div>`;
 }

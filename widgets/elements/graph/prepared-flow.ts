@@ -152,6 +152,10 @@ export class PreparedFlow {
       }
       entry.path.addPath(new Path2D(layout.path(edge.from, edge.to, edge.kind)));
     }
+    const fans = new Path2D();
+    for (const name of routes.others?.keys() ?? [])
+      if (routes.nodes.has(name)) fans.addPath(new Path2D(layout.fan(parseNode(name)!)));
+    this.#strokes.push({ path: fans, color: ramps.attention(0.6), width: 1, dashed: [] });
     this.#strokes.push(...[...classes.values()].sort((a, b) => a.weight - b.weight));
 
     const on = layout.nodeRadius;

@@ -40,6 +40,15 @@ function contributionText({ kind, weight, contribution, delta, both, logit, belo
   return `${logit === undefined ? "contribution" : "logits"} in A ${a}, in B ${b}${under}: ${size} more in ${delta >= 0 ? "A" : "B"}`;
 }
 
+/** Heads over many keys, in words; "" where there are none. */
+function others(routes: DrawnRoutes | undefined, node: string): string {
+  const heads = routes?.others?.get(node) ?? [];
+  const named = heads.slice(0, 3).map(({ head, share }) => `head ${head} ${weightText(share)}`);
+  return heads.length === 0
+    ? ""
+    : `from many keys, none of them an edge: ${named.join(", ")}${heads.length > 3 ? `, ${heads.length - 3} more heads` : ""}`;
+}
+
 /** What a mark is, for the eye: the content of a tip. `best`: the token that the state reads as, where it is known. */
 export function describedMark(
   mark: Mark,
@@ -69,7 +78,7 @@ export function describedMark(
     best
       ? html`<br />reads as <span class="token">${shortText(best.text, 18)}</span> <span class="soft">${percent(best.probability)}</span>`
       : nothing
-  }`;
+  }${others(routes, mark.node) ? html`<br /><span class="soft">${others(routes, mark.node)}</span>` : nothing}`;
 }
 
 /** What a mark is, for the ear. */
@@ -77,7 +86,7 @@ function spokenMark(mark: Mark, { facts, routes }: Shown): string {
   const token = (position: number): string => visibleText(facts?.tokens[position]?.text ?? "");
   if (mark.kind === "node") {
     const place = parseNode(mark.node);
-    return `${mark.node}, ${describeNode(mark.node)}, ${token(place?.position ?? 0)}${routes?.nodes.has(mark.node) ? "" : ", not on the routes"}`;
+    return `${mark.node}, ${describeNode(mark.node)}, ${token(place?.position ?? 0)}${routes?.nodes.has(mark.node) ? "" : ", not on the routes"}${others(routes, mark.node) ? `; ${others(routes, mark.node)}` : ""}`;
   }
   if (mark.kind === "edge") {
     const { edge } = mark;

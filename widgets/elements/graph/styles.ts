@@ -19,6 +19,26 @@ export const graphToolbarStyles = css`
     gap: 7px;
     white-space: nowrap;
   }
+  .toolbar .cut {
+    display: inline-flex;
+    align-items: center;
+    gap: 7px;
+    white-space: nowrap;
+  }
+  .toolbar select {
+    height: 24px;
+    padding: 0 4px;
+    font: inherit;
+    color: inherit;
+    background: none;
+    border: 1px solid var(--_line);
+    border-radius: 6px;
+    cursor: pointer;
+  }
+  .toolbar option {
+    color: var(--_text);
+    background: var(--_raised);
+  }
   .toolbar output {
     min-width: 2.6em;
     font-variant-numeric: tabular-nums;
@@ -117,6 +137,13 @@ export const graphStyles = css`
     fill: var(--_ffn);
     fill: color-mix(in oklab, var(--_ffn) calc(30% + 70% * var(--w)), var(--_ffn-faint));
     cursor: pointer;
+  }
+  .fan {
+    fill: none;
+    stroke: var(--_attention);
+    stroke-width: 1;
+    stroke-opacity: calc(0.35 + 0.65 * var(--w));
+    pointer-events: none;
   }
   .ffn.more {
     fill: color-mix(in oklab, var(--_more) calc(100% * var(--w)), var(--_residual-faint));

@@ -2,10 +2,13 @@ import { html, nothing } from "lit";
 import type { TemplateResult } from "lit";
 import type { Selection } from "../../../src/protocol";
 import type { MenuItem } from "../menu";
+import { cutControl } from "../cut-control";
 import "../menu";
 
 export interface GraphToolbar {
-  readonly selected: Pick<Selection, "threshold" | "renormalize">;
+  readonly selected: Pick<Selection, "threshold" | "budget" | "renormalize">;
+  /** Edges that are drawn. */
+  readonly edges: number | undefined;
   readonly menu: readonly MenuItem[];
   select(change: Partial<Selection>): void;
   zoom(factor: number): void;
@@ -20,7 +23,8 @@ export interface GraphToolbar {
 }
 
 export function graphToolbar({
-  selected: { threshold, renormalize },
+  selected,
+  edges,
   menu,
   select,
   zoom,
@@ -32,21 +36,9 @@ export function graphToolbar({
   trace,
 }: GraphToolbar): TemplateResult {
   return html`<div class="toolbar" part="toolbar">
-    <label
-      >Threshold
-      <input
-        type="range"
-        min="0"
-        max=${Math.max(0.2, threshold)}
-        step="0.005"
-        .value=${String(threshold)}
-        aria-label="Contribution threshold"
-        @input=${(event: Event) => select({ threshold: Number((event.target as HTMLInputElement).value) })}
-      />
-      <output>${threshold.toFixed(3).replace(/0$/, "")}</output></label
-    >
+    ${cutControl({ selected, edges, select })}
     <label title="Scale the contributions that passed the threshold so that they sum to 1"
-      ><input type="checkbox" .checked=${renormalize} @change=${(event: Event) => select({ renormalize: (event.target as HTMLInputElement).checked })} />Renormalise</label
+      ><input type="checkbox" .checked=${selected.renormalize} @change=${(event: Event) => select({ renormalize: (event.target as HTMLInputElement).checked })} />Renormalise</label
     >
     ${trace ?? nothing}
     <span class="end">
