@@ -90,10 +90,12 @@ test.each(["q8", "float32"] as const)("%s, in as little memory as there is: the 
     layers: new Map(Array.from({ length: nLayers }, (_, layer) => [layer, { heads }] as const)),
     states: new Map(),
   };
-  const logits = async (memoryBytes?: number): Promise<{ readonly values: Float32Array; readonly nStreamed: number }> => {
+  const logits = async (
+    memoryBytes?: number,
+  ): Promise<{ readonly values: Float32Array; readonly nStreamed: number }> => {
     const engine = await createEngine(own, { threads: 1, dtype, memoryBytes });
     // Twice: what was let go of is made again.
-    let values = new Float32Array();
+    let values: Float32Array = new Float32Array();
     for (let i = 0; i < 2; i++) values = (await (await (await engine.forward(ids)).change(changes)).logits()).data;
     const { nStreamed } = engine.plan;
     await engine.dispose();
