@@ -29,6 +29,7 @@ export function normalised(notebook) {
       Object.keys(data).join() === "text/plain" &&
       /, [\d.]+ s$/.test([data["text/plain"]].flat().join("").trim());
     if (cell.outputs) cell.outputs = cell.outputs.filter((output) => !isWidget(output) && !isProgress(output));
+    if (cell.outputs) cell.outputs = joined(cell.outputs);
     for (const output of cell.outputs ?? []) {
       const payload = output.data?.[PAYLOAD];
       if (payload === undefined) continue;
@@ -40,6 +41,18 @@ export function normalised(notebook) {
     }
   }
   return copy;
+}
+
+/** Text of one stream in one piece, however it came. */
+function joined(outputs) {
+  const lines = (text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+  return outputs.reduce((all, output) => {
+    const last = all.at(-1);
+    if (output.output_type !== "stream" || last?.output_type !== "stream" || last.name !== output.name)
+      return [...all, output];
+    const text = [last.text, output.text].flat().join("");
+    return [...all.slice(0, -1), { ...last, text: lines(text) }];
+  }, []);
 }
 
 /** As nbformat writes it: one space, keys in order. */

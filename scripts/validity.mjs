@@ -107,7 +107,10 @@ function matched(all, set, layerOf, random) {
   const counts = new Map();
   for (const part of set) counts.set(layerOf(part), (counts.get(layerOf(part)) ?? 0) + 1);
   return [...counts].flatMap(([layer, count]) =>
-    shuffled(all.filter((part) => layerOf(part) === layer), random).slice(0, count),
+    shuffled(
+      all.filter((part) => layerOf(part) === layer),
+      random,
+    ).slice(0, count),
   );
 }
 
@@ -211,7 +214,10 @@ for (const pair of pairs) {
     };
     record("published threshold", await F(published));
     for (const [method, parts] of Object.entries(ranked))
-      record(method, await F({ terms: largest(parts.terms, count.terms), blocks: largest(parts.blocks, count.blocks) }));
+      record(
+        method,
+        await F({ terms: largest(parts.terms, count.terms), blocks: largest(parts.blocks, count.blocks) }),
+      );
     // Specificity: what is kept is chosen on the other prompt.
     const foreign = partsOf(await other.routes({ select: everything, renormalize: false }));
     record(
@@ -235,7 +241,10 @@ for (const pair of pairs) {
       );
       if (seed === 0)
         controls["attention weight"].push(
-          await F({ terms: largest(attention, count.terms), blocks: shuffled(allBlocks, random).slice(0, count.blocks) }),
+          await F({
+            terms: largest(attention, count.terms),
+            blocks: shuffled(allBlocks, random).slice(0, count.blocks),
+          }),
         );
     }
     for (const [method, all] of Object.entries(controls)) record(method, all.reduce((a, b) => a + b, 0) / all.length);
@@ -288,8 +297,17 @@ const lines = [
   `By kind of prompt, size of ${at}:`,
   "",
   `| kind | ${methods.slice(0, 5).join(" | ")} |`,
-  `| --- |${methods.slice(0, 5).map(() => " --- |").join("")}`,
-  ...kinds.map((kind) => `| ${kind} | ${methods.slice(0, 5).map((method) => byKind(method, at)[kind].toFixed(2)).join(" | ")} |`),
+  `| --- |${methods
+    .slice(0, 5)
+    .map(() => " --- |")
+    .join("")}`,
+  ...kinds.map(
+    (kind) =>
+      `| ${kind} | ${methods
+        .slice(0, 5)
+        .map((method) => byKind(method, at)[kind].toFixed(2))
+        .join(" | ")} |`,
+  ),
   "",
   ...skipped.map(({ clean, why }) => `skipped: ${JSON.stringify(clean)}: ${why}`),
 ];

@@ -24,6 +24,8 @@ export { readPrompts } from "./runtime/prompt-file";
 // For models of your own: everything of the interface from a few primitives.
 export { BaseModel } from "./runtime/base-model";
 export { BaseRun, type AttentionConstants, type ChangeableRun } from "./runtime/base-run";
+export type { BackwardOptions, LayerBackward } from "./runtime/attribute";
+export type { LayerRelevance } from "./attribution/relp";
 export * from "./notebook";
 export {
   Explore,

@@ -88,7 +88,7 @@ export function difference(a: Readout, b: Readout): Readout {
 }
 
 /** `direction · rows[at ...]` */
-export function dot(direction: Float64Array, rows: ArrayLike<number>, at: number): number {
+export function dot(direction: Float64Array | Float32Array, rows: ArrayLike<number>, at: number): number {
   let sum = 0;
   for (let i = 0; i < direction.length; i++) sum += direction[i] * rows[at + i];
   return sum;

@@ -242,7 +242,7 @@ function walk(
 export const flowOf = (shape: Shape, parts: RelevantParts): number => walk(shape, parts, 0).flow;
 
 /** The first index of `[0, length)` at which `holds` does, which stays so from there on; `length` where it never does. */
-function firstWhere(length: number, holds: (index: number) => boolean): number {
+export function firstWhere(length: number, holds: (index: number) => boolean): number {
   let [low, high] = [0, length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -381,7 +381,7 @@ export function relevantRoutes(
     const source = parallelBlocks ? reachBelow(layer, position) : reach("A", layer, position);
     edges.push({ source, target: name, kind: "ffn-in", weight: written.get(name) ?? 1, contribution, relevance });
   }
-  const listed = inOrder([...nodes.values()]);
+  const listed = nodesInOrder([...nodes.values()]);
   return {
     nodes: listed,
     edges: edgesInOrder(edges, nodes),
@@ -475,10 +475,11 @@ const ORDER = { X: 0, A: 1, M: 2, I: 3 } as const;
 const byPlace = (a: RouteNode, b: RouteNode): number =>
   a.layer - b.layer || ORDER[a.kind] - ORDER[b.kind] || a.position - b.position;
 
-const inOrder = (nodes: RouteNode[]): RouteNode[] => nodes.sort(byPlace);
+/** Bottom layer first, then by kind, then by position. */
+export const nodesInOrder = (nodes: RouteNode[]): RouteNode[] => nodes.sort(byPlace);
 
 /** By target, then by source, the residual before the attention of a token to itself, the FFN last. */
-function edgesInOrder(edges: RouteEdge[], nodes: ReadonlyMap<NodeName, RouteNode>): RouteEdge[] {
+export function edgesInOrder(edges: RouteEdge[], nodes: ReadonlyMap<string, RouteNode>): RouteEdge[] {
   const node = (name: NodeName): RouteNode => nodes.get(name) as RouteNode;
   return edges
     .map(routeEdge)

@@ -14,7 +14,8 @@ export type RouteFormat = (typeof ROUTE_FORMATS)[number];
 export type Rest = Omit<RouteGraphJson, "nodes" | "edges">;
 
 function restOf(graph: RouteGraph): Rest {
-  const { model, tokens, from, threshold, renormalize, joinSelf, select, contrast, others } = graph;
+  const { model, tokens, from, threshold, renormalize, joinSelf, select, method, counterfactual, contrast, others } =
+    graph;
   return {
     schema: ROUTE_GRAPH_SCHEMA,
     model,
@@ -24,6 +25,8 @@ function restOf(graph: RouteGraph): Rest {
     renormalize,
     ...(joinSelf ? { joinSelf } : {}),
     ...(select ? { select } : {}),
+    ...(method ? { method } : {}),
+    ...(counterfactual ? { counterfactual } : {}),
     ...(contrast ? { contrast } : {}),
     ...(others ? { others } : {}),
   };

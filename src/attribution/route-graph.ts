@@ -18,6 +18,8 @@ export class LocalRouteGraph implements RouteGraph {
   readonly renormalize: boolean;
   readonly joinSelf?: boolean;
   readonly select?: RouteGraph["select"];
+  readonly method?: RouteGraph["method"];
+  readonly counterfactual?: RouteGraph["counterfactual"];
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];
@@ -31,6 +33,8 @@ export class LocalRouteGraph implements RouteGraph {
     renormalize,
     joinSelf,
     select,
+    method,
+    counterfactual,
     contrast,
     nodes,
     edges,
@@ -43,6 +47,8 @@ export class LocalRouteGraph implements RouteGraph {
     this.renormalize = renormalize;
     if (joinSelf) this.joinSelf = joinSelf;
     if (select) this.select = select;
+    if (method) this.method = method;
+    if (counterfactual) this.counterfactual = counterfactual;
     if (contrast) this.contrast = contrast;
     this.nodes = nodes;
     this.edges = edges.map(withPlaces);

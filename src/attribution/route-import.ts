@@ -176,6 +176,8 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
     renormalize,
     joinSelf,
     select,
+    method,
+    counterfactual,
     contrast,
     others,
   } = fields as Readonly<Record<string, unknown>>;
@@ -193,11 +195,15 @@ function assemble(rest: unknown, nodes: readonly RouteNode[], edges: readonly Ro
               ? "joinSelf"
               : select !== undefined && !isSelection(select)
                 ? "select"
-                : contrast !== undefined && !isContrast(contrast)
-                  ? "contrast"
-                  : others !== undefined && !(Array.isArray(others) && others.every(isOtherKeys))
-                    ? "others"
-                    : undefined;
+                : method !== undefined && method !== "relp"
+                  ? "method"
+                  : counterfactual !== undefined && !(Array.isArray(counterfactual) && counterfactual.every(isToken))
+                    ? "counterfactual"
+                    : contrast !== undefined && !isContrast(contrast)
+                      ? "contrast"
+                      : others !== undefined && !(Array.isArray(others) && others.every(isOtherKeys))
+                        ? "others"
+                        : undefined;
   if (damaged) throw unreadable(`${show(damaged)} is missing or damaged`);
   const byName = new Map<string, RouteNode>();
   for (const node of nodes) {

@@ -12,6 +12,8 @@ export interface RouteGraphJson {
   readonly renormalize: boolean;
   readonly joinSelf?: boolean;
   readonly select?: RouteGraph["select"];
+  readonly method?: RouteGraph["method"];
+  readonly counterfactual?: RouteGraph["counterfactual"];
   readonly contrast?: RouteGraph["contrast"];
   readonly nodes: readonly RouteNode[];
   readonly edges: readonly RouteEdge[];

@@ -10,9 +10,10 @@ import { UsageError, type Command, type Context } from "./command";
 import { aggregate } from "./aggregate";
 import { exportCommand } from "./export";
 import { faithfulness } from "./faithfulness";
+import { generate } from "./generate";
 import { trace } from "./trace";
 
-const COMMANDS: readonly Command[] = [trace, aggregate, faithfulness, exportCommand];
+const COMMANDS: readonly Command[] = [trace, generate, aggregate, faithfulness, exportCommand];
 
 const overview = (): string => `lm-transparency <command> [options]
 

@@ -11,8 +11,10 @@ import type {
   RouteOptions,
   RouteSelection,
   Run,
+  StopReason,
   Token,
   TransparentModel,
+  Turn,
 } from "../model/types";
 import { parseTarget } from "../runtime/intervention-places";
 import { loadModel } from "../runtime/load";
@@ -29,12 +31,19 @@ import {
   type Context,
 } from "./command";
 import { checkWritable, writePieces } from "./output";
+import { PROMPT_OPTIONS, PROMPT_USAGE, readPrompt, runPrompt, type PromptInput } from "./prompt";
 
 /** What `trace` prints. */
 export interface TraceOutput {
   readonly schema: "lm-transparency/trace@1";
   readonly model: ModelInfo;
   readonly tokens: readonly Token[];
+  /** Of a conversation: its messages. */
+  readonly turns?: readonly Turn[];
+  /** With `--generate`: number of tokens before the new ones. */
+  readonly promptLength?: number;
+  /** With `--generate`: why the answer is over. */
+  readonly stopReason?: StopReason;
   /** What was removed, as it was given; missing where nothing was. */
   readonly without?: readonly string[];
   /** Best predictions of the last token first. */
@@ -47,14 +56,14 @@ export interface TraceOutput {
   }[];
 }
 
-const usage = `lm-transparency trace --model M (--text T | --token-ids 1,2,3) [options]
+const usage = `lm-transparency trace --model M (--text T | --token-ids 1,2,3 | --chat FILE) [options]
 Runs a prompt and prints, as JSON, its predictions and the routes by which information reached its tokens.
 
 ${MODEL_USAGE}
-  --text T             the prompt
-  --token-ids IDS      the prompt as token ids with commas between them, used exactly as given
-  --no-special-tokens  do not put the tokenizer's special tokens before the text
-  --from F             last (default), all, or the number of a token, counted from 0
+${PROMPT_USAGE}
+  --generate N         continue the prompt by up to N tokens, the best one each time, and trace in all of them
+  --from F             last (default), all, the number of a token, counted from 0, or answer: of each generated token
+                       the one before it, which predicted it
   --threshold X        parts that contribute no more than this are dropped; default 0.04
   --relevance X        instead: the smallest set of parts through which this share of the start reaches the input
   --edges N            instead: of these sets the largest with no more than N edges
@@ -71,21 +80,10 @@ ${MODEL_USAGE}
   --graph FILE         write the routes of all starts as one graph too: .json, .graphml, .dot or .csv`;
 
 interface TraceArguments {
-  readonly prompt: string | readonly number[];
-  readonly from: "last" | "all" | number;
+  readonly prompt: PromptInput;
+  readonly from: "last" | "all" | "answer" | number;
   readonly select: RouteSelection;
   readonly topK: number;
-}
-
-/** Token ids out of `1,2,3`. */
-export function parseTokenIds(text: string): number[] {
-  return text.split(",").map((part) => {
-    if (!/^\s*\d+\s*$/.test(part))
-      throw new UsageError(
-        `--token-ids is ${JSON.stringify(text)}: it must be integers with commas between them, such as 1,2,3`,
-      );
-    return Number(part);
-  });
 }
 
 /** A token by its id, or by its text. */
@@ -126,11 +124,18 @@ function readTarget(text: string): InterventionTarget {
   return target;
 }
 
-function readFrom(text: string): "last" | "all" | number {
-  if (text === "last" || text === "all") return text;
+function readFrom(text: string): TraceArguments["from"] {
+  if (text === "last" || text === "all" || text === "answer") return text;
   if (!/^\d+$/.test(text))
-    throw new UsageError(`--from is ${JSON.stringify(text)}: it must be last, all, or the number of a token`);
+    throw new UsageError(`--from is ${JSON.stringify(text)}: it must be last, all, answer, or the number of a token`);
   return Number(text);
+}
+
+/** Positions whose routes are wanted. */
+function startsOf(from: TraceArguments["from"], { tokens, promptLength = tokens.length }: Run): number[] {
+  if (from === "all") return tokens.map((_, t) => t);
+  if (from === "answer") return tokens.slice(promptLength).map((_, i) => promptLength - 1 + i);
+  return [from === "last" ? tokens.length - 1 : from];
 }
 
 async function predictions(run: Run, model: TransparentModel, topK: number): Promise<TraceOutput["predictions"]> {
@@ -141,11 +146,12 @@ async function predictions(run: Run, model: TransparentModel, topK: number): Pro
 }
 
 /**
- * A `TraceOutput` as JSON, each start's routes traced when those before are written: routes of all tokens of a long
+ * A `TraceOutput` of a run, and of `base`, what it was before something was removed, as JSON, each start's routes traced when those before are written: routes of all tokens of a long
  * prompt are gigabytes.
  */
 async function* json(
   run: Run,
+  base: Run,
   model: TransparentModel,
   starts: readonly number[],
   options: RouteOptions,
@@ -156,6 +162,9 @@ async function* json(
     schema: "lm-transparency/trace@1",
     model: model.info,
     tokens: run.tokens,
+    turns: base.turns,
+    promptLength: base.promptLength,
+    stopReason: base.stopReason,
     ...(without.length > 0 ? { without } : {}),
     predictions: await predictions(run, model, topK),
   };
@@ -188,9 +197,8 @@ export const trace: Command = {
   async run(args: readonly string[], context: Context): Promise<void> {
     const values = parseOptions(args, {
       ...MODEL_OPTIONS,
-      text: { type: "string" },
-      "token-ids": { type: "string" },
-      "no-special-tokens": { type: "boolean" },
+      ...PROMPT_OPTIONS,
+      generate: { type: "string" },
       from: { type: "string", default: "last" },
       threshold: { type: "string" },
       relevance: { type: "string" },
@@ -208,17 +216,19 @@ export const trace: Command = {
     });
     if (values.model === undefined)
       throw new UsageError("--model is missing: name a hub id, a folder, a .gguf file, or default");
-    if ((values.text === undefined) === (values["token-ids"] === undefined))
-      throw new UsageError("give the prompt either by --text or by --token-ids");
     const parsed: TraceArguments = {
-      prompt: values.text ?? parseTokenIds(values["token-ids"] as string),
+      prompt: await readPrompt(values),
       from: readFrom(values.from),
       select: readSelection(values),
       topK: numberOption("top-k", values["top-k"], 1, Infinity, true),
     };
     if (values.versus !== undefined && values.contrast === undefined)
       throw new UsageError("--versus names the token that --contrast is compared with: give both");
-    if (values.contrast !== undefined && parsed.from === "all")
+    const added =
+      values.generate === undefined ? undefined : numberOption("generate", values.generate, 1, Infinity, true);
+    if (parsed.from === "answer" && added === undefined)
+      throw new UsageError("--from answer is about generated tokens: say by --generate how many");
+    if (values.contrast !== undefined && (parsed.from === "all" || parsed.from === "answer"))
       throw new UsageError("--contrast is about the routes of one token: --from is last or a number");
     const contrast =
       values.contrast === undefined
@@ -243,23 +253,24 @@ export const trace: Command = {
     const { signal } = context;
     const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
     try {
-      const runOptions = { signal, onProgress: context.progress, addSpecialTokens: !values["no-special-tokens"] };
-      const base =
-        typeof parsed.prompt === "string"
-          ? await model.run(parsed.prompt, runOptions)
-          : await model.run(parsed.prompt, runOptions);
+      const prompted = await runPrompt(model, parsed.prompt, values, { signal, onProgress: context.progress });
+      const base = added === undefined ? prompted : await prompted.generate({ maxTokens: added, signal });
+      signal.throwIfAborted();
       const run = removed.length === 0 ? base : await base.intervene(removed, { signal });
       const last = run.tokens.length - 1;
       if (typeof parsed.from === "number" && parsed.from > last)
         throw new UsageError(`--from is ${parsed.from}: the tokens of this prompt are numbered 0 to ${last}`);
-      const starts =
-        parsed.from === "all" ? run.tokens.map((_, t) => t) : [parsed.from === "last" ? last : parsed.from];
+      const starts = startsOf(parsed.from, base);
       if (values.graph !== undefined && format)
         await writeFileAtomically(
           values.graph,
           exportRoutes(await run.routes({ ...routeOptions, from: starts }), format),
         );
-      await writePieces(values.json, json(run, model, starts, routeOptions, parsed.topK, values.without), context);
+      await writePieces(
+        values.json,
+        json(run, base, model, starts, routeOptions, parsed.topK, values.without),
+        context,
+      );
     } finally {
       await model.dispose();
     }

@@ -16,6 +16,7 @@ import type { EngineAnswer, LayerTensors, PlainArchitecture, Positions, EngineQu
 import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "../threads/reclaim";
 import { applyTo, changeFeeds, needsChangeable } from "./changes";
+import { Backwards } from "./backward";
 import { notFinite } from "./finite";
 import { Growths } from "./grow";
 import { mask, rotaryTable } from "./position-inputs";
@@ -45,6 +46,8 @@ export class Computer {
   readonly plan: MemoryPlan;
   /** Token sequences that grow. */
   readonly growths: Growths;
+  /** Layers backwards. */
+  readonly backwards: Backwards;
   /** Keys and values of a pass that begins with the first token. */
   readonly #nothingBefore: Record<"past_key" | "past_value", Array32>;
   readonly #scratch = new Scratch();
@@ -106,6 +109,19 @@ export class Computer {
       shared: (length) => this.#shared(length),
       trim: () => this.#trim(),
     });
+    this.backwards = new Backwards(
+      architecture,
+      {
+        sessions,
+        weights,
+        scratch: this.#scratch,
+        inTurn: (work) => this.#inTurn(work),
+        shared: (length) => this.#shared(length),
+        trim: () => this.#trim(),
+      },
+      // The rest is for runs.
+      (memoryBytes - whole(each.slice(0, 1 + this.#nHeld))) / 2,
+    );
     this.plan = {
       heldBytes: add(each.slice(0, 1 + this.#nHeld)).memory,
       residence: weights.residence.layer,
@@ -369,6 +385,7 @@ export class Computer {
       this.#logitCap,
     ];
     for (const session of all) await (await session)?.release();
+    await this.backwards.close();
     this.weights.source.close();
   }
 

@@ -169,6 +169,11 @@ export class GraphBuilder {
     return linear.bias && this.parameters.vector(linear.bias, outputs);
   }
 
+  /** Values of a short tensor. */
+  vector(ref: WeightRef, length: number): Float32Array {
+    return this.parameters.vector(ref, length);
+  }
+
   /** The scale a norm multiplies with, undefined without one. */
   scale(norm: Norm, length: number): Float32Array | undefined {
     const values = norm.weight && this.parameters.vector(norm.weight, length);

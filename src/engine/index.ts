@@ -29,6 +29,7 @@ import { collectGarbage, Reclaimer } from "../threads/reclaim";
 import { joinRows } from "./grow";
 import { changePass } from "./changed-pass";
 import type {
+  BackwardTensorName,
   ChangedPass,
   ChangeOptions,
   Engine,
@@ -44,6 +45,7 @@ import type {
 
 export type {
   Affine,
+  BackwardTensorName,
   ChangedPass,
   Engine,
   ForwardOptions,
@@ -597,6 +599,24 @@ class LocalPass implements WholePass {
   async headOutputs(layer: number, rows: Float32Array): Promise<Float32Array> {
     this.#check(layer);
     return (await this.thread.ask("headOutputs", { layer, rows })).written;
+  }
+
+  async backward<N extends BackwardTensorName>(
+    layer: number,
+    gradient: Float32Array,
+    names: readonly N[],
+    options: { readonly signal?: AbortSignal; readonly midGradient?: Float32Array } = {},
+  ): Promise<Record<N, Tensor>> {
+    this.#check(layer);
+    const nTokens = gradient.length / this.architecture.dModel;
+    const { block, postAttentionNorm, postFfnNorm } = this.architecture.layers[layer];
+    const needed: LayerTensorName[] = ["resid_pre", "pattern"];
+    if (block === "sequential") needed.push("resid_mid");
+    if (postAttentionNorm) needed.push("term_scale");
+    if (postFfnNorm) needed.push("ffn_scale");
+    const tensors: LayerTensors = await this.fetch(layer, needed, options);
+    const question = { layer, nTokens, names, gradient, midGradient: options.midGradient, tensors };
+    return (await this.thread.ask("backward", question, { signal: options.signal })).tensors as Record<N, Tensor>;
   }
 
   async neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array> {

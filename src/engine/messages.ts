@@ -4,7 +4,14 @@ import type { Tensor } from "../model/types";
 import type { WeightEntry } from "../model/weights";
 import type { GraphLayer } from "./layer-graph";
 import type { Dtype } from "../model/types";
-import type { LayerChanges, LayerConstants, LayerTensorName, MemoryPlan, PassChanges } from "./types";
+import type {
+  BackwardTensorName,
+  LayerChanges,
+  LayerConstants,
+  LayerTensorName,
+  MemoryPlan,
+  PassChanges,
+} from "./types";
 
 /**
  * An architecture without its functions: a layer's rotary embedding is `rotaryIndex` in a list that the main thread
@@ -86,6 +93,18 @@ export interface Requests {
   readonly headOutputs: {
     readonly question: { readonly layer: number; readonly rows: Float32Array };
     readonly answer: { readonly written: Float32Array };
+  };
+  /** `tensors` of the whole prompt: what the graph of `buildBackwardGraph` reads; `gradient` [nTokens, d]. */
+  readonly backward: {
+    readonly question: {
+      readonly layer: number;
+      readonly nTokens: number;
+      readonly names: readonly BackwardTensorName[];
+      readonly gradient: Float32Array;
+      readonly midGradient?: Float32Array;
+      readonly tensors: LayerTensors;
+    };
+    readonly answer: { readonly tensors: Partial<Record<BackwardTensorName, Tensor>> };
   };
   /** Of one position: `whole` [d] is `resid_post`, `activations` [f] are `ffn_post`, `scale` is `ffn_scale`. */
   readonly neuronProximities: {

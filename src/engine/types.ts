@@ -70,6 +70,20 @@ export interface PassChanges {
   readonly states: ReadonlyMap<number, Affine>;
 }
 
+/**
+ * What a layer backwards gives: coefficients of a number that is read out of the last state, as in a gradient, but with
+ * norms' statistics, attention patterns and the ratios activation(x) / x held fixed, and products shared by halves
+ * (RelP; docs/method.md). n tokens, those up to the one that is read.
+ *
+ * - `to_pre`, `to_mid` (not where blocks are parallel): [n, d], coefficients of `resid_pre` and `resid_mid`
+ * - `terms`: [H, n, n], what each head carried from key to query, without value biases, in the number's unit
+ * - `bias_terms`: [H, n], the same of one unit of attention to a value bias; only where there is one
+ * - `neurons`: [n, f], what each neuron wrote; `ffn`: [n], what the block wrote, its bias included
+ * - `attention_constant`, `ffn_constant`: [n], what the block's biases and those of the norm before it added
+ */
+export type BackwardTensorName =
+  "to_pre" | "to_mid" | "terms" | "bias_terms" | "neurons" | "ffn" | "attention_constant" | "ffn_constant";
+
 /** Constants of one layer that the attribution needs. */
 export interface LayerConstants {
   /** `[H, d]`: `b_V[h] W_O^h` (after the weight of a norm behind the block); undefined without value biases. */
@@ -100,6 +114,19 @@ export interface Pass {
    * would drown. Computed in the engine, where W_out lies.
    */
   neuronProximities(layer: number, position: number): Promise<Float32Array>;
+  /**
+   * One layer backwards, over the first n tokens.
+   *
+   * @param gradient [n, d]: coefficients of `resid_post`
+   * @param options.midGradient [n, d]: coefficients of `resid_mid` that stand for those that come through the layer (for
+   *   the parts of another prompt than that of the coefficients); no effect where blocks are parallel
+   */
+  backward<N extends BackwardTensorName>(
+    layer: number,
+    gradient: Float32Array,
+    names: readonly N[],
+    options?: { readonly signal?: AbortSignal; readonly midGradient?: Float32Array },
+  ): Promise<Record<N, Tensor>>;
   /** `[f]`: what each neuron's update at `position` adds along `direction` [d]. */
   neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array>;
   dispose(): Promise<void>;

@@ -59,6 +59,7 @@ const handlers: Handlers = {
   layer: (question) => computer().layer(question),
   change: (question, step) => computer().change(question, step),
   headOutputs: (question) => computer().headOutputs(question),
+  backward: (question) => computer().backwards.backward(question),
   neuronProximities: (question) => computer().neuronProximities(question),
   neuronLogits: (question) => computer().neuronLogits(question),
   constants: (question) => computer().constants(question),

@@ -61,6 +61,11 @@ export interface CellContext {
   readonly executionCount?: number;
   /** Aborted when the user interrupts the kernel, or when it shuts down. */
   readonly signal: AbortSignal;
+  /**
+   * Says that `work` is over soon after `signal` aborts, with what is there by then: an interrupt gives the cell a
+   * moment to take it. Absent where nothing can be interrupted.
+   */
+  finishing?(work: Promise<unknown>): void;
 }
 
 /** One entry of a cell's output, in the notebook format (nbformat 4). */

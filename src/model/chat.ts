@@ -2,18 +2,9 @@
  * Conversations as a model's prompt: its own template, rendered as `apply_chat_template` of transformers 5.24 renders
  * it (jinja2 with `trim_blocks` and `lstrip_blocks`).
  */
-import * as jinja from "@huggingface/jinja";
+import { parseTemplate, renderTemplate } from "./chat-jinja";
 import { ModelFileError, list } from "./errors";
 import type { ChatMessage, ChatOptions } from "./types";
-
-/** The parts used here: the package's own declarations name files without their ending, which TypeScript drops in ES modules. */
-interface Jinja {
-  tokenize(source: string, options: { readonly lstrip_blocks: boolean; readonly trim_blocks: boolean }): unknown;
-  parse(tokens: unknown): object;
-  readonly Environment: new () => { set(name: string, value: unknown): void };
-  readonly Interpreter: new (environment: object) => { run(program: object): { readonly value: string } };
-}
-const { Environment, Interpreter, parse, tokenize: lex } = jinja as unknown as Jinja;
 
 /** What a model's files say of conversations. */
 export interface ChatFormat {
@@ -125,14 +116,13 @@ class ChatTemplate {
     private readonly tools?: readonly unknown[],
   ) {
     try {
-      this.#program = parse(lex(source, { lstrip_blocks: true, trim_blocks: true }));
+      this.#program = parseTemplate(source);
     } catch (error) {
       throw new ModelFileError(`The chat template of ${modelName} cannot be read: ${reason(error)}.`);
     }
   }
 
   render(messages: readonly ChatMessage[], addGenerationPrompt: boolean): string {
-    const environment = new Environment();
     const globals: Record<string, unknown> = {
       true: true,
       false: false,
@@ -151,9 +141,8 @@ class ChatTemplate {
       documents: null,
       add_generation_prompt: addGenerationPrompt,
     };
-    for (const [name, value] of Object.entries(globals)) environment.set(name, value);
     try {
-      return new Interpreter(environment).run(this.#program).value;
+      return renderTemplate(this.#program, globals);
     } catch (error) {
       if (error instanceof RefusedByTemplate)
         throw new ModelFileError(`The chat template of ${this.modelName} refuses this conversation: ${reason(error)}.`);

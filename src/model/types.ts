@@ -367,8 +367,23 @@ export interface NeuronOptions extends Contrast {
   readonly by?: "contribution" | "logit";
 }
 
+/**
+ * How routes are found: "contributions" asks of each state what it is made of (Ferrando and Voita 2024), "relp" what of
+ * it reaches a logit, by one pass backwards (Rezaei Jafari et al. 2025, arXiv 2508.21258).
+ */
+export type RouteMethod = "contributions" | "relp";
+
 /** How routes are traced, and what of them is kept. */
 export interface RouteOptions extends Omit<ContributionOptions, "positions" | "signed"> {
+  /**
+   * Default "contributions". With "relp", `from` is one token, the logit is that of `contrast` (default: of the best
+   * prediction), and every edge has its relevance to it: `edge.logit`, signed, in logits. Parts are ranked by its size;
+   * `select: { threshold }` is then a share of the largest that an edge carries, and `{ relevance }` of the sizes of
+   * all. `renormalize`, `joinSelf` and `includeBias` have no meaning there and are refused.
+   */
+  readonly method?: RouteMethod;
+  /** Only with the method "relp": see `AttributionOptions`. */
+  readonly counterfactual?: Run;
   /** Start token(s), or nodes to start the trace at. Default: the last token. */
   readonly from?: number | readonly number[] | "all" | NodeName | readonly NodeName[];
   /** Default 0.04. */
@@ -467,13 +482,14 @@ export interface RouteEdge {
   readonly contribution?: number;
   /**
    * How much of the start goes through it: the products of `contribution` along the paths that lead here, 0 to 1. With
-   * `select: { relevance }` or `{ edges }` over all paths, with a threshold over those that passed it.
+   * `select: { relevance }` or `{ edges }` over all paths, with a threshold over those that passed it. With `method:
+   * "relp"` on edges of parts: the size of its relevance, of those of all parts together.
    */
   readonly relevance?: number;
   /**
    * Only in the routes of a contrast, on edges into the start token's residual stream: what it adds to the logit, or
    * to the difference of the two, in logits; negative where it speaks against `token`. On a residual edge the sum of
-   * everything that was written below.
+   * everything that was written below. With `method: "relp"` on all edges: its relevance, over all paths.
    */
   readonly logit?: number;
   /** Attention with a `logit`: head → its part of it. They sum to `logit`. */
@@ -547,7 +563,14 @@ export interface RouteGraph {
   readonly renormalize: boolean;
   /** Only where the option was given. */
   readonly joinSelf?: boolean;
-  /** Where the trace was one of a contrast. */
+  /** Only "relp"; other routes were found by contributions. */
+  readonly method?: "relp";
+  /** The prompt of the counterfactual, where there was one. */
+  readonly counterfactual?: readonly Token[];
+  /**
+   * Where the trace was one of a contrast. With `method: "relp"` its `constant` is what all biases of the model add, and
+   * it has no `rest`.
+   */
   readonly contrast?: RouteContrast;
   /** What was reached, bottom layer first, then A, M, I, then by position. */
   readonly nodes: readonly RouteNode[];
@@ -607,6 +630,99 @@ export interface LogitAttribution {
   readonly logit: number;
   /** Embedding, then by layer its heads, its output bias and its FFN, then the constant. */
   readonly parts: readonly LogitPart[];
+}
+
+/** What relevance is attributed to: see `AttributedPart`. */
+export type AttributionTarget = "tokens" | "heads" | "neurons" | "ffn" | "attention-terms";
+
+/** Which logit is attributed, and to what. */
+export interface AttributionOptions {
+  /**
+   * "relp" (default, the only one there is): one pass backwards in which norms' statistics, attention patterns and the
+   * ratios activation(x) / x are fixed, and products shared by halves (Rezaei Jafari et al. 2025, arXiv 2508.21258).
+   */
+  readonly method?: "relp";
+  /** The token whose next token is predicted. Default: the last one. */
+  readonly from?: number;
+  /** The logit, or the difference of two. Default: the logit of the best prediction. */
+  readonly contrast?: Contrast;
+  /** What it is attributed to. Default "tokens". */
+  readonly over?: AttributionTarget;
+  /**
+   * A run of the same model over a prompt of as many tokens, aligned with this one ("John gave" against "Mary gave"). A
+   * part then counts by what it is beyond what it is there, `g · (z − z′)` along the coefficients g of this run: an
+   * estimate of what putting z′ in its place would take from the logit (relevance patching). Default: none; a part
+   * counts by all that it is.
+   */
+  readonly counterfactual?: Run;
+  /**
+   * How many parts are listed, at least 1. Default: the 100 strongest neurons or attention terms, and all of the other
+   * targets.
+   */
+  readonly topK?: number;
+  /** Whether value biases belong to heads and attention terms. Default "output". */
+  readonly valueBias?: ValueBias;
+  /** Called after each layer, from the last one down. */
+  readonly onProgress?: ProgressListener;
+  /** Ends the computation between two layers: the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A part of the computation with its relevance. "token": an embedded input token; "head": what a head wrote at a
+ * position; "attention-term": what it wrote there from one key; "ffn": what a feed-forward block wrote at a position;
+ * "neuron": what one neuron of it wrote.
+ */
+export interface AttributedPart {
+  /** What it is. */
+  readonly kind: "token" | "head" | "attention-term" | "ffn" | "neuron";
+  /** From 0 to L - 1; not of a token. */
+  readonly layer?: number;
+  /** Where it is, or where it writes, from 0 to T - 1. */
+  readonly position: number;
+  /** Of a head or attention term. */
+  readonly head?: number;
+  /** Of an attention term: the token that is attended to. */
+  readonly key?: number;
+  /** Of a neuron. */
+  readonly neuron?: number;
+  /** What of the logit goes through it, in logits; negative where it speaks against the token. */
+  readonly relevance: number;
+}
+
+/** A logit, or difference of two, in another prompt. */
+export interface CounterfactualLogit {
+  /** The prompt. */
+  readonly tokens: readonly Token[];
+  /** The logit of the same token there, less that of the other one. */
+  readonly logit: number;
+}
+
+/** Relevances of parts to a logit. Those of one kind in one layer are parts of one whole; those of different layers overlap. */
+export interface Attribution {
+  /** How they were found. */
+  readonly method: "relp";
+  /** The token whose next token is predicted. */
+  readonly from: number;
+  /** The token whose logit is attributed. */
+  readonly token: Token;
+  /** The token whose logit is subtracted. */
+  readonly versus?: Token;
+  /** The logit of `token`, less that of `versus`. */
+  readonly logit: number;
+  /** The other prompt, and the same logit, or difference, there. */
+  readonly counterfactual?: CounterfactualLogit;
+  /**
+   * What all biases of the model add: with the relevances of all input tokens it sums to `logit`. 0 with a
+   * counterfactual, where biases are the same; there relevances sum to no difference of logits exactly.
+   */
+  readonly constant: number;
+  /** What the parts are. */
+  readonly over: AttributionTarget;
+  /** Strongest first; input tokens in their order. */
+  readonly parts: readonly AttributedPart[];
+  /** Sums of the parts that `topK` left out. */
+  readonly rest: ContrastRest;
 }
 
 /** How a state or update is read in the vocabulary. */
@@ -954,6 +1070,12 @@ export interface Run {
    * difference of two.
    */
   logitAttribution(options?: LogitAttributionOptions): Promise<LogitAttribution>;
+  /**
+   * The relevance of input tokens, heads, attention terms, feed-forward blocks or neurons to a logit, or to the
+   * difference of two, over all paths (RelP). A model of your own has it from `BaseRun` where it can go backwards.
+   * @example const { parts } = await run.attribute({ method: "relp", over: "heads", topK: 10 });
+   */
+  attribute?(options?: AttributionOptions): Promise<Attribution>;
   /** Where the prompt was a conversation: its messages. */
   readonly turns?: readonly Turn[];
   /** Where the run was generated: number of tokens that were there before. */
@@ -961,8 +1083,9 @@ export interface Run {
   /** Where the run was generated: why it is over. */
   readonly stopReason?: StopReason;
   /**
-   * Continues the run, token by token, and gives a run of all tokens. Earlier tokens are not computed again. A model of
-   * your own has this from `BaseRun`.
+   * Continues the run, token by token, and gives a run of all tokens. Earlier tokens are not computed again. In a
+   * notebook, without `onToken`, the text shows below the cell as it comes, and an interrupt of the cell ends it like
+   * `signal`. A model of your own has this from `BaseRun`.
    * @example const answer = await run.generate({ maxTokens: 40 });
    */
   generate?(options?: GenerateOptions): Promise<Answer>;

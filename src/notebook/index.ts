@@ -1,4 +1,5 @@
 /** Pictures of runs for notebooks. */
+import "./generate";
 import "./methods";
 export { FlowCompare, flowCompare, type FlowCompareOptions } from "./flow-compare";
 export { FlowGraph, flowGraph, type FlowGraphOptions } from "./flow-graph";

@@ -20,6 +20,8 @@ import { effectTokens, lensTokens } from "../lens/lens";
 import { topIds } from "../lens/vocabulary";
 import type {
   AttentionContributions,
+  Attribution,
+  AttributionOptions,
   AttentionProximities,
   Component,
   ContributionOptions,
@@ -48,6 +50,7 @@ import type {
   RouteGraph,
   RouteNode,
   RouteOptions,
+  RouteSelection,
   Run,
   StopReason,
   Tensor,
@@ -57,6 +60,15 @@ import type {
   ValueBias,
   VocabularyOptions,
 } from "../model/types";
+import {
+  attribute,
+  checkAttribution,
+  relevanceRoutes,
+  type AttributedLogit,
+  type AttributedRun,
+  type BackwardOptions,
+  type LayerBackward,
+} from "./attribute";
 import { generate, type Generated, type Grower } from "./generate";
 import { answerBudget, ByteCache, digestBudget } from "./byte-cache";
 import {
@@ -76,9 +88,6 @@ export interface AttentionConstants {
   /** `[d]`: b_O. */
   readonly outputBias?: Float32Array;
 }
-
-/** A `BaseRun` that was generated. */
-export type GeneratedRun = BaseRun & Generated;
 
 /** A run whose model can be changed in between: every run of `loadModel`. */
 export interface ChangeableRun extends BaseRun {
@@ -389,6 +398,19 @@ export abstract class BaseRun implements Run {
     return undefined;
   }
 
+  /**
+   * One layer backwards, from coefficients [n, d] of the state behind it, over the first n tokens: with norms'
+   * statistics, attention patterns and the ratios activation(x) / x fixed, and products shared by halves. Default:
+   * refused. Everything else of a run can be read from its states; this needs the weights.
+   */
+  protected async readBackward(
+    _layer: number,
+    _coefficients: Float32Array,
+    _options: BackwardOptions,
+  ): Promise<LayerBackward> {
+    throw new Error(`${this.info.name} cannot go backwards: for RelP its run has to implement readBackward.`);
+  }
+
   /** Ids after which an answer is over. Default: none. */
   protected endIds(): ReadonlySet<number> {
     return new Set();
@@ -397,7 +419,7 @@ export abstract class BaseRun implements Run {
   // Answers.
 
   /** Continues the run; see `Run.generate`. */
-  async generate(options: GenerateOptions = {}): Promise<GeneratedRun> {
+  async generate(options: GenerateOptions = {}): Promise<this & Generated> {
     const tokens = this.stream(options);
     for (;;) {
       const step = await tokens.next();
@@ -406,7 +428,7 @@ export abstract class BaseRun implements Run {
   }
 
   /** Continues the run, token by token; see `Run.stream`. */
-  async *stream(options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, GeneratedRun, undefined> {
+  async *stream(options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, this & Generated, undefined> {
     this.check();
     const { model, tokens } = this;
     const { run, facts } = yield* generate<Run>(
@@ -423,7 +445,7 @@ export abstract class BaseRun implements Run {
       },
       options,
     );
-    if (run instanceof BaseRun) return run.remember(facts) as GeneratedRun;
+    if (run instanceof BaseRun) return run.remember(facts) as this & Generated;
     throw new TypeError("The model's runs are no BaseRun: extend it, or write generate yourself.");
   }
 
@@ -631,10 +653,13 @@ export abstract class BaseRun implements Run {
 
   async routes(options: RouteOptions = {}): Promise<LocalRouteGraph> {
     this.check();
-    const { renormalize = true, joinSelf = false, signal, onProgress } = options;
+    const { method = "contributions", renormalize = true, joinSelf = false, signal, onProgress } = options;
+    checkOneOf("The method", method, ["contributions", "relp"]);
     const selection = checkSelection(options);
     checkValueBias(options.valueBias);
     const from = startNodes(options.from, this.info, this.nTokens);
+    if (method === "relp") return this.backwardRoutes(from, selection, options);
+    if (options.counterfactual) throw new RangeError('A counterfactual has a meaning only with the method "relp".');
     const { nLayers, nHeads, parallelBlocks } = this.info;
     const source: ContributionSource = {
       nTokens: this.nTokens,
@@ -670,6 +695,88 @@ export abstract class BaseRun implements Run {
       edges,
       others,
     });
+  }
+
+  /** Routes of the parts that most of a logit goes through, by one pass backwards. */
+  private async backwardRoutes(
+    from: readonly RouteNode[],
+    selection: RouteSelection,
+    options: RouteOptions,
+  ): Promise<LocalRouteGraph> {
+    if (options.renormalize || options.joinSelf || options.includeBias) {
+      throw new RangeError(
+        'Routes of the method "relp" have relevances in logits: renormalize, joinSelf and includeBias have no meaning there.',
+      );
+    }
+    const [start, ...others] = from;
+    if (others.length > 0 || start.kind !== "I" || start.layer !== this.info.nLayers - 1) {
+      throw new RangeError(
+        `Routes of the method "relp" start at one token: give from as a number from 0 to ${this.nTokens - 1}.`,
+      );
+    }
+    const about = await this.attributedLogit(start.position, options);
+    const { token, versus, logit, counterfactual } = about;
+    const { nodes, edges, constant } = await relevanceRoutes(
+      this.attributedRun(),
+      about,
+      selection,
+      this.digests,
+      options,
+    );
+    return routeGraph({
+      model: this.info,
+      tokens: this.tokens,
+      from: [start.name],
+      ...("threshold" in selection ? selection : { threshold: 0, select: selection }),
+      renormalize: false,
+      method: "relp",
+      counterfactual: counterfactual?.tokens,
+      contrast: { token, ...(versus ? { versus } : {}), logit, constant },
+      nodes,
+      edges,
+    });
+  }
+
+  /** RelP; see `Run.attribute`. */
+  async attribute(options: AttributionOptions = {}): Promise<Attribution> {
+    this.check();
+    checkAttribution(options, this.nTokens);
+    const { from = this.nTokens - 1 } = options;
+    return attribute(this.attributedRun(), await this.attributedLogit(from, options), options);
+  }
+
+  private attributedRun(): AttributedRun {
+    return {
+      info: this.info,
+      backward: (layer, coefficients, options) => this.readBackward(layer, coefficients, options),
+      state: (layer, point) => this.state(layer, point),
+      pattern: async (layer) => (await this.attentionPattern(layer)).data,
+    };
+  }
+
+  private async attributedLogit(
+    from: number,
+    { contrast = {}, counterfactual }: Pick<AttributionOptions, "contrast" | "counterfactual">,
+  ): Promise<AttributedLogit> {
+    const { token, versus, readout } = await this.readContrast(from, contrast);
+    const logitOf = async (run: Run): Promise<number> => {
+      const { data } = await run.logits({ position: from });
+      return data[token.id] - (versus ? data[versus.id] : 0);
+    };
+    const about = { from, token, ...(versus ? { versus } : {}), logit: await logitOf(this), readout };
+    if (counterfactual === undefined) return about;
+    if (!(counterfactual instanceof BaseRun) || counterfactual.model.info.name !== this.info.name)
+      throw new RangeError(`The counterfactual has to be a run of the same model, ${this.info.name}.`);
+    const { tokens } = counterfactual;
+    if (tokens.length !== this.nTokens)
+      throw new RangeError(
+        `The counterfactual has ${tokens.length} tokens and this prompt ${this.nTokens}: tokens are compared one by one, so both need as many.`,
+      );
+    return {
+      ...about,
+      counterfactual: { tokens, logit: await logitOf(counterfactual) },
+      other: counterfactual.attributedRun(),
+    };
   }
 
   /** What a contrast is about, and everything that was written to its token by what it adds to it. */

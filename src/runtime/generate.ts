@@ -1,5 +1,4 @@
 /** A run continued token by token. */
-import { checkIndex } from "../model/check";
 import type { GeneratedToken, GenerateOptions, StopReason, Token, Turn } from "../model/types";
 import { probabilityOf, sampler } from "./sampling";
 
@@ -46,6 +45,7 @@ export async function* generate<R>(
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken, { readonly run: R; readonly facts: Generated }, undefined> {
   const { maxTokens = 40, signal, onToken } = options;
+  const { dVocab } = beginning;
   checkOptions(options);
   const stops = typeof options.stop === "string" ? [options.stop] : (options.stop ?? []);
   const draw = sampler(options);
@@ -74,7 +74,8 @@ export async function* generate<R>(
         break;
       }
       const id = options.sampler === undefined ? draw(logits) : await options.sampler(logits, tokens);
-      checkIndex("The sampler's token id", id, beginning.dVocab);
+      if (!Number.isInteger(id) || id < 0 || id >= dVocab)
+        throw new RangeError(`The sampler gave ${String(id)}: token ids go from 0 to ${dVocab - 1}.`);
       const token: GeneratedToken = {
         ...beginning.token(id),
         position: tokens.length,

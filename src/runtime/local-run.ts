@@ -1,5 +1,5 @@
 import type { Readout } from "../attribution/readout";
-import type { LayerConstants, LayerTensorName, Pass } from "../engine/types";
+import type { BackwardTensorName, LayerConstants, LayerTensorName, Pass } from "../engine/types";
 import type {
   Faithfulness,
   FaithfulnessOptions,
@@ -10,6 +10,7 @@ import type {
   Token,
 } from "../model/types";
 import type { Grower } from "./generate";
+import type { BackwardOptions, LayerBackward } from "./attribute";
 import { BaseRun, type AttentionInputs } from "./base-run";
 import { answerBudget, ByteCache } from "./byte-cache";
 import { faithfulness } from "./faithfulness";
@@ -148,6 +149,32 @@ export class LocalRun extends BaseRun {
       whole: data(whole),
       termScale: tensors.term_scale?.data,
       ffn: tensors.ffn_out?.data,
+    };
+  }
+
+  protected override async readBackward(
+    layer: number,
+    coefficients: Float32Array,
+    { neurons, biasTerms, midCoefficients, signal }: BackwardOptions,
+  ): Promise<LayerBackward> {
+    const names: BackwardTensorName[] = ["to_pre", "terms", "ffn", "attention_constant", "ffn_constant"];
+    if (!this.info.parallelBlocks) names.push("to_mid");
+    if (neurons) names.push("neurons");
+    if (biasTerms && (await this.readConstants(layer)).valueBiasOut) names.push("bias_terms");
+    const tensors: Partial<Record<BackwardTensorName, Tensor>> = await this.pass.backward(layer, coefficients, names, {
+      signal,
+      midGradient: midCoefficients,
+    });
+    const data = (name: BackwardTensorName): Float32Array => (tensors[name] as Tensor).data;
+    return {
+      toPre: data("to_pre"),
+      toMid: tensors.to_mid?.data,
+      terms: data("terms"),
+      biasTerms: tensors.bias_terms?.data,
+      ffn: data("ffn"),
+      neurons: tensors.neurons?.data,
+      attentionConstant: data("attention_constant"),
+      ffnConstant: data("ffn_constant"),
     };
   }
 

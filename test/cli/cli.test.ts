@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { aggregate, importRoutes, loadModel, type AggregateState, type RouteGraph } from "../../src/index";
+import { defaultModelFile } from "../support/default-model";
 import { modelFolder, readGolden, root } from "../support/fixtures";
 
 const program = path.join(root, "dist/cli/main.js");
@@ -136,18 +137,199 @@ test("the last token is traced where nothing is said", () => {
   expect((JSON.parse(out) as Trace).routes.map(({ from }) => from)).toEqual([2]);
 });
 
+/** A folder with the tiny model and a template, and a conversation in a file. */
+function chatty(): { readonly model: string; readonly chat: string } {
+  const model = path.join(temporary, "chatty");
+  const chat = path.join(temporary, "chat.json");
+  if (!fs.existsSync(model)) {
+    fs.cpSync(folder, model, { recursive: true });
+    fs.writeFileSync(
+      path.join(model, "chat_template.jinja"),
+      "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}bot:{% endif %}",
+    );
+    fs.writeFileSync(chat, JSON.stringify([{ role: "user", content: "we light" }]));
+  }
+  return { model, chat };
+}
+
+interface Generated {
+  readonly schema: string;
+  readonly tokens: readonly { readonly id: number; readonly text: string }[];
+  readonly promptLength: number;
+  readonly turns: readonly { readonly role: string; readonly from: number; readonly to: number }[];
+  readonly stopReason: string;
+  readonly text: string;
+}
+
+test("generate continues a prompt as the library does, and prints its text or JSON", async () => {
+  const model = await loadModel(folder);
+  try {
+    const answer = await (await model.run(golden.token_ids)).generate({ maxTokens: 8 });
+    const added = answer.tokens.slice(answer.promptLength).map(({ id }) => id);
+    const asked = ["generate", "--model", folder, "--token-ids", ids, "--max-tokens", "8"];
+    const text = run(...asked);
+    expect([text.code, text.err]).toEqual([0, ""]);
+    const plain = model.decode(added).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd");
+    expect(text.out).toBe(`${plain}\n`);
+    const generated = JSON.parse(run(...asked, "--json", "-").out) as Generated;
+    expect(generated).toEqual({
+      schema: "lm-transparency/generate@1",
+      model: { ...model.info, name: "llama-tiny" },
+      tokens: answer.tokens,
+      promptLength: golden.token_ids.length,
+      turns: [],
+      stopReason: answer.stopReason,
+      text: model.decode(added),
+    });
+    const seeded = (seed: string): readonly { readonly id: number }[] =>
+      (
+        JSON.parse(
+          run(...asked, "--temperature", "2", "--top-k", "50", "--top-p", "0.95", "--seed", seed, "--json", "-").out,
+        ) as Generated
+      ).tokens;
+    const drawn = await (
+      await model.run(golden.token_ids)
+    ).generate({ maxTokens: 8, temperature: 2, topK: 50, topP: 0.95, seed: 3 });
+    expect(seeded("3")).toEqual(drawn.tokens);
+    expect(seeded("4")).not.toEqual(drawn.tokens);
+  } finally {
+    await model.dispose();
+  }
+});
+
+test("generate answers a conversation, and ends at a text", () => {
+  const { model, chat } = chatty();
+  const file = path.join(temporary, "answer.json");
+  const asked = ["generate", "--model", model, "--chat", chat, "--max-tokens", "5"];
+  const { code, out, err } = run(...asked, "--json", file);
+  expect([code, err]).toEqual([0, ""]);
+  const answer = JSON.parse(fs.readFileSync(file, "utf8")) as Generated;
+  expect(answer.turns.map(({ role }) => role)).toEqual(["user", "assistant"]);
+  expect(answer.turns[1].to).toBe(answer.tokens.length);
+  expect(out.length).toBeGreaterThan(1);
+  const stop = answer.tokens[answer.promptLength + 1].text;
+  const stopped = JSON.parse(run(...asked, `--stop=${stop}`, "--json", "-").out) as Generated;
+  expect(stopped.stopReason).toBe("stop");
+  expect(stopped.text.endsWith(stop)).toBe(true);
+  expect(stopped.tokens.length).toBeLessThanOrEqual(answer.promptLength + 2);
+  const other = JSON.parse(run(...asked, "--template", "{{ messages[0].content }}", "--json", "-").out) as Generated;
+  expect(
+    other.tokens
+      .slice(0, other.promptLength)
+      .map(({ text }) => text)
+      .join(""),
+  ).toBe("we light");
+});
+
+test("trace of a generated answer: the routes of what predicted each new token", async () => {
+  const { model: source, chat } = chatty();
+  const { code, out, err } = run(
+    ...["trace", "--model", source, "--chat", chat, "--generate", "4", "--from", "answer"],
+  );
+  expect([code, err]).toEqual([0, ""]);
+  const trace = JSON.parse(out) as Trace & Generated;
+  const { promptLength, tokens, turns } = trace;
+  expect(tokens.length - promptLength).toBe(4);
+  expect(turns[1]).toMatchObject({ role: "assistant", to: tokens.length });
+  expect(trace.routes.map(({ from }) => from)).toEqual([0, 1, 2, 3].map((i) => promptLength - 1 + i));
+  const model = await loadModel(source);
+  try {
+    const whole = await model.run(tokens.map(({ id }) => id));
+    for (const { from, edges } of trace.routes) {
+      const expected = await whole.routes({ from });
+      expect(edges.map(({ source: a, target }) => [a, target])).toEqual(
+        expected.edges.map(({ source: a, target }) => [a, target]),
+      );
+      edges.forEach(({ weight }, i) => expect(Math.abs(weight - expected.edges[i].weight)).toBeLessThan(1e-5));
+    }
+  } finally {
+    await model.dispose();
+  }
+});
+
+test("what is removed is removed from the answer that was given with it", () => {
+  const { model, chat } = chatty();
+  const asked = ["trace", "--model", model, "--chat", chat, "--generate", "4", "--from", "answer"];
+  const [whole, cut] = [[], ["--without", "attention:0"]].map(
+    (more) => JSON.parse(run(...asked, ...more).out) as Trace & Generated & { readonly without?: readonly string[] },
+  );
+  expect(cut.without).toEqual(["attention:0"]);
+  expect([cut.tokens, cut.promptLength, cut.turns]).toEqual([whole.tokens, whole.promptLength, whole.turns]);
+  expect(cut.routes.map(({ from }) => from)).toEqual(whole.routes.map(({ from }) => from));
+  expect(cut.predictions).not.toEqual(whole.predictions);
+});
+
+test("an interrupt of generate keeps what is there", async () => {
+  const file = path.join(temporary, "interrupted.json");
+  const child = spawn(
+    process.execPath,
+    [
+      ...[program, "generate", "--model", await defaultModelFile(), "--text", "Once upon a time"],
+      ...["--max-tokens", "4000", "--json", file],
+    ],
+    { cwd: temporary },
+  );
+  let [out, err] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    if (out === "") setTimeout(() => child.kill("SIGINT"), 300);
+    out += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
+  const code = await new Promise((resolve) => child.once("close", resolve));
+  expect([code, err]).toEqual([130, "lm-transparency: interrupted\n"]);
+  const answer = JSON.parse(fs.readFileSync(file, "utf8")) as Generated;
+  expect(answer.stopReason).toBe("aborted");
+  expect(answer.tokens.length).toBeGreaterThan(answer.promptLength);
+  expect(out).toBe(`${answer.text}\n`);
+});
+
 const wrong: readonly (readonly [string, readonly string[], number, RegExp])[] = [
-  ["no command", [], 2, /^lm-transparency: which command\? There are trace, aggregate/],
-  ["an unknown command", ["draw"], 2, /^lm-transparency: there is no command "draw": there are trace, aggregate/],
+  ["no command", [], 2, /^lm-transparency: which command\? There are trace, generate, aggregate/],
+  [
+    "an unknown command",
+    ["draw"],
+    2,
+    /^lm-transparency: there is no command "draw": there are trace, generate, aggregate/,
+  ],
   ["an unknown option", ["trace", "--colour", "red"], 2, /Unknown option '--colour'/],
   ["a stray argument", ["trace", "--model", "m", "text"], 2, /unexpected argument "text"/],
   ["no model", ["trace", "--text", "a"], 2, /--model is missing/],
-  ["no prompt", ["trace", "--model", "m"], 2, /give the prompt either by --text or by --token-ids/],
+  ["no prompt", ["trace", "--model", "m"], 2, /give the prompt either by --text, by --token-ids or by --chat/],
   [
     "two prompts",
     ["trace", "--model", "m", "--text", "a", "--token-ids", "1"],
     2,
-    /give the prompt either by --text or by --token-ids/,
+    /give the prompt either by --text, by --token-ids or by --chat/,
+  ],
+  [
+    "a conversation that is none",
+    ["generate", "--model", "m", "--chat", "none.json"],
+    1,
+    /none\.json cannot be read: /,
+  ],
+  [
+    "a template without a conversation",
+    ["trace", "--model", "m", "--text", "a", "--template", "x"],
+    2,
+    /--template is about a conversation: give one by --chat/,
+  ],
+  [
+    "an answer that nobody asked for",
+    ["trace", "--model", "m", "--text", "a", "--from", "answer"],
+    2,
+    /--from answer is about generated tokens: say by --generate how many/,
+  ],
+  [
+    "no tokens",
+    ["generate", "--model", "m", "--text", "a", "--max-tokens", "0"],
+    2,
+    /--max-tokens is "0": it must be an integer of at least 1/,
+  ],
+  [
+    "a bad share",
+    ["generate", "--model", "m", "--text", "a", "--top-p", "2"],
+    2,
+    /--top-p is "2": it must be a number from 0 to 1/,
   ],
   [
     "no ids",
@@ -159,7 +341,7 @@ const wrong: readonly (readonly [string, readonly string[], number, RegExp])[] =
     "a bad start",
     ["trace", "--model", "m", "--text", "a", "--from", "first"],
     2,
-    /--from is "first": it must be last, all, or the number of a token/,
+    /--from is "first": it must be last, all, answer, or the number of a token/,
   ],
   [
     "a bad threshold",

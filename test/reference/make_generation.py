@@ -1,11 +1,11 @@
-"""Greedy continuations and rendered conversations, made by transformers: reference for test/runtime/generation.test.ts,
+"""Greedy continuations and rendered conversations, made by transformers: reference for test/runtime/generate.test.ts,
 test/model/chat.test.ts and test/model-real/chat.test.ts.
 
     python test/reference/make_generation.py [path/to/SmolLM2-135M-Instruct.Q4_1.gguf]
 
-writes, the first of them only with the model test/reference/generation.json: for every model of test/reference/families twenty greedy tokens and the logits that the
+writes, only where the model is given, test/reference/generation.json: for every model of test/reference/families twenty greedy tokens and the logits that the
 last of them was chosen by (each step a pass over all tokens so far: no cache); of SmolLM2 the rendered conversations, their
-ids, and twenty to forty greedy tokens with the best logit at each step. And test/reference/chat-templates.json: templates in
+ids, and up to twenty greedy tokens with the best logit at each step. And test/reference/chat-templates.json: templates in
 the formats of well-known models (test/reference/chat_templates/*.jinja, written for this test from their documentation),
 rendered for conversations with everything that whitespace control, filters and macros have to get right; null where the
 template refuses. Versions used are written into the files.
@@ -109,7 +109,9 @@ def families():
         if not (folder / "reference.json").exists():
             continue
         reference = json.loads((folder / "reference.json").read_text())
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        # Falcon's "eager" attention adds ALiBi twice.
+        implementation = "sdpa" if folder.name.startswith("falcon") else "eager"
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=implementation).eval()
         prompt = reference["token_ids"][:5]
         ids, _, logits = greedy(model, prompt, 20)
         out[folder.name] = {"prompt": prompt, "ids": ids, "logits": [float(f"{v:.7g}") for v in logits.tolist()]}

@@ -2,6 +2,8 @@ import {
   BaseModel,
   BaseRun,
   type AttentionConstants,
+  type BackwardOptions,
+  type LayerBackward,
   type ModelInfo,
   type ResidualPoint,
   type Tensor,
@@ -193,6 +195,62 @@ class ToyRun extends BaseRun {
 
   protected async readPattern(layer: number): Promise<Float32Array> {
     return joined(this.states[layer].pattern.flat());
+  }
+
+  protected override async readBackward(
+    layer: number,
+    coefficients: Float32Array,
+    { midCoefficients }: BackwardOptions,
+  ): Promise<LayerBackward> {
+    const { dModel, dFfn, nHeads, parallelBlocks } = this.model.info;
+    const { value, output, valueBias, outputBias, input, ffnOutput } = this.model.layers[layer];
+    const { ffnPre, ffnPost, pattern, values, scale } = this.states[layer];
+    const n = coefficients.length / dModel;
+    const rows = (flat: Float32Array): Float64Array[] =>
+      Array.from({ length: n }, (_, t) => Float64Array.from(flat.subarray(t * dModel, (t + 1) * dModel)));
+    const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+      Array.from(a).reduce((sum, x, i) => sum + x * b[i], 0);
+    const gradient = rows(coefficients);
+    const ofPost = gradient.map((g) => ffnOutput.map((row) => dot(g, row)));
+    const neurons = ofPost.map((g, t) => g.map((x, f) => x * ffnPost[t][f]));
+    // The ratio silu(x) / x is the sigmoid.
+    const throughFfn = ofPost.map((g, t) => {
+      const ofPre = g.map((x, f) => x / (1 + Math.exp(-ffnPre[t][f])));
+      return input.map((row) => dot(row, ofPre));
+    });
+    const add = (a: ArrayLike<number>, b: ArrayLike<number>): Float64Array =>
+      Float64Array.from({ length: dModel }, (_, i) => a[i] + b[i]);
+    const own = gradient.map((g, t) => add(g, throughFfn[t]));
+    const toMid = parallelBlocks ? gradient : midCoefficients ? rows(midCoefficients) : own;
+    const toPre = parallelBlocks ? own : toMid.map((g) => Float64Array.from(g));
+    const terms = new Float32Array(nHeads * n * n);
+    const biasTerms = new Float32Array(nHeads * n);
+    const constant = toMid.map((g, q) => scale[q] * dot(g, outputBias));
+    for (let h = 0; h < nHeads; h++) {
+      for (let q = 0; q < n; q++) {
+        const g = toMid[q].map((x) => x * scale[q]);
+        const mixed = output[h].map((row) => dot(row, g));
+        biasTerms[h * n + q] = dot(mixed, valueBias[h]);
+        constant[q] += biasTerms[h * n + q];
+        for (let k = 0; k <= q; k++) {
+          terms[(h * n + q) * n + k] = pattern[h][q][k] * dot(g, values[k][h]);
+          toPre[k] = add(
+            toPre[k],
+            value[h].map((row) => pattern[h][q][k] * dot(row, mixed)),
+          );
+        }
+      }
+    }
+    return {
+      toPre: joined(toPre),
+      toMid: parallelBlocks ? undefined : joined(toMid),
+      terms,
+      biasTerms,
+      ffn: Float32Array.from(neurons, (row) => row.reduce((a, b) => a + b, 0)),
+      neurons: Float32Array.from({ length: n * dFfn }, (_, i) => neurons[Math.floor(i / dFfn)][i % dFfn]),
+      attentionConstant: Float32Array.from(constant),
+      ffnConstant: new Float32Array(n),
+    };
   }
 
   protected async readValueOut(layer: number): Promise<Float32Array> {

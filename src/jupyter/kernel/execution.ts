@@ -1,7 +1,7 @@
 import { DISPLAY_ID, DISPLAYED, isLasting, type JsonObject } from "../comm-host";
 import { mimeBundle, ownerOf } from "../ipywidgets/mime";
 import { flushWidgets } from "../ipywidgets/registry";
-import { Object, Promise, setTimeout } from "../natives";
+import { Object, Promise, Set, setTimeout } from "../natives";
 import type { Cells } from "./cells";
 import type { Channels } from "./channels";
 import type { CellSources } from "./errors";
@@ -24,10 +24,19 @@ interface RunningCell {
   readonly abort: AbortController;
   /** Makes the cell's promise reject. */
   readonly giveUp: (reason: Error) => void;
+  /** Work that is over soon after `abort`, with what is there by then. */
+  readonly finishing: Set<Promise<unknown>>;
+  /** The user has interrupted it. */
+  interrupted: boolean;
 }
 
 /** After an error, requests that are already on their way are collected for this long and aborted. */
 const ABORT_WINDOW_MS = 20;
+
+/** An interrupt waits this long for work that says that it is finishing. */
+const FINISH_MS = 1000;
+/** A cell then has this long to take what the work gave. */
+const TAKE_MS = 10;
 
 /** What cells run with. */
 export interface ExecutionParts {
@@ -82,8 +91,14 @@ export class Execution {
     for (const question of this.#questions.splice(0)) question.reject(reason);
     const running = this.#running;
     if (running !== undefined && running.since <= at) {
+      const again = running.interrupted;
+      running.interrupted = true;
       running.abort.abort(reason);
-      running.giveUp(reason);
+      if (again || running.finishing.size === 0) return running.giveUp(reason);
+      const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+      void Promise.race([Promise.allSettled([...running.finishing]), pause(FINISH_MS)])
+        .then(() => pause(TAKE_MS))
+        .then(() => running.giveUp(reason));
     }
   }
 
@@ -128,11 +143,13 @@ export class Execution {
     this.#running = undefined;
     // Promises that raced against it hold what the cell gave; work that goes on, or a run that is kept, holds the cell.
     cell.giveUp(new Error("The cell has ended."));
-    if (failed && content["stop_on_error"] !== false) {
+    // Who interrupts a cell means those that wait too, also where it ended with what it had.
+    const stop = (failed || cell.interrupted) && content["stop_on_error"] !== false;
+    if (stop) {
       // What the front end sent before it could know of the error may still be in the socket.
       await new Promise((resolve) => setTimeout(resolve, ABORT_WINDOW_MS));
     }
-    const aborted = failed && content["stop_on_error"] !== false ? this.#queue.splice(0) : [];
+    const aborted = stop ? this.#queue.splice(0) : [];
     cell.reply();
     this.#channels.status("idle", header);
     for (const one of aborted) {
@@ -149,11 +166,12 @@ export class Execution {
     message: Message,
     silent: boolean,
     count: number | undefined,
-  ): RunningCell & { readonly interrupted: Promise<never>; reply: () => void } {
+  ): RunningCell & { readonly givenUp: Promise<never>; reply: () => void } {
     const abort = newController();
     let giveUp: (reason: Error) => void = () => {};
-    const interrupted = new Promise<never>((_, reject) => (giveUp = reject));
-    interrupted.catch(() => {});
+    const givenUp = new Promise<never>((_, reject) => (giveUp = reject));
+    givenUp.catch(() => {});
+    const finishing = new Set<Promise<unknown>>();
     const place = cellOf(message.metadata, String(message.content["code"]));
     this.#places.set(message.header, place);
     if (!silent) for (const gone of [place, ...deletedCells(message.metadata)]) this.parts.outputs.shown.clear(gone);
@@ -164,6 +182,11 @@ export class Execution {
       cell: {
         messageId: message.header.msg_id,
         signal: abort.signal,
+        finishing: (work) => {
+          const over = (): boolean => finishing.delete(work);
+          finishing.add(work);
+          work.then(over, over);
+        },
         ...(count === undefined ? {} : { executionCount: count }),
       },
       silent,
@@ -172,7 +195,16 @@ export class Execution {
         ? { input: (prompt: string, password: boolean) => this.#ask(message, prompt, password, abort.signal) }
         : {}),
     };
-    const running = { since: now(), context, abort, giveUp, interrupted, reply: () => {} };
+    const running = {
+      since: now(),
+      context,
+      abort,
+      giveUp,
+      givenUp,
+      finishing,
+      interrupted: false,
+      reply: () => {},
+    };
     this.#running = running;
     if (!silent) this.parts.outputs.setFallback(context);
     return running;
@@ -183,7 +215,7 @@ export class Execution {
     message: Message,
     code: string,
     count: number,
-    cell: RunningCell & { readonly interrupted: Promise<never>; reply: () => void },
+    cell: RunningCell & { readonly givenUp: Promise<never>; reply: () => void },
     silent: boolean,
     store: boolean,
   ): Promise<boolean> {
@@ -200,11 +232,11 @@ export class Execution {
           });
         return false;
       }
-      const value = await this.parts.cells.run(code, name, cell.interrupted);
+      const value = await this.parts.cells.run(code, name, cell.givenUp);
       const bundle =
         value === undefined || value === null || silent
           ? undefined
-          : await Promise.race([mimeBundle(value), cell.interrupted]);
+          : await Promise.race([mimeBundle(value), cell.givenUp]);
       const expressions = await this.#evaluate(message.content["user_expressions"], cell);
       flushWidgets();
       this.parts.outputs.flush();
@@ -223,7 +255,7 @@ export class Execution {
         if (store)
           this.parts.history.setOutput(count, typeof bundle["text/plain"] === "string" ? bundle["text/plain"] : "");
         if (isLasting(value)) {
-          await Promise.race([value[DISPLAYED](), cell.interrupted]);
+          await Promise.race([value[DISPLAYED](), cell.givenUp]);
           this.parts.outputs.flush();
         }
       }
@@ -247,12 +279,12 @@ export class Execution {
   }
 
   /** Values of `user_expressions`, each a bundle or an error. */
-  async #evaluate(expressions: unknown, cell: { readonly interrupted: Promise<never> }): Promise<JsonObject> {
+  async #evaluate(expressions: unknown, cell: { readonly givenUp: Promise<never> }): Promise<JsonObject> {
     const values: JsonObject = {};
     if (typeof expressions !== "object" || expressions === null) return values;
     for (const [key, code] of Object.entries(expressions)) {
       try {
-        const value = await this.parts.cells.run(`(${String(code)})`, `expression [${key}]`, cell.interrupted, false);
+        const value = await this.parts.cells.run(`(${String(code)})`, `expression [${key}]`, cell.givenUp, false);
         values[key] = { status: "ok", data: await mimeBundle(value), metadata: {} };
       } catch (error) {
         values[key] = { status: "error", ...this.parts.sources.report(error) };
