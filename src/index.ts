@@ -19,10 +19,11 @@ export { followToken, type FollowedToken, type FollowOptions } from "./lens/foll
 export { searchTokens, type PredictedToken, type SearchOptions } from "./lens/search";
 export { lensTable, type LensTable, type LensTableOptions } from "./lens/table";
 export { importRoutes } from "./attribution/route-import";
+export { patchGrid, type PatchGridOptions, type PatchGridOver, type PatchGridValues } from "./runtime/patch-grid";
 export { readPrompts } from "./runtime/prompt-file";
 // For models of your own: everything of the interface from a few primitives.
 export { BaseModel } from "./runtime/base-model";
-export { BaseRun, type AttentionConstants } from "./runtime/base-run";
+export { BaseRun, type AttentionConstants, type ChangeableRun } from "./runtime/base-run";
 export type { BackwardOptions, LayerBackward } from "./runtime/attribute";
 export type { LayerRelevance } from "./attribution/relp";
 export * from "./notebook";

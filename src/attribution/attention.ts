@@ -24,6 +24,8 @@ export interface AttentionBlock {
   readonly residual: Float32Array;
   /** `[d]`: output bias, where it is to be a part. */
   readonly bias?: Float32Array;
+  /** `[T, d]`: in its place, what of each whole is none of the other parts; not scaled. */
+  readonly rest?: Float32Array;
   /** `[T, d]`: the FFN's output, where blocks are parallel. */
   readonly ffn?: Float32Array;
 }
@@ -66,6 +68,7 @@ export async function attentionRows(
     whole: share(block.whole),
     residual: share(block.residual),
     bias: optional(block.bias),
+    rest: optional(block.rest),
     ffn: optional(block.ffn),
   };
   const chunkTerms = Math.max(8, Math.min(512, Math.floor(CHUNK_BYTES / (dModel * 4))));
@@ -94,4 +97,44 @@ export async function attentionRows(
     });
   }
   return positions.map((position) => rows.get(position) as AttentionRow);
+}
+
+/** The event loop gets its turn after this many multiplications. */
+const SLICE_STEPS = 1 << 22;
+
+/** `[T, d]`: what is left of the wholes at `positions` without terms, residual and FFN; 0 at others. */
+export async function restOfBlock(
+  block: Omit<AttentionBlock, "bias" | "rest">,
+  positions: readonly number[],
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const { nTokens, nHeads, dModel, pattern, valueOut, valueBiasOut, termScale, whole, residual, ffn } = block;
+  const rest = new Float32Array(new SharedArrayBuffer(4 * nTokens * dModel));
+  const sum = new Float64Array(dModel);
+  let steps = 0;
+  for (const position of positions) {
+    const at = position * dModel;
+    sum.fill(0);
+    for (let head = 0; head < nHeads; head++) {
+      let total = 0;
+      for (let key = 0; key <= position; key++) {
+        const weight = pattern[(head * nTokens + position) * nTokens + key];
+        total += weight;
+        if (weight === 0) continue;
+        const from = (key * nHeads + head) * dModel;
+        for (let i = 0; i < dModel; i++) sum[i] += weight * valueOut[from + i];
+      }
+      if (valueBiasOut) for (let i = 0; i < dModel; i++) sum[i] += total * valueBiasOut[head * dModel + i];
+    }
+    const scale = termScale ? termScale[position] : 1;
+    for (let i = 0; i < dModel; i++)
+      rest[at + i] = whole[at + i] - residual[at + i] - (ffn ? ffn[at + i] : 0) - sum[i] * scale;
+    steps += (position + 1) * nHeads * dModel;
+    if (steps > SLICE_STEPS) {
+      steps = 0;
+      await new Promise((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
+    }
+  }
+  return rest;
 }

@@ -31,6 +31,8 @@ export interface AttentionJob {
   readonly residual: Float32Array;
   /** `[d]` */
   readonly bias?: Float32Array;
+  /** `[T, d]`, in place of `bias`. */
+  readonly rest?: Float32Array;
   /** `[T, d]` */
   readonly ffn?: Float32Array;
   /** For each position p in order (p + 1) · H numbers. Result. */

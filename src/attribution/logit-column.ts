@@ -56,6 +56,7 @@ export async function attentionLogits(
     const attention = pattern[(head * nTokens + position) * nTokens + key] * scale;
     terms[j] = attention * (dot(direction, valueOut, j * dModel) + biases[head]);
   }
+  if (block.rest) return { terms, bias: dot(direction, block.rest, position * dModel) };
   return { terms, bias: block.bias ? dot(direction, block.bias, 0) * scale : 0 };
 }
 

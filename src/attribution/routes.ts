@@ -244,7 +244,8 @@ function keep(
   { threshold, renormalize }: TraceOptions,
 ): { readonly ffn: Share | undefined; readonly residual: Share | undefined } {
   let [first, second] = [a > threshold, b > threshold];
-  if (renormalize && !first && !second) [first, second] = [a >= b, a < b];
+  // A state that an intervention put there has no parts.
+  if (renormalize && !first && !second && a + b > 0) [first, second] = [a >= b, a < b];
   const share = (c: number): Share => ({ weight: renormalize && first !== second ? 1 : c, contribution: c });
   return { ffn: first ? share(a) : undefined, residual: second ? share(b) : undefined };
 }

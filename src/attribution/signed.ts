@@ -25,7 +25,8 @@ export async function signedRows(
   positions: readonly number[],
   signal?: AbortSignal,
 ): Promise<SignedRow[]> {
-  const { nTokens, nHeads, dModel, pattern, valueOut, valueBiasOut, termScale, whole, residual, bias, ffn } = block;
+  const { nTokens, nHeads, dModel, pattern, valueOut, valueBiasOut, termScale, whole, residual, bias, rest, ffn } =
+    block;
   const rows: SignedRow[] = [];
   let steps = 0;
   for (const position of positions) {
@@ -55,7 +56,11 @@ export async function signedRows(
       position,
       terms,
       residual: proximity(residual, at, whole, at, dModel) / size,
-      bias: bias ? proximity(bias, 0, whole, at, dModel, scale) / size : 0,
+      bias: rest
+        ? proximity(rest, at, whole, at, dModel) / size
+        : bias
+          ? proximity(bias, 0, whole, at, dModel, scale) / size
+          : 0,
       ffn: ffn ? proximity(ffn, at, whole, at, dModel) / size : 0,
     });
   }

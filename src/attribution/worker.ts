@@ -107,9 +107,11 @@ function finish(job: AttentionJob): void {
   positions.forEach((position, row) => {
     const at = position * dModel;
     const residual = Math.max(proximity(job.residual, at, job.whole, at, dModel), EPSILON);
-    const bias = job.bias
-      ? Math.max(proximity(job.bias, 0, job.whole, at, dModel, termScale ? termScale[position] : 1), EPSILON)
-      : 0;
+    const bias = job.rest
+      ? Math.max(proximity(job.rest, at, job.whole, at, dModel), EPSILON)
+      : job.bias
+        ? Math.max(proximity(job.bias, 0, job.whole, at, dModel, termScale ? termScale[position] : 1), EPSILON)
+        : 0;
     const ffn = job.ffn ? Math.max(proximity(job.ffn, at, job.whole, at, dModel), EPSILON) : 0;
     const begin = offsets[row];
     const end = begin + (position + 1) * nHeads;

@@ -34,16 +34,29 @@ export class UsageError extends Error {}
 
 /** An option of a command: `--name VALUE`, or `--name` alone. */
 export type OptionTypes = Readonly<
-  Record<string, { readonly type: "string"; readonly default?: string } | { readonly type: "boolean" }>
+  Record<
+    string,
+    | { readonly type: "string"; readonly default?: string; readonly multiple?: false }
+    | Repeated
+    | { readonly type: "boolean" }
+  >
 >;
+
+/** An option that may be given several times. */
+interface Repeated {
+  readonly type: "string";
+  readonly multiple: true;
+}
 
 /** Values by option; one without a default may be missing. */
 export type OptionValues<T extends OptionTypes> = {
   -readonly [K in keyof T]: T[K] extends { readonly type: "boolean" }
     ? boolean | undefined
-    : T[K] extends { readonly default: string }
-      ? string
-      : string | undefined;
+    : T[K] extends Repeated
+      ? string[] | undefined
+      : T[K] extends { readonly default: string }
+        ? string
+        : string | undefined;
 };
 
 /**

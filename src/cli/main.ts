@@ -9,13 +9,14 @@ import type { Progress } from "../model/types";
 import { UsageError, type Command, type Context } from "./command";
 import { aggregate } from "./aggregate";
 import { exportCommand } from "./export";
+import { faithfulness } from "./faithfulness";
 import { trace } from "./trace";
 
-const COMMANDS: readonly Command[] = [trace, aggregate, exportCommand];
+const COMMANDS: readonly Command[] = [trace, aggregate, faithfulness, exportCommand];
 
 const overview = (): string => `lm-transparency <command> [options]
 
-${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(11)}${summary}`).join("\n")}
+${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(14)}${summary}`).join("\n")}
 
   lm-transparency <command> --help says what a command takes; --version prints the version.
 `;

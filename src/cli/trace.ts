@@ -2,6 +2,8 @@ import { extname } from "node:path";
 import { exportRoutes, ROUTE_FORMATS, type RouteFormat } from "../attribution/route-formats";
 import { topIds, probabilities } from "../lens/vocabulary";
 import type {
+  Intervention,
+  InterventionTarget,
   ModelInfo,
   NodeName,
   RouteContrast,
@@ -12,6 +14,7 @@ import type {
   Token,
   TransparentModel,
 } from "../model/types";
+import { parseTarget } from "../runtime/intervention-places";
 import { loadModel } from "../runtime/load";
 import { writeFileAtomically } from "../system/write";
 import {
@@ -32,6 +35,8 @@ export interface TraceOutput {
   readonly schema: "lm-transparency/trace@1";
   readonly model: ModelInfo;
   readonly tokens: readonly Token[];
+  /** What was removed, as it was given; missing where nothing was. */
+  readonly without?: readonly string[];
   /** Best predictions of the last token first. */
   readonly predictions: readonly (Token & { readonly logit: number; readonly probability: number })[];
   readonly routes: readonly {
@@ -58,6 +63,9 @@ ${MODEL_USAGE}
   --join-self          without renormalising: a token's residual and its attention to itself pass together, as in the published tool
   --value-bias V       output (default) or term: where the biases of the values belong
   --include-bias       the output bias is a part of its own
+  --without TARGET     remove something and trace what is then computed; may be given several times: head:20.3, head:20.3@5
+                       (at token 5), attention:4, ffn:12@4, neuron:12.77@4, edge:9.2:8>3 (what head 2 of layer 9 carries
+                       from key 3 to query 8), edge:9:8>3 (all heads), or a state's name
   --top-k N            number of predictions; default 10
   --json FILE          write to a file instead of standard output ("-")
   --graph FILE         write the routes of all starts as one graph too: .json, .graphml, .dot or .csv`;
@@ -109,6 +117,15 @@ function graphFormat(file: string): RouteFormat {
   return format;
 }
 
+function readTarget(text: string): InterventionTarget {
+  const target = parseTarget(text);
+  if (target === undefined)
+    throw new UsageError(
+      `--without is ${JSON.stringify(text)}: it must be head:LAYER.HEAD, attention:LAYER, ffn:LAYER or neuron:LAYER.NEURON, each with @TOKEN where it is one token's, edge:LAYER.HEAD:QUERY>KEY, edge:LAYER:QUERY>KEY, or a state's name`,
+    );
+  return target;
+}
+
 function readFrom(text: string): "last" | "all" | number {
   if (text === "last" || text === "all") return text;
   if (!/^\d+$/.test(text))
@@ -133,11 +150,13 @@ async function* json(
   starts: readonly number[],
   options: RouteOptions,
   topK: number,
+  without: readonly string[] = [],
 ): AsyncGenerator<string> {
   const head: Omit<TraceOutput, "routes"> = {
     schema: "lm-transparency/trace@1",
     model: model.info,
     tokens: run.tokens,
+    ...(without.length > 0 ? { without } : {}),
     predictions: await predictions(run, model, topK),
   };
   yield `${JSON.stringify(head).slice(0, -1)},"routes":[`;
@@ -182,6 +201,7 @@ export const trace: Command = {
       "join-self": { type: "boolean" },
       "value-bias": { type: "string", default: "output" },
       "include-bias": { type: "boolean" },
+      without: { type: "string", multiple: true },
       "top-k": { type: "string", default: "10" },
       json: { type: "string", default: "-" },
       graph: { type: "string" },
@@ -207,6 +227,7 @@ export const trace: Command = {
             token: tokenOption(values.contrast),
             ...(values.versus === undefined ? {} : { versus: tokenOption(values.versus) }),
           };
+    const removed = (values.without ?? []).map((text): Intervention => ({ target: readTarget(text), do: "zero" }));
     const format = values.graph === undefined ? undefined : graphFormat(values.graph);
     const routeOptions = {
       select: parsed.select,
@@ -223,10 +244,11 @@ export const trace: Command = {
     const model = await loadModel(values.model, { ...loadOptions(values), signal, onProgress: context.progress });
     try {
       const runOptions = { signal, onProgress: context.progress, addSpecialTokens: !values["no-special-tokens"] };
-      const run =
+      const base =
         typeof parsed.prompt === "string"
           ? await model.run(parsed.prompt, runOptions)
           : await model.run(parsed.prompt, runOptions);
+      const run = removed.length === 0 ? base : await base.intervene(removed, { signal });
       const last = run.tokens.length - 1;
       if (typeof parsed.from === "number" && parsed.from > last)
         throw new UsageError(`--from is ${parsed.from}: the tokens of this prompt are numbered 0 to ${last}`);
@@ -237,7 +259,7 @@ export const trace: Command = {
           values.graph,
           exportRoutes(await run.routes({ ...routeOptions, from: starts }), format),
         );
-      await writePieces(values.json, json(run, model, starts, routeOptions, parsed.topK), context);
+      await writePieces(values.json, json(run, model, starts, routeOptions, parsed.topK, values.without), context);
     } finally {
       await model.dispose();
     }

@@ -3,6 +3,7 @@ import type { Tensor } from "../model/types";
 import { type ComputeWeights, matricesOf, type Residence } from "./compute-weights";
 import {
   buildLayerGraph,
+  CHANGEABLE,
   buildLogitCapGraph,
   buildNormGraph,
   buildUnembeddingGraph,
@@ -15,11 +16,12 @@ import type { EngineAnswer, LayerTensors, PlainArchitecture, Positions, EngineQu
 import type { Array32, Session, Sessions } from "./sessions";
 import type { Reclaimer } from "../threads/reclaim";
 import { Backwards } from "./backward";
+import { applyTo, changeFeeds, needsChangeable } from "./changes";
 import { notFinite } from "./finite";
 import { Growths } from "./grow";
 import { mask, rotaryTable } from "./position-inputs";
 import { LARGE, Scratch } from "./scratch";
-import type { LayerConstants, LayerTensorName, MemoryPlan } from "./types";
+import type { LayerChanges, LayerConstants, LayerTensorName, MemoryPlan } from "./types";
 
 /** Between layers: throws where the request was cancelled; tells how far it is. */
 export interface Step {
@@ -32,6 +34,11 @@ type PlainLayer = PlainArchitecture["layers"][number];
 /** Everything the engine answers, computed in the thread that calls. States and answers are float32, row-major. */
 export class Computer {
   readonly #layers: (Promise<Session> | undefined)[];
+  /** Layers with inputs for changes, as they were needed; those used longest ago first. */
+  readonly #changeable = new Map<number, Promise<Session>>();
+  /** Bytes that these may hold beside the plain ones. */
+  readonly #changeableBytes: number;
+  readonly #layerBytes: readonly number[];
   readonly #heads: Promise<Session>[] = [];
   readonly #fedHeads = new Map<string, Promise<Session>>();
   /** Layers from this one on are loaded for each run. */
@@ -85,6 +92,8 @@ export class Computer {
       const largest = Math.max(...each.slice(1).map(({ memory, file }) => 2 * memory + file));
       while (this.#nHeld > 0 && whole(each.slice(0, 1 + this.#nHeld)) > memoryBytes - largest) this.#nHeld--;
     }
+    this.#layerBytes = each.slice(1).map(({ memory }) => memory);
+    this.#changeableBytes = memoryBytes - whole(each.slice(0, 1 + this.#nHeld));
     const { nKeyValueHeads, dHead } = architecture;
     this.#nothingBefore = {
       past_key: { data: new Float32Array(0), dims: [nKeyValueHeads, 0, dHead] },
@@ -157,11 +166,62 @@ export class Computer {
     return { states, kept };
   }
 
+  /** The states from the first change on. */
+  async change(
+    { begin, first, state, changes, tokenIds, ...positions }: EngineQuestion<"change">,
+    step: Step,
+  ): Promise<EngineAnswer<"change">> {
+    const { nLayers, dModel } = this.architecture;
+    const size = positions.nTokens * dModel;
+    const states = this.#shared((nLayers + 1 - first) * size);
+    const own = (index: number) => states.subarray((index - first) * size, (index - first + 1) * size);
+    for (let index = first; index <= nLayers; index++) {
+      step.check();
+      await this.#inTurn(async () => {
+        if (index === begin) own(index).set(state);
+        else {
+          const before = index === first ? state : own(index - 1);
+          const inside = changes.layers.get(index - 1);
+          own(index).set((await this.#runLayer(index - 1, positions, before, ["resid_post"], inside)).resid_post!.data);
+        }
+        applyTo(own(index), changes.states.get(index), dModel);
+        notFinite(own(index), index, { dModel, tokenIds });
+      });
+      step.progress(index - first + 1, nLayers + 1 - first);
+    }
+    this.#trim();
+    return { states };
+  }
+
+  /** What each head writes of some rows of `head_mix`. */
+  headOutputs({ layer, rows }: EngineQuestion<"headOutputs">): EngineAnswer<"headOutputs"> {
+    const { nHeads, dHead, dModel } = this.architecture;
+    const { attention, postAttentionNorm } = this.architecture.layers[layer];
+    const nInputs = nHeads * dHead;
+    const matrix = this.#writing(attention.output, nInputs, postAttentionNorm);
+    const outIn = attention.output.layout === "out-in";
+    const n = rows.length / nInputs;
+    const written = this.#shared(n * nHeads * dModel);
+    const sum = new Float64Array(dModel);
+    for (let row = 0; row < n; row++) {
+      for (let head = 0; head < nHeads; head++) {
+        sum.fill(0);
+        for (let input = head * dHead; input < (head + 1) * dHead; input++) {
+          const value = rows[row * nInputs + input];
+          if (value === 0) continue;
+          for (let i = 0; i < dModel; i++) sum[i] += value * matrix[outIn ? i * nInputs + input : input * dModel + i];
+        }
+        written.set(sum, (row * nHeads + head) * dModel);
+      }
+    }
+    return { written };
+  }
+
   /** One layer again, from the state before it. */
-  async layer({ layer, state, names, ...positions }: EngineQuestion<"layer">): Promise<EngineAnswer<"layer">> {
+  async layer({ layer, state, names, changes, ...positions }: EngineQuestion<"layer">): Promise<EngineAnswer<"layer">> {
     const residPre: Tensor = { data: state, dims: [positions.nTokens, this.architecture.dModel] };
     return this.#inTurn(async () => {
-      const tensors = this.#shareTensors(await this.#runLayer(layer, positions, state, names), names, {
+      const tensors = this.#shareTensors(await this.#runLayer(layer, positions, state, names, changes), names, {
         resid_pre: residPre,
       });
       this.#trim();
@@ -317,6 +377,7 @@ export class Computer {
   async close(): Promise<void> {
     const all = [
       ...this.#layers,
+      ...this.#changeable.values(),
       ...this.#heads,
       ...this.#fedHeads.values(),
       this.#finalNorm,
@@ -386,6 +447,41 @@ export class Computer {
     return layer < this.#nHeld ? (this.#layers[layer] ??= create(false)) : create(true);
   }
 
+  /** The same layer with inputs for changes. */
+  async #changeableSession(layer: number): Promise<{ readonly session: Session; readonly once: boolean }> {
+    const { architecture } = this;
+    const known = this.#changeable.get(layer);
+    if (known) {
+      this.#changeable.delete(layer);
+      this.#changeable.set(layer, known);
+      return { session: await known, once: false };
+    }
+    const bytes = this.#layerBytes[layer];
+    const once = layer >= this.#nHeld || bytes > this.#changeableBytes;
+    if (!once) {
+      let held = bytes;
+      for (const other of this.#changeable.keys()) held += this.#layerBytes[other];
+      for (const [other, session] of [...this.#changeable]) {
+        if (held <= this.#changeableBytes) break;
+        held -= this.#layerBytes[other];
+        this.#changeable.delete(other);
+        await (await session).release();
+      }
+    }
+    const session = this.sessions.create(
+      `layer ${layer}`,
+      "layer",
+      (parameters) =>
+        buildLayerGraph(`layer_${layer}_changeable`, architecture, architecture.layers[layer], parameters, CHANGEABLE),
+      once,
+    );
+    if (!once) {
+      this.#changeable.set(layer, session);
+      session.catch(() => this.#changeable.delete(layer));
+    }
+    return { session: await session, once };
+  }
+
   #unembeddingSession(): Promise<Session> {
     return (this.#unembedding ??= this.sessions.create("the unembedding", "vocabulary", (parameters) =>
       buildUnembeddingGraph(this.architecture, this.architecture.unembedding, parameters),
@@ -419,6 +515,7 @@ export class Computer {
     positions: Positions,
     state: Float32Array,
     names: readonly LayerTensorName[],
+    changes?: LayerChanges,
   ): Promise<Tensors> {
     const { nTokens } = positions;
     const { dModel } = this.architecture;
@@ -439,11 +536,20 @@ export class Computer {
     }
     if (Object.keys(outputs).length > 0) {
       const x = this.#scratch.copy("x", state, [nTokens, dModel]);
-      const session = await this.#layerSession(index);
+      const feeds: Record<string, Array32> = { x, ...this.#nothingBefore, ...this.#inputs(layer, positions) };
+      const changeable = needsChangeable(changes, names);
+      const { session, once } = changeable
+        ? await this.#changeableSession(index)
+        : { session: await this.#layerSession(index), once: index >= this.#nHeld };
       try {
-        await session.run({ x, ...this.#nothingBefore, ...this.#inputs(layer, positions) }, outputs);
+        await session.run(
+          changeable
+            ? { ...feeds, ...changeFeeds(changes, feeds.mask, { ...this.architecture, nTokens }, this.#scratch) }
+            : feeds,
+          outputs,
+        );
       } finally {
-        if (index >= this.#nHeld) await session.release();
+        if (once) await session.release();
       }
     }
     const tensors: Tensors = {};
@@ -454,6 +560,9 @@ export class Computer {
         tensors.value_out = valueOut;
       } else if (name === "term_scale" || name === "ffn_scale") {
         tensors[name] = { data: outputs[name]?.data ?? new Float32Array(nTokens).fill(1), dims: [nTokens] };
+        // What a block writes is scaled with the block.
+        const { gain } = (name === "term_scale" ? changes?.attention : changes?.ffn) ?? {};
+        gain?.forEach((factor, t) => (tensors[name]!.data[t] *= factor));
       } else if (name !== "resid_pre") {
         tensors[name] = outputs[name];
       }
@@ -467,7 +576,10 @@ export class Computer {
       case "pattern":
         return [nHeads, nTokens, nTokens];
       case "value":
+      case "value_used":
         return [nTokens, nKeyValueHeads * dHead];
+      case "head_mix":
+        return [nTokens, nHeads * dHead];
       case "value_out":
         return [nTokens, nHeads, dModel];
       case "ffn_pre":

@@ -27,26 +27,36 @@ import { availableMemory, formatBytes, forwardBytes, longestPrompt } from "./mem
 import { MemoryBudget, type Holding } from "../threads/budget";
 import { collectGarbage, Reclaimer } from "../threads/reclaim";
 import { joinRows } from "./grow";
+import { changePass } from "./changed-pass";
 import type {
   BackwardTensorName,
+  ChangedPass,
+  ChangeOptions,
   Engine,
   ForwardOptions,
   Growth,
+  LayerChanges,
   LayerConstants,
   LayerTensorName,
   MemoryPlan,
-  Pass,
+  PassChanges,
+  WholePass,
 } from "./types";
 
 export type {
+  Affine,
   BackwardTensorName,
+  ChangedPass,
   Engine,
   ForwardOptions,
   Growth,
+  LayerChanges,
   LayerConstants,
   LayerTensorName,
   MemoryPlan,
   Pass,
+  PassChanges,
+  WholePass,
 } from "./types";
 
 export interface EngineOptions {
@@ -295,7 +305,7 @@ class WorkerEngine implements Engine {
     unreachable.register(this, thread, this);
   }
 
-  async forward(tokenIds: readonly number[], options: ForwardOptions = {}): Promise<Pass> {
+  async forward(tokenIds: readonly number[], options: ForwardOptions = {}): Promise<WholePass> {
     const { nLayers } = this.architecture;
     const nTokens = tokenIds.length;
     await this.#check(tokenIds, 0);
@@ -435,7 +445,7 @@ class WorkerGrowth implements Growth {
     return work;
   }
 
-  pass(): Pass {
+  pass(): WholePass {
     if (this.#tokenIds.length === 0) throw new RangeError("The sequence is empty: append a token first.");
     const { nLayers, dModel } = this.architecture;
     const { data } = joinRows(this.#pieces, nLayers + 1, dModel);
@@ -493,7 +503,7 @@ export const passBudget = new MemoryBudget(PASS_BYTES);
 const dropStates = (pass: LocalPass): void => pass.drop("states");
 const dropKept = (pass: LocalPass): void => pass.drop("kept");
 
-class LocalPass implements Pass {
+class LocalPass implements WholePass {
   #disposed = false;
   #statesHolding: Holding;
   readonly #keptHolding: Holding;
@@ -584,6 +594,29 @@ class LocalPass implements Pass {
     const tensors: LayerTensors = await this.fetch(layer, needed, options);
     const question = { layer, nTokens, names, gradient, midGradient: options.midGradient, tensors };
     return (await this.thread.ask("backward", question, { signal: options.signal })).tensors as Record<N, Tensor>;
+  }
+
+  async change(changes: PassChanges, options?: ChangeOptions): Promise<ChangedPass> {
+    this.#check(0);
+    const { architecture, positions, tokenIds } = this;
+    const ask: Thread["ask"] = (kind, question, asked) => this.thread.ask(kind, question, asked);
+    return changePass({ pass: this, architecture, positions, tokenIds, budget: passBudget, ask }, changes, options);
+  }
+
+  async probe<N extends LayerTensorName>(
+    layer: number,
+    state: Float32Array,
+    changes: LayerChanges | undefined,
+    names: readonly N[],
+  ): Promise<Record<N, Tensor>> {
+    this.#check(layer);
+    const { tensors } = await this.thread.ask("layer", { ...this.positions, layer, state, names, changes });
+    return tensors as Record<N, Tensor>;
+  }
+
+  async headOutputs(layer: number, rows: Float32Array): Promise<Float32Array> {
+    this.#check(layer);
+    return (await this.thread.ask("headOutputs", { layer, rows })).written;
   }
 
   async neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array> {

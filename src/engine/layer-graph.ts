@@ -46,28 +46,96 @@ export function buildLayerGraph(
   sizes: Sizes,
   layer: GraphLayer,
   parameters: ParameterSource,
+  place: Place = UNCHANGED,
 ): BuiltGraph {
   const { dModel } = sizes;
   const b = new GraphBuilder(name, parameters);
   const x = b.input("x", ["T", dModel]);
   const normed = layer.attentionNorm ? b.norm(x, layer.attentionNorm, dModel) : x;
-  const attended = attention(b, normed, sizes, layer.attention);
-  const attentionOut = blockOutput(b, attended, "attn_out", "term_scale", dModel, layer.postAttentionNorm);
+  const attended = attention(b, normed, sizes, layer.attention, place);
+  const attentionOut = blockOutput(
+    b,
+    place.row(b, "attention", attended, dModel, "attn_raw"),
+    "attn_out",
+    "term_scale",
+    dModel,
+    layer.postAttentionNorm,
+  );
   if (layer.block === "sequential") {
-    const mid = b.node("Add", [x, attentionOut], {}, "resid_mid");
-    b.declare(mid, ["T", dModel]);
-    const written = feedForward(b, layer.ffnNorm ? b.norm(mid, layer.ffnNorm, dModel) : mid, sizes, layer.ffn);
-    const ffnOut = blockOutput(b, written, "ffn_out", "ffn_scale", dModel, layer.postFfnNorm);
+    const mid = place.mid(b, x, attentionOut, dModel);
+    const written = feedForward(b, layer.ffnNorm ? b.norm(mid, layer.ffnNorm, dModel) : mid, sizes, layer.ffn, place);
+    const ffnOut = blockOutput(
+      b,
+      place.row(b, "ffn", written, dModel, "ffn_raw"),
+      "ffn_out",
+      "ffn_scale",
+      dModel,
+      layer.postFfnNorm,
+    );
     b.node("Add", [mid, ffnOut], {}, "resid_post");
   } else {
     const read = layer.ffnNorm ? b.norm(x, layer.ffnNorm, dModel) : normed;
-    const written = feedForward(b, read, sizes, layer.ffn);
-    const ffnOut = blockOutput(b, written, "ffn_out", "ffn_scale", dModel, layer.postFfnNorm);
+    const written = feedForward(b, read, sizes, layer.ffn, place);
+    const ffnOut = blockOutput(
+      b,
+      place.row(b, "ffn", written, dModel, "ffn_raw"),
+      "ffn_out",
+      "ffn_scale",
+      dModel,
+      layer.postFfnNorm,
+    );
     b.node("Add", [b.node("Add", [x, attentionOut]), ffnOut], {}, "resid_post");
   }
   b.declare("resid_post", ["T", dModel]);
   return b.finish();
 }
+
+/** A place of a layer at which a row of a tensor can be changed. */
+export type RowPlace = "heads" | "attention" | "mid" | "neurons" | "ffn";
+
+/** What the graph has at its places: nothing, or inputs for changes. */
+export interface Place {
+  mask(b: GraphBuilder, perHead: boolean, nHeads: number): string;
+  /** The pattern out of masked scores. */
+  pattern(b: GraphBuilder, scores: string, nHeads: number): string;
+  value(b: GraphBuilder, value: string, width: number): string;
+  /** A tensor [T, width]; `output` is what it is called outside. */
+  row(b: GraphBuilder, place: RowPlace, tensor: string, width: number, output: LayerOutput): string;
+  mid(b: GraphBuilder, x: string, attentionOut: string, dModel: number): string;
+}
+
+const patternOf = (b: GraphBuilder, pattern: string, nHeads: number): string => b.declare(pattern, [nHeads, "T", "S"]);
+
+/** A plain layer. */
+const UNCHANGED: Place = {
+  mask: (b, perHead, nHeads) => b.input("mask", perHead ? [nHeads, "T", "S"] : ["T", "S"]),
+  pattern: (b, scores, nHeads) => patternOf(b, b.node("Softmax", [scores], { axis: -1 }, "pattern"), nHeads),
+  value: (_, value) => value,
+  row: (b, place, tensor, width, output) => (place === "neurons" ? b.output(output, tensor, ["T", width]) : tensor),
+  mid: (b, x, attentionOut, dModel) => b.declare(b.node("Add", [x, attentionOut], {}, "resid_mid"), ["T", dModel]),
+};
+
+const affine = (b: GraphBuilder, place: RowPlace, tensor: string, name?: string): string => {
+  const input = (what: string) => b.input(`${place}_${what}`, [`${place}_${what}_rows`, `${place}_${what}_columns`]);
+  return b.node("Add", [b.node("Mul", [tensor, input("gain")]), input("add")], {}, name);
+};
+
+/**
+ * A layer with `x · gain + add` at every place. Its further inputs are `weights` [H, T, S], `{place}_gain` and
+ * `{place}_add` [T, width] of every `RowPlace`; each can be [1, …, 1] where nothing happens there. `mask` has three
+ * dimensions always: [1, T, S] or [H, T, S].
+ */
+export const CHANGEABLE: Place = {
+  mask: (b) => b.input("mask", ["mask_heads", "T", "S"]),
+  pattern: (b, scores, nHeads) => {
+    const weights = b.input("weights", ["weights_heads", "weights_rows", "weights_columns"]);
+    return patternOf(b, b.node("Mul", [b.node("Softmax", [scores], { axis: -1 }), weights], {}, "pattern"), nHeads);
+  },
+  value: (b, value, width) => b.output("value_used", value, ["S", width]),
+  row: (b, place, tensor, width, output) => b.declare(affine(b, place, tensor, output), ["T", width]),
+  mid: (b, x, attentionOut, dModel) =>
+    b.declare(affine(b, "mid", b.node("Add", [x, attentionOut]), "resid_mid"), ["T", dModel]),
+};
 
 /** Names a block's output, after the norm behind it where there is one. */
 function blockOutput(
@@ -86,7 +154,7 @@ function blockOutput(
   return b.output(name, weight ? b.node("Mul", [scaled, b.floats(weight)]) : scaled, ["T", dModel]);
 }
 
-function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAttention): string {
+function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAttention, place: Place): string {
   const { nHeads, nKeyValueHeads, dHead, dModel } = sizes;
   const group = nHeads / nKeyValueHeads;
   const projected = project(b, x, sizes, attention);
@@ -94,7 +162,11 @@ function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAtt
   const pastValue = b.input("past_value", ["P", nKeyValueHeads * dHead]);
   const seen = b.node("Concat", [pastValue, projected.value], { axis: 0 });
   // The value's bias is added here and not in the projection, so that `value` is free of it.
-  const value = projected.valueBias ? b.node("Add", [seen, b.floats(projected.valueBias)]) : seen;
+  const value = place.value(
+    b,
+    projected.valueBias ? b.node("Add", [seen, b.floats(projected.valueBias)]) : seen,
+    nKeyValueHeads * dHead,
+  );
 
   const { queryKeyNorm, rotary } = attention;
   const heads = (tensor: string, n: number, norm?: Norm) => {
@@ -118,19 +190,18 @@ function attention(b: GraphBuilder, x: string, sizes: Sizes, attention: GraphAtt
   const stacked = group === 1 ? query : b.reshape(query, [nKeyValueHeads, -1, dHead]);
   const scaled = attention.scale === 1 ? stacked : b.node("Mul", [stacked, b.scalar(attention.scale)]);
   const products = b.node("MatMul", [scaled, b.transpose(key, [0, 2, 1])]);
-  const mask = b.input("mask", attention.alibiSlopes ? [nHeads, "T", "S"] : ["T", "S"]);
+  const mask = place.mask(b, attention.alibiSlopes !== undefined, nHeads);
   // [K, G * T, S] → [H, T, S]
   const perHead = group === 1 ? products : b.node("Reshape", [products, shapeOfHeads(b, x, value, nHeads)]);
   const capped = attention.softcap === undefined ? perHead : b.softcap(perHead, attention.softcap);
-  const pattern = b.node("Softmax", [b.node("Add", [capped, mask])], { axis: -1 }, "pattern");
-  b.declare(pattern, [nHeads, "T", "S"]);
+  const pattern = place.pattern(b, b.node("Add", [capped, mask]), nHeads);
 
   const values = b.transpose(b.reshape(value, [0, nKeyValueHeads, dHead]), [1, 0, 2]);
   const stackedPattern =
     group === 1 ? pattern : b.node("Reshape", [pattern, shapeOfGroups(b, x, value, nKeyValueHeads, group)]);
   const mixed = b.reshape(b.node("MatMul", [stackedPattern, values]), [nHeads, -1, dHead]);
   const joined = b.reshape(b.transpose(mixed, [1, 0, 2]), [0, nHeads * dHead]);
-  return b.linear(joined, attention.output, nHeads * dHead, dModel);
+  return b.linear(place.row(b, "heads", joined, nHeads * dHead, "head_mix"), attention.output, nHeads * dHead, dModel);
 }
 
 type GraphAttention = GraphLayer["attention"];
@@ -248,7 +319,7 @@ function activate(b: GraphBuilder, x: string, activation: Activation): string {
   }
 }
 
-function feedForward(b: GraphBuilder, x: string, sizes: Sizes, ffn: FeedForward): string {
+function feedForward(b: GraphBuilder, x: string, sizes: Sizes, ffn: FeedForward, place: Place): string {
   const { dModel, dFfn } = sizes;
   let pre: string;
   let up: string | undefined;
@@ -260,7 +331,7 @@ function feedForward(b: GraphBuilder, x: string, sizes: Sizes, ffn: FeedForward)
   }
   b.output("ffn_pre", pre, ["T", dFfn]);
   const active = activate(b, pre, ffn.activation);
-  const post = b.output("ffn_post", up ? b.node("Mul", [active, up]) : active, ["T", dFfn]);
+  const post = place.row(b, "neurons", up ? b.node("Mul", [active, up]) : active, dFfn, "ffn_post");
   return b.linear(post, ffn.output, dFfn, dModel);
 }
 

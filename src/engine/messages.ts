@@ -4,7 +4,14 @@ import type { Tensor } from "../model/types";
 import type { WeightEntry } from "../model/weights";
 import type { GraphLayer } from "./layer-graph";
 import type { Dtype } from "../model/types";
-import type { BackwardTensorName, LayerConstants, LayerTensorName, MemoryPlan } from "./types";
+import type {
+  BackwardTensorName,
+  LayerChanges,
+  LayerConstants,
+  LayerTensorName,
+  MemoryPlan,
+  PassChanges,
+} from "./types";
 
 /**
  * An architecture without its functions: a layer's rotary embedding is `rotaryIndex` in a list that the main thread
@@ -63,6 +70,8 @@ export interface Requests {
       readonly layer: number;
       readonly state: Float32Array;
       readonly names: readonly LayerTensorName[];
+      /** What happens inside it. */
+      readonly changes?: LayerChanges;
     };
     readonly answer: { readonly tensors: LayerTensors };
   };
@@ -77,6 +86,25 @@ export interface Requests {
       readonly tensors: LayerTensors;
     };
     readonly answer: { readonly tensors: Partial<Record<BackwardTensorName, Tensor>> };
+  };
+  /**
+   * The states [L + 1 − first, T, d] from number `first` on of a pass in which something changed. `state` [T, d] is the
+   * one it begins with, number `begin`: `first` itself before it changes, or the one before.
+   */
+  readonly change: {
+    readonly question: Positions & {
+      readonly tokenIds: readonly number[];
+      readonly begin: number;
+      readonly first: number;
+      readonly state: Float32Array;
+      readonly changes: PassChanges;
+    };
+    readonly answer: { readonly states: Float32Array };
+  };
+  /** Of some rows [n, H * dHead] of `head_mix`: what each head writes, [n, H, d], after the weight of a norm behind. */
+  readonly headOutputs: {
+    readonly question: { readonly layer: number; readonly rows: Float32Array };
+    readonly answer: { readonly written: Float32Array };
   };
   /** Of one position: `whole` [d] is `resid_post`, `activations` [f] are `ffn_post`, `scale` is `ffn_scale`. */
   readonly neuronProximities: {

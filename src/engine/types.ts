@@ -12,6 +12,10 @@ import type { ProgressListener, Tensor } from "../model/types";
  * - `term_scale`: [T], multiplies all terms of a query; all ones where no norm follows the block
  * - `ffn_pre`, `ffn_post`: [T, f], before the (gate's) activation function; what multiplies W_out's rows
  * - `ffn_scale`: [T], the same as `term_scale` for the FFN's norm
+ * - `head_mix`: [T, H * dHead], what W_O is multiplied with (weights × values, the value's bias included); `attn_raw`,
+ *   `ffn_raw`: [T, d], what a block writes, its bias included, before a norm behind it; `value_used`: [T, K * dHead], values
+ *   with their bias. All of them after whatever an intervention does to them. These four come from a second graph of the
+ *   layer, which is built when they are first asked for
  */
 export type LayerTensorName =
   | "resid_pre"
@@ -24,7 +28,47 @@ export type LayerTensorName =
   | "term_scale"
   | "ffn_pre"
   | "ffn_post"
-  | "ffn_scale";
+  | "ffn_scale"
+  | "head_mix"
+  | "attn_raw"
+  | "ffn_raw"
+  | "value_used";
+
+/** `x · gain + add` at each row of a tensor. Rows that nothing happens to have gain 1 and 0 added. */
+export interface Affine {
+  /** One number a row (heads: a row and head; neurons: a row and neuron). */
+  readonly gain: Float32Array;
+  /** Of the tensor's own size. Left out: nothing. */
+  readonly add?: Float32Array;
+}
+
+/**
+ * What happens inside one layer, in the order of the computation. T tokens, H heads, d model width, f FFN width. Arrays
+ * are plain memory or shared.
+ */
+export interface LayerChanges {
+  /** `[H, T, T]`, query before key: 1 where the score is −∞ before the softmax. */
+  readonly blocked?: Uint8Array;
+  /** `[H, T, T]`: multiplies the attention weights after the softmax. */
+  readonly weights?: Float32Array;
+  /** Of `head_mix`: gain [T, H], add [T, H * dHead]. */
+  readonly heads?: Affine;
+  /** Of `attn_raw`: gain [T], add [T, d]. */
+  readonly attention?: Affine;
+  /** Of `resid_mid`: gain [T], add [T, d]. Not where blocks are parallel. */
+  readonly mid?: Affine;
+  /** Of `ffn_post`: gain [T, f], add [T, f]. */
+  readonly neurons?: Affine;
+  /** Of `ffn_raw`: gain [T], add [T, d]. */
+  readonly ffn?: Affine;
+}
+
+/** What happens to a pass. */
+export interface PassChanges {
+  readonly layers: ReadonlyMap<number, LayerChanges>;
+  /** Of the states before each layer, and after the last (number L): gain [T], add [T, d]. */
+  readonly states: ReadonlyMap<number, Affine>;
+}
 
 /**
  * What a layer backwards gives: coefficients of a number that is read out of the last state, as in a gradient, but with
@@ -70,6 +114,16 @@ export interface Pass {
    * would drown. Computed in the engine, where W_out lies.
    */
   neuronProximities(layer: number, position: number): Promise<Float32Array>;
+  /** `[f]`: what each neuron's update at `position` adds along `direction` [d]. */
+  neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array>;
+  dispose(): Promise<void>;
+}
+
+/** How a pass is changed. */
+export type ChangeOptions = Pick<ForwardOptions, "signal" | "onProgress">;
+
+/** A pass over tokens as they are. */
+export interface WholePass extends Pass {
   /**
    * One layer backwards, over the first n tokens.
    *
@@ -83,9 +137,30 @@ export interface Pass {
     names: readonly N[],
     options?: { readonly signal?: AbortSignal; readonly midGradient?: Float32Array },
   ): Promise<Record<N, Tensor>>;
-  /** `[f]`: what each neuron's update at `position` adds along `direction` [d]. */
-  neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array>;
-  dispose(): Promise<void>;
+  /**
+   * The same tokens with something changed in between. Layers below the first change are this pass's own, shared; it
+   * must not be disposed of before.
+   */
+  change(changes: PassChanges, options?: ChangeOptions): Promise<ChangedPass>;
+  /** Tensors of one layer, of any state [T, d] before it and with any changes inside. */
+  probe<N extends LayerTensorName>(
+    layer: number,
+    state: Float32Array,
+    changes: LayerChanges | undefined,
+    names: readonly N[],
+  ): Promise<Record<N, Tensor>>;
+  /** What each head writes [n, H, d], after the weight of a norm behind the block, of rows [n, H * dHead] of `head_mix`. */
+  headOutputs(layer: number, rows: Float32Array): Promise<Float32Array>;
+}
+
+/** A pass in which something was changed. */
+export interface ChangedPass extends Pass {
+  /** The first state that is not the base's: number of layers below it. L + 1 where nothing changed. */
+  readonly firstState: number;
+  /** What happens inside a layer; undefined where nothing does. */
+  changesOf(layer: number): LayerChanges | undefined;
+  /** What happens to the state before layer `index`, or after the last. */
+  stateChange(index: number): Affine | undefined;
 }
 
 export interface ForwardOptions {
@@ -120,7 +195,7 @@ export interface Growth {
     options?: { readonly signal?: AbortSignal; readonly logits?: boolean },
   ): Promise<Float32Array | undefined>;
   /** The pass over all its tokens, as `Engine.forward` would give it. It can grow on afterwards. */
-  pass(): Pass;
+  pass(): WholePass;
   /** Frees keys and values. */
   dispose(): void;
 }
@@ -133,7 +208,7 @@ export interface Engine {
   readonly dtype: string;
   readonly plan: MemoryPlan;
   /** `tokenIds` are used exactly as given. */
-  forward(tokenIds: readonly number[], options?: ForwardOptions): Promise<Pass>;
+  forward(tokenIds: readonly number[], options?: ForwardOptions): Promise<WholePass>;
   /** An empty sequence to append tokens to. */
   grow(): Growth;
   constants(layer: number): Promise<LayerConstants>;

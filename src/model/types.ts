@@ -310,7 +310,10 @@ export interface AttentionContributions {
   readonly terms: Tensor;
   /** Shape `[rows]`: the residual stream's part. */
   readonly residual: Tensor;
-  /** Shape `[rows]`: the output bias's part; only with `includeBias`. */
+  /**
+   * Shape `[rows]`: the output bias's part; only with `includeBias`. What an intervention adds belongs to it. Where one
+   * replaced the whole state it is there in any case: 1, and all other parts are 0.
+   */
   readonly bias?: Tensor;
   /** Shape `[rows]`: the FFN's part; only where blocks are parallel, where it belongs to the same whole. */
   readonly ffn?: Tensor;
@@ -324,6 +327,11 @@ export interface FfnContributions {
   readonly ffn: Tensor;
   /** Shape `[T]`: the part of the state beside it. */
   readonly residual: Tensor;
+  /**
+   * Shape `[T]`, only in runs under interventions: 1 where one replaced the state after the layer (zero, mean, patch), so
+   * that nothing below is a part of it; else 0. The three sum to 1.
+   */
+  readonly replaced?: Tensor;
   /** Only with `signed`. */
   readonly proximities?: FfnProximities;
 }
@@ -594,10 +602,11 @@ export interface LogitAttributionOptions extends Contrast {
 /** What one component adds to a logit, or to the difference of two. */
 export interface LogitPart {
   /**
-   * "attention-bias": the output bias of an attention block; "constant": biases of the final norm and the unembedding.
+   * "attention-bias": the output bias of an attention block; "constant": biases of the final norm and the unembedding;
+   * "intervention": what interventions on states of a layer put there.
    */
-  readonly kind: "embedding" | "head" | "attention-bias" | "ffn" | "neuron" | "constant";
-  /** Of a head, bias, FFN or neuron. With `byNeuron`, "ffn" is what no neuron wrote: the block's output bias. */
+  readonly kind: "embedding" | "head" | "attention-bias" | "ffn" | "neuron" | "constant" | "intervention";
+  /** Of a head, bias, FFN, neuron or intervention. With `byNeuron`, "ffn" is what no neuron wrote: the block's output bias. */
   readonly layer?: number;
   /** Of a head. */
   readonly head?: number;
@@ -764,6 +773,225 @@ export interface Effect {
   readonly suppressed: readonly EffectToken[];
 }
 
+/** What a whole block, a head or a neuron writes. */
+export interface BlockTarget {
+  /** Which of a layer's blocks. */
+  readonly kind: "attention" | "ffn";
+  /** From 0 to L - 1. */
+  readonly layer: number;
+  /** From 0 to T - 1. Default: all. */
+  readonly position?: number;
+  /** Attention only: one head, from 0 to H - 1, without the block's output bias. Default: the block, with it. */
+  readonly head?: number;
+  /** FFN only: one neuron, from 0 to f - 1, without the block's output bias. Default: the block, with it. */
+  readonly neuron?: number;
+}
+
+/** What one head, or all, carry from a key to a query: `A[h,q,k] · v[h,k] W_O^h`, the value's bias included. */
+export interface EdgeTarget {
+  /** Tells it from a block. */
+  readonly kind: "edge";
+  /** From 0 to L - 1. */
+  readonly layer: number;
+  /** The token that reads, from 0 to T - 1. */
+  readonly query: number;
+  /** The token that is read, from 0 to `query`. */
+  readonly key: number;
+  /** From 0 to H - 1. Default: all. */
+  readonly head?: number;
+}
+
+/** What is changed: a state by its name (`X0_t`, `A{l}_t`, `I{l}_t`), what a block, head or neuron writes, or an edge. */
+export type InterventionTarget = NodeName | BlockTarget | EdgeTarget;
+
+/** Path patching: the change is seen by these readers alone; everybody else reads what was there. */
+export interface PathOptions {
+  /**
+   * Blocks, heads, neurons, edges or states that read the changed stream; without a position at every token. Default:
+   * everybody above.
+   */
+  readonly into?: InterventionTarget | readonly InterventionTarget[];
+}
+
+/** 0 in its place. Of an edge: the attention weight after the softmax is 0, and the others stay as they are. */
+export interface ZeroIntervention extends PathOptions {
+  /** What is changed. */
+  readonly target: InterventionTarget;
+  /** Which change. */
+  readonly do: "zero";
+}
+
+/** Multiplied with a number. Of an edge: the attention weight after the softmax. */
+export interface ScaleIntervention {
+  /** What is changed. */
+  readonly target: InterventionTarget;
+  /** Which change. */
+  readonly do: "scale";
+  /** Any finite number; 1 changes nothing. */
+  readonly by: number;
+}
+
+/** Its mean over all positions of these runs in its place; of an edge, over all pairs of a query and a key that it sees. */
+export interface MeanIntervention extends PathOptions {
+  /** What is changed. */
+  readonly target: InterventionTarget;
+  /** Which change. */
+  readonly do: "mean";
+  /** Runs of the same model. */
+  readonly of: Run | readonly Run[];
+}
+
+/** Its value in another run in its place. */
+export interface PatchIntervention extends PathOptions {
+  /** What is changed. */
+  readonly target: InterventionTarget;
+  /** Which change. */
+  readonly do: "patch";
+  /** A run of the same model, of as many tokens unless `position` is given. */
+  readonly from: Run;
+  /** Which of its positions. Default: the target's own. Not of an edge. */
+  readonly position?: number;
+}
+
+/** A vector [d] added to a state: steering. */
+export interface AddIntervention {
+  /** A state. */
+  readonly target: NodeName;
+  /** Which change. */
+  readonly do: "add";
+  /** d finite numbers. */
+  readonly vector: Float32Array;
+  /** Multiplies the vector. Default 1. */
+  readonly by?: number;
+}
+
+/** A query does not see a key: its score is −∞ before the softmax, and the rest of the row takes its share. */
+export interface BlockIntervention {
+  /** What is not carried. */
+  readonly target: EdgeTarget;
+  /** Which change. */
+  readonly do: "block";
+}
+
+/**
+ * Only these routes: every (head, query, key) term of attention and every FFN block off them is replaced. Residual edges
+ * stay.
+ */
+export interface KeepIntervention {
+  /** Routes of this run's prompt. */
+  readonly keep: RouteGraph;
+  /** What stands in place of the others: 0, their means over the runs `of`, or their values in the run `of`. */
+  readonly others: "zero" | "mean" | "patch";
+  /** With "patch" one run of as many tokens, with "mean" one or several. */
+  readonly of?: Run | readonly Run[];
+}
+
+/** A change of a run. Several at once are applied in the order of the computation. */
+export type Intervention =
+  | ZeroIntervention
+  | ScaleIntervention
+  | MeanIntervention
+  | PatchIntervention
+  | AddIntervention
+  | BlockIntervention
+  | KeepIntervention;
+
+/** How a changed run is computed. */
+export interface InterventionOptions {
+  /** Called after each layer that is computed. */
+  readonly onProgress?: ProgressListener;
+  /** Ends the computation between two layers: the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * What is measured of a run: a logit or a probability of one token (by name alone: of the best prediction), the
+ * difference of two logits, or a function of your own.
+ */
+export type Metric = "logit" | "probability" | TokenMetric | ((run: Run) => number | Promise<number>);
+
+/** A number that is read off the logits at one position. */
+export interface TokenMetric extends Contrast {
+  /** The logit (of `token`, less that of `versus`), or the probability of `token`. Default "logit". */
+  readonly of?: "logit" | "probability";
+  /** Whose next token. Default: the last. */
+  readonly position?: number;
+}
+
+/** How routes are put to the test. */
+export interface FaithfulnessOptions {
+  /** Default 0.01, 0.02, 0.04, 0.06, 0.08, 0.1. */
+  readonly thresholds?: readonly number[];
+  /** Default: the logit of the best prediction after the last token. Routes start at its position, else at the last. */
+  readonly metric?: Metric;
+  /** What stands in place of what is not kept. Default: "patch" where `of` is given, else "zero". */
+  readonly others?: "zero" | "mean" | "patch";
+  /** The runs that means or values come from; with "patch" one of as many tokens (a counterfactual prompt). */
+  readonly of?: Run | readonly Run[];
+  /** Random sets of equal size for each threshold; 0: no controls at all. Default 3. */
+  readonly controls?: number;
+  /** A whole number that the random sets come from. Default 0. */
+  readonly seed?: number;
+  /** Called with each row as soon as it is there. */
+  readonly onRow?: (row: FaithfulnessRow) => void;
+  /** Called after each changed run. */
+  readonly onProgress?: ProgressListener;
+  /** Ends it: the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** A metric, and the same as a share of what the model has beyond everything replaced: 1 the full model, 0 nothing. */
+export interface FaithfulnessScore {
+  /** As it was measured. */
+  readonly metric: number;
+  /** `(metric − ablated) / (full − ablated)`. NaN where both are equal. */
+  readonly normalized: number;
+}
+
+/** Kept and removed, each for itself. */
+export interface FaithfulnessPair {
+  /** Only these edges, everything else replaced: faithfulness. */
+  readonly kept: FaithfulnessScore;
+  /** Only these edges replaced: completeness. */
+  readonly removed: FaithfulnessScore;
+}
+
+/** Several sets of random edges. */
+export interface FaithfulnessSpread {
+  /** Means over the sets. */
+  readonly mean: FaithfulnessPair;
+  /** Standard deviations over the sets. */
+  readonly spread: FaithfulnessPair;
+  /** Each set. */
+  readonly sets: readonly FaithfulnessPair[];
+}
+
+/** What one threshold keeps, and what it is worth. */
+export interface FaithfulnessRow extends FaithfulnessPair {
+  /** The routes' threshold. */
+  readonly threshold: number;
+  /** (head, query, key) terms and FFN blocks on the routes. */
+  readonly edges: number;
+  /** Their share of all that can reach the start. */
+  readonly share: number;
+  /** As many terms and as many FFN blocks, by chance. */
+  readonly random?: FaithfulnessSpread;
+  /** Into each state as many terms as on the routes, those of the largest attention weights; the same FFN blocks. */
+  readonly attention?: FaithfulnessPair;
+}
+
+/** How much of a prediction the routes hold, by threshold. */
+export interface Faithfulness {
+  /** The metric of the run as it is. */
+  readonly full: number;
+  /** With every term and every FFN block replaced. */
+  readonly ablated: number;
+  /** Terms and FFN blocks that can reach the start. */
+  readonly edges: number;
+  /** In the order of the thresholds. */
+  readonly rows: readonly FaithfulnessRow[];
+}
+
 /**
  * One forward pass over one prompt, and every question about it. Nothing is computed before it is asked for; what was
  * asked for once is remembered. All methods reject with a `RangeError` that names the allowed range.
@@ -865,6 +1093,26 @@ export interface Run {
    * @example for await (const token of run.stream({ maxTokens: 40 })) console.log(token.text);
    */
   stream?(options?: GenerateOptions): AsyncGenerator<GeneratedToken, Answer, undefined>;
+  /**
+   * The same prompt with something changed in between: what a block, head or neuron writes, what an edge carries, or a
+   * state. The result is a run: it answers every question, of what was then computed. Layers below the first change are
+   * this run's own, shared; dispose of this one last. docs/interventions.md says what each change means. Missing where a
+   * model of your own has no interventions. Rejects with a `RangeError` or `TypeError` of one sentence for what is out
+   * of range or makes no sense in this model.
+   * @example const cut = await run.intervene([{ target: { kind: "attention", layer: 20, head: 3 }, do: "zero" }]);
+   */
+  intervene?(interventions: readonly Intervention[], options?: InterventionOptions): Promise<Run>;
+  /** Of a run under interventions: the run that they were made on. */
+  readonly base?: Run;
+  /** Of a run under interventions: what was changed. */
+  readonly interventions?: readonly Intervention[];
+  /**
+   * Whether the routes say what the prediction depends on: for each threshold the metric with only the routes kept, and
+   * with only the routes removed, beside edges of equal number chosen by chance and by attention weight. Missing where
+   * there are no interventions.
+   * @example const { rows } = await run.faithfulness({ thresholds: [0.02, 0.04, 0.08], others: "patch", of: counterfactual });
+   */
+  faithfulness?(options?: FaithfulnessOptions): Promise<Faithfulness>;
   /** Frees what the run holds. The run refuses questions afterwards. */
   dispose(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { ProgressBar } from "../jupyter/ipywidgets/progress";
 import type { LoadOptions, Progress, TransparentModel } from "../model/types";
 import { commHost } from "../jupyter/comm-host";
 import type { BaseModel } from "../runtime/base-model";
+import type { ChangeableRun } from "../runtime/base-run";
 import { loadModel as load } from "../runtime/load";
 
 /** A download that is over sooner leaves nothing below the cell. */
@@ -20,7 +21,7 @@ const WORTH_MS = 300;
  *   or of an
  *   architecture that is not known; RangeError for an unknown device or dtype.
  */
-export function loadModel(source?: string, options?: LoadOptions): Promise<BaseModel>;
+export function loadModel(source?: string, options?: LoadOptions): Promise<BaseModel<ChangeableRun>>;
 export function loadModel<M extends TransparentModel>(source: M, options?: LoadOptions): Promise<M>;
 export function loadModel(source?: string | TransparentModel, options?: LoadOptions): Promise<TransparentModel>;
 export async function loadModel(

@@ -37,7 +37,7 @@ function* spelledBytes(text: string): Iterable<number> {
  * The part of `TransparentModel` that is the same for every model: prompts, batches, checks. A model adds its
  * vocabulary, its forward pass and its weights.
  */
-export abstract class BaseModel implements TransparentModel {
+export abstract class BaseModel<R extends BaseRun = BaseRun> implements TransparentModel {
   abstract readonly info: ModelInfo;
   abstract tokenize(text: string, options?: { readonly addSpecialTokens?: boolean }): readonly Token[];
   abstract token(id: number): Token;
@@ -45,7 +45,7 @@ export abstract class BaseModel implements TransparentModel {
   abstract neuronOutput(layer: number, neuron: number): Promise<Tensor>;
 
   /** One forward pass over checked token ids. */
-  protected abstract forward(tokens: readonly Token[], options: RunOptions): Promise<BaseRun>;
+  protected abstract forward(tokens: readonly Token[], options: RunOptions): Promise<R>;
 
   async dispose(): Promise<void> {}
 
@@ -104,19 +104,19 @@ export abstract class BaseModel implements TransparentModel {
   }
 
   /** Runs a prompt: see `TransparentModel.run`. */
-  run(prompt: Prompt, options?: RunOptions): Promise<BaseRun>;
+  run(prompt: Prompt, options?: RunOptions): Promise<R>;
   /** Runs a conversation, rendered as `renderChat` does it. */
-  run(messages: readonly ChatMessage[], options?: RunOptions): Promise<BaseRun>;
+  run(messages: readonly ChatMessage[], options?: RunOptions): Promise<R>;
   /** Runs several prompts, one after the other. */
   run(
     prompts: readonly string[] | readonly (readonly number[])[] | readonly (readonly ChatMessage[])[],
     options?: RunOptions,
-  ): Promise<BaseRun[]>;
-  async run(input: Input | readonly Input[], options: RunOptions = {}): Promise<BaseRun | BaseRun[]> {
+  ): Promise<R[]>;
+  async run(input: Input | readonly Input[], options: RunOptions = {}): Promise<R | R[]> {
     const batch = Array.isArray(input) && input.length > 0 && typeof input[0] !== "number" && !isMessage(input[0]);
     if (!batch) return this.runOne(input as Input, options, "The prompt");
     const prompts = (input as readonly Input[]).map((prompt, i) => this.read(prompt, options, `Prompt ${i}`));
-    const runs: BaseRun[] = [];
+    const runs: R[] = [];
     try {
       for (const { tokens, turns } of prompts) {
         const run = await this.forward(tokens, options);
@@ -130,7 +130,7 @@ export abstract class BaseModel implements TransparentModel {
     return runs;
   }
 
-  private async runOne(prompt: Input, options: RunOptions, what: string): Promise<BaseRun> {
+  private async runOne(prompt: Input, options: RunOptions, what: string): Promise<R> {
     const { tokens, turns } = this.read(prompt, options, what);
     const run = await this.forward(tokens, options);
     return turns === undefined ? run : run.remember({ turns });

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { attentionRows, type AttentionBlock, type AttentionRow } from "../attribution/attention";
+import { attentionRows, restOfBlock, type AttentionBlock, type AttentionRow } from "../attribution/attention";
 import { neuronContributions, pairContributions, proximity, sizeOfRow } from "../attribution/contributions";
 import { signedRows } from "../attribution/signed";
 import type { KeptColumn } from "../attribution/kept-column";
@@ -28,9 +28,13 @@ import type {
   Contrast,
   Effect,
   EffectOptions,
+  Faithfulness,
+  FaithfulnessOptions,
   FfnContributions,
   GeneratedToken,
   GenerateOptions,
+  Intervention,
+  InterventionOptions,
   LensToken,
   LogitAttribution,
   LogitAttributionOptions,
@@ -88,6 +92,14 @@ export interface AttentionConstants {
 /** A `BaseRun` that was generated. */
 export type GeneratedRun = BaseRun & Generated;
 
+/** A run whose model can be changed in between: every run of `loadModel`. */
+export interface ChangeableRun extends BaseRun {
+  /** The same prompt with something changed in between; see `Run.intervene`. */
+  intervene(interventions: readonly Intervention[], options?: InterventionOptions): Promise<ChangeableRun>;
+  /** Whether the routes say what the prediction depends on; see `Run.faithfulness`. */
+  faithfulness(options?: FaithfulnessOptions): Promise<Faithfulness>;
+}
+
 /** What the attention contributions of a layer are made from; shapes as in `AttentionBlock`. */
 export type AttentionInputs = Pick<AttentionBlock, "pattern" | "valueOut" | "termScale" | "whole" | "residual" | "ffn">;
 
@@ -131,6 +143,18 @@ export abstract class BaseRun implements Run {
   get stopReason(): StopReason | undefined {
     return this.facts.stopReason;
   }
+
+  /** Of a run under interventions: the run that they were made on. */
+  declare readonly base?: BaseRun;
+
+  /** Of a run under interventions: what was changed. */
+  declare readonly interventions?: readonly Intervention[];
+
+  /** The same prompt with something changed in between; see `Run.intervene`. A model of your own has none of itself. */
+  intervene?(interventions: readonly Intervention[], options?: InterventionOptions): Promise<BaseRun>;
+
+  /** Whether the routes say what the prediction depends on; see `Run.faithfulness`. */
+  faithfulness?(options?: FaithfulnessOptions): Promise<Faithfulness>;
 
   /** For who made the run: what it knows of its conversation. */
   remember(facts: Partial<Generated>): this {
@@ -363,6 +387,33 @@ export abstract class BaseRun implements Run {
     throw new Error(`${this.info.name} cannot go backwards: for RelP its run has to implement readBackward.`);
   }
 
+  // What interventions change. Defaults: nothing.
+
+  /** The run whose layers below `nLayers` are this one's too: what is known of them is asked there. */
+  protected get lower(): { readonly run: BaseRun; readonly nLayers: number } | undefined {
+    return undefined;
+  }
+
+  /** `[H, d]`: what each head writes at a position beside its terms, before `readTermScale`. */
+  protected async readHeadsAdded(_layer: number, _position: number): Promise<Float32Array | undefined> {
+    return undefined;
+  }
+
+  /** Whether terms, residual and the constants of `readConstants` do not make up the state after attention. */
+  protected hasRest(_layer: number): boolean {
+    return false;
+  }
+
+  /** Whether nothing below is a part of a state, because something was put in its place. */
+  protected isReplaced(_layer: number, _point: "mid" | "post", _position: number): boolean {
+    return false;
+  }
+
+  /** `[T, d]`: what was done to the states of a layer, beside what its blocks wrote. */
+  protected async readPut(_layer: number): Promise<Float32Array | undefined> {
+    return undefined;
+  }
+
   /** Ids after which an answer is over. Default: none. */
   protected endIds(): ReadonlySet<number> {
     return new Set();
@@ -433,6 +484,8 @@ export abstract class BaseRun implements Run {
 
   async attentionPattern(layer: number): Promise<Tensor> {
     this.check(layer);
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.attentionPattern(layer);
     return this.tensor(`pattern ${layer}`, [this.info.nHeads, this.nTokens, this.nTokens], () =>
       this.readPattern(layer),
     );
@@ -440,11 +493,15 @@ export abstract class BaseRun implements Run {
 
   async attentionOut(layer: number): Promise<Tensor> {
     this.check(layer);
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.attentionOut(layer);
     return this.tensor(`attention out ${layer}`, [this.nTokens, this.info.dModel], () => this.readAttentionOut(layer));
   }
 
   async ffnOut(layer: number): Promise<Tensor> {
     this.check(layer);
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.ffnOut(layer);
     return this.tensor(`ffn out ${layer}`, [this.nTokens, this.info.dModel], () => this.readFfnOut(layer));
   }
 
@@ -457,6 +514,7 @@ export abstract class BaseRun implements Run {
       const { pattern, valueOut, termScale } = await this.readAttentionInputs(layer);
       const bias = withBias ? (await this.constants(layer)).valueBiasOut : undefined;
       const scale = termScale ? termScale[position] : 1;
+      const added = await this.readHeadsAdded(layer, position);
       const data = new Float32Array(nHeads * dModel);
       let steps = 0;
       for (let head = 0; head < nHeads; head++) {
@@ -467,6 +525,7 @@ export abstract class BaseRun implements Run {
           for (let i = 0; i < dModel; i++) sum[i] += a * valueOut[at + i];
           if (bias) for (let i = 0; i < dModel; i++) sum[i] += a * bias[head * dModel + i];
         }
+        if (added) for (let i = 0; i < dModel; i++) sum[i] += added[head * dModel + i];
         for (let i = 0; i < dModel; i++) data[head * dModel + i] = sum[i] * scale;
         steps += (position + 1) * dModel;
         if (steps > SLICE_STEPS) {
@@ -508,7 +567,9 @@ export abstract class BaseRun implements Run {
       positions: [...positions],
       terms: { data: terms, dims: [n, this.nTokens, nHeads] },
       residual: column((row) => row.residual),
-      ...(options.includeBias ? { bias: column((row) => row.bias) } : {}),
+      ...(options.includeBias || positions.some((position) => this.isReplaced(layer, this.afterAttention, position))
+        ? { bias: column((row) => row.bias) }
+        : {}),
       ...(parallelBlocks ? { ffn: column((row) => row.ffn) } : {}),
       ...(options.signed ? { proximities: await this.attentionProximities(layer, positions, options) } : {}),
     };
@@ -520,7 +581,7 @@ export abstract class BaseRun implements Run {
     options: ContributionOptions,
   ): Promise<AttentionProximities> {
     const { nHeads, parallelBlocks } = this.info;
-    const rows = await signedRows(await this.attentionBlock(layer, options), positions, options.signal);
+    const rows = await signedRows(await this.attentionBlock(layer, options, positions), positions, options.signal);
     const terms = new Float32Array(rows.length * this.nTokens * nHeads);
     rows.forEach((row, i) => terms.set(row.terms, i * this.nTokens * nHeads));
     const column = (name: "residual" | "bias" | "ffn"): Tensor => ({
@@ -546,7 +607,12 @@ export abstract class BaseRun implements Run {
       data: Float32Array.from(positions, value),
       dims: [this.nTokens],
     });
-    const contributions = { ffn: column((t) => pairs[t][0]), residual: column((t) => pairs[t][1]) };
+    const replaced = positions.map((position) => Number(this.isReplaced(layer, "post", position)));
+    const contributions = {
+      ffn: column((t) => pairs[t][0]),
+      residual: column((t) => pairs[t][1]),
+      ...(replaced.includes(1) ? { replaced: column((t) => replaced[t]) } : {}),
+    };
     if (!signed) return contributions;
     const { dModel } = this.info;
     const whole = await this.state(layer, "post");
@@ -776,7 +842,13 @@ export abstract class BaseRun implements Run {
       const heads = (await this.headOut(layer, position, { valueBias })).data;
       let rest = read((await this.attentionOut(layer)).data, at);
       const terms = byKey
-        ? (await attentionLogits(readout.direction, await this.attentionBlock(layer, { valueBias }), position)).terms
+        ? (
+            await attentionLogits(
+              readout.direction,
+              await this.attentionBlock(layer, { valueBias }, [position]),
+              position,
+            )
+          ).terms
         : undefined;
       for (let head = 0; head < nHeads; head++) {
         if (terms) {
@@ -799,6 +871,8 @@ export abstract class BaseRun implements Run {
           parts.push({ kind: "neuron", layer, neuron, logit });
         });
       parts.push({ kind: "ffn", layer, logit: block });
+      const put = await this.readPut(layer);
+      if (put) parts.push({ kind: "intervention", layer, logit: read(put, at) });
     }
     parts.push({ kind: "constant", logit: readout.constant });
     const logits = (await this.logits({ position })).data;
@@ -942,16 +1016,40 @@ export abstract class BaseRun implements Run {
     const layers: LogitLayer[] = [];
     for (let layer = 0; layer < nLayers; layer++) {
       options.signal?.throwIfAborted();
-      const block = await this.attentionBlock(layer, { ...options, includeBias: true });
+      const block = await this.attentionBlock(layer, { ...options, includeBias: true }, [position]);
       const pre = dot(direction, block.residual, at);
+      const attention = await attentionLogits(direction, block, position);
       layers.push({
-        ...(await attentionLogits(direction, block, position)),
+        ...attention,
+        bias: attention.bias + (await this.putAfter(layer, direction, position)),
         ffn: dot(direction, (await this.ffnOut(layer)).data, at),
         pre,
         mid: parallelBlocks ? pre : dot(direction, block.whole, at),
       });
     }
     return { position, nHeads, parallelBlocks, layers };
+  }
+
+  /** What was done to the state after a layer, along a direction; where blocks are parallel it is part of attention's rest. */
+  private async putAfter(layer: number, direction: Float64Array, position: number): Promise<number> {
+    const put = this.info.parallelBlocks ? undefined : await this.readPut(layer);
+    if (!put) return 0;
+    const at = position * this.info.dModel;
+    const parts = [await this.state(layer, "mid"), (await this.ffnOut(layer)).data];
+    return parts.reduce(
+      (rest, part) => rest - dot(direction, part, at),
+      dot(direction, await this.state(layer, "post"), at),
+    );
+  }
+
+  /** The state that attention is added to a part of. */
+  private get afterAttention(): "mid" | "post" {
+    return this.info.parallelBlocks ? "post" : "mid";
+  }
+
+  /** Who knows a layer: this run, or one whose layer it is too. */
+  private owner(layer: number): BaseRun {
+    return this.lower && layer < this.lower.nLayers ? this.lower.run : this;
   }
 
   private topNode(position: number): RouteNode {
@@ -1008,6 +1106,8 @@ export abstract class BaseRun implements Run {
 
   /** `[ffn, other]` at each of `positions`, computed where they are not known yet. */
   private async ffnPairs(layer: number, positions: readonly number[]): Promise<(readonly [number, number])[]> {
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.ffnPairs(layer, positions);
     const { dModel } = this.info;
     const pairs = await this.digests.get(
       `ffn pairs ${layer}`,
@@ -1021,6 +1121,10 @@ export abstract class BaseRun implements Run {
       let steps = 0;
       for (const position of positions) {
         if (pairs.has(position)) continue;
+        if (this.isReplaced(layer, "post", position)) {
+          pairs.set(position, [0, 0]);
+          continue;
+        }
         pairs.set(position, pairContributions(ffn, other, whole, position, dModel));
         if ((steps += 2 * dModel) > SLICE_STEPS) {
           steps = 0;
@@ -1037,6 +1141,8 @@ export abstract class BaseRun implements Run {
     positions: readonly number[],
     options: ContributionOptions,
   ): Promise<AttentionRow[]> {
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.attentionRows(layer, positions, options);
     const inTerms = options.valueBias === "term";
     const includeBias = options.includeBias ?? false;
     const key = `rows ${layer} ${inTerms} ${includeBias}`;
@@ -1050,8 +1156,9 @@ export abstract class BaseRun implements Run {
       );
       const missing = positions.filter((position) => !rows.has(position));
       if (missing.length > 0) {
-        const block = await this.attentionBlock(layer, options);
-        for (const row of await attentionRows(block, missing, options.signal)) rows.set(row.position, row);
+        const block = await this.attentionBlock(layer, options, missing);
+        for (const row of await attentionRows(block, missing, options.signal))
+          rows.set(row.position, this.isReplaced(layer, this.afterAttention, row.position) ? replacedRow(row) : row);
         let bytes = 0;
         for (const row of rows.values()) bytes += row.terms.byteLength;
         this.cache.grown(key, bytes);
@@ -1063,19 +1170,21 @@ export abstract class BaseRun implements Run {
   /** A layer's attention block as a sum of the parts that the options ask for. */
   private async attentionBlock(
     layer: number,
-    { valueBias, includeBias = false }: ContributionOptions,
+    { valueBias, includeBias = false, signal }: ContributionOptions,
+    positions: readonly number[],
   ): Promise<AttentionBlock> {
     const { nHeads, dModel } = this.info;
     const inTerms = valueBias === "term";
     const constants = inTerms || includeBias ? await this.constants(layer) : {};
-    return {
+    const block = {
       nTokens: this.nTokens,
       nHeads,
       dModel,
       ...(await this.readAttentionInputs(layer)),
       valueBiasOut: inTerms ? constants.valueBiasOut : undefined,
-      bias: includeBias ? outputBias(constants, inTerms, nHeads, dModel) : undefined,
     };
+    if (includeBias && this.hasRest(layer)) return { ...block, rest: await restOfBlock(block, positions, signal) };
+    return { ...block, bias: includeBias ? outputBias(constants, inTerms, nHeads, dModel) : undefined };
   }
 
   /**
@@ -1087,6 +1196,8 @@ export abstract class BaseRun implements Run {
     positions: readonly number[],
     options: ContributionOptions,
   ): Promise<NotableRow[]> {
+    const owner = this.owner(layer);
+    if (owner !== this) return owner.notableRows(layer, positions, options);
     const key = `notable ${layer} ${options.valueBias === "term"} ${options.includeBias ?? false}`;
     const known = await this.digests.get(
       key,
@@ -1120,6 +1231,9 @@ export abstract class BaseRun implements Run {
   }
 
   private async state(layer: number, point: ResidualPoint): Promise<Float32Array> {
+    // What a layer begins with is what the one below ends with.
+    const owner = this.owner(point === "pre" && layer > 0 ? layer - 1 : layer);
+    if (owner !== this) return owner.state(layer, point);
     const { data } = await this.tensor(`residual ${layer} ${point}`, [this.nTokens, this.info.dModel], () =>
       this.readResidual(layer, point),
     );
@@ -1143,6 +1257,11 @@ export abstract class BaseRun implements Run {
     });
     return turn;
   }
+}
+
+/** A row whose whole is nothing that the layer wrote. */
+function replacedRow({ position, terms }: AttentionRow): AttentionRow {
+  return { position, terms: new Float32Array(terms.length), residual: 0, bias: 1, ffn: 0 };
 }
 
 function difference(a: Float32Array, b: Float32Array): Float32Array {

@@ -2,6 +2,7 @@ import { createEngine } from "../engine";
 import { openModel } from "../model/open";
 import type { LoadOptions, TransparentModel } from "../model/types";
 import type { BaseModel } from "./base-model";
+import type { ChangeableRun } from "./base-run";
 import { LocalModel } from "./local-model";
 
 /** What `loadModel` takes where it takes no name. */
@@ -31,7 +32,7 @@ const METHODS = ["tokenize", "token", "run", "unembed", "neuronOutput", "dispose
  *   or of an
  *   architecture that is not known; RangeError for an unknown device or dtype.
  */
-export function loadModel(source?: string, options?: LoadOptions): Promise<BaseModel>;
+export function loadModel(source?: string, options?: LoadOptions): Promise<BaseModel<ChangeableRun>>;
 export function loadModel<M extends TransparentModel>(source: M, options?: LoadOptions): Promise<M>;
 export function loadModel(source?: string | TransparentModel, options?: LoadOptions): Promise<TransparentModel>;
 export async function loadModel(

@@ -1,13 +1,15 @@
 import { sharedPool } from "../attribution/pool";
 import { capFactor, readoutOf, throughNorm, type ReadoutNorm, type Readout } from "../attribution/readout";
-import type { Engine, LayerConstants, Pass } from "../engine/types";
+import type { Engine, LayerConstants, WholePass } from "../engine/types";
 import { endOfTurn, type ChatFormat } from "../model/chat";
 import type { ModelFiles } from "../model/files";
-import type { ModelInfo, RunOptions, Tensor, Token } from "../model/types";
+import type { Intervention, InterventionOptions, ModelInfo, Run, RunOptions, Tensor, Token } from "../model/types";
 import { BaseModel } from "./base-model";
 import { Batch } from "./batch";
 import type { Grower } from "./generate";
 import { checkIndex } from "../model/check";
+import { CutRun } from "./cut-run";
+import { intervene, keepParts, type Ground, type KeptParts, type Replacement } from "./interventions";
 import { keptTensors, LocalRun } from "./local-run";
 
 /** A control token, as `<|im_end|>`, `</s>`, `<end_of_turn>`; not a byte. */
@@ -19,14 +21,26 @@ const UNEMBED_ROWS = 64;
 /** Closes the files of a model that nobody holds; its engine ends by itself. */
 const unreachable = new FinalizationRegistry<ModelFiles["weights"]>((weights) => weights.close());
 
+/** The run that nothing was done to. */
+function rootOf(run: LocalRun): LocalRun {
+  return run.base === undefined ? run.origin : rootOf(run.base);
+}
+
+function checkList(interventions: readonly Intervention[]): readonly Intervention[] {
+  if (Array.isArray(interventions)) return interventions as readonly Intervention[];
+  throw new TypeError('Interventions are a list, such as [{ target: "I5_3", do: "zero" }].');
+}
+
 /** A model computed on this machine, from its files. */
-export class LocalModel extends BaseModel {
+export class LocalModel extends BaseModel<LocalRun> {
   readonly info: ModelInfo;
   private disposed = false;
   /** What the template puts behind an answer. */
   private endOfTurn?: string;
   /** Weakly: a run that nobody holds is collected, with all it remembers. */
   private readonly runs = new Set<WeakRef<LocalRun>>();
+  /** Of runs that nothing was done to. */
+  private readonly passes = new WeakMap<LocalRun, WholePass>();
   private readonly normalized: Batch;
   private readonly raw: Batch;
 
@@ -83,8 +97,13 @@ export class LocalModel extends BaseModel {
     return this.runOf(tokens, pass);
   }
 
-  private runOf(tokens: readonly Token[], pass: Pass): LocalRun {
+  private runOf(tokens: readonly Token[], pass: WholePass): LocalRun {
     const run = new LocalRun(this, tokens, pass);
+    this.passes.set(run, pass);
+    return this.registered(run);
+  }
+
+  private registered<R extends LocalRun>(run: R): R {
     this.runs.add(new WeakRef(run));
     for (const reference of this.runs) if (reference.deref() === undefined) this.runs.delete(reference);
     return run;
@@ -125,6 +144,53 @@ export class LocalModel extends BaseModel {
   }
 
   // For the runs.
+
+  /** A run with interventions beside those that it has. */
+  async intervene(
+    run: LocalRun,
+    interventions: readonly Intervention[],
+    options: InterventionOptions,
+  ): Promise<LocalRun> {
+    this.check();
+    const all = [...(run.interventions ?? []), ...checkList(interventions)];
+    const pass = await intervene(this.ground(run), all, options);
+    const { turns, promptLength, stopReason } = run;
+    const cut = new CutRun(this, run, rootOf(run), all, pass);
+    return this.registered(cut.remember({ turns, promptLength, stopReason }));
+  }
+
+  /** A run in which only these parts stay. */
+  async keepParts(
+    run: LocalRun,
+    kept: KeptParts,
+    replacement: Replacement,
+    options: InterventionOptions,
+  ): Promise<LocalRun> {
+    this.check();
+    const pass = await keepParts(this.ground(run), kept, replacement, options);
+    return this.registered(new CutRun(this, run, rootOf(run), [], pass));
+  }
+
+  /** `[H, d]`: what each head writes of one row [H * dHead] of what W_O is multiplied with. */
+  headOutputs(root: LocalRun, layer: number, row: Float32Array): Promise<Float32Array> {
+    return this.passes.get(root)!.headOutputs(layer, row);
+  }
+
+  /** What a run's interventions are made on. */
+  ground(run: LocalRun): Ground {
+    const root = rootOf(run);
+    const pass = this.passes.get(root);
+    if (!pass) throw new TypeError("This run was not made by its model: run the prompt again.");
+    return {
+      info: this.info,
+      architecture: this.files.architecture,
+      model: this,
+      tokens: run.tokens,
+      pass,
+      reference: (layer, names) => root.reference(layer, names),
+      readable: (other: Run) => (other instanceof LocalRun && other.model === this ? other : undefined),
+    };
+  }
 
   /** Tokens as a sequence that grows, and the logits [V] after the last of them. */
   async grow(

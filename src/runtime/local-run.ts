@@ -1,9 +1,19 @@
 import type { Readout } from "../attribution/readout";
-import type { BackwardTensorName, LayerConstants, LayerTensorName, Pass } from "../engine/types";
-import type { ResidualPoint, Tensor, Token } from "../model/types";
+import type { BackwardTensorName, LayerConstants, LayerTensorName, Pass, WholePass } from "../engine/types";
+import type {
+  Faithfulness,
+  FaithfulnessOptions,
+  Intervention,
+  InterventionOptions,
+  ResidualPoint,
+  Tensor,
+  Token,
+} from "../model/types";
 import type { Grower } from "./generate";
 import type { BackwardOptions, LayerBackward } from "./attribute";
 import { BaseRun, type AttentionInputs } from "./base-run";
+import { answerBudget, ByteCache } from "./byte-cache";
+import { faithfulness } from "./faithfulness";
 import type { LocalModel } from "./local-model";
 
 /**
@@ -27,13 +37,20 @@ type BlockTensors = Partial<Record<"resid_mid" | "attn_out" | "ffn_out", Tensor>
 
 /** A run whose states come from a pass of the engine. */
 export class LocalRun extends BaseRun {
+  /** This run, where somebody has wrapped it. */
+  readonly origin: LocalRun = this;
+  /** What interventions on other runs took from this one. */
+  private readonly references = new ByteCache(answerBudget);
   /** The layer that was asked about last. */
   private blocks?: { readonly layer: number; readonly tensors: Promise<BlockTensors> };
+
+  /** Of a run under interventions: the run that they were made on. */
+  declare readonly base?: LocalRun;
 
   constructor(
     readonly model: LocalModel,
     readonly tokens: readonly Token[],
-    private readonly pass: Pass,
+    protected readonly pass: Pass,
   ) {
     super();
   }
@@ -144,7 +161,9 @@ export class LocalRun extends BaseRun {
     if (!this.info.parallelBlocks) names.push("to_mid");
     if (neurons) names.push("neurons");
     if (biasTerms && (await this.readConstants(layer)).valueBiasOut) names.push("bias_terms");
-    const tensors: Partial<Record<BackwardTensorName, Tensor>> = await this.pass.backward(layer, coefficients, names, {
+    // A changed one is refused by the run that has it.
+    const whole = this.pass as WholePass;
+    const tensors: Partial<Record<BackwardTensorName, Tensor>> = await whole.backward(layer, coefficients, names, {
       signal,
       midGradient: midCoefficients,
     });
@@ -171,8 +190,36 @@ export class LocalRun extends BaseRun {
     return this.model.endIds(this.turns !== undefined);
   }
 
+  /** The same prompt with something changed in between; see `Run.intervene`. */
+  override async intervene(
+    interventions: readonly Intervention[],
+    options: InterventionOptions = {},
+  ): Promise<LocalRun> {
+    this.check();
+    return this.model.intervene(this, interventions, options);
+  }
+
+  /** Whether the routes say what the prediction depends on; see `Run.faithfulness`. */
+  override async faithfulness(options: FaithfulnessOptions = {}): Promise<Faithfulness> {
+    this.check();
+    return faithfulness(this, options);
+  }
+
+  /** Tensors of a layer for interventions on other runs, remembered. */
+  reference<N extends LayerTensorName>(layer: number, names: readonly N[]): Promise<Record<N, Tensor>> {
+    this.check(layer);
+    return this.references.get(
+      `${layer} ${names.join(" ")}`,
+      () => this.pass.fetch(layer, names),
+      // States are the pass's own memory.
+      (tensors) =>
+        names.reduce((sum, name) => (name.startsWith("resid_p") ? sum : sum + tensors[name].data.byteLength), 0),
+    );
+  }
+
   override async dispose(): Promise<void> {
     await super.dispose();
+    this.references.clear();
     this.blocks = undefined;
     await this.pass.dispose();
   }

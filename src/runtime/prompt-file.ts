@@ -10,9 +10,59 @@ export interface FilePrompt {
   readonly line: number;
 }
 
+/** A prompt with the one that it is compared with. */
+export interface FilePair extends FilePrompt {
+  /** Of as many tokens, one fact changed. */
+  readonly counterfactual?: string | number[];
+  /** The right answer, and the wrong one. */
+  readonly token?: string | number;
+  readonly versus?: string | number;
+}
+
 /** One prompt a line, read as they are needed; a byte order mark before the first is none of it. */
 export async function* promptLines(file: string, limit = Infinity): AsyncGenerator<FilePrompt> {
   const json = file.endsWith(".jsonl");
+  for await (const { text, line } of textLines(file, limit))
+    yield { prompt: json ? parsePrompt(text, `${file}, line ${line}`) : text, line };
+}
+
+/**
+ * The same with what stands beside the prompt: in a `.jsonl` file a line can be `{"text" | "token_ids", "counterfactual",
+ * "token", "versus"}`.
+ */
+export async function* pairLines(file: string, limit = Infinity): AsyncGenerator<FilePair> {
+  const json = file.endsWith(".jsonl");
+  for await (const { text, line } of textLines(file, limit)) {
+    const where = `${file}, line ${line}`;
+    yield json ? { ...parsePair(text, where), line } : { prompt: text, line };
+  }
+}
+
+function parsePair(line: string, where: string): Omit<FilePair, "line"> {
+  const prompt = parsePrompt(line, where);
+  const value = JSON.parse(line) as unknown;
+  if (typeof value !== "object" || value === null) return { prompt };
+  const { counterfactual, token, versus } = value as Readonly<Record<string, unknown>>;
+  if (counterfactual !== undefined && !isPrompt(counterfactual))
+    throw new RangeError(`${where}: a counterfactual is a text or a list of token ids`);
+  for (const one of [token, versus])
+    if (one !== undefined && typeof one !== "string" && typeof one !== "number")
+      throw new RangeError(`${where}: token and versus are texts of one token, or token ids`);
+  return {
+    prompt,
+    ...(counterfactual === undefined ? {} : { counterfactual }),
+    ...(token === undefined ? {} : { token: token as string | number }),
+    ...(versus === undefined ? {} : { versus: versus as string | number }),
+  };
+}
+
+const isPrompt = (value: unknown): value is string | number[] =>
+  typeof value === "string" || (Array.isArray(value) && value.every((id) => typeof id === "number"));
+
+async function* textLines(
+  file: string,
+  limit: number,
+): AsyncGenerator<{ readonly text: string; readonly line: number }> {
   let number = 0;
   let taken = 0;
   const { fd } = openPlainFile(file);
@@ -25,7 +75,7 @@ export async function* promptLines(file: string, limit = Infinity): AsyncGenerat
     const text = number++ === 0 ? line.replace(/^\ufeff/, "") : line;
     if (text.trim() === "") continue;
     taken++;
-    yield { prompt: json ? parsePrompt(text, `${file}, line ${number}`) : text, line: number };
+    yield { text, line: number };
   }
   if (failure !== undefined)
     throw systemCode(failure) === undefined

@@ -56,7 +56,7 @@ test("signed proximities are the definition's, and what contributions are made o
           shares.bias!.data[row],
           ...(shares.ffn ? [shares.ffn.data[row]] : []),
         ];
-        parts.forEach((part, i) => expect(c[i]).toBeCloseTo(part / total, 4));
+        parts.forEach((part, i) => expect(c[i]).toBeCloseTo(part / total, 3));
       }
       const pairs = await run.ffnContributions(layer, { signed: true });
       const y = (await run.residual(layer, "post")).data.subarray(0, d);

@@ -92,11 +92,7 @@ test("a page cuts the kernel's routes, of states and of contrasts, for any budge
 
 test("routes of a model without relevances are asked for as they are", async () => {
   const run = await new ToyModel(shape).run([1, 5, 2]);
-  const {
-    contributions: _,
-    relevances: __,
-    ...bare
-  } = (await answerQuestion(run, {
+  const bare = (await answerQuestion(run, {
     kind: "routes",
     from: 2,
     threshold: 0.1,
