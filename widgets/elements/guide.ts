@@ -11,7 +11,7 @@ const STEPS: readonly { readonly title: string; readonly text: string; readonly 
   },
   {
     title: "The routes",
-    text: "One column a token, one band a layer, upward. Lines show where the prediction came from: attention moves information between tokens, feed-forward blocks ■ add to a token, the grey line is what was there before. Thicker is more. What contributes less than the threshold is left out.",
+    text: "One column a token, one band a layer, upward. Lines show where the prediction came from: attention moves information between tokens, feed-forward blocks ■ add to a token, the grey line is what was there before. Thicker is more. What contributes less than the threshold is left out; “Edges” cuts by what reaches the prediction instead.",
     part: "lmt-flow-graph",
   },
   {
@@ -135,7 +135,10 @@ export class GuideElement extends LmtElement {
         <dd>start token: whose prediction is explained</dd>
         <dt>⋯</dt>
         <dd>tokens off the routes, folded; click: open</dd>
+        <dt>➤</dt>
+        <dd>short rays: heads that read many tokens a little, none enough for an edge</dd>
       </dl>
+      <p class="soft">Routes say what the prediction was made of, not what it would be without a part: take a part away to see that. Much of what they keep is the same in similar prompts (docs/validity.md has the measurements).</p>
       <h3>Keys in the graph</h3>
       <dl>${KEYS.map(([key, what]) => html`<dt>${key}</dt><dd>${what}</dd>`)}</dl>
       <div class="row"><span class="soft"></span><button data-act="tour" @click=${() => this.#go(0)}>Tour</button><button @click=${() => this.#go(-2)}>Close</button></div>`;
