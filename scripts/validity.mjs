@@ -298,13 +298,13 @@ const lines = [
   "",
   `| kind | ${methods.slice(0, 7).join(" | ")} |`,
   `| --- |${methods
-    .slice(0, 5)
+    .slice(0, 7)
     .map(() => " --- |")
     .join("")}`,
   ...kinds.map(
     (kind) =>
       `| ${kind} | ${methods
-        .slice(0, 5)
+        .slice(0, 7)
         .map((method) => byKind(method, at)[kind].toFixed(2))
         .join(" | ")} |`,
   ),

@@ -26,7 +26,7 @@ const STEPS: readonly { readonly title: string; readonly text: string; readonly 
   },
   {
     title: "Go on from there",
-    text: "“Why this prediction …” asks what speaks for one token rather than another. “Trace from here” shows the routes of any state. ‹ and › go back and forward; pins keep your reading with the notebook.",
+    text: "“Why this prediction …” asks what speaks for one token rather than another. “Trace from here” shows the routes of any state. ‹ and › go back and forward; pins keep your reading with the notebook. Routes say what the prediction was made of, not what it would be without a part: docs/validity.md has measured that.",
     part: "lmt-trace-bar",
   },
 ];
@@ -135,10 +135,8 @@ export class GuideElement extends LmtElement {
         <dd>start token: whose prediction is explained</dd>
         <dt>⋯</dt>
         <dd>tokens off the routes, folded; click: open</dd>
-        <dt>➤</dt>
-        <dd>short rays: heads that read many tokens a little, none enough for an edge</dd>
       </dl>
-      <p class="soft">Routes say what the prediction was made of, not what it would be without a part: take a part away to see that. Much of what they keep is the same in similar prompts (docs/validity.md has the measurements).</p>
+
       <h3>Keys in the graph</h3>
       <dl>${KEYS.map(([key, what]) => html`<dt>${key}</dt><dd>${what}</dd>`)}</dl>
       <div class="row"><span class="soft"></span><button data-act="tour" @click=${() => this.#go(0)}>Tour</button><button @click=${() => this.#go(-2)}>Close</button></div>`;
