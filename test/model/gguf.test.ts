@@ -116,9 +116,9 @@ describe("a file that cannot be opened says why in one sentence", () => {
     [
       "an unsupported tensor type",
       (bytes) => {
-        bytes.writeUInt32LE(20, after(bytes, "blk.1.ffn_up.weight") + 4 + 2 * 8);
+        bytes.writeUInt32LE(40, after(bytes, "blk.1.ffn_up.weight") + 4 + 2 * 8);
       },
-      /tensor "blk\.1\.ffn_up\.weight" is stored as IQ4_NL, which is not supported; F32, .* and Q6_K are\.$/,
+      /tensor "blk\.1\.ffn_up\.weight" is stored as NVFP4, which is not supported; F32, .* and TQ2_0 are\.$/,
     ],
     [
       "a type that does not exist",

@@ -124,6 +124,6 @@ function checkQuantization(config: Config): void {
   if (section === undefined) return;
   const method = section.string("quant_method", "unnamed");
   throw new ModelFileError(
-    `${config.origin}: weights quantised by "${method}" are not supported; unquantised safetensors (float32, float16, bfloat16) and GGUF files (Q4_0 to Q8_0, Q2_K to Q6_K) are.`,
+    `${config.origin}: weights quantised by "${method}" are not supported; unquantised safetensors (float32, float16, bfloat16) and GGUF files (any type but NVFP4) are.`,
   );
 }
