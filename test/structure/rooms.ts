@@ -81,7 +81,16 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     because: "what it needs comes from the rooms below it",
   },
   "src/cli": {
-    from: ["src/install", "src/system", "src/model", "src/attribution", "src/lens", "src/runtime", "src/export"],
+    from: [
+      "src/install",
+      "src/system/exit-where-it-cannot-run.ts",
+      "src/system",
+      "src/model",
+      "src/attribution",
+      "src/lens",
+      "src/runtime",
+      "src/export",
+    ],
     because: "commands run where there is no notebook",
   },
   "src/index.ts": {

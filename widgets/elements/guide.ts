@@ -26,7 +26,7 @@ const STEPS: readonly { readonly title: string; readonly text: string; readonly 
   },
   {
     title: "Go on from there",
-    text: "“Why this prediction …” asks what speaks for one token rather than another. “Trace from here” shows the routes of any state. ‹ and › go back and forward; pins keep your reading with the notebook. Routes say what the prediction was made of, not what it would be without a part: docs/validity.md has measured that.",
+    text: "“Why this prediction …” asks what speaks for one token rather than another; “Trace from here” shows the routes of any state. Routes say what a prediction was made of, not what it would be without a part: “Remove” shows that (docs/validity.md has measured it). ‹ and › go back and forward; pins keep your reading with the notebook.",
     part: "lmt-trace-bar",
   },
 ];
@@ -38,6 +38,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["Enter", "select"],
   ["S", "start at this token"],
   ["T", "trace from this state"],
+  ["X", "remove what is selected, or put it back"],
   ["Alt ← →", "back, forward"],
   ["+ − 0", "zoom, all in view"],
   ["Esc", "nothing selected"],
