@@ -1,4 +1,5 @@
 /** The public API: what a notebook cell imports. */
+import "./system/check-platform";
 export type * from "./model/types";
 export { loadModel } from "./notebook/load";
 export { ModelFileError } from "./model/errors";

@@ -3,6 +3,7 @@
  * The command line. Errors are one line on standard error; exit code 2 where the arguments are wrong, 130 after an
  * interrupt.
  */
+import "../system/exit-where-it-cannot-run";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Progress } from "../model/types";
@@ -11,9 +12,10 @@ import { aggregate } from "./aggregate";
 import { exportCommand } from "./export";
 import { faithfulness } from "./faithfulness";
 import { generate } from "./generate";
+import { kernel } from "./kernel";
 import { trace } from "./trace";
 
-const COMMANDS: readonly Command[] = [trace, generate, aggregate, faithfulness, exportCommand];
+const COMMANDS: readonly Command[] = [trace, generate, aggregate, faithfulness, exportCommand, kernel];
 
 const overview = (): string => `lm-transparency <command> [options]
 

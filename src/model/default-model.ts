@@ -5,10 +5,11 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { homedir, hostname } from "node:os";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { because, systemCode } from "../system/errors";
+import { makeFolder } from "../system/folders";
 import { ModelFileError } from "./errors";
 import type { ProgressListener } from "./types";
 
@@ -67,7 +68,7 @@ export async function defaultModel(
   if ((await sizeOf(target)) === model.file.bytes) return target;
   options.signal?.throwIfAborted();
   const python = await findPython(options);
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+  await makeFolder(folder).catch((error: unknown) => {
     throw isFull(error)
       ? noSpace(folder, model)
       : new ModelFileError(

@@ -3,7 +3,7 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { lstat, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { lstat, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
@@ -109,28 +109,6 @@ export function finished(part: string): void {
 
 /** Longest time without a byte in a download that goes on. */
 const ABANDONED_MS = 3_600_000;
-
-/**
- * Makes a folder and those above it. Node's own `recursive` never comes back where one cannot be made for want of
- * another (below /proc).
- */
-export async function makeFolder(folder: string): Promise<void> {
-  const info = await stat(folder).catch(() => undefined);
-  if (info?.isDirectory()) return;
-  const parent = dirname(folder);
-  if (info === undefined && parent !== folder) await makeFolder(parent);
-  await mkdir(folder).catch(async (error: NodeJS.ErrnoException) => {
-    // Another process was quicker.
-    if (
-      error.code !== "EEXIST" ||
-      !(await stat(folder).then(
-        (now) => now.isDirectory(),
-        () => false,
-      ))
-    )
-      throw error;
-  });
-}
 
 /** Who writes to a part, from its name. */
 const OWNER = /^(.+)\.(\d+)-(\d+)\.incomplete$/;

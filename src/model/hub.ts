@@ -9,19 +9,12 @@ import { lstat, readFile, readdir, rename, stat, symlink, writeFile, copyFile, r
 import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { Config } from "./config";
+import { makeFolder } from "../system/folders";
 import { ModelFileError } from "./errors";
 import { familyOf } from "./families";
 import { SMALL_FILES, layoutOf, type Layout } from "./folder";
 import { partsOf } from "./gguf-parts";
-import {
-  diskTrouble,
-  downloadBlob,
-  finished,
-  makeFolder,
-  removeRemains,
-  temporary,
-  type RepositoryFile,
-} from "./hub-download";
+import { diskTrouble, downloadBlob, finished, removeRemains, temporary, type RepositoryFile } from "./hub-download";
 import {
   chooseQuantisation,
   parseHubName,

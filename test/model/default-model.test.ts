@@ -192,6 +192,13 @@ test("a folder that cannot be made", async () => {
   );
 });
 
+// Below /proc Node's own recursive mkdir goes round for ever, and no signal is heard meanwhile.
+(existsSync("/proc/self") ? test : test.skip)("a folder below one in which nothing can be made", async () => {
+  expect(await failure({ cacheDir: "/proc/no-such-home/.cache/models", python: PYTHON })).toMatch(
+    /^The cache folder \/proc\/no-such-home\/\.cache\/models cannot be made \(.*\); set LM_TRANSPARENCY_CACHE/,
+  );
+});
+
 test("can be called off", async () => {
   const cacheDir = cache();
   serve = () => undefined;

@@ -106,9 +106,11 @@ describe("by its own name, in the clone", () => {
 
 describe("packed and installed into an empty folder", () => {
   let scratch: string;
+  let outside: string;
   let files: string[];
   beforeAll(() => {
     scratch = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-package-"));
+    outside = fs.mkdtempSync(path.join(os.tmpdir(), "lmt-notebooks-"));
     const [packed] = JSON.parse(npm(ROOT, "pack", "--json", "--ignore-scripts", "--pack-destination", scratch)) as {
       filename: string;
       files: { path: string }[];
@@ -117,7 +119,9 @@ describe("packed and installed into an empty folder", () => {
     fs.writeFileSync(path.join(scratch, "package.json"), JSON.stringify({ name: "consumer", private: true }));
     npm(scratch, "install", "--ignore-scripts", "--prefer-offline", path.join(scratch, packed.filename));
   }, 300_000);
-  afterAll(() => fs.rmSync(scratch, { recursive: true, force: true, maxRetries: 3 }));
+  afterAll(() => {
+    for (const folder of [scratch, outside]) fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  });
 
   test("the archive has what is needed and nothing else", () => {
     for (const needed of [
@@ -270,6 +274,58 @@ describe("packed and installed into an empty folder", () => {
     expect(run.error?.evalue).toBeUndefined();
     expect(run.result).toEqual({ "text/plain": "[ '1', 3 ]" });
   }, 120_000);
+
+  // One import, one load, one run, one picture: each cell needs the types of those before it.
+  test.each(["inside the project", "outside of it", "in another project with a copy of its own"])(
+    "separate cells in a notebook that lies %s",
+    async (where) => {
+      const file = await defaultModelFile();
+      const installed = path.join(scratch, "node_modules", manifest.name);
+      const folder = path.join(where === "inside the project" ? scratch : outside, where.replaceAll(" ", "-"));
+      fs.mkdirSync(folder);
+      if (where.startsWith("in another")) {
+        fs.mkdirSync(path.join(folder, "node_modules"));
+        fs.symlinkSync(installed, path.join(folder, "node_modules", manifest.name), "junction");
+      }
+      const kernel = await KernelClient.start({
+        cwd: folder,
+        main: path.join(installed, "dist", "jupyter", "kernel", "main.js"),
+      });
+      const last = await (async () => {
+        for (const cell of [
+          'import { flowGraph, loadModel } from "lm-transparency";\nimport { IntSlider } from "lm-transparency/ipywidgets";',
+          `const model = await loadModel(${JSON.stringify(file)}, { device: "cpu" });`,
+          'const run = await model.run("The capital of France is");\nconst slider = new IntSlider({ value: 3 });',
+          "const { nodes } = await run.routes({ threshold: 0.1 });\nconst picture = flowGraph(run);",
+        ]) {
+          const { error } = await kernel.execute(cell);
+          if (error !== undefined) throw new Error(`${cell}\n${error.evalue}`);
+        }
+        // The types are the real ones, not `any`.
+        expect((await kernel.execute("run.noSuchMember")).error?.evalue).toMatch(/noSuchMember/);
+        expect((await kernel.execute("slider.noSuchMember")).error?.evalue).toMatch(/noSuchMember/);
+        return kernel.execute("[nodes.length > 0, slider.value, picture.constructor.name]");
+      })().finally(() => kernel.close());
+      expect(last.error?.evalue).toBeUndefined();
+      expect(last.result?.["text/plain"]).toMatch(/^\[ true, 3, '\w+' \]$/);
+    },
+    120_000,
+  );
+
+  test("declarations of later cells name the package's types, wherever it is installed", () => {
+    const program = `const { CellCompiler } = require(${JSON.stringify(path.join(scratch, "node_modules", manifest.name, "dist", "jupyter", "kernel", "cell-compiler.js"))});
+      const compiler = new CellCompiler({ cwd: ${JSON.stringify(outside)}, packageRoot: ${JSON.stringify(path.join(scratch, "node_modules", manifest.name))}, packageName: "lm-transparency" });
+      let state = { declarations: "", kept: {}, modules: {} };
+      for (const cell of ['import { loadModel } from "lm-transparency";', "const model = await loadModel();", 'const run = await model.run("x");', "const { nodes } = await run.routes();"]) {
+        const converted = compiler.convert(state, cell);
+        if (converted.diagnostics.length > 0) throw new Error(converted.diagnostics[0].messageText);
+        state = converted.state;
+      }
+      console.log(JSON.stringify({ kept: Object.keys(state.kept), text: state.declarations }));`;
+    const state = JSON.parse(node(outside, "commonjs", program)) as { kept: string[]; text: string };
+    expect(state.kept).toEqual([]);
+    expect(state.text).toMatch(/const nodes: readonly import\("[^"]*"\)\.RouteNode\[\];/);
+  }, 60_000);
 
   test("the browser part is named and versioned as the package: the widget manager asks by both", () => {
     const folder = path.join(

@@ -9,6 +9,7 @@ import { lastExpressionStep, runtimeStep, variablesStep } from "./cell-steps";
 import { declaredNames, isJsx, namesOf, withoutExports } from "./cell-syntax";
 import { meaningOf, neededDeclarations, ownDeclarations, remainingDeclarations, type Meaning } from "./declarations";
 import { foldersAbove, isOfPackage, LocalFiles, type LocalModule } from "./local-files";
+import { OwnFolder } from "./own-folder";
 
 /**
  * All that later cells need to know of earlier ones. Kept by the main thread, so that a new TypeScript thread can go
@@ -365,7 +366,7 @@ export class CellCompiler {
       checkJs: false,
       skipLibCheck: true,
       allowImportingTsExtensions: true,
-      types: ["node", join(__dirname, "cell-globals")],
+      types: ["node", new OwnFolder(packageRoot).nameable(join(__dirname, "cell-globals"))],
       // The notebook's own types first; ours come last.
       typeRoots: [...typeRootsAbove(cwd), ...nodeTypeRoots(packageRoot)],
     };

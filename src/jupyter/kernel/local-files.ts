@@ -5,6 +5,7 @@ import { dirname, join, relative } from "node:path";
 import ts from "typescript";
 import { awaitsAtTop } from "./cell-syntax";
 import { runtimeStep } from "./cell-steps";
+import { isNameable, OwnFolder } from "./own-folder";
 
 /** A file outside of node_modules that a cell imports, directly or through others. */
 export interface LocalModule {
@@ -94,7 +95,11 @@ export class LocalFiles {
   /** Grows when packages were installed or removed. */
   generation = 0;
 
-  constructor(private readonly data: LocalFilesOptions) {}
+  readonly #own: OwnFolder;
+
+  constructor(private readonly data: LocalFilesOptions) {
+    this.#own = new OwnFolder(data.packageRoot);
+  }
 
   /** From here on files are looked at anew. */
   refresh(): void {
@@ -119,9 +124,10 @@ export class LocalFiles {
   } = {
     fileExists: (path) => this.virtual.has(path) || this.#exists(path),
     readFile: (path) => this.read(path),
-    directoryExists: (path) => ts.sys.directoryExists(path),
-    getDirectories: (path) => ts.sys.getDirectories(path),
-    realpath: (path) => (this.virtual.has(path) ? path : (ts.sys.realpath?.(path) ?? path)),
+    directoryExists: (path) => ts.sys.directoryExists(this.#own.real(path)),
+    getDirectories: (path) => ts.sys.getDirectories(this.#own.real(path)),
+    realpath: (path) =>
+      this.virtual.has(path) ? path : this.#own.nameable(ts.sys.realpath?.(this.#own.real(path)) ?? path),
     getCurrentDirectory: () => this.data.cwd,
     useCaseSensitiveFileNames: true,
   };
@@ -132,14 +138,14 @@ export class LocalFiles {
     const version = isOfPackage(path) || path.startsWith(LIBRARY) ? this.version(path) : String(this.#turn);
     const before = this.#texts.get(path);
     if (before?.version === version) return before.text;
-    const text = ts.sys.readFile(path);
+    const text = ts.sys.readFile(this.#own.real(path));
     this.#texts.set(path, { version, text });
     return text;
   }
 
   #exists(path: string): boolean {
     let exists = this.#existing.get(path);
-    if (exists === undefined) this.#existing.set(path, (exists = ts.sys.fileExists(path)));
+    if (exists === undefined) this.#existing.set(path, (exists = ts.sys.fileExists(this.#own.real(path))));
     return exists;
   }
 
@@ -151,7 +157,7 @@ export class LocalFiles {
     let version = this.#versions.get(path);
     if (version === undefined) {
       if (path.startsWith(LIBRARY)) version = "library";
-      else if (isOfPackage(path) && !this.virtual.has(path)) version = stamp(path);
+      else if (isOfPackage(path) && !this.virtual.has(path)) version = stamp(this.#own.real(path));
       else version = hash(this.read(path) ?? "");
       this.#versions.set(path, version);
     }
@@ -164,7 +170,7 @@ export class LocalFiles {
   resolve(name: string, from: string, mode: ts.ResolutionMode): ts.ResolvedModuleFull | undefined {
     const key = `${dirname(from)}\0${mode ?? ""}\0${name}`;
     if (this.#resolved.has(key)) return this.#resolved.get(key);
-    const found = this.#lookUp(name, from, mode);
+    const found = this.#nameable(this.#lookUp(name, this.#own.real(from), mode));
     this.#resolved.set(key, found);
     return found;
   }
@@ -179,6 +185,16 @@ export class LocalFiles {
     if (this.#isOwn(name)) return once(join(this.data.packageRoot, "cell.ts"), mode);
     if (name === "tslab") return once(join(this.data.packageRoot, "cell.ts"), mode);
     return undefined;
+  }
+
+  #nameable(found: ts.ResolvedModuleFull | undefined): ts.ResolvedModuleFull | undefined {
+    const resolvedFileName = this.#own.nameable(found?.resolvedFileName ?? "");
+    if (found === undefined || !isNameable(resolvedFileName)) return found;
+    // Without the path of a link to it (a member that TypeScript does not declare): that has `node_modules` in it.
+    const named: ts.ResolvedModuleFull & { originalPath?: string } = { ...found, resolvedFileName };
+    delete named.originalPath;
+    delete named.packageId;
+    return named;
   }
 
   #isOwn(name: string): boolean {
@@ -422,7 +438,7 @@ export class LocalFiles {
 }
 
 export function isOfPackage(path: string): boolean {
-  return path.includes("/node_modules/");
+  return path.includes("/node_modules/") || isNameable(path);
 }
 
 export function foldersAbove(folder: string): string[] {

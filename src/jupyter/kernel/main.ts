@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "../../system/exit-where-it-cannot-run";
 import "./environment";
 import { readFileSync } from "node:fs";
 import type { ConnectionInfo } from "./channels";
