@@ -14,6 +14,7 @@ import { exportCommand } from "./export";
 import { faithfulness } from "./faithfulness";
 import { generate } from "./generate";
 import { kernel } from "./kernel";
+import { lab } from "./lab";
 import { models, pull } from "./models";
 import { trace } from "./trace";
 
@@ -23,6 +24,7 @@ const COMMANDS: readonly Command[] = [
   aggregate,
   faithfulness,
   exportCommand,
+  lab,
   kernel,
   doctor,
   models,

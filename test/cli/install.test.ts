@@ -1,5 +1,5 @@
 /** The commands that make the package known to Jupyter, as processes in folders of their own. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -203,5 +203,59 @@ describe("doctor", () => {
     ]);
     for (const { remedy } of wrong) expect(remedy).toBeTruthy();
     expect(wrong.find(({ name }) => name === "kernelspec")?.found).toContain("/gone/jupyter/kernel/main.js is gone");
+  }, 120_000);
+});
+
+describe("lab", () => {
+  test.each([
+    [
+      ["--host", "0.0.0.0"],
+      /--host 0\.0\.0\.0 can be reached from other machines, .*: choose a secret with --token\.$/,
+    ],
+    [["--host", "0.0.0.0", "--token="], /--token must be /],
+    [["--host", "a b"], /--host must be an address or a name/],
+    [["--port", "0"], /--port must be a number from 1 to 65535/],
+    [["--base-url", "a b"], /--base-url must be a path/],
+    [["no-such-folder"], /no-such-folder is no folder and no notebook/],
+    [["--python", "/no/python"], /which is no Python that runs/],
+  ])("%j is refused", (args, sentence) => {
+    const { code, err } = run("lab", "--no-browser", ...args);
+    expect(err.trim()).toMatch(sentence);
+    expect(code).toBe(2);
+  });
+
+  test("opens a folder below a base URL with our kernel in it, and ends with a signal", async () => {
+    const python = process.env.LM_TRANSPARENCY_PYTHON ?? path.join(ROOT, ".venv", "bin", "python");
+    fs.mkdirSync(`${home}/work`);
+    fs.writeFileSync(`${home}/work/mine.txt`, "");
+    const args = ["lab", "work", "--no-browser", "--python", python, "--token", "secret-1", "--base-url", "ada"];
+    const child = spawn(process.execPath, [path.join(ROOT, "dist/cli/main.js"), ...args], {
+      cwd: home,
+      env: { ...process.env, HOME: home, XDG_CACHE_HOME: `${home}/cache`, JUPYTER_PATH: "" },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const ended = new Promise<number | null>((done) => child.once("exit", done));
+    let said = "";
+    child.stderr.on("data", (text: Buffer) => (said += text.toString()));
+    try {
+      const url = await new Promise<string>((done, fail) => {
+        child.stdout.on("data", (text: Buffer) => {
+          const found = /JupyterLab is up: {2}(\S+)/.exec(text.toString());
+          if (found) done(found[1]);
+        });
+        void ended.then((code) => fail(new Error(`exit code ${code}: ${said}`)));
+      });
+      expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/ada\/lab\?token=secret-1$/);
+      const get = (name: string, token: string) =>
+        fetch(new URL(`api/${name}?token=${token}`, url.replace(/lab\?.*/, "")));
+      expect((await get("kernelspecs", "wrong")).status).toBe(403);
+      const { kernelspecs } = (await (await get("kernelspecs", "secret-1")).json()) as { kernelspecs: object };
+      expect(Object.keys(kernelspecs)).toContain("lm-transparency");
+      const { content } = (await (await get("contents", "secret-1")).json()) as { content: { name: string }[] };
+      expect(content.map(({ name }) => name)).toEqual(["mine.txt"]);
+    } finally {
+      child.kill("SIGTERM");
+    }
+    await ended;
   }, 120_000);
 });
