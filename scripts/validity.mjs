@@ -177,7 +177,7 @@ for (const pair of pairs) {
     relevance: partsOf(await clean.routes({ select: everything, renormalize: false })),
     contrast: partsOf(await clean.routes({ select: everything, renormalize: false, contrast: { token, versus } })),
   };
-  const relp = async (counterfactual) => {
+  const relp = async (counterfactual, sizeOf = Math.abs) => {
     const asked = { contrast: { token, versus }, topK: 10_000_000, ...(counterfactual ? { counterfactual } : {}) };
     const [terms, blocks] = [
       await clean.attribute({ ...asked, over: "attention-terms" }),
@@ -189,14 +189,16 @@ for (const pair of pairs) {
         query: position,
         key,
         head,
-        size: Math.abs(relevance),
+        size: sizeOf(relevance),
       })),
-      blocks: blocks.parts.map(({ layer, position, relevance }) => ({ layer, position, size: Math.abs(relevance) })),
+      blocks: blocks.parts.map(({ layer, position, relevance }) => ({ layer, position, size: sizeOf(relevance) })),
     };
   };
   if (typeof clean.attribute === "function") {
     ranked.relp = await relp();
     ranked["relp, against the counterfactual"] = await relp(other);
+    ranked["relp, what speaks for it"] = await relp(undefined, (relevance) => relevance);
+    ranked["relp against the counterfactual, what speaks for it"] = await relp(other, (relevance) => relevance);
   }
   const attention = allTerms.map((term) => ({ ...term, size: weightOf(term) }));
   for (const threshold of THRESHOLDS) {
@@ -294,15 +296,15 @@ const lines = [
   "",
   `By kind of prompt, size of ${at}:`,
   "",
-  `| kind | ${methods.slice(0, 5).join(" | ")} |`,
+  `| kind | ${methods.slice(0, 7).join(" | ")} |`,
   `| --- |${methods
-    .slice(0, 5)
+    .slice(0, 7)
     .map(() => " --- |")
     .join("")}`,
   ...kinds.map(
     (kind) =>
       `| ${kind} | ${methods
-        .slice(0, 5)
+        .slice(0, 7)
         .map((method) => byKind(method, at)[kind].toFixed(2))
         .join(" | ")} |`,
   ),

@@ -158,14 +158,6 @@ class LocalChangedPass implements ChangedPass {
     return (await this.#base.ask("neuronProximities", question)).proximities;
   }
 
-  backward(): Promise<never> {
-    return Promise.reject(
-      new RangeError(
-        "RelP goes backwards through a pass as the model computes it, not through one under interventions: attribute the run that it was made of (its base).",
-      ),
-    );
-  }
-
   async neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array> {
     this.#check(layer);
     checkIndex("position", position, this.nTokens);

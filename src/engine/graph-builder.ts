@@ -203,10 +203,14 @@ export class GraphBuilder {
 
   /**
    * What a norm multiplies: x (LayerNorm: less its mean), and the number it multiplies with, 1 / sqrt(mean square +
-   * epsilon), [..., 1].
+   * epsilon), [..., 1]; or a factor of its own.
    */
   statistic(x: string, norm: Norm): { readonly value: string; readonly inverse: string } {
     const axes = this.integers([-1]);
+    if (norm.factor !== undefined) {
+      const zeros = this.node("Mul", [this.node("ReduceMean", [x, axes]), this.scalar(0)]);
+      return { value: x, inverse: this.node("Add", [zeros, this.scalar(norm.factor)]) };
+    }
     const value = norm.kind === "layernorm" ? this.node("Sub", [x, this.node("ReduceMean", [x, axes])]) : x;
     const square = this.node("ReduceMean", [this.node("Mul", [value, value]), axes]);
     const root = this.node("Sqrt", [this.node("Add", [square, this.scalar(norm.epsilon)])]);

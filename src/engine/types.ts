@@ -114,6 +114,16 @@ export interface Pass {
    * would drown. Computed in the engine, where W_out lies.
    */
   neuronProximities(layer: number, position: number): Promise<Float32Array>;
+  /** `[f]`: what each neuron's update at `position` adds along `direction` [d]. */
+  neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array>;
+  dispose(): Promise<void>;
+}
+
+/** How a pass is changed. */
+export type ChangeOptions = Pick<ForwardOptions, "signal" | "onProgress">;
+
+/** A pass over tokens as they are. */
+export interface WholePass extends Pass {
   /**
    * One layer backwards, over the first n tokens.
    *
@@ -127,16 +137,6 @@ export interface Pass {
     names: readonly N[],
     options?: { readonly signal?: AbortSignal; readonly midGradient?: Float32Array },
   ): Promise<Record<N, Tensor>>;
-  /** `[f]`: what each neuron's update at `position` adds along `direction` [d]. */
-  neuronLogits(layer: number, position: number, direction: Float64Array): Promise<Float64Array>;
-  dispose(): Promise<void>;
-}
-
-/** How a pass is changed. */
-export type ChangeOptions = Pick<ForwardOptions, "signal" | "onProgress">;
-
-/** A pass over tokens as they are. */
-export interface WholePass extends Pass {
   /**
    * The same tokens with something changed in between. Layers below the first change are this pass's own, shared; it
    * must not be disposed of before.

@@ -42,6 +42,11 @@ export interface Norm {
   readonly bias?: WeightRef;
   /** The scale is `weight + 1` (Gemma). */
   readonly unitOffset?: boolean;
+  /**
+   * No statistic: the vector is multiplied with this number. Behind a block alone, where the block's parts are scaled
+   * as those of one with a norm are (Granite's residual_multiplier).
+   */
+  readonly factor?: number;
 }
 
 export type Activation = "gelu" | "gelu_tanh" | "quick_gelu" | "relu" | "relu2" | "silu";

@@ -1,35 +1,20 @@
 /** Values of stored number types as float32. Block formats: https://github.com/ggml-org/ggml (ggml-common.h). */
+import {
+  IQ1_M,
+  IQ1_S,
+  IQ2_S,
+  IQ2_XS,
+  IQ2_XXS,
+  IQ3_S,
+  IQ3_XXS,
+  IQ4_NL,
+  IQ4_XS,
+  MXFP4,
+  TQ1_0,
+  TQ2_0,
+} from "./dequantize-coded";
+import { type StoredType, halfAt, halfValues } from "./stored-type";
 import type { WeightType } from "./weights";
-
-/** One stored type: blocks of `block` values, each `bytes` long. `decode` writes `blocks * block` values at `to`. */
-export interface StoredType {
-  readonly block: number;
-  readonly bytes: number;
-  decode(from: Uint8Array, blocks: number, target: Float32Array, to: number): void;
-}
-
-let halfTable: Float32Array | undefined;
-
-/** `[65536]`: the value of every float16 bit pattern. */
-export function halfValues(): Float32Array {
-  if (halfTable === undefined) {
-    halfTable = new Float32Array(65536);
-    for (let bits = 0; bits < 65536; bits++) {
-      const exponent = (bits >> 10) & 31;
-      const fraction = bits & 1023;
-      const magnitude =
-        exponent === 0
-          ? fraction * 2 ** -24
-          : exponent === 31
-            ? fraction === 0
-              ? Infinity
-              : NaN
-            : (1 + fraction / 1024) * 2 ** (exponent - 15);
-      halfTable[bits] = bits & 0x8000 ? -magnitude : magnitude;
-    }
-  }
-  return halfTable;
-}
 
 const F32: StoredType = {
   block: 1,
@@ -65,11 +50,6 @@ const BF16: StoredType = {
     for (let i = 0, p = 0; i < blocks; i++, p += 2) bits[i] = (from[p] | (from[p + 1] << 8)) << 16;
   },
 };
-
-/** Reads the float16 at byte `p`. */
-function halfAt(half: Float32Array, from: Uint8Array, p: number): number {
-  return half[from[p] | (from[p + 1] << 8)];
-}
 
 // The sums and products below are rounded to float32 where ggml rounds them, so that values agree to the bit.
 
@@ -305,4 +285,16 @@ export const STORED_TYPES: ReadonlyMap<WeightType, StoredType> = new Map<WeightT
   ["Q4_K", Q4_K],
   ["Q5_K", Q5_K],
   ["Q6_K", Q6_K],
+  ["IQ1_S", IQ1_S],
+  ["IQ1_M", IQ1_M],
+  ["IQ2_XXS", IQ2_XXS],
+  ["IQ2_XS", IQ2_XS],
+  ["IQ2_S", IQ2_S],
+  ["IQ3_XXS", IQ3_XXS],
+  ["IQ3_S", IQ3_S],
+  ["IQ4_NL", IQ4_NL],
+  ["IQ4_XS", IQ4_XS],
+  ["MXFP4", MXFP4],
+  ["TQ1_0", TQ1_0],
+  ["TQ2_0", TQ2_0],
 ]);

@@ -6,6 +6,7 @@ import { readFileBytes, readTextFile } from "../system/read";
 import { Config } from "./config";
 import { ModelFileError, list } from "./errors";
 import type { Tokenizer } from "./files";
+import { withoutParts } from "./gguf-parts";
 import { parseJson } from "./json";
 import { readSafetensors, readSafetensorsIndex, type WeightListing } from "./safetensors";
 import { fileText } from "./text";
@@ -18,11 +19,10 @@ export type Layout =
   | { readonly kind: "gguf"; readonly file: string };
 
 /**
- * GGUF files that are no whole model: projectors of images, parts of a split one, vocabularies alone, LoRA adapters,
- * matrices of importance (no model made with one).
+ * GGUF files that are no model: projectors of images, vocabularies alone, LoRA adapters, matrices of importance (no
+ * model made with one).
  */
-const NO_MODEL =
-  /mmproj|-\d{5}-of-(?!00001\.)\d{5}\.gguf$|ggml-vocab|[-_.]lora([-_.]|$)|[-_.]adapter[-_.]|^(?!.*[-_.](I?Q\d|F16|BF16|F32)).*imatrix/i;
+const NO_MODEL = /mmproj|ggml-vocab|[-_.]lora([-_.]|$)|[-_.]adapter[-_.]|^(?!.*[-_.](I?Q\d|F16|BF16|F32)).*imatrix/i;
 
 const INDEX = "model.safetensors.index.json";
 
@@ -51,7 +51,7 @@ export function layoutOf(
     }
   }
   const named = ending(".gguf");
-  const models = named.filter(isModel);
+  const models = withoutParts(named).filter(isModel);
   const ggufs = models.length > 0 ? models : named.slice(0, 1);
   if (ggufs.length === 1) return { kind: "gguf", file: ggufs[0] };
   if (ggufs.length > 1)

@@ -3,6 +3,7 @@
  * become paths.
  */
 import { ModelFileError, list } from "./errors";
+import { withoutParts } from "./gguf-parts";
 
 /**
  * What a source names on the hub: `id`, `id@revision`, `id:quantisation`, `org/name/file.gguf`,
@@ -244,8 +245,8 @@ export function quantisationOf(path: string): string | undefined {
 }
 
 /**
- * The GGUF file of a quantisation among a repository's files. Projectors of images are no models; files of a model that
- * is split into several cannot be opened. Throws a `ModelFileError` with what there is instead.
+ * The GGUF file of a quantisation among a repository's files, of a split one the first part. Projectors of images are
+ * no models. Throws a `ModelFileError` with what there is instead.
  */
 export function chooseQuantisation(id: string, quantisation: string, paths: Iterable<string>): string {
   const all = [...paths]
@@ -255,7 +256,6 @@ export function chooseQuantisation(id: string, quantisation: string, paths: Iter
     throw new ModelFileError(
       `"${id}" has no GGUF files, so that the quantisation "${quantisation}" cannot be chosen; leave it out to open what it has.`,
     );
-  const isPart = (path: string): boolean => /-\d{5}-of-\d{5}\.gguf$/i.test(path);
   const asked = quantisation.toUpperCase().replace(/^FP(?=\d)/, "F");
   const named = all.filter((path) => quantisationOf(path) === asked);
   // UD- tells how the bits were spread, not which they are; a tag may also be a piece of the name that is no known
@@ -271,7 +271,7 @@ export function chooseQuantisation(id: string, quantisation: string, paths: Iter
             .split(/[/.-]/)
             .includes(asked),
         );
-  const whole = found.filter((path) => !isPart(path));
+  const whole = withoutParts(found);
   if (whole.length === 1) return whole[0];
   // The same file may lie in the root and in a folder for one tool or another.
   const root = whole.filter((path) => !path.includes("/"));
@@ -282,9 +282,9 @@ export function chooseQuantisation(id: string, quantisation: string, paths: Iter
     );
   if (found.length > 0)
     throw new ModelFileError(
-      `The quantisation "${quantisation}" of "${id}" is split into ${found.length} files; merge them first with llama.cpp's "llama-gguf-split --merge"${elsewhere(all.filter((path) => !isPart(path)))}.`,
+      `The quantisation "${quantisation}" of "${id}" is split into files that are not all there${elsewhere(withoutParts(all))}.`,
     );
-  const there = kinds(all.filter((path) => !isPart(path)));
+  const there = kinds(withoutParts(all));
   throw new ModelFileError(
     `"${id}" has no GGUF file with the quantisation "${quantisation}"; ${there.length > 0 ? `it has ${several(there, "and")}` : `its GGUF files are ${several(all, "and")}`}.`,
   );
@@ -296,7 +296,7 @@ function kinds(paths: readonly string[]): string[] {
 
 function elsewhere(whole: readonly string[]): string {
   const there = kinds(whole);
-  return there.length === 0 ? "" : `, or choose ${several(there, "or")}`;
+  return there.length === 0 ? "" : `: choose ${several(there, "or")}`;
 }
 
 /** A list that stays short enough for a sentence. */

@@ -13,6 +13,7 @@ import { makeFolder } from "../system/folders";
 import { ModelFileError } from "./errors";
 import { familyOf } from "./families";
 import { SMALL_FILES, layoutOf, type Layout } from "./folder";
+import { partsOf } from "./gguf-parts";
 import { diskTrouble, downloadBlob, finished, removeRemains, temporary, type RepositoryFile } from "./hub-download";
 import {
   chooseQuantisation,
@@ -197,7 +198,7 @@ class Repository {
       const needed =
         layout.kind === "sharded"
           ? [layout.index, ...shardsOfIndex(layout.index, await readFile(join(folder, layout.index), "utf8")).keys()]
-          : [layout.file];
+          : (partsOf(layout.file) ?? [layout.file]);
       const there = await Promise.all(
         needed.map((path) =>
           stat(join(folder, path)).then(
@@ -252,7 +253,13 @@ class Repository {
       for (const blob of blobs) await this.#get(blob, folder, progress);
     };
     if (layout.kind === "gguf") {
-      await fetchAll([layout.file]);
+      const parts = partsOf(layout.file) ?? [layout.file];
+      const missing = parts.filter((part) => !files.has(part));
+      if (missing.length > 0)
+        throw new ModelFileError(
+          `"${this.#label()}" is split into ${parts.length} files, of which ${several(missing, "and")} ${missing.length === 1 ? "is" : "are"} missing.`,
+        );
+      await fetchAll(parts);
     } else {
       await fetchAll(SMALL_FILES.filter((path) => files.has(path)));
       const text = await readFile(join(folder, "config.json"), "utf8");

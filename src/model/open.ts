@@ -13,6 +13,7 @@ import type { ModelFiles, Tokenizer } from "./files";
 import { cachedModel, layoutOf, listWeights, namesIn, readConfig, readTokenizer, refuseCache } from "./folder";
 import { ggufName, readGguf } from "./gguf";
 import { outlineOfGguf } from "./gguf-limits";
+import { partsOf, withoutParts } from "./gguf-parts";
 import { ggufTokenizer, knowsTokenizer } from "./gguf-tokenizer";
 import { endpoint, fetchFromHub, parseHubName } from "./hub";
 import { shown } from "./hub-names";
@@ -126,16 +127,16 @@ export async function openFolder(folder: string, name = basename(folder)): Promi
 function withoutOthers(folder: string, names: readonly string[]): readonly string[] {
   const ggufs = names.filter((name) => name.endsWith(".gguf"));
   if (ggufs.length < 2) return names;
-  const models = ggufs.filter((name) => {
+  const models = withoutParts(ggufs).filter((name) => {
     try {
       const { values, whole } = outlineOfGguf(join(folder, name));
       const [type, parts, architecture] = ["general.type", "split.count", "general.architecture"].map((key) =>
         values.get(key),
       );
+      // The first part of a split model may have no tensors.
       return (
-        whole &&
+        (Number(parts ?? 1) <= 1 ? whole : partsOf(name)?.length === parts) &&
         (type ?? "model") === "model" &&
-        Number(parts ?? 1) <= 1 &&
         familyOfGguf(name, String(architecture)) !== undefined &&
         knowsTokenizer(values.get("tokenizer.ggml.model"), values.get("tokenizer.ggml.pre"))
       );
@@ -145,7 +146,8 @@ function withoutOthers(folder: string, names: readonly string[]): readonly strin
   });
   // Where none can be opened, the first says why.
   const kept = new Set(models.length > 0 ? models : ggufs.slice(0, 1));
-  return names.filter((name) => !name.endsWith(".gguf") || kept.has(name));
+  const parts = new Set([...kept].flatMap((name) => partsOf(name) ?? []));
+  return names.filter((name) => !name.endsWith(".gguf") || kept.has(name) || parts.has(name));
 }
 
 function assemble(

@@ -155,7 +155,16 @@ function describe(config: Config, options: RopeOptions): Rotary {
       );
     }
     case "yarn":
-      return yarn(p, theta, dim, original(), options.maxPositions, fixed);
+      // Of parameters by layer type transformers does not read `truncate`.
+      return yarn(
+        p,
+        theta,
+        dim,
+        original(),
+        options.maxPositions,
+        options.layerType !== undefined || p.flag("truncate", true),
+        fixed,
+      );
     case "longrope": {
       const context = original();
       const factor = p.number("factor", options.maxPositions / context);
@@ -177,6 +186,7 @@ function yarn(
   dim: number,
   context: number,
   maxPositions: number,
+  truncate: boolean,
   fixed: (values: Float64Array, scale?: number) => Rotary,
 ): Rotary {
   const factor = p.number("factor", maxPositions / context);
@@ -189,7 +199,7 @@ function yarn(
   // 0 counts as missing, as in transformers.
   let low = dimension(p.number("beta_fast", 0) || 32);
   let high = dimension(p.number("beta_slow", 0) || 1);
-  if (p.flag("truncate", true)) {
+  if (truncate) {
     low = Math.floor(low);
     high = Math.ceil(high);
   }

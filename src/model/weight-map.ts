@@ -128,12 +128,22 @@ export class WeightMap {
       : { weight, layout };
   }
 
-  /** LayerNorm with weight and (unless `bias: false`) bias. */
-  layerNorm(stem: string, size: number, epsilon: number, options: BiasOption = {}): Norm {
+  /** LayerNorm with weight and (unless `bias: false`) bias. `unitOffset` as in `rmsNorm` (Nemotron). */
+  layerNorm(
+    stem: string,
+    size: number,
+    epsilon: number,
+    options: BiasOption & { readonly unitOffset?: boolean } = {},
+  ): Norm {
     const weight = this.tensor(`${stem}.weight`, [size]);
-    return this.#wants(`${stem}.bias`, options.bias ?? true)
-      ? { kind: "layernorm", epsilon, weight, bias: this.tensor(`${stem}.bias`, [size]) }
-      : { kind: "layernorm", epsilon, weight };
+    const bias = this.#wants(`${stem}.bias`, options.bias ?? true) && this.tensor(`${stem}.bias`, [size]);
+    return {
+      kind: "layernorm",
+      epsilon,
+      weight,
+      ...(bias && { bias }),
+      ...(options.unitOffset && !this.gguf && { unitOffset: true }),
+    };
   }
 
   /** The norm of each head, `stem.{h}.weight` [size] one below the other; in GGUF files they lie in one tensor. */

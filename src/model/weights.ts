@@ -16,7 +16,19 @@ export type WeightType =
   | "Q3_K"
   | "Q4_K"
   | "Q5_K"
-  | "Q6_K";
+  | "Q6_K"
+  | "IQ1_S"
+  | "IQ1_M"
+  | "IQ2_XXS"
+  | "IQ2_XS"
+  | "IQ2_S"
+  | "IQ3_XXS"
+  | "IQ3_S"
+  | "IQ4_NL"
+  | "IQ4_XS"
+  | "MXFP4"
+  | "TQ1_0"
+  | "TQ2_0";
 
 /**
  * One tensor of a weight file: where its bytes lie. `dims` is row-major, slowest axis first (GGUF's order is reversed

@@ -14,6 +14,7 @@ import type {
   QuestionKind,
   RoutesAnswer,
   RunFacts,
+  WireChangedToken,
   WirePrediction,
   WireToken,
 } from "../protocol";
@@ -30,6 +31,7 @@ import {
   tensor,
 } from "../protocol";
 import { routesAnswer } from "../payload/routes";
+import { CutRuns } from "./cut-runs";
 import { askedRoutes } from "./selection";
 
 /**
@@ -63,6 +65,7 @@ export function runFacts(run: Run, predictions: readonly WirePrediction[] = []):
     model: { ...factsOf(run.model.info), ...sourceOf(run.model) },
     tokens: run.tokens.map(({ id, text }) => ({ id, text })),
     predictions,
+    ...(run.intervene ? {} : { unchangeable: true as const }),
   };
 }
 
@@ -268,6 +271,59 @@ async function maps(run: Run, { layer, head }: Question<"maps">, signal: AbortSi
   return { pattern: tensor(pick(all.pattern), [T, T]), contributions: tensor(pick(all.contributions), [T, T]) };
 }
 
+/** The best of scores, best first, and the logarithm of the sum of their exponentials. */
+function readScores(
+  scores: ArrayLike<number>,
+  topK: number,
+): { readonly best: readonly number[]; readonly logZ: number } {
+  const best: number[] = [];
+  let most = -Infinity;
+  for (let id = 0; id < scores.length; id++) {
+    most = Math.max(most, scores[id]);
+    if (best.length === topK && !(scores[id] > scores[best[topK - 1]])) continue;
+    let at = best.length;
+    while (at > 0 && scores[id] > scores[best[at - 1]]) at--;
+    best.splice(at, 0, id);
+    if (best.length > topK) best.pop();
+  }
+  let sum = 0;
+  for (let id = 0; id < scores.length; id++) sum += Math.exp(scores[id] - most);
+  return { best, logZ: most + Math.log(sum) };
+}
+
+const cutRuns = new CutRuns();
+
+async function removed(
+  run: Run,
+  { removals, position, topK, contrast }: Question<"removed">,
+  signal: AbortSignal,
+): Promise<Answer<"removed">> {
+  within("The position", position, run.tokens.length);
+  const { dVocab } = run.model.info;
+  for (const id of [contrast?.token, contrast?.versus])
+    if (id !== undefined && id !== null) within("The token's id", id, dVocab);
+  const [before, after] = await cutRuns.use(
+    run,
+    removals,
+    async (cut) => [(await run.logits({ position })).data, (await cut.logits({ position })).data] as const,
+    signal,
+  );
+  const [was, is] = [readScores(before, topK), readScores(after, topK)];
+  const token = (id: number): WireChangedToken => ({
+    ...wireToken(run, id),
+    logit: before[id],
+    probability: Math.exp(before[id] - was.logZ),
+    logitAfter: after[id],
+    probabilityAfter: Math.exp(after[id] - is.logZ),
+  });
+  const versus = contrast?.versus ?? undefined;
+  return {
+    tokens: [...new Set([...was.best, ...is.best])].map(token).sort((a, b) => b.logit - a.logit),
+    target: token(contrast?.token ?? was.best[0]),
+    ...(versus === undefined ? {} : { versus: token(versus) }),
+  };
+}
+
 async function follow(
   run: Run,
   { position, token, normalize }: Question<"follow">,
@@ -383,6 +439,8 @@ export async function answerQuestion(
       return gridPart(run, question, signal);
     case "headLabels":
       return headLabels(run);
+    case "removed":
+      return removed(run, question, signal);
     case "second":
       throw new ProtocolError("range", "This picture shows one run: there is no second one to ask.");
     case "follow":

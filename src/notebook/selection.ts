@@ -2,15 +2,19 @@ import { requireNode } from "../model/names";
 import { Widget } from "../jupyter/ipywidgets/widget";
 import type { ListenOptions } from "../jupyter/comm-host";
 import type { Contrast, NodeName, Run, RouteGraph } from "../model/types";
-import type { Focus, Pin, Selection, TokenContrast, WrittenSelection } from "../protocol";
+import type { Focus, Pin, Removal, Selection, TokenContrast, WrittenSelection } from "../protocol";
 import {
   changedSelection,
+  covers,
   initialSelection,
+  MOST_REMOVED,
   nodeName,
   parseNode,
   PIN_LIMITS,
   readBudget,
+  readRemoval,
   readSelection,
+  REMOVAL_PARTS,
   routesQuestion,
   stateBelow,
   WIDGET_MODULE,
@@ -188,6 +192,44 @@ function checkPins(run: Run, value: unknown): readonly Pin[] {
   });
 }
 
+const EXAMPLE_REMOVAL = '{ kind: "attention", layer: 20, head: 3 }';
+
+function checkRemoved(run: Run, value: unknown): readonly Removal[] {
+  if (!Array.isArray(value) || value.length > MOST_REMOVED)
+    throw new TypeError(
+      `removed is ${shown(value).slice(0, 200)}, but has to be a list of up to ${MOST_REMOVED} parts such as ${EXAMPLE_REMOVAL}.`,
+    );
+  const { nLayers, nHeads, dFfn } = run.model.info;
+  const most = { layer: nLayers, head: nHeads, neuron: dFfn } as const;
+  const checked = value.map((given: unknown, i): Removal => {
+    const removal = record(`removed[${i}]`, given, EXAMPLE_REMOVAL);
+    const { kind } = removal;
+    if (kind !== "attention" && kind !== "ffn" && kind !== "edge")
+      throw new RangeError(`removed[${i}].kind is ${shown(kind)}, but has to be "attention", "ffn" or "edge".`);
+    const { needed, optional } = REMOVAL_PARTS[kind];
+    const names: readonly string[] = [...needed, ...optional];
+    for (const name of Object.keys(removal))
+      if (name !== "kind" && !names.includes(name))
+        throw new RangeError(`removed[${i}] of kind "${kind}" has no ${shown(name)}; it has ${names.join(", ")}.`);
+    for (const name of names) {
+      if (removal[name] === undefined && (optional as readonly string[]).includes(name)) continue;
+      const count = most[name as keyof typeof most] ?? run.tokens.length;
+      checkIndex(`removed[${i}].${name}`, removal[name] as number, count);
+    }
+    const read = readRemoval(removal);
+    if (!read)
+      throw new RangeError(
+        `removed[${i}] reads token ${shown(removal.key)} at token ${shown(removal.query)}: a token sees none after itself.`,
+      );
+    return read;
+  });
+  checked.forEach((removal, i) => {
+    const twice = checked.findIndex((other, j) => i !== j && covers(other, removal));
+    if (twice >= 0) throw new RangeError(`removed[${i}] is gone with removed[${twice}] already: leave one out.`);
+  });
+  return checked;
+}
+
 /** Ids of the second graph of a comparison belong to its own model. */
 const contrast =
   (name: "contrast" | "secondContrast"): Check =>
@@ -256,6 +298,7 @@ const CHECKS: { readonly [K in keyof Selection]: Check } = {
   renormalize: flag("renormalize"),
   normalize: flag("normalize"),
   pins: checkPins,
+  removed: checkRemoved,
 };
 
 function checkedChange(run: Run, change: SelectionChange): Partial<Selection> {

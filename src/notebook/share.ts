@@ -8,6 +8,7 @@ import type {
   QuestionKind,
   RoutesAnswer,
   RunFacts,
+  Removal,
   Selection,
   SingleQuestion,
   WireComponent,
@@ -26,6 +27,7 @@ import {
   ProtocolError,
   questionKey,
   readRunFacts,
+  removedQuestion,
   routesQuestion,
   stateKinds,
 } from "../protocol";
@@ -64,7 +66,14 @@ const BATCH = 64;
 const POLITE_BATCH = 12;
 
 /** Bytes in the notebook for an answer, before the first measurement says better. */
-const GUESS: Readonly<Record<string, number>> = { lens: 170, effect: 120, neurons: 150, grid: 8000, follow: 800 };
+const GUESS: Readonly<Record<string, number>> = {
+  lens: 170,
+  effect: 120,
+  neurons: 150,
+  grid: 8000,
+  follow: 800,
+  removed: 900,
+};
 
 /** Not kept for having been asked: only what is planned is. */
 const UNKEPT: ReadonlySet<QuestionKind> = new Set(["routes", "heads", "targets"]);
@@ -450,6 +459,7 @@ export class PictureShare {
       batch === ANSWERS ? ANSWERS : batch.filter(({ kind }) => asks.includes(kind));
     // What says most for its bytes comes first: a small budget then holds a little of everything.
     for (const batch of clicksOn(graph, normalize)) yield wanted(batch);
+    yield wanted(run.intervene ? removalsOn(graph, selection) : []);
     if (asks.includes("second")) yield* this.#secondClicks(input, graph, signal);
     yield wanted([{ kind: "grid", normalize }]);
     yield wanted(chosenMaps(input.options, run.model.info.nLayers, run.model.info.nHeads));
@@ -623,6 +633,33 @@ function* clicksOn(graph: ClickedRoutes, normalize: boolean, wrap: Wrap = plain)
         ...Object.keys(heads ?? {}).map((head) => effect({ kind: "attention", layer, position, head: Number(head) })),
       ];
     });
+}
+
+/** What was removed, and what a first click removes: the head, or the edge, with which the Explorer's story begins. */
+function removalsOn(graph: RouteGraph, selection: Selection): Question[] {
+  const story = graph.edges
+    .map(({ kind, source, target, weight, heads }) => ({
+      kind,
+      from: parseNode(source)!,
+      to: parseNode(target)!,
+      weight,
+      heads,
+    }))
+    .filter(
+      ({ kind, from, to }) => kind === "attention" && to.position === selection.start && from.position < to.position,
+    )
+    .sort((a, b) => b.weight - a.weight)
+    .at(0);
+  const head = Object.entries(story?.heads ?? {}).sort(([, a], [, b]) => b - a)[0]?.[0];
+  const first: Removal[] = story
+    ? [
+        ...(head === undefined ? [] : [{ kind: "attention" as const, layer: story.to.layer, head: Number(head) }]),
+        { kind: "edge", layer: story.to.layer, query: story.to.position, key: story.from.position },
+      ]
+    : [];
+  return [selection.removed, ...first.map((removal) => [removal])].flatMap(
+    (removed) => removedQuestion({ ...selection, removed }) ?? [],
+  );
 }
 
 const outOfRange = (error: unknown): boolean =>

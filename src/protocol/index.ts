@@ -5,6 +5,7 @@ export * from "../model/names";
 export type { NodeName } from "../model/types";
 export * from "./text";
 export * from "./align";
+export * from "./removals";
 export * from "./selection";
 export * from "./questions";
 export * from "./inflow";

@@ -40,14 +40,14 @@ const DESCRIPTIONS = {
     },
     routes: true,
     graph: true,
-    asks: ({ detail }) => (detail === false ? ["lens"] : ["lens", "effect", "neurons"]),
+    asks: ({ detail }) => (detail === false ? ["lens", "removed"] : ["lens", "effect", "neurons", "removed"]),
   },
   explorer: {
     element: "lmt-explorer",
     options: { fit: "boolean", height: "number" },
     routes: true,
     graph: true,
-    asks: () => ["lens", "effect", "neurons", "maps", "grid", "follow"],
+    asks: () => ["lens", "effect", "neurons", "maps", "grid", "follow", "removed"],
   },
   "token-matrix": {
     element: "lmt-token-matrix",

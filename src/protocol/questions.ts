@@ -2,6 +2,7 @@ import { isTensor, type WireTensor } from "./codec";
 import { parseNode } from "../model/names";
 import type { NodeName } from "../model/types";
 import type { RouteBudget, TokenContrast } from "./selection";
+import { MOST_REMOVED, readRemoval, type Removal } from "./removals";
 import { readBudget, readContrast } from "./selection";
 import { ProtocolError, shown } from "./version";
 
@@ -28,6 +29,12 @@ export interface WireLensToken extends WireToken {
 export interface WireTarget extends WireToken {
   readonly logit: number;
   readonly probability: number;
+}
+
+/** A prediction, and the same without what was removed. */
+export interface WireChangedToken extends WireTarget {
+  readonly logitAfter: number;
+  readonly probabilityAfter: number;
 }
 
 export interface WireEffectToken extends WireToken {
@@ -249,6 +256,19 @@ export interface Questions {
       readonly scores: WireTensor<Float32Array>;
     };
   };
+  /**
+   * What is predicted after `position` without what is removed: the `topK` likeliest tokens before and those after,
+   * likeliest before first, and how the target fares: that of the contrast, or else the best prediction before.
+   */
+  removed: {
+    ask: { removals: readonly Removal[]; position: number; topK: number; contrast?: TokenContrast };
+    answer: {
+      readonly tokens: readonly WireChangedToken[];
+      readonly target: WireChangedToken;
+      /** The contrast's other token. */
+      readonly versus?: WireChangedToken;
+    };
+  };
   /** A question to the second run of a comparison. */
   second: { ask: { question: SingleQuestion }; answer: { answer: unknown } };
   /** One token's way through the states of a position, bottom to top. All [number of states]. */
@@ -357,6 +377,18 @@ const CHECKS: { readonly [K in QuestionKind]: { readonly [N in keyof Questions[K
   grid: { normalize: flag },
   gridPart: { row: count, first: count, count, normalize: flag },
   headLabels: {},
+  removed: {
+    removals: (value) =>
+      Array.isArray(value) &&
+      value.length >= 1 &&
+      value.length <= MOST_REMOVED &&
+      value.every((removal) => readRemoval(removal) !== undefined)
+        ? undefined
+        : `a list of 1 to ${MOST_REMOVED} blocks, heads, neurons or edges such as { kind: "attention", layer: 20, head: 3 }`,
+    position: count,
+    topK,
+    contrast: optional(contrast),
+  },
   second: {
     question: (value) =>
       typeof value === "object" && value !== null && (value as { kind?: unknown }).kind !== "second"
@@ -387,6 +419,7 @@ export function readQuestion(value: unknown): Question {
     if (given[name] !== undefined) question[name] = given[name];
   }
   if (kind === "second") question.question = readQuestion(given.question);
+  if (kind === "removed") question.removals = (given.removals as readonly unknown[]).map(readRemoval);
   return question as Question;
 }
 
@@ -499,6 +532,10 @@ const ANSWERS: {
   gridPart: isGrid,
   headLabels: ({ patterns, labels, scores }) =>
     isTexts(patterns) && isWhole(labels, 2) && isReal(scores, 2) && sameShape(labels, scores),
+  removed: ({ tokens, target, versus }) =>
+    [tokens, [target], versus === undefined ? [] : [versus]].every((list) =>
+      areTokens(list, "logit", "probability", "logitAfter", "probabilityAfter"),
+    ),
   follow: ({ nodes, token, ranks, probabilities }) =>
     isTexts(nodes) &&
     isToken(token) &&

@@ -3,6 +3,7 @@ import type { NodeName } from "../model/types";
 import { alignTokens } from "./align";
 import type { Alignment } from "./align";
 import type { Question, WireToken } from "./questions";
+import { mirroredRemoval, readRemovals, sortedRemovals, type Removal } from "./removals";
 
 /** What is looked at. Every part is optional: nothing is selected where it is null. */
 export type Focus =
@@ -75,6 +76,8 @@ export interface Selection {
   readonly normalize: boolean;
   /** What a person wrote at places of the graph; kept in a shared file like all of the selection. */
   readonly pins: readonly Pin[];
+  /** What is taken out of the computation, to see what the model then predicts. */
+  readonly removed: readonly Removal[];
 }
 
 /** A selection and who wrote it last, so that a writer can tell its own change when it comes back. */
@@ -107,6 +110,7 @@ export function initialSelection(nTokens: number): Selection {
     renormalize: true,
     normalize: true,
     pins: [],
+    removed: [],
   };
 }
 
@@ -136,6 +140,21 @@ export function routesQuestion(selection: Selection): Question<"routes"> {
     renormalize,
     ...(budget ? { select: budget } : {}),
     ...(contrast && origin === null ? { contrast } : {}),
+  };
+}
+
+/** Tokens that are compared before and after. */
+const REMOVED_TOP = 6;
+
+/** The question what the model predicts without what is removed; undefined where nothing is. */
+export function removedQuestion({ start, contrast, removed }: Selection): Question<"removed"> | undefined {
+  if (removed.length === 0) return undefined;
+  return {
+    kind: "removed",
+    removals: sortedRemovals(removed),
+    position: start,
+    topK: REMOVED_TOP,
+    ...(contrast ? { contrast } : {}),
   };
 }
 
@@ -224,6 +243,7 @@ export function mirroredSelection(selection: Selection, from: StatesOf, to: Stat
     pins: selection.pins
       .map((pin) => ({ ...pin, nodes: pin.nodes.flatMap((name) => across(name) ?? []) }))
       .filter((pin) => pin.nodes.length > 0),
+    removed: selection.removed.flatMap((removal) => mirroredRemoval(removal, partner, has) ?? []),
   };
 }
 
@@ -321,5 +341,6 @@ export function readSelection(value: unknown, fallback: Selection): Selection {
     renormalize: typeof given.renormalize === "boolean" ? given.renormalize : fallback.renormalize,
     normalize: typeof given.normalize === "boolean" ? given.normalize : fallback.normalize,
     pins: readPins(given.pins) ?? fallback.pins,
+    removed: readRemovals(given.removed) ?? fallback.removed,
   };
 }

@@ -35,6 +35,8 @@ export interface RunFacts {
   readonly tokens: readonly WireToken[];
   /** Most likely tokens after the last one, best first. */
   readonly predictions: readonly WirePrediction[];
+  /** Nothing can be removed: the runs of this model are not changed. Left out where they are. */
+  readonly unchangeable?: true;
 }
 
 /**
@@ -85,6 +87,7 @@ export function readRunFacts(value: unknown): RunFacts {
       const p = v as Record<string, unknown>;
       return { ...token(p), logit: number(p?.logit), probability: number(p?.probability) };
     }),
+    ...(facts.unchangeable === true ? { unchangeable: true as const } : {}),
   };
 }
 

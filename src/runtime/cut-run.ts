@@ -48,6 +48,11 @@ export class CutRun extends LocalRun {
       : super.readFfnScale(layer);
   }
 
+  /** Its logits depend on its parts through the changes too, which are no part of the way backwards. */
+  protected override async readBackward(): Promise<never> {
+    throw new Error("A run under interventions cannot go backwards: RelP is for runs as they are.");
+  }
+
   protected override async readAttentionInputs(layer: number): Promise<AttentionInputs> {
     const inputs = await super.readAttentionInputs(layer);
     const { heads, attention } = this.pass.changesOf(layer) ?? {};

@@ -8,7 +8,7 @@ import type {
   FaithfulnessScore,
   FaithfulnessSpread,
 } from "../model/types";
-import { keptParts, readReplacement, type KeptParts } from "./interventions";
+import { checkRoom, keptParts, readReplacement, type KeptParts } from "./interventions";
 import type { LocalRun } from "./local-run";
 import { measureOf } from "./metrics";
 import { uniform } from "./sampling";
@@ -133,6 +133,7 @@ export async function faithfulness(run: LocalRun, options: FaithfulnessOptions):
   if (!Number.isInteger(seed)) throw new RangeError(`seed is ${String(seed)}: it must be a whole number.`);
   const { model } = run;
   const ground = model.ground(run);
+  checkRoom(ground);
   const replacement = readReplacement(ground, options.others ?? (of === undefined ? "zero" : "patch"), of);
   const measure = await measureOf(run, options.metric);
   const { nLayers, nHeads } = model.info;

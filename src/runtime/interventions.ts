@@ -1,4 +1,5 @@
 /** Interventions: what a changed run is computed from. docs/interventions.md says what each of them means. */
+import { availableMemory, formatBytes } from "../engine/memory";
 import type { ChangedPass, WholePass } from "../engine/types";
 import { checkOneOf } from "../model/check";
 import { parseNode } from "../model/names";
@@ -38,6 +39,21 @@ export interface Replacement {
 
 /** Something that is written into a plan. */
 export type Write = (plan: ChangePlan) => void;
+
+/**
+ * Bytes that factors of attention weights take while a run that keeps only some terms is made: here and in the engine's
+ * thread, and what is kept.
+ */
+const BYTES_A_TERM = 9;
+
+/** Refuses what would take most of the memory: all layers' weights are there at once. */
+export function checkRoom({ info: { nLayers, nHeads }, tokens }: Ground, free = availableMemory()): void {
+  const bytes = BYTES_A_TERM * nLayers * nHeads * tokens.length ** 2;
+  if (bytes > 0.5 * free)
+    throw new RangeError(
+      `Keeping some terms of ${tokens.length} tokens in ${nLayers} layers takes ${formatBytes(bytes)}, and ${formatBytes(free)} are free: take a shorter prompt.`,
+    );
+}
 
 /** The run with these changes. */
 export async function intervene(
@@ -356,6 +372,7 @@ function readKeep(
 ): () => Promise<Write> {
   const { keep, others, of } = intervention;
   checkOneOf("What stands in place of others,", others, ["zero", "mean", "patch"]);
+  checkRoom(ground);
   const kept = keptParts(ground, keep);
   const replacement = readReplacement(ground, others, of);
   if (claims) claimRest(ground, kept, claims, number);

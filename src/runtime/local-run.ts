@@ -1,5 +1,5 @@
 import type { Readout } from "../attribution/readout";
-import type { BackwardTensorName, LayerConstants, LayerTensorName, Pass } from "../engine/types";
+import type { BackwardTensorName, LayerConstants, LayerTensorName, Pass, WholePass } from "../engine/types";
 import type {
   Faithfulness,
   FaithfulnessOptions,
@@ -161,7 +161,9 @@ export class LocalRun extends BaseRun {
     if (!this.info.parallelBlocks) names.push("to_mid");
     if (neurons) names.push("neurons");
     if (biasTerms && (await this.readConstants(layer)).valueBiasOut) names.push("bias_terms");
-    const tensors: Partial<Record<BackwardTensorName, Tensor>> = await this.pass.backward(layer, coefficients, names, {
+    // A changed one is refused by the run that has it.
+    const whole = this.pass as WholePass;
+    const tensors: Partial<Record<BackwardTensorName, Tensor>> = await whole.backward(layer, coefficients, names, {
       signal,
       midGradient: midCoefficients,
     });

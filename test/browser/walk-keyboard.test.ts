@@ -133,7 +133,7 @@ test("prompt, start token, threshold", async () => {
   await press("Enter");
   expect((await selection()).start).toBe(last);
 
-  await tabTo(/lmt-flow-graph input Threshold/);
+  await tabTo(/lmt-flow-graph input.*threshold/i);
   const before = (await selection()).threshold;
   await press("ArrowRight");
   expect((await selection()).threshold).toBeGreaterThan(before);

@@ -1,5 +1,5 @@
 /** A layer backwards: what its parts are by their definition, and what has to add up. Autograd: test/runtime/relp.test.ts. */
-import { createEngine, type Engine, type Pass } from "../../src/engine";
+import { createEngine, type Engine, type WholePass } from "../../src/engine";
 import type { ModelFiles } from "../../src/model/files";
 import { openModel } from "../../src/model/open";
 import { familyFolders } from "../support/families";
@@ -14,7 +14,7 @@ const IDS = [5, 22, 39, 56, 12, 29, 46];
 describe.each(folders)("%s", (_, folder) => {
   let files: ModelFiles;
   let engine: Engine;
-  let pass: Pass;
+  let pass: WholePass;
   beforeAll(async () => {
     files = await openModel(folder);
     engine = await createEngine(files);

@@ -81,3 +81,33 @@ describe.each(names)("%s", (name) => {
     expect(maxDifference(sums, attn_out.data) / size).toBeLessThan(1e-5);
   });
 });
+
+test.each(["q8", "float32"] as const)("%s, in as little memory as there is: the same numbers", async (dtype) => {
+  const own = await openModel(path.join(folder, "gemma3"));
+  const { nLayers, nHeads: H } = own.architecture;
+  const heads = { gain: Float32Array.from({ length: T * H }, (_, i) => (i % 3) / 2) };
+  const changes = {
+    layers: new Map(Array.from({ length: nLayers }, (_, layer) => [layer, { heads }] as const)),
+    states: new Map(),
+  };
+  const logits = async (
+    memoryBytes?: number,
+  ): Promise<{ readonly values: Float32Array; readonly nStreamed: number }> => {
+    const engine = await createEngine(own, { threads: 1, dtype, memoryBytes });
+    // Twice: what was let go of is made again.
+    let values: Float32Array = new Float32Array();
+    for (let i = 0; i < 2; i++) values = (await (await (await engine.forward(ids)).change(changes)).logits()).data;
+    const { nStreamed } = engine.plan;
+    await engine.dispose();
+    return { values, nStreamed };
+  };
+  const plenty = await logits();
+  const streamed: number[] = [];
+  for (const memory of [400e3, 100e3, 60e3, 35e3, 24e3]) {
+    const { values, nStreamed } = await logits(memory);
+    streamed.push(nStreamed);
+    expect(maxDifference(values, plenty.values)).toBeLessThan(1e-5);
+  }
+  expect(streamed[0]).toBe(0);
+  expect(streamed.at(-1)).toBeGreaterThan(0);
+});

@@ -211,7 +211,7 @@ describe("several GGUF files", () => {
     ],
     ["a draft without an embedding", small([pair("general.architecture", "llama")], ["blk.0.attn_q.weight"])],
     ["an architecture that is not read", small([pair("general.architecture", "mamba")], ["token_embd.weight"])],
-    ["a type of weights that is not read", typed(LLAMA, "blk.1.ffn_up.weight", 2, 20)],
+    ["a type of weights that is not read", typed(LLAMA, "blk.1.ffn_up.weight", 2, 40)],
     [
       "a tokenizer that is not read",
       changed(
@@ -264,7 +264,9 @@ describe("several GGUF files", () => {
     [["imatrix.gguf", "org_model-imatrix.gguf", "imatrix_unsloth.gguf", "model.gguf"], "model.gguf"],
     [["ggml-vocab-llama.gguf", "model.gguf"], "model.gguf"],
     [["model-lora.gguf", "model.gguf"], "model.gguf"],
-    [["big-00001-of-00002.gguf", "big-00002-of-00002.gguf", "model.gguf"], "model.gguf"],
+    [["big-00001-of-00003.gguf", "big-00002-of-00003.gguf", "model.gguf"], "model.gguf"],
+    [["big-00002-of-00002.gguf", "model.gguf"], "model.gguf"],
+    [["big-00001-of-00002.gguf", "big-00002-of-00002.gguf"], "big-00001-of-00002.gguf"],
     [["mmproj.gguf", "model-imatrix-Q4_K_M.gguf"], "model-imatrix-Q4_K_M.gguf"],
     [["mmproj.gguf", "model-00001-of-00001.gguf"], "model-00001-of-00001.gguf"],
   ])("of %j in a list of names it is %s", (names, file) => {

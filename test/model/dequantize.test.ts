@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { STORED_TYPES, halfValues } from "../../src/model/dequantize";
+import { STORED_TYPES } from "../../src/model/dequantize";
+import { halfValues } from "../../src/model/stored-type";
 import type { WeightType } from "../../src/model/weights";
 
 /** Blocks of random bytes and their values by the gguf package (test/reference/gguf_values.py). */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ModelFileError } from "../../src/model/errors";
@@ -77,6 +77,77 @@ describe("SmolLM2-135M-Instruct in Q4_1", () => {
   });
 });
 
+/** Parts made by the gguf package (test/reference/split_gguf.py). */
+describe("a split model", () => {
+  const PARTS = [1, 2, 3].map((i) => `qwen2-0000${i}-of-00003.gguf`);
+  const split = join(__dirname, "data/gguf-split");
+  const copy = (names: readonly string[]): void =>
+    names.forEach((name) => copyFileSync(join(split, name), join(folder, name)));
+
+  test("opens by any part and by its folder, with the values of the whole", async () => {
+    const whole = await openModel(join(__dirname, "data/gguf/qwen2.gguf"));
+    copy(PARTS);
+    symlinkSync(PARTS[1], join(folder, "link.gguf"));
+    for (const name of [...PARTS, "link.gguf", ""]) {
+      if (name === "") rmSync(join(folder, "link.gguf"));
+      const files = await openModel(join(folder, name));
+      expect(JSON.stringify(files.architecture)).toBe(JSON.stringify(whole.architecture));
+      expect([...files.weights.entries.keys()].sort()).toEqual([...whole.weights.entries.keys()].sort());
+      for (const name of whole.weights.entries.keys())
+        expect(files.weights.read({ name })).toEqual(whole.weights.read({ name }));
+      files.weights.close();
+    }
+    whole.weights.close();
+  });
+
+  test("lies beside another model", async () => {
+    copy(PARTS);
+    copyFileSync(join(__dirname, "data/gguf/llama.gguf"), join(folder, "z.gguf"));
+    await expect(openModel(folder)).rejects.toThrow(`name one of ${PARTS[0]} or z.gguf`);
+    rmSync(join(folder, PARTS[1]));
+    expect((await openModel(folder)).architecture.family).toBe("llama");
+  });
+
+  test.each<[string, () => string, RegExp]>([
+    [
+      "without two of its parts",
+      () => (copy([PARTS[1]]), PARTS[1]),
+      /is part of a model that is split into 3 files, of which qwen2-00001-of-00003\.gguf and qwen2-00003-of-00003\.gguf are missing/,
+    ],
+    [
+      "in which a part has another's name",
+      () => {
+        copy(PARTS);
+        copyFileSync(join(split, PARTS[2]), join(folder, PARTS[1]));
+        return PARTS[0];
+      },
+      /qwen2-00002-of-00003\.gguf says that it is part 3 of 3, but its name part 2 of 3: the files are mixed up\.$/,
+    ],
+    [
+      "whose parts are called something else",
+      () => (copyFileSync(join(split, PARTS[0]), join(folder, "model.gguf")), "model.gguf"),
+      /its name does not say which: parts are called model-00001-of-00003\.gguf and so on\.$/,
+    ],
+    [
+      "with fewer tensors than it says",
+      () => {
+        copy(PARTS);
+        const bytes = readFileSync(join(folder, PARTS[0]));
+        const at = bytes.indexOf("split.tensors.count") + "split.tensors.count".length + 4;
+        bytes.writeUInt32LE(bytes.readUInt32LE(at) + 1, at);
+        writeFileSync(join(folder, PARTS[0]), bytes);
+        return PARTS[2];
+      },
+      /have \d+ tensors, but the model has \d+: they do not belong together\.$/,
+    ],
+  ])("%s is refused", async (_, make, message) => {
+    const error = await openModel(join(folder, make())).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(ModelFileError);
+    expect((error as Error).message).toMatch(message);
+    expect((error as Error).message).not.toContain("\n");
+  });
+});
+
 describe("a file that cannot be opened says why in one sentence", () => {
   const original = readFileSync(join(__dirname, "data/gguf/llama.gguf"));
 
@@ -116,9 +187,9 @@ describe("a file that cannot be opened says why in one sentence", () => {
     [
       "an unsupported tensor type",
       (bytes) => {
-        bytes.writeUInt32LE(20, after(bytes, "blk.1.ffn_up.weight") + 4 + 2 * 8);
+        bytes.writeUInt32LE(40, after(bytes, "blk.1.ffn_up.weight") + 4 + 2 * 8);
       },
-      /tensor "blk\.1\.ffn_up\.weight" is stored as IQ4_NL, which is not supported; F32, .* and Q6_K are\.$/,
+      /tensor "blk\.1\.ffn_up\.weight" is stored as NVFP4, which is not supported; F32, .* and TQ2_0 are\.$/,
     ],
     [
       "a type that does not exist",
@@ -158,6 +229,15 @@ describe("a file that cannot be opened says why in one sentence", () => {
     expect((error as Error).message).toMatch(message);
     expect((error as Error).message).toContain(path);
     expect((error as Error).message).not.toContain("\n");
+  });
+
+  test("a big-endian file", async () => {
+    const path = changed((bytes) => {
+      bytes.writeUInt32BE(3, 4);
+    });
+    await expect(openModel(path)).rejects.toThrow(
+      `${path} is a big-endian GGUF file; little-endian ones are supported.`,
+    );
   });
 
   test("the unchanged file opens", async () => {

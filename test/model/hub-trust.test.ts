@@ -620,6 +620,7 @@ describe("a name as it is found in the world", () => {
         "Q8_0/a-Q8_0.gguf": gguf,
         "a-BF16-00001-of-00002.gguf": gguf,
         "a-BF16-00002-of-00002.gguf": gguf,
+        "a-F16-00001-of-00002.gguf": gguf,
       },
       refs: { main: COMMIT },
     });
@@ -634,14 +635,35 @@ describe("a name as it is found in the world", () => {
     }
     expect(server.downloads()).toEqual(["a.Q4_0.gguf"]);
     expect(await failure("org/tiny:Q5_K_M")).toBe(
-      '"org/tiny" has no GGUF file with the quantisation "Q5_K_M"; it has Q4_0 and Q8_0.',
+      '"org/tiny" has no GGUF file with the quantisation "Q5_K_M"; it has BF16, Q4_0 and Q8_0.',
     );
-    expect(await failure("org/tiny:bf16")).toBe(
-      'The quantisation "bf16" of "org/tiny" is split into 2 files; merge them first with llama.cpp\'s "llama-gguf-split --merge", or choose Q4_0 or Q8_0.',
+    expect(await failure("org/tiny:f16")).toBe(
+      'The quantisation "f16" of "org/tiny" is split into files that are not all there: choose BF16, Q4_0 or Q8_0.',
     );
     process.env.HF_HUB_OFFLINE = "1";
     expect((await openModel("org/tiny:Q8_0")).architecture.family).toBe("llama");
     expect(await failure("org/tiny:Q5_0")).toContain('"org/tiny:Q5_0" is not in the cache');
+  });
+
+  test("a split model comes whole, by any name that it has", async () => {
+    const name = (i: number): string => `BF16/a-BF16-0000${i}-of-00003.gguf`;
+    const part = (i: number): Buffer => readFileSync(join(__dirname, `data/gguf-split/qwen2-0000${i}-of-00003.gguf`));
+    server.repos.set("org/split", {
+      files: { [name(1)]: part(1), [name(2)]: part(2), [name(3)]: part(3) },
+      refs: { main: COMMIT },
+    });
+    server.repos.set("org/lost", { files: { [name(1)]: part(1), [name(3)]: part(3) }, refs: { main: COMMIT } });
+    for (const source of ["org/split:bf16", `org/split/${name(2)}`]) {
+      const files = await openModel(source);
+      expect([files.name, files.architecture.family]).toEqual(["org/split", "qwen2"]);
+    }
+    expect(server.downloads()).toEqual([1, 2, 3].map(name));
+    process.env.HF_HUB_OFFLINE = "1";
+    expect((await openModel(`org/split/${name(3)}`)).architecture.family).toBe("qwen2");
+    delete process.env.HF_HUB_OFFLINE;
+    expect(await failure(`org/lost/${name(1)}`)).toMatch(
+      /is split into 3 files, of which .*00002-of-00003\.gguf is missing/,
+    );
   });
 
   test.each([

@@ -461,7 +461,7 @@ describe("what cannot be had is said in a sentence that helps", () => {
     );
     server.repos.set("org/tiny", { files: { ...MODEL, "config.json": config }, refs: { main: COMMIT } });
     expect(await failure("org/tiny")).toMatch(
-      /^config\.json of "org\/tiny": model type "mamba" is not supported; bloom, .* are\.$/,
+      /^config\.json of "org\/tiny": model type "mamba" is not supported; arcee, bloom, .* are\.$/,
     );
     expect(server.downloads()).not.toContain("model.safetensors");
   });

@@ -49,6 +49,82 @@ describe.each(["gpt2-tiny", "llama-tiny"])("%s", (name) => {
     await expect(ask<"inflow">({ kind: "inflow", nodes: [`A99_0`] })).rejects.toThrow(/The layer is 99/);
   });
 
+  test("what is predicted without a part is what the run without it predicts, before and after each summing to 1", async () => {
+    const removals = [
+      { kind: "attention", layer: 1, head: 1 },
+      { kind: "ffn", layer: 0, position: 2, neuron: 3 },
+      { kind: "edge", layer: 0, query: T - 1, key: 1 },
+    ] as const;
+    const position = T - 1;
+    const before = (await run.logits({ position })).data;
+    const cut = await run.intervene!(removals.map((target) => ({ target, do: "zero" as const })));
+    const after = (await cut.logits({ position })).data;
+    const probability = (scores: ArrayLike<number>, id: number): number =>
+      Math.exp(scores[id]) / Array.from(scores).reduce((sum, score) => sum + Math.exp(score), 0);
+    const best = (scores: ArrayLike<number>): number[] =>
+      Array.from(scores, (_, id) => id)
+        .sort((a, b) => scores[b] - scores[a])
+        .slice(0, 5);
+    const contrast = { token: null, versus: 7 };
+    const answer = await ask<"removed">({ kind: "removed", removals, position, topK: 5, contrast });
+    const wanted = [...new Set([...best(before), ...best(after)])].sort((a, b) => before[b] - before[a]);
+    expect(answer.tokens.map(({ id }) => id)).toEqual(wanted);
+    expect(answer.target.id).toBe(wanted[0]);
+    expect(answer.versus?.id).toBe(7);
+    for (const token of [...answer.tokens, answer.versus!]) {
+      expect(token.text).toBe(model.token(token.id).text);
+      expect(token.logit).toBeCloseTo(before[token.id], 5);
+      expect(token.logitAfter).toBeCloseTo(after[token.id], 5);
+      expect(token.probability).toBeCloseTo(probability(before, token.id), 5);
+      expect(token.probabilityAfter).toBeCloseTo(probability(after, token.id), 5);
+    }
+    expect(Math.abs(answer.target.logitAfter - answer.target.logit)).toBeGreaterThan(1e-4);
+    // All of the vocabulary: both are distributions.
+    const all = await ask<"removed">({ kind: "removed", removals, position, topK: model.info.dVocab });
+    expect(all.tokens.reduce((sum, token) => sum + token.probability, 0)).toBeCloseTo(1, 4);
+    expect(all.tokens.reduce((sum, token) => sum + token.probabilityAfter, 0)).toBeCloseTo(1, 4);
+    // In whatever order they are named.
+    const turned = { kind: "removed", removals: [...removals].reverse(), position, topK: 5, contrast } as const;
+    expect(await ask<"removed">(turned)).toEqual(answer);
+    await expect(
+      ask<"removed">({ kind: "removed", removals: [{ kind: "ffn", layer: 99 }], position, topK: 5 }),
+    ).rejects.toThrow(/layer.*99/i);
+    await expect(ask<"removed">({ kind: "removed", removals, position: 999, topK: 5 })).rejects.toThrow(/position/);
+  });
+
+  test("runs with something removed are made once, and few are kept", async () => {
+    const made: string[] = [];
+    const gone: string[] = [];
+    const watched = Object.assign(Object.create(run) as Run, {
+      intervene: async (...args: Parameters<NonNullable<Run["intervene"]>>): Promise<Run> => {
+        const cut = await run.intervene!(...args);
+        const name = JSON.stringify(args[0]);
+        made.push(name);
+        return Object.assign(Object.create(cut) as Run, {
+          logits: (options: { position: number }) => cut.logits(options),
+          dispose: async () => {
+            gone.push(name);
+            await cut.dispose();
+          },
+        });
+      },
+      logits: (options: { position: number }) => run.logits(options),
+    });
+    const remove = (head: number, position: number): Promise<unknown> =>
+      answerQuestion(watched, {
+        kind: "removed",
+        removals: [{ kind: "attention", layer: 1, head: head % 2, ...(head < 2 ? {} : { position: head >> 1 }) }],
+        position,
+        topK: 3,
+      });
+    await Promise.all([remove(0, 2), remove(0, 3), remove(0, 4)]);
+    expect(made).toHaveLength(1);
+    for (let head = 1; head < 6; head++) await remove(head, 3);
+    expect(made).toHaveLength(6);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(gone).toEqual(made.slice(0, 2));
+  });
+
   test("what works against a state is what has a negative proximity, and the state is larger without it", async () => {
     const node = `A1_${run.tokens.length - 1}` as const;
     const answer = await ask<"opponents">({ kind: "opponents", node, topK: 1000 });

@@ -25,7 +25,7 @@ import {
   type Run,
   type TransparentModel,
 } from "../../src/index";
-import { answerQuestion } from "../../src/notebook/answers";
+import { answerQuestion, runFacts } from "../../src/notebook/answers";
 import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
 import type { Question, QuestionKind } from "../../src/protocol";
 import { root } from "../support/fixtures";
@@ -74,7 +74,7 @@ function plain(model: LetterModel): TransparentModel {
 
 const node = "I1_3";
 /** One of every kind: a kind that is added has to be added here. */
-const QUESTIONS: { readonly [K in Exclude<QuestionKind, "second">]: Question<K> } = {
+const QUESTIONS: { readonly [K in Exclude<QuestionKind, "second" | "removed">]: Question<K> } = {
   routes: { kind: "routes", from: 3, threshold: 0.02, renormalize: true },
   targets: { kind: "targets", position: 3, text: "e", topK: 5 },
   lens: { kind: "lens", node, normalize: true, topK: 5 },
@@ -133,6 +133,13 @@ describe.each([
     );
     expect(answer.length).toBeGreaterThan(20);
     expect(answer).not.toContain("null");
+  });
+
+  test("without interventions nothing is removed, and pictures know", async () => {
+    expect(runFacts(run)).toMatchObject({ unchangeable: true });
+    await expect(
+      answerQuestion(run, { kind: "removed", removals: [{ kind: "ffn", layer: 0 }], position: 3, topK: 3 }),
+    ).rejects.toThrow("Nothing can be removed in this model: its runs have no intervene");
   });
 
   test.each([

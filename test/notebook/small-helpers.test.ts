@@ -67,6 +67,28 @@ test("pins and the kind of an edge are part of the selection, and checked", () =
   selection.select({ pins: [], focus: null });
 });
 
+test("what is removed is part of the selection, and checked", () => {
+  const selection = selectionOf(run);
+  const removed = [
+    { kind: "attention", layer: 1, head: 0 },
+    { kind: "edge", layer: 0, query: 2, key: 1 },
+  ] as const;
+  selection.select({ removed });
+  expect(selection.value.removed).toEqual(removed);
+  const refused = (given: unknown): (() => void) => {
+    return () => selection.select({ removed: given as never });
+  };
+  expect(refused("all")).toThrow(/list of up to 50 parts/);
+  expect(refused([{ kind: "head", layer: 1 }])).toThrow(/has to be "attention", "ffn" or "edge"/);
+  expect(refused([{ kind: "ffn", layer: 99 }])).toThrow(RangeError);
+  expect(refused([{ kind: "ffn", layer: 1, head: 1 }])).toThrow(/has no "head"; it has layer, position, neuron/);
+  expect(refused([{ kind: "attention", layer: 1, head: 99 }])).toThrow(/removed\[0\].head/);
+  expect(refused([{ kind: "edge", layer: 1, query: 1, key: 2 }])).toThrow(/sees none after itself/);
+  expect(refused([...removed, { kind: "attention", layer: 1 }])).toThrow(/removed\[0\] is gone with removed\[2\]/);
+  expect(selection.value.removed).toEqual(removed);
+  selection.select({ removed: [] });
+});
+
 test("the cell of a view names model, tokens and selection", async () => {
   const facts = runFacts(run);
   const text = cellOf(

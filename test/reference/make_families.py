@@ -95,6 +95,37 @@ FAMILIES = {
     "cohere-norms": dict(model_type="cohere", **{**common, "tie_word_embeddings": True}, num_key_value_heads=2, use_qk_norm=True),
 }
 
+windowed = ["sliding_attention", "sliding_attention", "full_attention"]
+FAMILIES |= {
+    "olmo3": dict(model_type="olmo3", **{**common, "num_hidden_layers": 4}, num_key_value_heads=2, sliding_window=5),
+    "olmo3-yarn": dict(model_type="olmo3", **{**common, "num_hidden_layers": 3}, num_key_value_heads=1, sliding_window=4, attention_bias=True, layer_types=windowed,
+                       rope_parameters=dict(full_attention=dict(rope_type="yarn", rope_theta=3e4, factor=4.0, original_max_position_embeddings=16, truncate=False),
+                                            sliding_attention=dict(rope_type="default", rope_theta=5e4))),
+    "cohere2": dict(model_type="cohere2", **{**common, "tie_word_embeddings": True, "num_hidden_layers": 4}, num_key_value_heads=2, sliding_window=5),
+    "cohere2-biased": dict(model_type="cohere2", **{**common, "num_hidden_layers": 3}, num_key_value_heads=1, sliding_window=3, attention_bias=True, logit_scale=0.5,
+                           layer_types=["full_attention", "sliding_attention", "sliding_attention"], hidden_act="gelu_new"),
+    "exaone4": dict(model_type="exaone4", **{**common, "num_hidden_layers": 3}, num_key_value_heads=2, sliding_window=5, layer_types=windowed),
+    "exaone4-full": dict(model_type="exaone4", **common, num_key_value_heads=1, head_dim=6, sliding_window=None, layer_types=["full_attention"] * 2),
+    "seed-oss": dict(model_type="seed_oss", **common, num_key_value_heads=2, head_dim=6),
+    "seed-oss-biased": dict(model_type="seed_oss", **common, num_key_value_heads=1, head_dim=None, attention_bias=False, attention_out_bias=True, mlp_bias=True, hidden_act="gelu"),
+    "arcee": dict(model_type="arcee", **common, num_key_value_heads=2),
+    "arcee-biased": dict(model_type="arcee", **common, attention_bias=True, mlp_bias=True, head_dim=6, hidden_act="silu",
+                         **rope("yarn", factor=4.0, original_max_position_embeddings=16)),
+    "glm": dict(model_type="glm", **{**common, "pad_token_id": 0}, num_key_value_heads=2, head_dim=8, attention_bias=True),
+    "glm4": dict(model_type="glm4", **{**common, "pad_token_id": 0}, num_key_value_heads=2, head_dim=8),
+    "glm4-plain": dict(model_type="glm4", **{**common, "pad_token_id": 0}, num_key_value_heads=1, head_dim=6, attention_bias=False, partial_rotary_factor=1.0, hidden_act="gelu"),
+    "nemotron": dict(model_type="nemotron", **common, num_key_value_heads=2),
+    "nemotron-biased": dict(model_type="nemotron", **common, num_key_value_heads=4, head_dim=8, attention_bias=True, mlp_bias=True, partial_rotary_factor=0.25, hidden_act="gelu"),
+    "gpt-bigcode": dict(model_type="gpt_bigcode", vocab_size=V, n_embd=D, n_layer=L, n_head=H, n_inner=F, n_positions=64, bos_token_id=0, eos_token_id=1),
+    "gpt-bigcode-heads": dict(model_type="gpt_bigcode", vocab_size=V, n_embd=D, n_layer=L, n_head=H, n_positions=64, bos_token_id=0, eos_token_id=1, multi_query=False,
+                              activation_function="gelu", scale_attn_weights=False),
+    "mpt": dict(model_type="mpt", vocab_size=V, d_model=D, n_layers=L, n_heads=H, max_seq_len=64, bos_token_id=0, eos_token_id=1),
+    "mpt-6-heads": dict(model_type="mpt", vocab_size=V, d_model=24, n_layers=L, n_heads=6, max_seq_len=64, attn_config=dict(softmax_scale=0.7), bos_token_id=0, eos_token_id=1),
+    "granite": dict(model_type="granite", **{**common, "tie_word_embeddings": True}, num_key_value_heads=2, embedding_multiplier=3.0, logits_scaling=2.5, residual_multiplier=0.4,
+                    attention_multiplier=0.3),
+    "granite-biased": dict(model_type="granite", **common, num_key_value_heads=4, attention_bias=True, mlp_bias=True, residual_multiplier=1.5, attention_multiplier=0.6),
+}
+
 # Falcon's and BLOOM's configurations have no length of their own.
 N_TOKENS = 24
 
@@ -115,7 +146,7 @@ def make(name):
                 parameter.normal_(0, 0.3)
             else:
                 # Norms' scales, around 1 whether or not the family stores them less 1.
-                parameter.normal_(0.0 if "gemma" in name else 1.0, 0.3)
+                parameter.normal_(0.0 if "gemma" in name or "nemotron" in name else 1.0, 0.3)
     ids = torch.randint(3, V, (1, N_TOKENS))
     with torch.no_grad():
         result = model(ids, use_cache=False, output_hidden_states=True)

@@ -1,6 +1,7 @@
 /** What interventions refuse: one sentence that says what was wrong and what there is. */
 import { loadModel, patchGrid, type Intervention, type Run, type TransparentModel } from "../../src/index";
 import { maxDifference, modelFolder } from "../support/fixtures";
+import { checkRoom } from "../../src/runtime/interventions";
 import { ToyModel } from "../support/toy-model";
 import { familyFolders } from "../support/families";
 
@@ -213,6 +214,16 @@ test("a signal ends it", async () => {
     }),
   ).rejects.toThrow("enough");
   expect(steps.length).toBeGreaterThan(0);
+});
+
+test("long prompts of large models, whose terms would take all memory", () => {
+  const ground = { info: { nLayers: 32, nHeads: 32 }, tokens: { length: 1000 } } as unknown as Parameters<
+    typeof checkRoom
+  >[0];
+  expect(() => checkRoom(ground, 8e9)).toThrow(
+    "Keeping some terms of 1000 tokens in 32 layers takes 9.2 GB, and 8.0 GB are free: take a shorter prompt.",
+  );
+  expect(() => checkRoom(ground, 20e9)).not.toThrow();
 });
 
 test("grids: prompts of one length, of a model that can be changed", async () => {

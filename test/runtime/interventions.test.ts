@@ -1,5 +1,13 @@
 /** Identities of changed runs, on a tiny model of every family. */
-import { loadModel, type Intervention, type NodeName, type Run, type TransparentModel } from "../../src/index";
+import {
+  loadModel,
+  type Intervention,
+  type InterventionTarget,
+  type NodeName,
+  type PatchIntervention,
+  type Run,
+  type TransparentModel,
+} from "../../src/index";
 import { familyFolders } from "../support/families";
 import { maxDifference } from "../support/fixtures";
 
@@ -221,6 +229,51 @@ describe.each(folders)("%s", (_, folder) => {
         there.map((x) => x / scales[1]),
       ),
     ).toBeLessThan(1e-5 * size);
+  });
+
+  test("paths: a block that reads is all its heads, edges or neurons that read; a state that reads gets the difference", async () => {
+    const { nHeads, dFfn, dModel } = model.info;
+    const q = T - 1;
+    const change1 = { target: { kind: "attention", layer: 0, head: 0 }, do: "patch", from: other } as const;
+    const through = (into: PatchIntervention["into"]): Promise<Run> => change(run, { ...change1, into });
+    const heads = Array.from({ length: nHeads }, (_unused, head) => head);
+    const block = await through({ kind: "attention", layer: last, position: q });
+    expect(await distance(block, run)).toBeGreaterThan(1e-5);
+    expect(
+      await distance(
+        await through(heads.map((head) => ({ kind: "attention", layer: last, position: q, head }))),
+        block,
+      ),
+    ).toBeLessThan(1e-5);
+    const { data: pattern } = await run.attentionPattern(last);
+    const seen = Array.from({ length: T }, (_unused, key) => key).filter((key) => pattern[q * T + key] > 0);
+    expect(
+      await distance(await through(seen.map((key) => ({ kind: "edge", layer: last, query: q, key }))), block),
+    ).toBeLessThan(1e-5);
+    const ffn = await through({ kind: "ffn", layer: last, position: q });
+    expect(await distance(ffn, run)).toBeGreaterThan(1e-5);
+    const neurons = Array.from({ length: dFfn }, (_unused, neuron) => neuron);
+    expect(
+      await distance(await through(neurons.map((neuron) => ({ kind: "ffn", layer: last, position: q, neuron }))), ffn),
+    ).toBeLessThan(1e-5);
+    // A state that reads gets what the block writes after the change less what it wrote, and nothing else.
+    const [state, everywhere] = [await through(`I${last}_${q}`), await change(run, change1)];
+    const row = async (of: Run, what: "attention" | "post"): Promise<Float32Array> =>
+      (what === "attention" ? await of.attentionOut(0) : await of.residual(last, "post")).data.slice(q * dModel);
+    const [before, after] = [await row(run, "attention"), await row(everywhere, "attention")];
+    const expected = (await row(run, "post")).map((x, i) => x + after[i] - before[i]);
+    expect(maxDifference(await row(state, "post"), expected)).toBeLessThan(
+      1e-5 * Math.max(1, ...expected.map(Math.abs)),
+    );
+    // All readers together, the last states among them, are everybody.
+    const blocks = Array.from({ length: last + 1 }, (_unused, layer) => layer).flatMap(
+      (layer): InterventionTarget[] => [
+        ...(layer > 0 ? [{ kind: "attention", layer } as const] : []),
+        ...(layer > 0 || !model.info.parallelBlocks ? [{ kind: "ffn", layer } as const] : []),
+      ],
+    );
+    const all = await through([...blocks, ...ids.map((_unused, t) => `I${last}_${t}` as const)]);
+    expect(await distance(all, everywhere)).toBeLessThan(1e-5);
   });
 
   test("a state that was replaced has no parts: routes end there", async () => {

@@ -296,6 +296,8 @@ describe.each(["llama-tiny", "gpt2-tiny", "gpt-neox-tiny"])("routes of %s", (nam
     await expect(run.routes({ method: "relp", from: [0, 1] })).rejects.toThrow("start at one token");
     await expect(run.routes({ method: "gradient" as never })).rejects.toThrow('The method "gradient" is unknown');
     await expect(run.attribute!({ over: "words" as never })).rejects.toThrow('"words" is unknown');
+    const cut = await run.intervene!([{ target: { kind: "ffn", layer: 0 }, do: "zero" }]);
+    await expect(cut.attribute!()).rejects.toThrow("A run under interventions cannot go backwards");
     await expect(run.attribute!({ from: 8 })).rejects.toThrow("There is no token 8: tokens go from 0 to 7.");
     await expect(run.attribute!({ topK: 0 })).rejects.toThrow("topK is 0");
     const gone = AbortSignal.abort(new Error("enough"));

@@ -46,14 +46,15 @@ test("signed proximities are the definition's, and what contributions are made o
         const parts = [
           ...signed,
           proximities!.residual.data[row],
-          proximities!.bias!.data[row],
+          // A model without biases has no such part.
+          ...(options.biases ? [proximities!.bias!.data[row]] : []),
           ...(proximities!.ffn ? [proximities!.ffn.data[row]] : []),
         ].map((p) => Math.max(p * norm1(y), 1e-5));
         const total = parts.reduce((a, b) => a + b, 0);
         const c = [
           ...all(position + 1).flatMap((key) => all(3).map((head) => shares.terms.data[(row * 4 + key) * 3 + head])),
           shares.residual.data[row],
-          shares.bias!.data[row],
+          ...(options.biases ? [shares.bias!.data[row]] : []),
           ...(shares.ffn ? [shares.ffn.data[row]] : []),
         ];
         parts.forEach((part, i) => expect(c[i]).toBeCloseTo(part / total, 3));

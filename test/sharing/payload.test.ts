@@ -9,17 +9,20 @@ import { PictureShare, type ShareInput } from "../../src/notebook/share";
 import {
   type Answer,
   initialSelection,
+  parseNode,
   ProtocolError,
   type Question,
   type QuestionKind,
   readRunFacts,
+  removedQuestion,
 } from "../../src/protocol";
 import { type Payload, PAYLOAD_VERSION, readPayload, type ShareLevel } from "../../src/payload/format";
 import { ColumnReader, ColumnWriter, roundToF24 } from "../../src/payload/columns";
 import { encodeHoldings } from "../../src/payload/write";
 import { StoredAnswers } from "../../src/payload/read";
-import { flowGraph, type Run } from "../../src/index";
+import { flowGraph, loadModel, type Run } from "../../src/index";
 import { JUPYTER_DISPLAY } from "../../src/jupyter/comm-host";
+import { modelFolder } from "../support/fixtures";
 import { ToyModel } from "../support/toy-model";
 
 const never = new AbortController().signal;
@@ -256,6 +259,33 @@ test.each([400, 3_000, 9_000, 20_000])(
     ).toBeGreaterThan(3);
   },
 );
+
+test("what was removed is kept, and what a first click in the Explorer removes", async () => {
+  const run = await loadModel(modelFolder("gpt2-tiny")).then((model) => model.run([5, 17, 3, 44, 17, 8]));
+  const facts = runFacts(run);
+  const removed = [{ kind: "ffn", layer: 1, position: 4 }] as const;
+  const selection = { ...initialSelection(6), removed };
+  const share = new PictureShare(answererOf(run), "routes", 2e6);
+  const input: ShareInput = { picture: "explorer", options: {}, facts, selection };
+  await share.collect(input, never);
+  const kept = new StoredAnswers(inflateSync(Buffer.from((await share.payload(input)).data, "base64")));
+  expect(kept.head.selection.removed).toEqual(removed);
+  const { edges } = await run.routes();
+  const story = edges
+    .map((edge) => ({ ...edge, from: parseNode(edge.source)!, to: parseNode(edge.target)! }))
+    .filter(({ kind, from, to }) => kind === "attention" && to.position === 5 && from.position < 5)
+    .sort((a, b) => b.weight - a.weight)[0];
+  const head = Number(Object.entries(story.heads!).sort((a, b) => b[1] - a[1])[0][0]);
+  for (const one of [
+    removed[0],
+    { kind: "attention", layer: story.to.layer, head },
+    { kind: "edge", layer: story.to.layer, query: 5, key: story.from.position },
+  ] as const) {
+    const question = removedQuestion({ ...selection, removed: [one] })!;
+    expect(await stored(kept, question)).toEqual(await asked(run, question));
+  }
+  await run.model.dispose();
+});
 
 test("what was looked at last is what a small budget keeps", async () => {
   const run = await toy();

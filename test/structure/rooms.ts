@@ -15,10 +15,6 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   "src/signals.ts": { from: [], because: "every room may need it" },
   "src/requester.ts": { from: [], because: "every room may need it, in browsers too" },
   "src/system": { from: [], because: "it reads and writes files, whatever is in them" },
-  "src/install": {
-    from: ["src/system"],
-    because: "it puts files where Jupyter looks for them, and knows no models",
-  },
   "src/model": {
     from: ["src/system", "src/signals.ts"],
     because: "it is the contract and the files that all others build on",
@@ -45,8 +41,20 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     from: ["src/model", "src/attribution", "src/protocol"],
     because: "browsers read payloads: whatever it imports is loaded by every page",
   },
+  "src/system/check-platform.ts": {
+    from: ["src/system"],
+    because: "it runs before anything else is loaded",
+  },
+  "src/system/exit-where-it-cannot-run.ts": {
+    from: ["src/system"],
+    because: "it runs before anything else is loaded",
+  },
+  "src/install": {
+    from: ["src/system"],
+    because: "it puts files where Jupyter looks for them, and knows nothing of models",
+  },
   "src/jupyter": {
-    from: ["src/system", "src/signals.ts", "src/requester.ts"],
+    from: ["src/signals.ts", "src/requester.ts", "src/system/exit-where-it-cannot-run.ts"],
     because: "it knows no language models and could be published alone",
   },
   "src/config": { from: ["src/system", "src/model", "src/payload"], because: "it reads a file and starts nothing" },
@@ -73,11 +81,28 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     because: "what it needs comes from the rooms below it",
   },
   "src/cli": {
-    from: ["src/system", "src/install", "src/model", "src/attribution", "src/lens", "src/runtime", "src/export"],
+    from: [
+      "src/install",
+      "src/system/exit-where-it-cannot-run.ts",
+      "src/system",
+      "src/model",
+      "src/attribution",
+      "src/lens",
+      "src/runtime",
+      "src/export",
+    ],
     because: "commands run where there is no notebook",
   },
   "src/index.ts": {
-    from: ["src/system", "src/model", "src/attribution", "src/lens", "src/runtime", "src/notebook", "src/config"],
+    from: [
+      "src/system/check-platform.ts",
+      "src/model",
+      "src/attribution",
+      "src/lens",
+      "src/runtime",
+      "src/notebook",
+      "src/config",
+    ],
     because: "it only names what is public",
   },
   "widgets/core": {

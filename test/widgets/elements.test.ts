@@ -266,6 +266,61 @@ describe("flow graph", () => {
     expect(moved!.x - mark!.x).toBeGreaterThan(200);
   });
 
+  test("X removes what is selected, strikes it through, and puts it back", async () => {
+    const graph = await open("graph-parallel");
+    const edge = graph.locator("[data-edge][data-kind=attention]").last();
+    await edge.waitFor({ state: "attached" });
+    const key = await edge.getAttribute("data-edge");
+    await edge.dispatchEvent("click");
+    await graph.locator("svg.plot").focus();
+    await page.keyboard.press("x");
+    const [, source, layer, target] = /^\w+_(\d+)>I(\d+)_(\d+):/.exec(key!)!;
+    expect((await focus(graph)).removed).toEqual([
+      { kind: "edge", layer: Number(layer), query: Number(target), key: Number(source) },
+    ]);
+    expect(await graph.locator(`path.cut.whole[data-cut="${key}"]`).getAttribute("d")).toMatch(/^M[\d.]+,[\d.]+l/);
+    await graph
+      .getByRole("status")
+      .getByText(/Removed: .* in layer/)
+      .waitFor({ state: "attached" });
+    await page.keyboard.press("x");
+    expect((await focus(graph)).removed).toEqual([]);
+    expect(await graph.locator("path.cut, path.gone").count()).toBe(0);
+    // A state is made of parts: it is not removed itself.
+    await graph.locator('[data-node="I5_1"]').click();
+    await page.keyboard.press("x");
+    await graph
+      .getByRole("status")
+      .getByText(/^Select an attention edge/)
+      .waitFor({ state: "attached" });
+    expect((await focus(graph)).removed).toEqual([]);
+  });
+
+  test("one of an edge's heads is half a cross; a block that is not on the routes is struck through all the same", async () => {
+    const graph = await open("graph-huge");
+    await graph.locator("canvas").waitFor();
+    await eventually(
+      () => graph.evaluate((e) => (e as never as { routes: unknown }).routes !== undefined),
+      (value) => expect(value).toBe(true),
+    );
+    type Drawn = { kind: string; to: { layer: number; position: number }; key: string; heads: { head: number }[] };
+    // The edges of these routes carry one head each: without it the whole edge is gone.
+    const edge = await graph.evaluate((e) =>
+      (e as never as { routes: { edges: Drawn[] } }).routes.edges.find(({ kind }) => kind === "attention")!,
+    );
+    const { layer, position } = edge.to;
+    const head = edge.heads[0].head;
+    await graph.evaluate(
+      (e, removed) => (e as never as { store: { set(c: object, w: string): void } }).store.set({ removed }, "test"),
+      [
+        { kind: "attention", layer, head, position },
+        { kind: "ffn", layer: 3, position: 250 },
+      ],
+    );
+    await graph.locator(`path.cut.edge.whole[data-cut="${edge.key}"]`).waitFor({ state: "attached" });
+    await graph.locator('path.cut.ffn.whole[data-cut="3_250"]').waitFor({ state: "attached" });
+  });
+
   test("the threshold and renormalisation ask for other routes", async () => {
     const graph = await open("graph-parallel");
     await graph.locator("[data-edge]").first().waitFor({ state: "attached" });
@@ -405,6 +460,88 @@ describe("the other parts", () => {
     await page.keyboard.press("End");
     expect((await stored()).head).toEqual({ layer: 1, head: 1 });
     expect(await page.getByRole("option", { name: /^Head 1/ }).getAttribute("aria-selected")).toBe("true");
+  });
+
+  test("what is removed is said, with what is predicted before and after, and put back one by one", async () => {
+    const token = (id: number, text: string, ...[logit, probability, logitAfter, probabilityAfter]: number[]): string =>
+      JSON.stringify({ id, text, logit, probability, logitAfter, probabilityAfter });
+    const [paris, lyon] = [token(4, " Paris", 12, 0.5, 9.5, 0.125), token(5, " Lyon", 10, 0.1, 11, 0.75)];
+    await place("lmt-removed", `(q) => ({ tokens: [${paris}, ${lyon}], target: ${paris} })`, {
+      removed: [
+        { kind: "ffn", layer: 2, position: 1, neuron: 7 },
+        { kind: "attention", layer: 1, head: 0 },
+        { kind: "edge", layer: 0, query: 2, key: 1 },
+      ],
+    });
+    const status = page.getByRole("status");
+    await status.getByText("After ·c the model predicts ·Lyon instead of ·Paris.").waitFor();
+    expect(await status.innerText()).toMatch(/·Paris: probability 50.0 % → 12.5 %, logit 12.00 → 9.50 \(−2.50\)/);
+    expect((await asked())[0]).toEqual({
+      kind: "removed",
+      removals: [
+        { kind: "edge", layer: 0, query: 2, key: 1 },
+        { kind: "attention", layer: 1, head: 0 },
+        { kind: "ffn", layer: 2, position: 1, neuron: 7 },
+      ],
+      position: 2,
+      topK: 6,
+    });
+    const widths = await page
+      .locator(".pair .track i")
+      .evaluateAll((bars) => bars.map((bar) => bar.getBoundingClientRect().width / bar.parentElement!.clientWidth));
+    [0.5, 0.125, 0.1, 0.75].forEach((value, i) => expect(widths[i]).toBeCloseTo(value / 0.75, 1));
+    await page.getByRole("button", { name: "Put back neuron 7 of layer 2 at ·b" }).click();
+    expect((await stored()).removed).toEqual([
+      { kind: "attention", layer: 1, head: 0 },
+      { kind: "edge", layer: 0, query: 2, key: 1 },
+    ]);
+    await page.getByRole("button", { name: "Put back ·b → ·c in layer 0" }).waitFor();
+    await page.getByRole("button", { name: "Put all back" }).click();
+    expect((await stored()).removed).toEqual([]);
+    await page.locator("lmt-removed section").waitFor({ state: "detached" });
+  });
+
+  test("the Explorer removes the head that is selected, or what its menu names; the graph makes room", async () => {
+    const tool = await open("explorer");
+    const value = (): Promise<Record<string, unknown>> =>
+      tool.evaluate((e) => (e as never as { store: { value: Record<string, unknown> } }).store.value);
+    const height = (): Promise<number> => tool.locator("svg.plot").evaluate((plot) => plot.clientHeight);
+    const remove = tool.locator("[data-act=remove]");
+    await tool.locator("[data-edge]").first().waitFor({ state: "attached" });
+    const before = await height();
+    await remove.click();
+    const head = { kind: "attention", layer: 11, head: 3 };
+    expect((await value()).removed).toEqual([head]);
+    await tool.locator("lmt-removed .pair").nth(2).waitFor();
+    await eventually(height, (now) => expect(now).toBeLessThan(before));
+    expect(await remove.innerText()).toBe("Put back");
+    await tool.locator("lmt-detail-panel").getByRole("button", { name: "Remove something else" }).click();
+    await tool.getByRole("menuitemcheckbox", { name: /^Attention of layer 11 at/ }).click();
+    expect((await value()).removed).toEqual([head, { kind: "attention", layer: 11, position: 5 }]);
+    await remove.click();
+    expect((await value()).removed).toEqual([{ kind: "attention", layer: 11, position: 5 }]);
+    await tool.getByRole("button", { name: /^Put back attention of layer 11/ }).click();
+    expect((await value()).removed).toEqual([]);
+    await eventually(height, (now) => expect(now).toBe(before));
+  });
+
+  test("where a model has no interventions the button says so, and so does the key", async () => {
+    await place("lmt-detail-panel", `() => new Promise(() => {})`, { focus: { kind: "ffn", layer: 1, position: 1 } });
+    const button = page.getByRole("button", { name: "Remove", exact: true });
+    expect(await button.isEnabled()).toBe(true);
+    await page.evaluate(() => {
+      const { element } = (window as never as { t: { element: { source: { facts: object } } } }).t;
+      const store = (element as never as { store: object }).store;
+      Object.assign(element, {
+        selection: store,
+        source: { ...element.source, facts: { ...element.source.facts, unchangeable: true } },
+      });
+    });
+    await eventually(
+      () => button.isEnabled(),
+      (enabled) => expect(enabled).toBe(false),
+    );
+    expect(await button.getAttribute("title")).toMatch(/its runs have no interventions/);
   });
 
   test("a cell of a map selects its edge, by pointer and by keys", async () => {

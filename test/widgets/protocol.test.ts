@@ -10,6 +10,7 @@ import {
   flowLayout,
   foldsOf,
   initialSelection,
+  mirroredSelection,
   nodeName,
   pack,
   parseNode,
@@ -19,14 +20,93 @@ import {
   readQuestion,
   readRunFacts,
   readSelection,
+  removedQuestion,
   shortText,
   tensor,
   unpack,
   visibleText,
+  withRemoval,
   type WireTensor,
 } from "../../src/protocol";
 import { comparedRoutes, withoutSinks } from "../../widgets/core/routes";
 import type { DrawnEdge, DrawnRoutes } from "../../widgets/core/routes";
+
+describe("removals", () => {
+  const head = { kind: "attention", layer: 2, head: 1 } as const;
+  const selection = initialSelection(4);
+
+  test("they are read with their parts in one order; what is none, or gone already, is left out", () => {
+    const given = [
+      { head: 1, layer: 2, kind: "attention", more: 1 },
+      { kind: "attention", layer: 2, position: 3, head: 1 },
+      { kind: "ffn", layer: -1 },
+      { kind: "edge", layer: 0, query: 1, key: 2 },
+      null,
+      { neuron: 5, kind: "ffn", layer: 0, position: 1 },
+    ];
+    const read = readSelection({ removed: given }, selection).removed;
+    expect(JSON.stringify(read)).toBe(JSON.stringify([head, { kind: "ffn", layer: 0, position: 1, neuron: 5 }]));
+  });
+
+  test("a selection stored before there were any has none", () => {
+    const { removed, ...old } = selection;
+    expect(removed).toEqual([]);
+    expect(readSelection(old, initialSelection(4)).removed).toEqual([]);
+    expect(removedQuestion(readSelection(old, initialSelection(4)))).toBeUndefined();
+  });
+
+  test("the whole takes the place of its parts", () => {
+    const all = withRemoval(withRemoval([], { kind: "attention", layer: 2, position: 3, head: 1 }), head);
+    expect(all).toEqual([head]);
+    expect(withRemoval(all, { kind: "attention", layer: 2, position: 0, head: 1 })).toEqual([head]);
+    expect(withRemoval(all, { kind: "attention", layer: 2 })).toEqual([{ kind: "attention", layer: 2 }]);
+    expect(withRemoval(all, { kind: "attention", layer: 2, head: 0 })).toHaveLength(2);
+    const edge = { kind: "edge", layer: 2, query: 3, key: 1 } as const;
+    expect(
+      withRemoval(
+        [
+          { ...edge, head: 0 },
+          { ...edge, head: 1 },
+        ],
+        edge,
+      ),
+    ).toEqual([edge]);
+  });
+
+  test("the order in which things were removed makes no other question", () => {
+    const other = { kind: "ffn", layer: 0, position: 2 } as const;
+    const [a, b] = [
+      [head, other],
+      [other, head],
+    ].map((removed) => questionKey(removedQuestion({ ...selection, removed })!));
+    expect(a).toBe(b);
+    const question = readQuestion(JSON.parse(a));
+    expect(questionKey(question)).toBe(a);
+    expect(question).toMatchObject({ position: 3, removals: [other, head] });
+  });
+
+  test("in the other graph of a comparison they are at the tokens' partners; what has none is not removed there", () => {
+    const states = (
+      texts: string,
+    ): { tokens: { id: number; text: string }[]; model: { nLayers: number; parallelBlocks: boolean } } => ({
+      tokens: [...texts].map((text, id) => ({ id, text })),
+      model: { nLayers: 3, parallelBlocks: false },
+    });
+    const removed = [
+      head,
+      { kind: "ffn", layer: 1, position: 2 },
+      { kind: "edge", layer: 1, query: 3, key: 0 },
+      { kind: "edge", layer: 1, query: 3, key: 1 },
+      { kind: "ffn", layer: 5 },
+    ] as const;
+    const mirrored = mirroredSelection({ ...selection, removed }, states("abcd"), states("acd"));
+    expect(mirrored.removed).toEqual([
+      head,
+      { kind: "ffn", layer: 1, position: 1 },
+      { kind: "edge", layer: 1, query: 2, key: 0 },
+    ]);
+  });
+});
 
 describe("codec", () => {
   test("values with tensors come back equal, from buffers at any alignment", () => {
@@ -113,6 +193,11 @@ describe("questions", () => {
     [
       { kind: "effect", component: { kind: "attention", layer: 1, position: -1 }, normalize: true, topK: 3 },
       /component has to be/,
+    ],
+    [{ kind: "removed", removals: [], position: 1, topK: 3 }, /removals has to be a list of 1 to 50/],
+    [
+      { kind: "removed", removals: [{ kind: "edge", layer: 1, query: 1, key: 2 }], position: 1, topK: 3 },
+      /removals has to be/,
     ],
   ])("%j is refused with a sentence", (question, sentence) => {
     expect(() => readQuestion(question)).toThrow(sentence);

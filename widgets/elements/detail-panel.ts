@@ -4,11 +4,13 @@ import type { Focus, Selection } from "../../src/protocol";
 import { focusEdgeKind, nodeName, parseNode } from "../../src/protocol";
 import { define, LmtElement } from "../core/element";
 import { focusWords, placeWords } from "../core/places";
+import { canRemove, isRemoved, removables, removalWords, toggled, UNCHANGEABLE } from "../core/removals";
 import "./effect-table";
 import "./follow-chart";
 import "./grid/lens-grid";
 import "./head-bars";
 import "./inflow";
+import "./menu";
 import "./matrix/token-matrix";
 import "./neuron-bars";
 import "./pins";
@@ -69,18 +71,18 @@ export class DetailPanelElement extends LmtElement {
         width: 20px;
         text-align: center;
       }
+      /* The sentence flows around the buttons: what it says is longer than what is left beside them. */
       .head {
-        display: flex;
-        gap: 6px;
-        align-items: start;
+        display: flow-root;
         margin-bottom: 4px;
       }
-      .head lmt-story {
-        flex: 1;
-        min-width: 0;
+      .acts {
+        float: inline-end;
+        display: flex;
+        gap: 6px;
+        margin-inline-start: 8px;
       }
       .head button {
-        flex: none;
         height: 22px;
         padding: 0 7px;
       }
@@ -139,6 +141,7 @@ export class DetailPanelElement extends LmtElement {
     drawer: { type: Boolean },
     room: { type: Number },
     noPins: { type: Boolean, attribute: "no-pins" },
+    noRemove: { type: Boolean, attribute: "no-remove" },
     tab: { state: true },
   };
 
@@ -152,6 +155,8 @@ export class DetailPanelElement extends LmtElement {
   declare room: number;
   /** Nothing can be pinned here: pins are another run's. */
   declare noPins: boolean;
+  /** Nothing is removed here: nobody would say what is then predicted. */
+  declare noRemove: boolean;
   declare protected tab: Tab;
 
   #seen: Pick<Selection, "focus" | "head" | "neuron" | "token"> | undefined;
@@ -163,6 +168,7 @@ export class DetailPanelElement extends LmtElement {
     this.drawer = false;
     this.room = 500;
     this.noPins = false;
+    this.noRemove = false;
     this.tab = "tokens";
   }
 
@@ -233,11 +239,30 @@ export class DetailPanelElement extends LmtElement {
     const tokens = this.source?.facts.tokens ?? [];
     const here = traceable(this.selected, this.source?.facts.model.nLayers ?? 0);
     return html`<div class="head">
-      <lmt-story .source=${this.source} .selection=${this.store}></lmt-story>
+      <span class="acts">
       ${here ? html`<button data-act="here" title="Routes of ${placeWords(here, tokens)} (key T in the graph)" @click=${() => this.select({ origin: here })}>Trace from here</button>` : nothing}
+      ${this.#renderRemove()}
       ${this.noPins ? nothing : html`<button data-act="pin" title="Pin ${focusWords(focus, tokens)}: give it a name and a note" @click=${this.#pin}>Pin</button>`}
-      <button data-act="close" aria-label="Close" title="Nothing selected (Escape in the graph)" @click=${() => this.select({ focus: null, head: null, neuron: null, token: null })}>✕</button>
+      <button data-act="close" aria-label="Close" title="Nothing selected (Escape in the graph)" @click=${() => this.select({ focus: null, head: null, neuron: null, token: null })}>✕</button></span>
+      <lmt-story .source=${this.source} .selection=${this.store}></lmt-story>
     </div>`;
+  }
+
+  /** "Remove", and beside it what else could be meant. */
+  #renderRemove(): TemplateResult | typeof nothing {
+    const facts = this.source?.facts;
+    const [main, ...others] = this.noRemove ? [] : removables(this.selected);
+    if (!facts || !main) return nothing;
+    const { removed } = this.selected;
+    const words = removalWords(main, facts.tokens);
+    const toggle = (removal: typeof main) => () => this.select({ removed: toggled(removed, removal) });
+    const able = canRemove(facts);
+    const gone = isRemoved(removed, main);
+    return html`<button data-act="remove" ?disabled=${!able} title=${able ? (gone ? `Put back ${words} (key X in the graph)` : `What is predicted without ${words} (key X in the graph)`) : UNCHANGEABLE} @click=${toggle(main)}>${gone ? "Put back" : "Remove"}</button>${
+      able && others.length > 0
+        ? html`<lmt-menu label="Remove something else" .items=${others.map((removal) => ({ label: capital(removalWords(removal, facts.tokens)), checked: isRemoved(removed, removal), run: toggle(removal) }))}></lmt-menu>`
+        : nothing
+    }`;
   }
 
   /** Rows that fit: into the upper part, and into a tab. */
@@ -338,6 +363,8 @@ export class DetailPanelElement extends LmtElement {
     this.tab = "pins";
   };
 }
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Where the answer to a click on something is. */
 function defaultTab(focus: Focus): Tab {

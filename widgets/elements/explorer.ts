@@ -113,7 +113,8 @@ export class ExplorerElement extends PanelElement {
       </div>
       <div class="body">
         <div part="graph">
-          <lmt-flow-graph .noHere=${this.width >= BESIDE} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
+          ${this.renderRemoved()}
+          <lmt-flow-graph .taken=${this.taken} .noHere=${this.width >= BESIDE} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
         </div>
         ${this.renderDetail(true, width === "wide")}
       </div>

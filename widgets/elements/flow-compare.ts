@@ -277,9 +277,9 @@ export class FlowCompareElement extends PanelElement {
     mirror.subscribe((value) => {
       if (value.writer !== FROM_FIRST) {
         this.looked = "B";
-        // Pins are the first run's: one at a token that the second prompt lacks is not lost for it.
+        // Pins, and what is removed, are the first run's: one at a token that the second prompt lacks is not lost for it.
         const seen = mirroredSelection(value, b, a);
-        this.store.set({ ...seen, pins: this.selected.pins }, FROM_SECOND);
+        this.store.set({ ...seen, pins: this.selected.pins, removed: this.selected.removed }, FROM_SECOND);
       }
       this.requestUpdate();
     }, linked.signal);
@@ -373,7 +373,7 @@ export class FlowCompareElement extends PanelElement {
               ${this.#renderSide(side, alignment)}${
                 difference
                   ? nothing
-                  : html`<lmt-flow-graph no-trace no-toolbar .fit=${this.fit} .height=${room} .source=${side.source} .selection=${side.selection}></lmt-flow-graph>`
+                  : html`<lmt-flow-graph no-trace no-remove no-toolbar .fit=${this.fit} .height=${room} .source=${side.source} .selection=${side.selection}></lmt-flow-graph>`
               }
             </section>`,
           )}
@@ -381,7 +381,7 @@ export class FlowCompareElement extends PanelElement {
             difference
               ? html`<div class="whole">${this.#other.error ? html`<div class="error" role="alert">${this.#other.error}</div>` : this.#other.ask.renderStatus()}
                   ${this.#inflows.map((ask) => (ask.state === "loading" ? ask.renderStatus() : nothing))}
-                  ${shown ? html`<lmt-flow-graph no-trace no-toolbar .fit=${this.fit} .height=${room} .source=${first} .selection=${this.store} .differences=${shown} .otherTokens=${this.#partners}></lmt-flow-graph>` : nothing}</div>`
+                  ${shown ? html`<lmt-flow-graph no-trace no-remove no-toolbar .fit=${this.fit} .height=${room} .source=${first} .selection=${this.store} .differences=${shown} .otherTokens=${this.#partners}></lmt-flow-graph>` : nothing}</div>`
               : nothing
           }
         </div>
@@ -443,7 +443,7 @@ export class FlowCompareElement extends PanelElement {
             ${wide ? html`<div><span class="tag">${tag}</span></div>` : nothing}
             ${
               selection.value.focus
-                ? html`<lmt-detail-panel .noPins=${tag === "B"} .room=${Math.max(300, this.room - 110)} .source=${source} .selection=${selection}></lmt-detail-panel>`
+                ? html`<lmt-detail-panel no-remove .noPins=${tag === "B"} .room=${Math.max(300, this.room - 110)} .source=${source} .selection=${selection}></lmt-detail-panel>`
                 : html`<div class="note">This side has no such place: its prompt has no token that corresponds.</div>`
             }
           </section>`,

@@ -49,7 +49,7 @@ export class FlowPanelElement extends PanelElement {
       <lmt-prompt-strip .source=${this.source} .selection=${this.store}></lmt-prompt-strip>
       <lmt-keeping></lmt-keeping>
       <div class="body ${this.detail && this.width >= BESIDE ? "beside" : ""}">
-        <lmt-flow-graph .noHere=${this.detail && this.width >= BESIDE} .colorBy=${this.colorBy} .compact=${this.compact} .fold=${this.fold} .hideSinks=${this.hideSinks} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph>
+        <div>${this.renderRemoved()}<lmt-flow-graph .taken=${this.taken} .noHere=${this.detail && this.width >= BESIDE} .colorBy=${this.colorBy} .compact=${this.compact} .fold=${this.fold} .hideSinks=${this.hideSinks} .fit=${this.fit} .height=${this.height} .source=${this.source} .selection=${this.store}></lmt-flow-graph></div>
         ${this.detail ? this.renderDetail(false) : nothing}
       </div>
     `;

@@ -11,7 +11,7 @@ const STEPS: readonly { readonly title: string; readonly text: string; readonly 
   },
   {
     title: "The routes",
-    text: "One column a token, one band a layer, upward. Lines show where the prediction came from: attention moves information between tokens, feed-forward blocks ■ add to a token, the grey line is what was there before. Thicker is more. What contributes less than the threshold is left out.",
+    text: "One column a token, one band a layer, upward. Lines show where the prediction came from: attention moves information between tokens, feed-forward blocks ■ add to a token, the grey line is what was there before. Thicker is more. What contributes less than the threshold is left out; “Edges” cuts by what reaches the prediction instead.",
     part: "lmt-flow-graph",
   },
   {
@@ -26,7 +26,7 @@ const STEPS: readonly { readonly title: string; readonly text: string; readonly 
   },
   {
     title: "Go on from there",
-    text: "“Why this prediction …” asks what speaks for one token rather than another. “Trace from here” shows the routes of any state. ‹ and › go back and forward; pins keep your reading with the notebook.",
+    text: "“Why this prediction …” asks what speaks for one token rather than another; “Trace from here” shows the routes of any state. Routes say what a prediction was made of, not what it would be without a part: “Remove” shows that (docs/validity.md has measured it). ‹ and › go back and forward; pins keep your reading with the notebook.",
     part: "lmt-trace-bar",
   },
 ];
@@ -38,6 +38,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["Enter", "select"],
   ["S", "start at this token"],
   ["T", "trace from this state"],
+  ["X", "remove what is selected, or put it back"],
   ["Alt ← →", "back, forward"],
   ["+ − 0", "zoom, all in view"],
   ["Esc", "nothing selected"],
@@ -136,6 +137,7 @@ export class GuideElement extends LmtElement {
         <dt>⋯</dt>
         <dd>tokens off the routes, folded; click: open</dd>
       </dl>
+
       <h3>Keys in the graph</h3>
       <dl>${KEYS.map(([key, what]) => html`<dt>${key}</dt><dd>${what}</dd>`)}</dl>
       <div class="row"><span class="soft"></span><button data-act="tour" @click=${() => this.#go(0)}>Tour</button><button @click=${() => this.#go(-2)}>Close</button></div>`;

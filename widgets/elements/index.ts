@@ -15,6 +15,7 @@ export * from "./explorer";
 export * from "./guide";
 export * from "./inflow";
 export * from "./pins";
+export * from "./removed";
 export * from "./story";
 export * from "./control-status";
 export * from "./explore";

@@ -5,6 +5,7 @@ import type { SaveFormat } from "../core/export";
 import { Room } from "../core/room";
 import "./detail-panel";
 import "./keeping";
+import "./removed";
 import { FlowGraphElement } from "./graph/flow-graph";
 
 /** From this width on the detail stands beside the graph; below, it is a drawer beside what was clicked. */
@@ -68,6 +69,7 @@ export abstract class PanelElement extends LmtElement {
     ...LmtElement.properties,
     height: { type: Number },
     fit: { type: Boolean },
+    taken: { state: true },
   };
 
   /** Height of graph and detail in CSS pixels; 0: what fits into the window. */
@@ -75,10 +77,14 @@ export abstract class PanelElement extends LmtElement {
   /** All tokens and layers of the graph in view, however small. */
   declare fit: boolean;
 
+  /** Height of what says what is removed. */
+  declare protected taken: number;
+
   readonly #room = new Room(this);
 
   constructor() {
     super();
+    this.taken = 0;
     this.height = 0;
     this.fit = false;
   }
@@ -90,6 +96,11 @@ export abstract class PanelElement extends LmtElement {
 
   protected get graph(): FlowGraphElement | null {
     return this.renderRoot.querySelector<FlowGraphElement>("lmt-flow-graph");
+  }
+
+  /** What is removed, and what is then predicted: above the graph, which makes room. */
+  protected renderRemoved(): TemplateResult {
+    return html`<lmt-removed .source=${this.source} .selection=${this.store} @lmt-height=${(event: CustomEvent<number>) => (this.taken = event.detail)}></lmt-removed>`;
   }
 
   /** What is selected, beside the graph or, where there is no room, over it. `full`: with maps, lens and chart. */

@@ -166,6 +166,20 @@ export const CASES: readonly Case[] = [
     show: explorer,
   },
   {
+    name: "explorer-removed",
+    options: small,
+    selection: {
+      focus: { kind: "edge", source: "I10_4", target: "A11_5" },
+      head: { layer: 11, head: 3 },
+      removed: [
+        { kind: "edge", layer: 11, query: 5, key: 4 },
+        { kind: "ffn", layer: 11, position: 5 },
+        { kind: "attention", layer: 8, head: 2 },
+      ],
+    },
+    show: explorer,
+  },
+  {
     name: "explorer-wide",
     width: 1880,
     options: small,

@@ -1,4 +1,12 @@
-import type { Answer, GridAnswer, Question, QuestionKind, RunFacts, WireToken } from "../../src/protocol";
+import type {
+  Answer,
+  GridAnswer,
+  Question,
+  QuestionKind,
+  RunFacts,
+  WireChangedToken,
+  WireToken,
+} from "../../src/protocol";
 import type { NodeName } from "../../src/protocol";
 import {
   EDGE_KINDS,
@@ -267,6 +275,30 @@ export class SyntheticSource implements FlowSource {
       }
       case "gridPart":
         return partOfGrid(this.#answer({ kind: "grid", normalize: question.normalize }) as GridAnswer, question)!;
+      case "removed": {
+        // What is removed moves every token by its own amount.
+        const shift = (id: number): number =>
+          question.removals.reduce((sum, { layer, kind }) => sum + 2.4 * (noise(id, layer, kind.length) - 0.62), 0);
+        const before = WORDS.map((_, id) => 18 - 1.3 * id);
+        const after = before.map((logit, id) => logit + shift(id));
+        const Z = (scores: readonly number[]): number => scores.reduce((sum, score) => sum + Math.exp(score), 0);
+        const token = (id: number): WireChangedToken => ({
+          id,
+          text: WORDS[id],
+          logit: before[id],
+          probability: Math.exp(before[id]) / Z(before),
+          logitAfter: after[id],
+          probabilityAfter: Math.exp(after[id]) / Z(after),
+        });
+        const best = (scores: readonly number[]): number[] =>
+          [...scores.keys()].sort((a, b) => scores[b] - scores[a]).slice(0, question.topK);
+        const { contrast } = question;
+        return {
+          tokens: [...new Set([...best(before), ...best(after)])].sort((a, b) => before[b] - before[a]).map(token),
+          target: token(contrast?.token ?? best(before)[0]),
+          ...(contrast?.versus == null ? {} : { versus: token(contrast.versus) }),
+        };
+      }
       case "second":
         return { answer: this.#answer(question.question) };
       case "headLabels": {

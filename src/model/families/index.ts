@@ -4,49 +4,69 @@ import type { Config } from "../config";
 import { ModelFileError, list } from "../errors";
 import { checkRopeType } from "../rope";
 import type { Family, GgufMapping } from "./family";
+import { arcee } from "./arcee";
 import { bloom } from "./bloom";
 import { cohere } from "./cohere";
+import { cohere2 } from "./cohere2";
+import { exaone4 } from "./exaone4";
 import { falcon } from "./falcon";
 import { gemma } from "./gemma";
 import { gemma2 } from "./gemma2";
 import { gemma3 } from "./gemma3";
+import { glm4 } from "./glm4";
+import { gptBigcode } from "./gpt-bigcode";
 import { gptNeo } from "./gpt-neo";
 import { gptNeox } from "./gpt-neox";
 import { gpt2 } from "./gpt2";
 import { gptj } from "./gptj";
+import { granite } from "./granite";
 import { llama } from "./llama";
 import { mistral } from "./mistral";
+import { mpt } from "./mpt";
+import { nemotron } from "./nemotron";
 import { olmo } from "./olmo";
 import { olmo2 } from "./olmo2";
+import { olmo3 } from "./olmo3";
 import { opt } from "./opt";
 import { phi } from "./phi";
 import { phi3 } from "./phi3";
 import { qwen2 } from "./qwen2";
 import { qwen3 } from "./qwen3";
+import { seedOss } from "./seed-oss";
 import { smollm3 } from "./smollm3";
 import { stablelm } from "./stablelm";
 import { starcoder2 } from "./starcoder2";
 
 export const FAMILIES: readonly Family[] = [
+  arcee,
   bloom,
   cohere,
+  cohere2,
+  exaone4,
   falcon,
   gemma,
   gemma2,
   gemma3,
+  glm4,
+  gptBigcode,
   gptNeo,
   gptNeox,
   gpt2,
   gptj,
+  granite,
   llama,
   mistral,
+  mpt,
+  nemotron,
   olmo,
   olmo2,
+  olmo3,
   opt,
   phi,
   phi3,
   qwen2,
   qwen3,
+  seedOss,
   smollm3,
   stablelm,
   starcoder2,
@@ -124,6 +144,6 @@ function checkQuantization(config: Config): void {
   if (section === undefined) return;
   const method = section.string("quant_method", "unnamed");
   throw new ModelFileError(
-    `${config.origin}: weights quantised by "${method}" are not supported; unquantised safetensors (float32, float16, bfloat16) and GGUF files (Q4_0 to Q8_0, Q2_K to Q6_K) are.`,
+    `${config.origin}: weights quantised by "${method}" are not supported; unquantised safetensors (float32, float16, bfloat16) and GGUF files (any type but NVFP4) are.`,
   );
 }

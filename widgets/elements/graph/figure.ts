@@ -4,8 +4,9 @@ import type { ZoomTransform } from "d3-zoom";
 import type { Fold, NodeName, NodePlace, RunFacts } from "../../../src/protocol";
 import { parseNode, shortText, stateKinds } from "../../../src/protocol";
 import type { DrawnEdge, DrawnRoutes } from "../../core/routes";
+import type { Cut } from "./cuts";
 import type { Plot } from "./geometry";
-import { LABEL_ANGLE } from "./geometry";
+import { LABEL_ANGLE, pointOf } from "./geometry";
 import { edgeWidth, strength } from "./ink";
 import type { Mark } from "./marks";
 import { placeName } from "./marks";
@@ -25,6 +26,8 @@ export interface Scene {
   readonly color: (edge: DrawnEdge) => string | null;
   /** Places that a person pinned, and how they are called. */
   readonly pins: readonly { readonly place: NodePlace; readonly name: string }[];
+  /** What is struck through. */
+  readonly cuts: readonly Cut[];
 }
 
 /** A mark that stands out. */
@@ -41,7 +44,7 @@ export function prepareFigure(node: SVGSVGElement): void {
   if (!svg.select("g.content").empty()) return;
   svg.append("g").attr("class", "bands");
   const clip = svg.append("g").attr("class", "content");
-  for (const name of ["folds", "fans", "edges", "hits", "states", "dots", "ffns", "lit", "pins", "marks"])
+  for (const name of ["folds", "fans", "edges", "hits", "states", "dots", "ffns", "lit", "cuts", "pins", "marks"])
     clip.append("g").attr("class", name);
   svg.append("g").attr("class", "layers");
   svg.append("g").attr("class", "tokens");
@@ -56,6 +59,7 @@ export function drawContent(node: SVGSVGElement, plot: Plot, scene: Scene): void
   drawFans(content, plot, scene);
   drawStates(content, plot, scene);
   drawPins(content, plot, scene);
+  drawCuts(content, plot, scene);
   const edges = scene.onCanvas ? [] : [...(scene.routes?.edges ?? [])].sort((a, b) => a.weight - b.weight);
   drawLines(content.select("g.edges"), plot, scene, edges);
   drawHits(content, plot, edges);
@@ -116,6 +120,40 @@ function drawPins(content: Content, { layout }: Plot, { pins }: Scene): void {
     .attr("x", (d) => d.x + Math.max(5, layout.nodeRadius + 3) + 3)
     .attr("y", (d) => d.y + 4)
     .text((d) => (d.name === "" ? "" : shortText(d.name, 18)));
+}
+
+/** Half of a cross. */
+const CROSS = 5.5;
+
+/** What was removed is struck through, on top of a canvas as of SVG: a cross, or one stroke where only a part is gone. */
+function drawCuts(content: Content, { layout }: Plot, { cuts }: Scene): void {
+  const shown = cuts.flatMap((cut) => {
+    const place = cut.kind === "edge" ? { kind: cut.kind, source: cut.edge.source, target: cut.edge.target } : cut;
+    const point = pointOf(layout, place);
+    const ends = cut.kind === "edge" ? [cut.edge.from.position, cut.edge.to.position] : [cut.position];
+    return point && !ends.some((position) => layout.folded(position)) ? [{ cut, x: point.x, y: point.y }] : [];
+  });
+  type Struck = (typeof shown)[number];
+  content
+    .select("g.cuts")
+    .selectAll<SVGPathElement, Struck>("path.gone")
+    .data(shown.filter(({ cut }) => cut.kind === "edge" && cut.whole))
+    .join("path")
+    .attr("class", "gone")
+    .attr("d", ({ cut }) => (cut.kind === "edge" ? layout.path(cut.edge.from, cut.edge.to, cut.edge.kind) : ""))
+    .style("stroke-width", ({ cut }) => (cut.kind === "edge" ? edgeWidth(cut.edge.kind, cut.edge.weight) + 1 : 0));
+  content
+    .select("g.cuts")
+    .selectAll<SVGPathElement, Struck>("path.cut")
+    .data(shown)
+    .join("path")
+    .attr("class", ({ cut }) => `cut ${cut.kind} ${cut.whole ? "whole" : "part"}`)
+    .attr("data-cut", ({ cut }) => (cut.kind === "edge" ? cut.edge.key : `${cut.layer}_${cut.position}`))
+    .attr("d", ({ cut, x, y }) => {
+      const h = cut.kind === "ffn" ? Math.max(CROSS, layout.ffnSize / 2 + 1) : CROSS;
+      const stroke = `M${x - h},${y + h}l${2 * h},${-2 * h}`;
+      return cut.whole ? `${stroke}M${x - h},${y - h}l${2 * h},${2 * h}` : stroke;
+    });
 }
 
 function drawStates(content: Content, { layout }: Plot, { facts, routes, begin, onCanvas }: Scene): void {

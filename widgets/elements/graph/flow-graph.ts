@@ -7,6 +7,7 @@ import { define, LmtElement } from "../../core/element";
 import { cellOf, copied } from "../../core/cell";
 import type { SaveFormat, ShownPicture } from "../../core/export";
 import { percent } from "../../core/format";
+import { canRemove, isRemoved, removables, removalWords, toggled, UNCHANGEABLE } from "../../core/removals";
 import { Room } from "../../core/room";
 import type { ComparedRoutes, DrawnEdge, DrawnRoutes } from "../../core/routes";
 import { drawnRoutes, withoutSinks } from "../../core/routes";
@@ -15,6 +16,7 @@ import { ZoomController } from "../../core/zoom";
 import type { MenuItem } from "../menu";
 import "../trace-bar";
 import { CanvasLayer } from "./canvas";
+import { cutsOf } from "./cuts";
 import { saveEdges, saveGraph } from "./export";
 import type { Highlight, Scene } from "./figure";
 import { drawContent, drawHighlights, drawLit, placeFigure, prepareFigure } from "./figure";
@@ -45,6 +47,8 @@ const UNFOLDED: { readonly key: string; readonly folds: readonly Fold[] } = { ke
 const MOST_LIT = 3000;
 /** Height of the tool bar and the legend, which are in view with the figure. */
 const TOOLBAR_AND_LEGEND = 62;
+/** Height that a figure has in any case. */
+const LEAST_FIGURE = 220;
 const LENS_TOP = 30;
 
 /**
@@ -69,6 +73,8 @@ export class FlowGraphElement extends LmtElement {
     otherTokens: { attribute: false },
     noTrace: { type: Boolean, attribute: "no-trace" },
     noHere: { type: Boolean, attribute: "no-here" },
+    noRemove: { type: Boolean, attribute: "no-remove" },
+    taken: { type: Number },
     height: { type: Number },
     fit: { type: Boolean },
     fold: {},
@@ -96,6 +102,10 @@ export class FlowGraphElement extends LmtElement {
   declare noTrace: boolean;
   /** Do not offer to trace from what is selected: what stands beside it does. */
   declare noHere: boolean;
+  /** Nothing is removed here: nobody would say what is then predicted. */
+  declare noRemove: boolean;
+  /** Pixels of the window's height that something above takes. */
+  declare taken: number;
   /** Height of the figure in CSS pixels above which it pans; 0: what fits into the window. */
   declare height: number;
   /** All tokens and layers in view, however small. */
@@ -155,6 +165,8 @@ export class FlowGraphElement extends LmtElement {
     this.otherTokens = undefined;
     this.noTrace = false;
     this.noHere = false;
+    this.noRemove = false;
+    this.taken = 0;
     this.height = 0;
     this.fit = false;
     this.fold = "auto";
@@ -219,6 +231,7 @@ export class FlowGraphElement extends LmtElement {
             return place ? [{ place, name: i === 0 ? name : "" }] : [];
           }),
         ),
+        cuts: cutsOf(this.selected.removed, this.#shown),
       }
     );
   }
@@ -265,7 +278,7 @@ export class FlowGraphElement extends LmtElement {
   /** Height of the figure that is not to be passed. */
   get #maxHeight(): number {
     if (this.height > 0) return Math.max(160, this.height);
-    return this.#room.height - TOOLBAR_AND_LEGEND;
+    return Math.max(LEAST_FIGURE, this.#room.height - TOOLBAR_AND_LEGEND - this.taken);
   }
 
   /** Whether tokens off the routes share columns. */
@@ -318,7 +331,7 @@ export class FlowGraphElement extends LmtElement {
       </div>
       <div class="scroll" hidden @scroll=${this.#scrolled}><div></div></div>
       <div class="visually-hidden" id="keys">
-        Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, T at this state, Alt and left or right go back and forward through what was looked at, plus and minus zoom, Escape clears.
+        Arrow keys move between states, E through the edges that enter a state, F goes to its feed-forward block, Enter selects, S starts at this token, T at this state, X removes what is selected or puts it back, Alt and left or right go back and forward through what was looked at, plus and minus zoom, Escape clears.
       </div>
       <div class="visually-hidden" role="status" aria-live="polite">${this.#announcer.text}</div>
       ${this.bare ? nothing : this.#renderLegend()} ${this.#renderHidden()}
@@ -384,6 +397,7 @@ export class FlowGraphElement extends LmtElement {
       this.#onCanvas,
       this.#maxHeight,
       this.selected.pins,
+      this.selected.removed,
     ];
     if (inputs.every((value, i) => value === this.#drawnFor[i])) return this.#drawHighlights();
     this.#drawnFor = inputs;
@@ -569,6 +583,7 @@ export class FlowGraphElement extends LmtElement {
       },
       start: () => this.select({ start: place().position }),
       trace: () => this.select({ origin: placeName(place()) }),
+      remove: () => this.#remove(),
       choose: () => this.#choose(this.#cursor ?? { kind: "node", node: placeName(place()) }),
       clear: () => this.select({ focus: null, head: null, neuron: null }),
       zoom: (factor) => this.#zoom.by(factor),
@@ -578,6 +593,26 @@ export class FlowGraphElement extends LmtElement {
     };
     pressed(event, keys);
   };
+
+  /** Takes what is under the cursor, or else what is selected, out of the computation, or puts it back. */
+  #remove(): void {
+    const { facts } = this.source ?? {};
+    if (!facts) return;
+    if (this.noRemove) return this.#announcer.say("Nothing is removed in a comparison.");
+    if (!canRemove(facts)) return this.#announcer.say(UNCHANGEABLE);
+    const { focus, head, neuron, removed } = this.selected;
+    const under = this.#cursor && this.#cursor.kind !== "node" ? markFocus(this.#cursor) : focus;
+    const same = JSON.stringify(under) === JSON.stringify(focus);
+    const removal = removables({ focus: under, head: same ? head : null, neuron: same ? neuron : null })[0];
+    if (!removal)
+      return this.#announcer.say(
+        "Select an attention edge, a head, a neuron or a feed-forward block to see what is predicted without it.",
+      );
+    this.#announcer.say(
+      `${isRemoved(removed, removal) ? "Put back" : "Removed"}: ${removalWords(removal, facts.tokens)}`,
+    );
+    this.select({ removed: toggled(removed, removal) });
+  }
 
   /** Moves the keyboard's cursor and says what is there. */
   #point(mark: Mark): void {

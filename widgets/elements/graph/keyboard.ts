@@ -14,6 +14,8 @@ export interface GraphKeys {
   block(): void;
   start(): void;
   trace(): void;
+  /** Removes, or puts back. */
+  remove(): void;
   choose(): void;
   clear(): void;
   zoom(factor: number): void;
@@ -44,6 +46,9 @@ function actionOf(event: KeyboardEvent, keys: GraphKeys): (() => void) | undefin
     case "t":
     case "T":
       return () => keys.trace();
+    case "x":
+    case "X":
+      return () => keys.remove();
     case "Enter":
     case " ":
       return () => keys.choose();

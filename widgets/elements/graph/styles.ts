@@ -250,6 +250,20 @@ export const graphStyles = css`
   .lit {
     pointer-events: none;
   }
+  /* What is removed: its line broken up by the ground's colour, a cross on it. */
+  path.gone {
+    fill: none;
+    stroke: var(--_surface);
+    stroke-dasharray: 4 4;
+    pointer-events: none;
+  }
+  path.cut {
+    fill: none;
+    stroke: var(--_error);
+    stroke-width: 2.4px;
+    stroke-linecap: round;
+    pointer-events: none;
+  }
   circle.pin {
     fill: none;
     stroke: var(--_text);
