@@ -12,7 +12,9 @@ export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "
 const at = (...parts) => path.join(ROOT, ...parts);
 const WINDOWS = process.platform === "win32";
 export const VENV = at(".venv");
-export const VENV_PYTHON = WINDOWS ? path.join(VENV, "Scripts", "python.exe") : path.join(VENV, "bin", "python");
+export const pythonOf = (venv) =>
+  WINDOWS ? path.join(venv, "Scripts", "python.exe") : path.join(venv, "bin", "python");
+export const VENV_PYTHON = pythonOf(VENV);
 
 /**
  * Where everything Jupyter would keep in the home folder goes instead. Ignored by git; removing it loses only settings.
@@ -244,8 +246,9 @@ export async function installDependencies(note = () => {}) {
  * `.venv` with the pinned packages of `requirements` (files relative to the root). A finished environment carries a
  * marker with the hash of the requirements; without it, it was left half made and is made anew.
  */
-export async function installVenv(python, requirements, note = () => {}) {
-  const marker = path.join(VENV, "lm-transparency.json");
+export async function installVenv(python, requirements, note = () => {}, venv = VENV) {
+  const venvPython = pythonOf(venv);
+  const marker = path.join(venv, "lm-transparency.json");
   const wanted = requirements.map((file) => ({
     file,
     hash: createHash("sha256")
@@ -259,28 +262,28 @@ export async function installVenv(python, requirements, note = () => {}) {
   } catch {
     last = undefined;
   }
-  const works = last !== undefined && (await runProgram(VENV_PYTHON, ["-c", "import jupyterlab"])).code === 0;
+  const works = last !== undefined && (await runProgram(venvPython, ["-c", "import jupyterlab"])).code === 0;
   if (works) {
     state.python = last.python;
     state.installed = last.installed;
   }
   const missing = wanted.filter(({ file, hash }) => state.installed[file] !== hash);
   if (missing.length === 0) return "up to date";
-  needSpace(350e6, ROOT, "JupyterLab's install");
+  needSpace(350e6, path.dirname(venv), "JupyterLab's install");
   if (!works) {
     if (
-      fs.existsSync(VENV) &&
-      fs.readdirSync(VENV).length > 0 &&
-      !fs.existsSync(path.join(VENV, "pyvenv.cfg")) &&
+      fs.existsSync(venv) &&
+      fs.readdirSync(venv).length > 0 &&
+      !fs.existsSync(path.join(venv, "pyvenv.cfg")) &&
       last === undefined &&
-      !fs.existsSync(VENV_PYTHON)
+      !fs.existsSync(venvPython)
     )
-      throw new StepError(`${VENV} is there and is no virtual environment: move it away and call the command again.`);
-    removeFolder(VENV);
+      throw new StepError(`${venv} is there and is no virtual environment: move it away and call the command again.`);
+    removeFolder(venv);
     note("making the environment");
-    const made = await runProgram(python.command, [...python.args, "-m", "venv", VENV]);
+    const made = await runProgram(python.command, [...python.args, "-m", "venv", venv]);
     if (made.code !== 0) {
-      removeFolder(VENV);
+      removeFolder(venv);
       throw new StepError(
         `"${python.command} -m venv" failed: ${causeOf(made.output, "Python") ?? made.error?.message ?? "its last lines are below"}.`,
         { detail: lastLines(made.output) },
@@ -291,7 +294,7 @@ export async function installVenv(python, requirements, note = () => {}) {
   fs.rmSync(marker, { force: true });
   let done = 0;
   const { code, signal, output, error } = await runProgram(
-    VENV_PYTHON,
+    venvPython,
     [
       "-m",
       "pip",
@@ -306,7 +309,7 @@ export async function installVenv(python, requirements, note = () => {}) {
     ],
     {
       cwd: ROOT,
-      env: { ...process.env, PIP_REQUIRE_VIRTUALENV: "false" },
+      env: { ...process.env, PIP_REQUIRE_VIRTUALENV: "false", PIP_USER: "false" },
       onLine: (line) => {
         if (/^(Collecting|Requirement already)/.test(line)) note(`${++done} packages`);
         if (/^Installing collected/.test(line)) note("unpacking");
@@ -319,19 +322,22 @@ export async function installVenv(python, requirements, note = () => {}) {
         ? error.message
         : (causeOf(output, "Python package") ??
           `it ended with ${signal ?? `exit code ${code}`}; its last lines are below`);
-    throw new StepError(`"pip install" in .venv failed: ${cause}.`, {
-      detail: lastLines(output.replace(/^WARNING: Location .*$/gm, "").replace(/\n+/g, "\n")),
-    });
+    throw new StepError(
+      `"pip install" in ${path.relative(ROOT, venv) === ".venv" ? ".venv" : venv} failed: ${cause}.`,
+      {
+        detail: lastLines(output.replace(/^WARNING: Location .*$/gm, "").replace(/\n+/g, "\n")),
+      },
+    );
   }
   for (const { file, hash } of wanted) state.installed[file] = hash;
-  writeLabSettings();
+  writeLabSettings(venv);
   fs.writeFileSync(marker, JSON.stringify(state, null, 1) + "\n");
   return "installed";
 }
 
 /** JupyterLab asks about news and looks for newer versions of itself at its first start; here it does neither. */
-function writeLabSettings() {
-  const folder = path.join(VENV, "share", "jupyter", "lab", "settings");
+function writeLabSettings(venv) {
+  const folder = path.join(venv, "share", "jupyter", "lab", "settings");
   fs.mkdirSync(folder, { recursive: true });
   const overrides = {
     "@jupyterlab/apputils-extension:notification": {

@@ -12,16 +12,19 @@ import {
   installVenv,
 } from "./install.mjs";
 import { checkConfig, runOnOpen, writeExplorerNotebook } from "./explorer.mjs";
-import { choosePort, startLab } from "./lab.mjs";
+import { choosePort, networkOptions, startLab } from "./lab.mjs";
 import { withLock } from "./lock.mjs";
 import { StepError, Steps, causeOf } from "./steps.mjs";
 
-const HELP = `npm start -- [--no-browser] [--port N] [--no-model] [--config FILE | notebook]
+const HELP = `npm start -- [--no-browser] [--host H] [--port N] [--token T] [--base-url U] [--no-model] [--config FILE | notebook]
 
-Installs what is missing, builds what changed, and opens JupyterLab with our kernel on 127.0.0.1.
+Installs what is missing, builds what changed, and opens JupyterLab with our kernel.
 
   --no-browser   print the address instead of opening a browser (for servers)
   --port N       use this port; without it the first free one from 8888 on
+  --host H       the address to listen on, 127.0.0.1 without it; any that other machines reach needs --token
+  --token T      the secret that the page asks for; without it one is made up
+  --base-url U   the path below which it answers, for a proxy in front of it
   --no-model     do not fetch the default model now
   --config FILE  open the Explorer with this configuration (docs/configuration.md)
   notebook       what to open; notebooks/01-first-look.ipynb without it
@@ -33,7 +36,13 @@ const calledFrom = () =>
   process.env.npm_lifecycle_event === "start" && process.env.INIT_CWD ? process.env.INIT_CWD : process.cwd();
 
 function parse(args) {
-  const options = { browser: true, port: undefined, model: true, show: path.join("notebooks", "01-first-look.ipynb") };
+  const options = {
+    browser: true,
+    port: undefined,
+    model: true,
+    network: {},
+    show: path.join("notebooks", "01-first-look.ipynb"),
+  };
   const rest = [...args];
   while (rest.length > 0) {
     const arg = rest.shift();
@@ -53,6 +62,11 @@ function parse(args) {
           exitCode: 2,
         });
       options.port = port;
+    } else if (/^--(?:host|token|base-url)(?:=|$)/.test(arg)) {
+      const [name] = arg.split("=", 1);
+      const value = arg === name ? rest.shift() : arg.slice(name.length + 1);
+      if (value === undefined) throw new StepError(`${name} has no value.`, { exitCode: 2 });
+      options.network[name === "--base-url" ? "baseUrl" : name.slice(2)] = value;
     } else if (!arg.startsWith("-")) {
       const file = path.relative(ROOT, path.resolve(calledFrom(), arg));
       if (file.startsWith("..") || path.isAbsolute(file))
@@ -64,10 +78,11 @@ function parse(args) {
       options.show = file;
     } else
       throw new StepError(
-        `unknown option ${arg}; allowed are --no-browser, --port N, --no-model, --config FILE and --help.`,
+        `unknown option ${arg}; allowed are --no-browser, --host H, --port N, --token T, --base-url U, --no-model, --config FILE and --help.`,
         { exitCode: 2 },
       );
   }
+  options.network = networkOptions(options.network);
   return options;
 }
 
@@ -137,13 +152,13 @@ export async function main(args) {
         if (options.config) checkConfig(ROOT, options.config, calledFrom());
         if (options.model) await steps.run("default model", installDefaultModel);
         await steps.run("JupyterLab", async () => {
-          const port = await choosePort(options.port);
+          const port = await choosePort(options.port, { host: options.network.host });
           const browser = options.browser && hasDisplay();
           const show = options.config ? writeExplorerNotebook(ROOT, options.config, calledFrom()) : options.show;
           const env = options.config
             ? { JUPYTER_CONFIG_PATH: runOnOpen(path.join(ROOT, ".cache", "explorer", path.basename(show)), show) }
             : {};
-          lab = await startLab({ port, home: JUPYTER_HOME, show, browser, env });
+          lab = await startLab({ port, home: JUPYTER_HOME, show, browser, env, ...options.network });
           return `port ${port}`;
         });
       },

@@ -9,13 +9,27 @@ import { join } from "node:path";
 import type { Progress } from "../model/types";
 import { UsageError, type Command, type Context } from "./command";
 import { aggregate } from "./aggregate";
+import { doctor } from "./doctor";
 import { exportCommand } from "./export";
 import { faithfulness } from "./faithfulness";
 import { generate } from "./generate";
 import { kernel } from "./kernel";
+import { lab } from "./lab";
+import { models, pull } from "./models";
 import { trace } from "./trace";
 
-const COMMANDS: readonly Command[] = [trace, generate, aggregate, faithfulness, exportCommand, kernel];
+const COMMANDS: readonly Command[] = [
+  trace,
+  generate,
+  aggregate,
+  faithfulness,
+  exportCommand,
+  lab,
+  kernel,
+  doctor,
+  models,
+  pull,
+];
 
 const overview = (): string => `lm-transparency <command> [options]
 

@@ -45,16 +45,21 @@ export function runProgram(
     const child = spawn(file, args, {
       stdio: ["ignore", "pipe", "pipe"],
       env,
-      timeout: timeoutMs,
       signal,
       windowsHide: true,
     });
+    // Not the option of spawn: that keeps the process waiting where the program does not exist.
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+    const end = (ran: Ran): void => {
+      clearTimeout(timer);
+      resolve(ran);
+    };
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr = (stderr + text).slice(-20_000)));
-    child.on("error", (error) => resolve({ code: null, stdout, stderr: error.message }));
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
+    child.on("error", (error) => end({ code: null, stdout, stderr: error.message }));
+    child.on("close", (code) => end({ code, stdout, stderr }));
   });
 }
 

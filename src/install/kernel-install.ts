@@ -2,7 +2,8 @@
  * Puts our kernel, and what JupyterLab, Notebook and nbconvert need besides, into a data folder of Jupyter, and takes
  * exactly that away again. What was written is recorded beside the kernelspec, before anything of it is written.
  */
-import { access, copyFile, lstat, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, copyFile, lstat, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { because, FileError, systemCode } from "../system/errors";
 import { makeFolder } from "../system/folders";
@@ -222,10 +223,14 @@ async function onDisk(data: string, work: () => Promise<void>): Promise<void> {
 /** Whether files can be written below a folder, or below the first one above it that exists. */
 export async function isWritable(folder: string): Promise<boolean> {
   for (let at = folder; ; at = dirname(at)) {
-    if (await exists(at))
-      return access(at, 2).then(
-        () => true,
-        () => false,
+    const info = await stat(at).catch(() => undefined);
+    if (info !== undefined)
+      return (
+        info.isDirectory() &&
+        access(at, constants.W_OK).then(
+          () => true,
+          () => false,
+        )
       );
     if (dirname(at) === at) return false;
   }

@@ -47,11 +47,14 @@ export interface DefaultModelOptions {
 
 /** Our folder for models: LM_TRANSPARENCY_CACHE, or lm-transparency/models in XDG_CACHE_HOME or ~/.cache. */
 export function modelCache(): string {
-  const own = process.env.LM_TRANSPARENCY_CACHE;
-  if (own) return own;
+  return process.env.LM_TRANSPARENCY_CACHE || join(ownCache(), "models");
+}
+
+/** Our folder for everything that can be made again: lm-transparency in XDG_CACHE_HOME or ~/.cache. */
+export function ownCache(): string {
   const xdg = process.env.XDG_CACHE_HOME;
   // The XDG specification tells to ignore relative paths.
-  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "lm-transparency", "models");
+  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), ".cache"), "lm-transparency");
 }
 
 /**

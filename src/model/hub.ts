@@ -69,6 +69,11 @@ function truthy(value: string | undefined): boolean {
   return /^(1|on|yes|true)$/i.test(value ?? "");
 }
 
+/** Where models of the hub are kept: HF_HUB_CACHE, HF_HOME, or ~/.cache/huggingface/hub. */
+export function hubCache(): string {
+  return getHFHubCachePath();
+}
+
 /** The hub's address: HF_ENDPOINT, or Hugging Face's. */
 export function endpoint(): string {
   return (process.env.HF_ENDPOINT?.trim() || "https://huggingface.co").replace(/\/+$/, "");
@@ -117,7 +122,7 @@ class Repository {
       throw new ModelFileError(
         `The cache folder "${shown(options.cacheDir)}" has a NUL in its name, which no system allows.`,
       );
-    this.#cache = options.cacheDir ?? getHFHubCachePath();
+    this.#cache = options.cacheDir ?? hubCache();
     this.#storage = join(this.#cache, getRepoFolderName({ name: name.id, type: "model" }));
     this.#requests = new HubRequests(this.#hub, options.signal);
   }

@@ -133,7 +133,9 @@ describe("packed and installed into an empty folder", () => {
       "share/jupyter/kernels/lm-transparency/kernel.json",
       "share/jupyter/labextensions/lm-transparency/package.json",
       "LICENSE",
+      "NOTICE",
       "README.md",
+      "docs/img/first-look.png",
       "package.json",
     ])
       expect(files).toContain(needed);
@@ -141,11 +143,22 @@ describe("packed and installed into an empty folder", () => {
     expect(
       files.filter(
         (file) =>
-          !/^(dist\/|share\/|schema\/|LICENSE$|CITATION\.cff$|(README|CHANGELOG|SECURITY)\.md$|package\.json$)/.test(
+          !/^(dist\/|share\/|schema\/|scripts\/(lab\.py|lib\/(explorer|install|lab|lock|steps)\.mjs)$|requirements\.txt$|docs\/[\w-]+\.md$|docs\/img\/[\w-]+\.png$|LICENSE$|NOTICE$|CITATION\.cff$|(README|CHANGELOG|SECURITY)\.md$|package\.json$)/.test(
             file,
           ),
       ),
     ).toEqual([]);
+    // The README's links and picture lead somewhere in it, and every map has its sources.
+    const readme = fs.readFileSync(path.join(ROOT, "README.md"), "utf8");
+    const links = [...readme.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link]) => link);
+    expect(links.length).toBeGreaterThan(10);
+    expect(links.filter((link) => !files.includes(link))).toEqual([]);
+    const maps = files.filter((file) => file.endsWith(".js.map"));
+    expect(maps.length).toBeGreaterThan(100);
+    for (const file of maps) {
+      const map = JSON.parse(fs.readFileSync(path.join(ROOT, file), "utf8")) as { sourcesContent?: string[] };
+      expect([file, map.sourcesContent?.length]).toEqual([file, 1]);
+    }
     expect(files.filter((file) => /\.(gguf|safetensors|tsbuildinfo|test\.js|node)$/.test(file))).toEqual([]);
   });
 

@@ -205,7 +205,9 @@ describe("says which step cannot work and what to do", () => {
     [["--port"], '--port must be a number from 1 to 65535, not ""'],
     [["--port", "http"], '--port must be a number from 1 to 65535, not "http"'],
     [["--port=70000"], 'not "70000"'],
-    [["--browser"], "unknown option --browser; allowed are --no-browser, --port N"],
+    [["--browser"], "unknown option --browser; allowed are --no-browser, --host H, --port N"],
+    [["--host", "0.0.0.0"], "--host 0.0.0.0 can be reached from other machines"],
+    [["--host", "0.0.0.0", "--token="], "--token must be letters"],
     [["nowhere.ipynb"], "nowhere.ipynb does not exist"],
   ])("wrong arguments: %j", async (args, sentence) => {
     const { code, text } = await new Start(bare, args, env()).ended;
