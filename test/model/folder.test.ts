@@ -222,14 +222,26 @@ describe("what cannot be opened is refused with what would work", () => {
     [
       "model type",
       "llama-tiny",
-      { model_type: "mamba" },
-      /config\.json: model type "mamba" is not supported; bloom, .*llama.* are\.$/,
+      { model_type: "mamba", architectures: ["MambaForCausalLM"] },
+      /config\.json: model type "mamba" is not supported; arcee, .*llama.* are\.$/,
+    ],
+    [
+      "model type of another name for a known class",
+      "llama-tiny",
+      { model_type: "our-llama", architectures: ["LlamaForCausalLM"] },
+      /model type "our-llama" is not supported, but its class LlamaForCausalLM is that of "llama": if the model is one of those under another name, write "model_type": "llama" there\.$/,
+    ],
+    [
+      "model type of another name for a class with a number in its name",
+      "llama-tiny",
+      { model_type: "our-bigcode", architectures: ["Own", "GPTBigCodeForCausalLM"] },
+      /its class GPTBigCodeForCausalLM is that of "gpt_bigcode"/,
     ],
     [
       "no model type",
       "llama-tiny",
       { model_type: undefined },
-      /config\.json has no "model_type"; supported are bloom, /,
+      /config\.json has no "model_type"; supported are arcee, /,
     ],
     [
       "quantisation",

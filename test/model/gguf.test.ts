@@ -182,7 +182,7 @@ describe("a file that cannot be opened says why in one sentence", () => {
       (bytes) => {
         bytes.write("mamba", bytes.indexOf("llama"));
       },
-      /GGUF architecture "mamba" is not supported; bloom, .*llama.*stablelm.* are\.$/,
+      /GGUF architecture "mamba" is not supported; arcee, .*llama.*stablelm.* are\.$/,
     ],
     [
       "an unsupported tensor type",

@@ -98,11 +98,11 @@ FAMILIES = {
 windowed = ["sliding_attention", "sliding_attention", "full_attention"]
 FAMILIES |= {
     "olmo3": dict(model_type="olmo3", **{**common, "num_hidden_layers": 4}, num_key_value_heads=2, sliding_window=5),
-    "olmo3-yarn": dict(model_type="olmo3", **{**common, "num_hidden_layers": 3}, num_key_value_heads=1, sliding_window=4, attention_bias=True, layer_types=windowed,
+    "olmo3-yarn": dict(model_type="olmo3", **{**common, "num_hidden_layers": 3}, num_key_value_heads=1, sliding_window=6, attention_bias=True, layer_types=windowed,
                        rope_parameters=dict(full_attention=dict(rope_type="yarn", rope_theta=3e4, factor=4.0, original_max_position_embeddings=16, truncate=False),
                                             sliding_attention=dict(rope_type="default", rope_theta=5e4))),
     "cohere2": dict(model_type="cohere2", **{**common, "tie_word_embeddings": True, "num_hidden_layers": 4}, num_key_value_heads=2, sliding_window=5),
-    "cohere2-biased": dict(model_type="cohere2", **{**common, "num_hidden_layers": 3}, num_key_value_heads=1, sliding_window=3, attention_bias=True, logit_scale=0.5,
+    "cohere2-biased": dict(model_type="cohere2", **{**common, "num_hidden_layers": 3}, num_key_value_heads=1, sliding_window=6, attention_bias=True, logit_scale=0.5,
                            layer_types=["full_attention", "sliding_attention", "sliding_attention"], hidden_act="gelu_new"),
     "exaone4": dict(model_type="exaone4", **{**common, "num_hidden_layers": 3}, num_key_value_heads=2, sliding_window=5, layer_types=windowed),
     "exaone4-full": dict(model_type="exaone4", **common, num_key_value_heads=1, head_dim=6, sliding_window=None, layer_types=["full_attention"] * 2),

@@ -61,6 +61,11 @@ MODELS = {
     "olmo2": ("olmo2", "bytes", B, {}),
     "smollm3": ("smollm3", "bytes", dict(B, num_hidden_layers=4, pad_token_id=0, rope_parameters=dict(rope_type="default", rope_theta=5e6)), dict(rope_theta=5e6)),
     "starcoder2": ("starcoder2", "bytes", B, {}),
+    "granite": ("granite", "bytes", dict(B, embedding_multiplier=3.0, logits_scaling=2.5, residual_multiplier=0.4, attention_multiplier=0.3, tie_word_embeddings=True), {}),
+    "cohere2": ("cohere2", "bytes", dict(B, num_hidden_layers=4, sliding_window=6), dict(rope_theta=10000.0, rotary_pct=1.0)),
+    "seed-oss": ("seed_oss", "bytes", dict(B, head_dim=16), {}),
+    "arcee": ("arcee", "bytes", dict(B, head_dim=8), {}),
+    "olmo3": ("olmo3", "bytes", dict(B, num_hidden_layers=4, sliding_window=6), dict(rope_theta=500000.0)),
     "command-r": ("cohere", "bytes", dict(B, use_qk_norm=True), {}),
 }
 

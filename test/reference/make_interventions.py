@@ -20,9 +20,9 @@ from transformers import AutoModelForCausalLM
 HERE = pathlib.Path(__file__).parent
 FAMILIES = HERE / "families"
 T, SHOWN = 7, 20
-PATHS = {"layers": ["model.layers", "transformer.h", "gpt_neox.layers", "model.decoder.layers"],
+PATHS = {"layers": ["model.layers", "transformer.h", "transformer.blocks", "gpt_neox.layers", "model.decoder.layers"],
          "attn": ["self_attn.o_proj", "self_attn.out_proj", "self_attn.dense", "attention.dense", "self_attention.dense", "attn.attention.out_proj", "attn.out_proj", "attn.c_proj"],
-         "ffn": ["mlp.down_proj", "mlp.dense_4h_to_h", "mlp.fc_out", "mlp.fc2", "mlp.c_proj", "fc2"]}
+         "ffn": ["mlp.down_proj", "mlp.dense_4h_to_h", "mlp.fc_out", "mlp.fc2", "mlp.c_proj", "ffn.down_proj", "fc2"]}
 
 
 def find(root, paths):
@@ -35,6 +35,10 @@ def find(root, paths):
         if module is not None:
             return module
     raise LookupError(f"{type(root).__name__} has none of {paths}")
+
+
+def scaled(factor):
+    return lambda module, args, output: output * factor
 
 
 class Model:
@@ -50,15 +54,22 @@ class Model:
         self.edits, self.seen, self.layer = {}, {}, None
         for index, layer in enumerate(self.layers):
             attn, ffn = find(layer, PATHS["attn"]), find(layer, PATHS["ffn"])
-            behind = getattr(layer, "post_attention_layernorm", None) if name.startswith(("gemma2", "gemma3", "olmo2")) else None
+            behind = getattr(layer, "post_attention_layernorm", None) if name.startswith(("gemma2", "gemma3", "olmo2", "olmo3", "exaone4")) else getattr(layer, "post_self_attn_layernorm", None)
             layer.register_forward_pre_hook(self.before(index), with_kwargs=True)
             layer.register_forward_hook(self.after(index, "post"))
             attn.register_forward_pre_hook(self.reading(index, "mix"))
             attn.register_forward_hook(self.after(index, "attn_raw"))
+            factor = getattr(layer, "residual_multiplier", 1.0)
+            if factor != 1.0:
+                # Granite scales what a block writes where it adds it: here, so that there is a place behind it.
+                layer.residual_multiplier = 1.0
+                attn.register_forward_hook(scaled(factor))
             (behind or attn).register_forward_hook(self.after(index, "attn_out"))
-            behind_ffn = getattr(layer, "post_feedforward_layernorm", None)
+            behind_ffn = getattr(layer, "post_feedforward_layernorm", getattr(layer, "post_mlp_layernorm", None))
             ffn.register_forward_pre_hook(self.reading(index, "ffn_post"))
             ffn.register_forward_hook(self.after(index, "ffn_raw"))
+            if factor != 1.0:
+                ffn.register_forward_hook(scaled(factor))
             (behind_ffn or ffn).register_forward_hook(self.after(index, "ffn_out"))
 
     def at(self, layer, place, value):
@@ -122,7 +133,7 @@ PARALLEL = set()
 def is_parallel(folder):
     config = json.loads((folder / "config.json").read_text())
     kind = config["model_type"]
-    if kind in ("gptj", "phi", "cohere"):
+    if kind in ("gptj", "phi", "cohere", "cohere2"):
         return True
     if kind in ("gpt_neox", "stablelm"):
         return config.get("use_parallel_residual", kind == "gpt_neox")

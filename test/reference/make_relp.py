@@ -23,8 +23,8 @@ from transformers import AutoModelForCausalLM
 
 HERE = pathlib.Path(__file__).parent
 NAMES = (
-    "bloom cohere cohere-norms falcon-7b falcon-11b falcon-40b falcon-rw gemma gemma2 gemma3 gemma3-capped gpt-neo gpt-neox gpt-neox-sequential gpt2 gptj llama "
-    "llama-biased mistral olmo olmo2 opt opt-plain phi phi-gqa-norm phi3 qwen2 qwen3 smollm3 stablelm stablelm-norms starcoder2"
+    "arcee bloom cohere cohere-norms cohere2 exaone4 falcon-7b falcon-11b falcon-40b falcon-rw gemma gemma2 gemma3 gemma3-capped glm4 gpt-bigcode gpt-neo gpt-neox gpt-neox-sequential gpt2 gptj granite llama "
+    "llama-biased mistral mpt nemotron olmo olmo2 olmo3 opt opt-plain phi phi-gqa-norm phi3 qwen2 qwen3 seed-oss smollm3 stablelm stablelm-norms starcoder2"
 ).split()
 N_TOKENS = 6
 
@@ -74,7 +74,7 @@ def freeze_activation(module):
 
 def relevances(model, ids, token, versus, last_only=False, other=None):
     base = first(model, "transformer", "gpt_neox", "model.decoder", "model")
-    blocks = first(base, "h", "layers")
+    blocks = first(base, "h", "layers", "blocks")
     activations = [module for module in model.modules() if "activations" in type(module).__module__ or type(module).__name__ in ("GELU", "SiLU", "ReLU", "BloomGelu", "GELUActivation")]
     for module in activations:
         freeze_activation(module)
@@ -121,12 +121,12 @@ def relevances(model, ids, token, versus, last_only=False, other=None):
     hooks = [blocks[0].register_forward_pre_hook(embed, with_kwargs=True)]
     for block in blocks:
         attention = first(block, "attn.attention", "attn", "self_attention", "attention", "self_attn")
-        mlp = block if hasattr(block, "fc2") else block.mlp
+        mlp = block if hasattr(block, "fc2") else first(block, "mlp", "ffn")
         project = first(attention, "o_proj", "out_proj", "c_proj", "dense")
         down = first(mlp, "down_proj", "fc2", "dense_4h_to_h", "c_proj", "fc_out")
         gated = hasattr(mlp, "gate_proj") or hasattr(mlp, "gate_up_proj")
         hooks += [project.register_forward_pre_hook(keep(mixed)), down.register_forward_pre_hook(keep(neurons, gated))]
-        post = getattr(block, "post_feedforward_layernorm", None)
+        post = getattr(block, "post_feedforward_layernorm", getattr(block, "post_mlp_layernorm", None))
         hooks.append((post or down).register_forward_hook(out(written)))
     hooks.append(model.get_output_embeddings().register_forward_hook(lambda _, args, result: raw.append(result)))
     logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
@@ -165,7 +165,7 @@ def relevances(model, ids, token, versus, last_only=False, other=None):
             "ffn": [rounded(beyond(*pair).sum(-1)) for pair in zip(written, there["written"])],
         }
         # Behind a norm of its own, what a head wrote there depends on that norm there.
-        if not any(hasattr(block, "post_feedforward_layernorm") for block in blocks):
+        if not any(hasattr(block, "post_feedforward_layernorm") or hasattr(block, "post_mlp_layernorm") for block in blocks):
             values["beyond"]["heads"] = [rounded(beyond(*pair).reshape(T, heads, -1).sum(-1)) for pair in zip(mixed, there["mixed"])]
     if not last_only:
         # [H, pairs of query and key up to the query]

@@ -95,6 +95,11 @@ export function familyOf(config: Config): Family {
   const type = config.string("model_type");
   const family = FAMILIES.find((candidate) => candidate.modelTypes.includes(type));
   if (family === undefined) {
+    const same = typeOfClass(config);
+    if (same !== undefined)
+      throw new ModelFileError(
+        `${config.origin}: model type "${type}" is not supported, but its class ${same.name} is that of "${same.type}": if the model is one of those under another name, write "model_type": "${same.type}" there.`,
+      );
     throw new ModelFileError(`${config.origin}: model type "${type}" is not supported; ${list(modelTypes())} are.`);
   }
   checkQuantization(config);
@@ -109,6 +114,18 @@ export function familyOf(config: Config): Family {
   }
   family.check?.(config);
   return family;
+}
+
+/** The supported model type of the class that a config names, where it is one of transformers'. */
+function typeOfClass(config: Config): { readonly name: string; readonly type: string } | undefined {
+  const classes = config.raw("architectures");
+  for (const name of Array.isArray(classes) ? (classes as unknown[]) : []) {
+    if (typeof name !== "string") continue;
+    const stem = name.replace(/(ForCausalLM|LMHeadModel|ForConditionalGeneration|Model)$/, "").toLowerCase();
+    const type = modelTypes().find((candidate) => candidate.replaceAll("_", "") === stem);
+    if (type !== undefined) return { name, type };
+  }
+  return undefined;
 }
 
 /** The family of a GGUF file, and how the file carries it. Throws `ModelFileError`. */

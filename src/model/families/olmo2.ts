@@ -1,6 +1,7 @@
 /** OLMo 2 and 3: norms behind the blocks, norms of all heads' queries and keys at once; OLMo 3 has windows. */
 import type { Architecture } from "../architecture";
 import { Config } from "../config";
+import type { GgufMetadata } from "../gguf-metadata";
 import { rotary } from "../rope";
 import type { NameTable, WeightMap } from "../weight-map";
 import type { Family } from "./family";
@@ -65,10 +66,36 @@ export function describeOlmo(family: "olmo2" | "olmo3", config: Config, weights:
   });
 }
 
+function slidingLayers(metadata: GgufMetadata, nLayers: number): readonly string[] | undefined {
+  const pattern = metadata.raw("{}.attention.sliding_window_pattern");
+  if (!Array.isArray(pattern)) return undefined;
+  return Array.from({ length: nLayers }, (_, layer) => (pattern[layer] ? "sliding_attention" : "full_attention"));
+}
+
 export const olmo2: Family = {
   name: "olmo2",
   modelTypes: ["olmo2"],
   prefixes: BARE_MODEL,
-  describe: (config, weights) => describeOlmo("olmo2", config, weights),
-  gguf: [{ architecture: "olmo2", config: ggufConfig, names: NAMES }],
+  // OLMo 3's GGUF files call themselves olmo2 and have windows.
+  describe: (config, weights) =>
+    describeOlmo(weights.gguf && config.has("sliding_window") ? "olmo3" : "olmo2", config, weights),
+  gguf: [
+    {
+      architecture: "olmo2",
+      config: (metadata, tensors) => {
+        const config = ggufConfig(metadata, tensors);
+        if (!metadata.has("{}.attention.sliding_window")) return config;
+        const rope = config.rope_parameters as Record<string, unknown>;
+        const { rope_theta, partial_rotary_factor } = rope;
+        const local = { rope_type: "default", rope_theta, partial_rotary_factor };
+        return {
+          ...config,
+          sliding_window: metadata.number("{}.attention.sliding_window"),
+          layer_types: slidingLayers(metadata, Number(config.num_hidden_layers)),
+          rope_parameters: { full_attention: rope, sliding_attention: local },
+        };
+      },
+      names: NAMES,
+    },
+  ],
 };
