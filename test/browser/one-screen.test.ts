@@ -141,7 +141,7 @@ async function expectEventually<T>(read: () => Promise<T>, wanted: T): Promise<v
 
 test("without the story's head the kernel predicts something else, said within the window and in cells alike", async () => {
   await tool.locator("[data-act=remove]").click();
-  await seen(tool.locator("lmt-removed .pair").nth(3));
+  await seen(tool.locator("lmt-removed .pair").nth(2));
   await seen(tool.locator("lmt-removed [role=status]").getByText(/^\s*After .*probability .* → .*logit/s));
   await seen(tool.locator("lmt-flow-graph svg.plot"));
   await tool.locator("lmt-flow-graph path.cut").first().waitFor({ state: "attached" });

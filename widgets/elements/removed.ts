@@ -9,8 +9,8 @@ import { removalWords } from "../core/removals";
 
 /** Width of a token with its two bars. */
 const CELL = 124;
-/** Below this width tokens stand in two rows. */
-const NARROW = 500;
+/** So many tokens are shown in any case. */
+const LEAST_PAIRS = 3;
 
 /**
  * What was taken out of the computation, each part with a button that puts it back, and what the model then predicts:
@@ -149,8 +149,7 @@ export class RemovedElement extends LmtElement {
       `${score(before)} → ${score(now)} (${signed(now - before)})`;
     return html`<p role="status">
       After ${token({ text: after })} the model
-      ${was.id === is.id ? html`still predicts ${token(is)}` : html`predicts ${token(is)} instead of ${token(was)}`}.
-      ${token(target)}: probability ${percent(target.probability)} → ${percent(target.probabilityAfter)}, logit
+      ${was.id === is.id ? html`still predicts ${token(is)}` : html`predicts ${token(is)} instead of ${token(was)}`}${was.id === is.id && is.id === target.id ? nothing : html`. ${token(target)}`}: probability ${percent(target.probability)} → ${percent(target.probabilityAfter)}, logit
       ${change(target.logit, target.logitAfter)}${
         versus
           ? html`; its difference to ${token(versus)} ${change(target.logit - versus.logit, target.logitAfter - versus.logitAfter)}`
@@ -162,7 +161,7 @@ export class RemovedElement extends LmtElement {
   #renderPairs({ tokens, target, versus }: Answer<"removed">): TemplateResult {
     const all = [target, ...(versus ? [versus] : []), ...tokens];
     const known = all.filter(({ id }, i) => all.findIndex((other) => other.id === id) === i);
-    const room = Math.max(3, Math.floor(this.width / CELL)) * (this.width < NARROW ? 2 : 1);
+    const room = Math.max(LEAST_PAIRS, Math.floor(this.width / CELL));
     const larger = ({ probability, probabilityAfter }: WireChangedToken): number =>
       Math.max(probability, probabilityAfter);
     const about = new Set([target.id, versus?.id]);

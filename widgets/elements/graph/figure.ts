@@ -345,6 +345,8 @@ function placeLayers(
     .attr("width", Math.max(0, Math.min(right, margin.left + x + k * layout.width) + 10 - (margin.left - 30)))
     .attr("y", (d) => clampTop(d.top))
     .attr("height", (d) => Math.max(0, clampTop(d.top + d.size) - clampTop(d.top)));
+  // Layers that are drawn flat have no number, unless all are.
+  const tallest = bands.reduce((most, band) => Math.max(most, band.size), 0);
   const step = bands.length
     ? Math.max(1, Math.ceil(12 / Math.max(1, k * (layout.height / Math.max(1, facts.model.nLayers)))))
     : 1;
@@ -352,7 +354,7 @@ function placeLayers(
     .select("g.layers")
     .selectAll<SVGTextElement, (typeof bands)[number]>("text")
     .data(
-      bands.filter((band) => band.layer % step === 0 && band.size > 9),
+      bands.filter((band) => band.layer % step === 0 && (band.size > 9 || band.size > Math.max(5.5, 0.9 * tallest))),
       (d) => d.layer,
     )
     .join("text")
