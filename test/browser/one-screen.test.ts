@@ -31,6 +31,14 @@ const CELLS = {
     "  console.log(JSON.stringify({ weight: edge.weight, contribution: edge.contribution, layer: edge.to!.layer }));",
     "})()",
   ].join("\n"),
+  cut: [
+    "await (async () => {",
+    "  const cut = await run.intervene(tool.selection.removed.map((target) => ({ target, do: 'zero' as const })));",
+    "  const [best] = await run.lens('I29_13', { topK: 1 });",
+    "  const after = (await cut.lens('I29_13', { topK: 1000 })).find(({ id }) => id === best.id)!;",
+    "  console.log(JSON.stringify({ before: best.probability, after: after.probability }));",
+    "})()",
+  ].join("\n"),
 };
 type Cell = keyof typeof CELLS;
 const at = (cell: Cell): number => Object.keys(CELLS).indexOf(cell);
@@ -130,6 +138,22 @@ async function expectEventually<T>(read: () => Promise<T>, wanted: T): Promise<v
     if (Date.now() > end) return void expect(value).toEqual(wanted);
   }
 }
+
+test("without the story's head the kernel predicts something else, said within the window and in cells alike", async () => {
+  await tool.locator("[data-act=remove]").click();
+  await seen(tool.locator("lmt-removed .pair").nth(3));
+  await seen(tool.locator("lmt-removed [role=status]").getByText(/^\s*After .*probability .* → .*logit/s));
+  await seen(tool.locator("lmt-flow-graph svg.plot"));
+  await tool.locator("lmt-flow-graph path.cut").first().waitFor({ state: "attached" });
+  await notebook.screenshot("one-screen-removed");
+  const { removed, head } = await says<{ removed: unknown; head: { layer: number; head: number } }>("selection");
+  expect(removed).toEqual([{ kind: "attention", ...head }]);
+  const said = await says<{ before: number; after: number }>("cut");
+  const percents = `${(100 * said.before).toFixed(1)} % → ${(100 * said.after).toFixed(1)} %`;
+  await tool.locator("lmt-removed").getByText(percents).waitFor();
+  await tool.locator("lmt-removed .chip button").click();
+  await expectEventually(async () => (await says<{ removed: unknown }>("selection")).removed, []);
+}, 120_000);
 
 test("edge, head, feed-forward block, neuron, state, pin: every click is answered within the window", async () => {
   await tool.locator("[data-edge][data-kind=attention]").nth(2).dispatchEvent("click");

@@ -272,6 +272,7 @@ export class FlowGraphElement extends LmtElement {
       flat,
       folds: this.#foldsNow(facts, routes),
       whole: this.fit,
+      tight: this.taken > 0,
     });
   }
 

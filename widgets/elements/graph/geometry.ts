@@ -10,6 +10,8 @@ const MOST_TALLER = 1.7;
 /** Least sizes where all of the graph is to be in view: a token is a line, a layer two dots. */
 const WHOLE_COLUMN = 2;
 const WHOLE_LAYER = 3;
+/** Least height of a layer where something above the graph is to be in view with it. */
+const TIGHT_LAYER = 6;
 
 /** Space for labels around the grid. */
 interface Margin {
@@ -46,6 +48,8 @@ export interface Fitting {
   readonly folds: readonly Fold[];
   /** All columns and layers in view, however small. */
   readonly whole: boolean;
+  /** Something above is in view with it: layers are flatter rather than out of view. */
+  readonly tight: boolean;
 }
 
 /** Labels and layout of a graph, each made again only when it is for something else. */
@@ -102,14 +106,14 @@ export class GraphGeometry {
     this.#labelled = { facts, others, texts, margin, above };
   }
 
-  arrange(facts: RunFacts, { width, maxHeight, flat, folds, whole }: Fitting): void {
+  arrange(facts: RunFacts, { width, maxHeight, flat, folds, whole, tight }: Fitting): void {
     if (!this.#labelled) return;
-    const wanted = [facts, this.#labelled, width, maxHeight, [...flat].join(), folds, whole];
+    const wanted = [facts, this.#labelled, width, maxHeight, [...flat].join(), folds, whole, tight];
     if (this.#layout && wanted.every((value, i) => value === this.#layoutFor[i])) return;
     this.#layoutFor = wanted;
     const { nLayers, parallelBlocks } = facts.model;
     const heightWithin = ({ top, bottom }: Margin): number =>
-      fittingLayerHeight(nLayers, maxHeight - top - bottom, whole ? WHOLE_LAYER : LEAST_LAYER);
+      fittingLayerHeight(nLayers, maxHeight - top - bottom, whole ? WHOLE_LAYER : tight ? TIGHT_LAYER : LEAST_LAYER);
     // Labels above are a help on a tall picture, not where they would take the room of the layers.
     this.#above = heightWithin(this.#labelled.above) >= LEAST_LAYER * 1.3;
     const margin = this.#margin!;
