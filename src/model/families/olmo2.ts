@@ -66,10 +66,11 @@ export function describeOlmo(family: "olmo2" | "olmo3", config: Config, weights:
   });
 }
 
-function slidingLayers(metadata: GgufMetadata, nLayers: number): readonly string[] | undefined {
+/** As the file lists them: the number of layers is no size of anything before it was compared with the tensors. */
+function slidingLayers(metadata: GgufMetadata): readonly string[] | undefined {
   const pattern = metadata.raw("{}.attention.sliding_window_pattern");
   if (!Array.isArray(pattern)) return undefined;
-  return Array.from({ length: nLayers }, (_, layer) => (pattern[layer] ? "sliding_attention" : "full_attention"));
+  return (pattern as unknown[]).map((local) => (local === true ? "sliding_attention" : "full_attention"));
 }
 
 export const olmo2: Family = {
@@ -91,7 +92,7 @@ export const olmo2: Family = {
         return {
           ...config,
           sliding_window: metadata.number("{}.attention.sliding_window"),
-          layer_types: slidingLayers(metadata, Number(config.num_hidden_layers)),
+          layer_types: slidingLayers(metadata),
           rope_parameters: { full_attention: rope, sliding_attention: local },
         };
       },
