@@ -16,6 +16,13 @@ export async function folderChat(folder: string): Promise<ChatFormat> {
     const value = names.has(name) ? await readJson(join(folder, name)) : {};
     return isRecord(value) ? value : {};
   };
+  let unreadable: Error | undefined;
+  /** Of files that only conversations and answers need: a damaged one is told when one of those is asked for. */
+  const optional = (name: string): Promise<Readonly<Record<string, unknown>>> =>
+    json(name).catch((error: unknown) => {
+      unreadable ??= error as Error;
+      return {};
+    });
   const config = await json("tokenizer_config.json");
   const map = await json("special_tokens_map.json");
   const templates = new Map<string, string>();
@@ -30,7 +37,7 @@ export async function folderChat(folder: string): Promise<ChatFormat> {
   if (templates.size === 0)
     addTemplates(
       templates,
-      (await json("chat_template.json")).chat_template,
+      (await optional("chat_template.json")).chat_template,
       `${join(folder, "chat_template.json")}: chat_template`,
     );
   const specialTokens: Record<string, string> = {};
@@ -39,8 +46,14 @@ export async function folderChat(folder: string): Promise<ChatFormat> {
     const content = isRecord(value) ? value.content : value;
     if (typeof content === "string") specialTokens[role] = content;
   }
-  const ends = (await json("generation_config.json")).eos_token_id ?? (await json("config.json")).eos_token_id;
-  return { origin: folder, templates, specialTokens, endIds: idsOf(ends) };
+  const ends = (await optional("generation_config.json")).eos_token_id ?? (await json("config.json")).eos_token_id;
+  return {
+    origin: folder,
+    templates,
+    specialTokens,
+    endIds: idsOf(ends),
+    ...(unreadable ? { unreadable } : {}),
+  };
 }
 
 /** Of a GGUF file's metadata. */

@@ -16,6 +16,8 @@ export interface ChatFormat {
   readonly specialTokens: Readonly<Record<string, string>>;
   /** Ids after which an answer is over. */
   readonly endIds: readonly number[];
+  /** Why a file that only conversations and answers need could not be read. */
+  readonly unreadable?: Error;
 }
 
 /** A rendered conversation, and where in it each message is, in UTF-16 units. */
@@ -60,6 +62,7 @@ export function renderMessages(
   messages: readonly ChatMessage[],
   options: ChatOptions = {},
 ): RenderedText {
+  if (format?.unreadable) throw format.unreadable;
   const source = templateOf(format, modelName, options);
   const template = new ChatTemplate(source, format?.specialTokens ?? {}, modelName, options.tools);
   const { addGenerationPrompt = true } = options;

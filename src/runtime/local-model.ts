@@ -224,6 +224,7 @@ export class LocalModel extends BaseModel<LocalRun> {
   endIds(inChat: boolean): ReadonlySet<number> {
     const { chat, tokenizer, name } = this.files;
     if (chat === undefined) return new Set();
+    if (chat.unreadable) throw chat.unreadable;
     const one = (text: string | undefined): number[] => {
       if (text === undefined || tokenizer.size === 0) return [];
       const ids = tokenizer.encode(text, { addSpecialTokens: false });

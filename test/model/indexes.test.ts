@@ -250,11 +250,21 @@ describe("JSON as Python writes it", () => {
     await expect(openModel(folder)).resolves.toMatchObject({ architecture: { nLayers: 3 } });
   });
 
-  test("generation_config.json is not read: no prediction depends on it", async () => {
-    const model = whole();
-    writeFileSync(join(model, "generation_config.json"), "{");
-    await expect(openModel(model)).resolves.toBeDefined();
-  });
+  test.each(["generation_config.json", "chat_template.json"])(
+    "a damaged %s: no prediction depends on it, answers and conversations say what is wrong",
+    async (name) => {
+      const folder = whole();
+      writeFileSync(join(folder, name), "{");
+      await expect(openModel(folder)).resolves.toBeDefined();
+      const model = await loadModel(folder);
+      const run = await model.run([1, 2, 3]);
+      expect((await run.logits({ position: 2 })).data.length).toBe(model.info.dVocab);
+      const sentence = `${name} is not valid JSON`;
+      await expect(run.generate({ maxTokens: 1 })).rejects.toThrow(sentence);
+      expect(() => model.renderChat!([{ role: "user", content: "Hi" }])).toThrow(sentence);
+      await model.dispose();
+    },
+  );
 
   test.each([
     "hidden_size",
