@@ -261,7 +261,7 @@ describe("JSON as Python writes it", () => {
       expect((await run.logits({ position: 2 })).data.length).toBe(model.info.dVocab);
       const sentence = `${name} is not valid JSON`;
       await expect(run.generate({ maxTokens: 1 })).rejects.toThrow(sentence);
-      expect(() => model.renderChat!([{ role: "user", content: "Hi" }])).toThrow(sentence);
+      expect(() => model.renderChat([{ role: "user", content: "Hi" }])).toThrow(sentence);
       await model.dispose();
     },
   );
